@@ -1,0 +1,1 @@
+"""Monitoring of production inference: log, scorer, reference, drift verdicts and reports."""

@@ -1,0 +1,9 @@
+"""Commands of `resnet-ops` that belong to registry."""
+
+import typer
+
+__all__ = ["add_commands"]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this package's commands to the application."""

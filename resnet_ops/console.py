@@ -1,0 +1,39 @@
+"""What people see: one console, and errors as one message instead of a traceback."""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from resnet_ops.errors import ResnetOpsError
+
+__all__ = ["console", "report_errors"]
+
+console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def report_errors(task: str = "") -> Iterator[None]:
+    """Print an expected error as one message on stderr, after `task`, and exit with status 1."""
+    prefix = f"{task}: " if task else ""
+    try:
+        yield
+    except ResnetOpsError as error:
+        message = str(error)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = error.filename or "a file"
+        message = (
+            f"Cannot write {where}: {error.strerror}. Free some space or make it writable, then run again."
+        )
+    except KeyboardInterrupt:
+        message = "Stopped. Nothing half-written was kept; run the same command again to continue."
+    else:
+        return
+    sys.stderr.write(f"{prefix}{message}\n")
+    raise SystemExit(1)
