@@ -1,0 +1,36 @@
+"""Statistics of images that tell a change of camera, light or dirt."""
+
+import numpy as np
+
+__all__ = ["image_stats"]
+
+
+def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Five numbers for each of N images, each an (N,) float32 array.
+
+    images: (N, H, W, C) uint8, C of 1 or 3.
+
+    - brightness: mean of the luminance, in [0, 1]
+    - contrast: standard deviation of the luminance, in [0, 0.5]
+    - sharpness: mean absolute difference of neighbouring pixels, in [0, 1]
+    - saturation: mean over the pixels of (max - min) / max over the channels, in [0, 1]; 0 for grey images
+    - entropy: of the 32-bin histogram of the luminance, in bits, in [0, 5]
+    """
+    count = len(images)
+    pixels = images.astype(np.float32) / 255
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if images.shape[3] == 3 else pixels[..., 0]
+    flat = grey.reshape(count, -1)
+    steps = np.abs(np.diff(grey, axis=1)).mean((1, 2)) + np.abs(np.diff(grey, axis=2)).mean((1, 2))
+    peak = pixels.max(axis=3)
+    saturation = np.divide(peak - pixels.min(axis=3), peak, out=np.zeros_like(peak), where=peak > 0)
+    bins = np.minimum((flat * 32).astype(np.int64), 31) + 32 * np.arange(count)[:, None]
+    share = np.bincount(bins.ravel(), minlength=32 * count).reshape(count, 32) / max(flat.shape[1], 1)
+    entropy = -np.sum(share * np.log2(share, out=np.zeros_like(share), where=share > 0), axis=1)
+    stats = {
+        "brightness": flat.mean(axis=1),
+        "contrast": flat.std(axis=1),
+        "sharpness": steps / 2,
+        "saturation": saturation.reshape(count, -1).mean(axis=1),
+        "entropy": entropy,
+    }
+    return {name: values.astype(np.float32) for name, values in stats.items()}

@@ -1,0 +1,1 @@
+"""Evaluation: metrics of predictions on a split, each with its interval."""

@@ -1,0 +1,89 @@
+"""Export to deployable formats, each only after it has been shown to predict the same."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from resnet_ops.errors import DataError
+from resnet_ops.files import write_bytes
+from resnet_ops.measurement import Measurement
+from resnet_ops.model import TrainedModel
+
+__all__ = ["ExportParams", "export_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportParams:
+    """In `params.yaml` under `export`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    formats: tuple[Literal["pt2"], ...]
+    """`pt2` is torch.export's program; it takes uint8 images (N, H, W, C) and gives logits (N, K)."""
+    max_logit_difference: float
+    """Largest difference from the original's logits, over all test images, that an export may have."""
+    min_equal_predictions: float
+    """Share of test images on which original and export must agree."""
+
+    def __post_init__(self) -> None:
+        if self.max_logit_difference < 0 or not 0 < self.min_equal_predictions <= 1:
+            raise ValueError(
+                "max_logit_difference must not be negative, min_equal_predictions within 0 and 1"
+            )
+
+
+def export_model(
+    model: TrainedModel, images: np.ndarray, params: ExportParams, folder: Path
+) -> dict[str, Measurement]:
+    """Write `<name>.pt2` for each format and say how equal it is, as `<format>.<metric>`.
+
+    images: the (N, H, W, C) uint8 test images. Raises DataError when an export does not predict the same; no
+    file is made then.
+    """
+    measured: dict[str, Measurement] = {}
+    for format_ in params.formats:
+        content = _export_pt2(model, images)
+        with tempfile.TemporaryDirectory() as temporary:
+            candidate = Path(temporary) / f"{model.name}.{format_}"
+            candidate.write_bytes(content)
+            exported = torch.export.load(candidate).module()
+            with torch.inference_mode():
+                logits = np.concatenate(
+                    [
+                        exported(torch.from_numpy(part)).numpy()
+                        for part in np.array_split(images, -(-len(images) // 256))
+                    ]
+                )
+        original = model.predict(images).logits
+        difference = float(np.abs(logits - original).max())
+        equal = float(np.mean(logits.argmax(1) == original.argmax(1)))
+        if difference > params.max_logit_difference or equal < params.min_equal_predictions:
+            raise DataError(
+                f"{model.name}: the {format_} export differs from the model by {difference:.3g} in a logit and agrees "
+                f"on {equal:.1%} of {len(images)} test images; export in params.yaml allows "
+                f"{params.max_logit_difference:g} and {params.min_equal_predictions:.1%}. No file was made."
+            )
+        write_bytes(folder / f"{model.name}.{format_}", content)
+        measured[f"{format_}.max_logit_difference"] = Measurement(
+            value=difference, n=len(images), unit="logit"
+        )
+        measured[f"{format_}.equal_predictions"] = Measurement(value=equal, n=len(images), unit="fraction")
+        measured[f"{format_}.bytes"] = Measurement(value=len(content), n=1, unit="bytes")
+    return measured
+
+
+def _export_pt2(model: TrainedModel, images: np.ndarray) -> bytes:
+    program = torch.export.export(
+        model.classifier(),
+        (torch.from_numpy(images[:2]),),
+        dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=4096)}},
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.pt2"
+        torch.export.save(program, os.fspath(path))
+        return path.read_bytes()

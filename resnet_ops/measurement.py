@@ -1,0 +1,47 @@
+"""A measured number with what is needed to believe it: how many, how sure, in which unit."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Measurement", "measurement_values", "measurements_from_json", "measurements_to_json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One number. `low` and `high` bound the interval that `method` names; all three are None where there is none."""
+
+    value: float
+    n: int
+    """How many images, runs or items the number rests on."""
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(x) for x in (self.value, self.low, self.high) if x is not None):
+            raise ValueError(f"a measurement must be finite: {self}")
+
+
+def measurements_to_json(measurements: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
+    """As plain dictionaries, for a JSON file."""
+    return {name: asdict(measurement) for name, measurement in measurements.items()}
+
+
+def measurements_from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
+    """The inverse of `measurements_to_json`."""
+    return {name: Measurement(**fields) for name, fields in content.items()}
+
+
+def measurement_values(measurements: Mapping[str, Measurement]) -> dict[str, Any]:
+    """The bare values, nested at the dots of their names, as `dvc metrics` shows them best."""
+    tree: dict[str, Any] = {}
+    for name, measurement in measurements.items():
+        *groups, leaf = name.split(".")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        branch[leaf] = measurement.value
+    return tree

@@ -1,0 +1,137 @@
+"""A trained model: two files that say everything, and what it predicts.
+
+The folder holds `weights.safetensors` and `member.json` and nothing else. No pickle is ever read.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from resnet_ops.errors import DataError
+from resnet_ops.families import Member, ResNet, build_member
+from resnet_ops.files import canonical_json, file_digest, read_json, write_bytes, write_json
+
+__all__ = ["ImageClassifier", "Predictions", "TrainedModel", "load_model", "model_digest", "save_model"]
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "member.json"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of N images: (N, K) logits and probabilities, (N, F) embeddings, (N,) classes."""
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
+    predicted: np.ndarray
+
+
+class ImageClassifier(nn.Module):
+    """A network together with the normalisation of its input, as it is deployed.
+
+    `forward` takes uint8 images (N, H, W, C) and gives logits (N, K).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: ResNet, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(N, H, W, C) uint8 -> (N, C, H, W) floats with the training split's mean and deviation taken out."""
+        return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(self.normalise(images))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network in evaluation mode and all that is needed to use it."""
+
+    network: ResNet
+    name: str
+    """The member's name, such as `resnet20`."""
+    member: Member
+    classes: tuple[str, ...]
+    image_size: int
+    """Side of the square input in pixels."""
+    channels: int
+    mean: tuple[float, ...]
+    """Mean of each channel over the training split, of values in [0, 1]."""
+    std: tuple[float, ...]
+
+    def classifier(self) -> ImageClassifier:
+        """The deployable module, in evaluation mode."""
+        return ImageClassifier(self.network, self.mean, self.std).eval()
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+        expected = (self.image_size, self.image_size, self.channels)
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
+            raise DataError(
+                f"{self.name} takes uint8 images (N, {', '.join(map(str, expected))}), "
+                f"but got {images.dtype} {images.shape}. Resize them as data.image_size in params.yaml says."
+            )
+        classifier = self.classifier()
+        device = next(self.network.parameters()).device
+        embeddings, logits = [], []
+        with torch.inference_mode():
+            for start in range(0, len(images), batch_size):
+                batch = torch.from_numpy(images[start : start + batch_size]).to(device)
+                features = self.network.features(classifier.normalise(batch))
+                embeddings.append(features.float().cpu())
+                logits.append(self.network.head(features).float().cpu())
+        if not logits:
+            width = self.network.head.in_features
+            embeddings, logits = [torch.empty(0, width)], [torch.empty(0, len(self.classes))]
+        all_logits = torch.cat(logits)
+        return Predictions(
+            logits=all_logits.numpy(),
+            probabilities=all_logits.softmax(1).numpy(),
+            embeddings=torch.cat(embeddings).numpy(),
+            predicted=all_logits.argmax(1).numpy(),
+        )
+
+
+def save_model(model: TrainedModel, folder: Path) -> None:
+    """Write the model's two files, each atomically; equal models give equal bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    write_bytes(folder / WEIGHTS, save(state))
+    fields = ("name", "classes", "image_size", "channels", "mean", "std")
+    description = {field: getattr(model, field) for field in fields}
+    write_json(folder / DESCRIPTION, {**description, "member": asdict(model.member)})
+
+
+def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
+    """Load a model's folder. Raises DataError when a file is missing, corrupt or does not fit the other."""
+    description = read_json(folder / DESCRIPTION)
+    try:
+        architecture = description.pop("member")
+        member = Member(**{**architecture, "widths": tuple(architecture["widths"])})
+        for key in ("classes", "mean", "std"):
+            description[key] = tuple(description[key])
+        network = build_member(member, description["channels"], len(description["classes"]))
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return TrainedModel(network=network.to(device).eval(), member=member, **description)
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise DataError(
+            f"{folder} holds no usable model ({type(error).__name__}: {error}). "
+            "Restore it from the registry or run: dvc repro"
+        ) from error
+
+
+def model_digest(folder: Path) -> str:
+    """The sha256 over the names and contents of the model's two files, 64 hexadecimal digits."""
+    files = {name: file_digest(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+    return hashlib.sha256(canonical_json(files)).hexdigest()

@@ -1,0 +1,45 @@
+"""Reading `params.yaml` into typed objects. Every value lives there; none has a default in code."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from resnet_ops.errors import ConfigError
+
+__all__ = ["parse_params"]
+
+T = TypeVar("T")
+
+
+def parse_params(path: Path, shape: type[T]) -> T:
+    """Read a YAML file as `shape`, a dataclass or pydantic model.
+
+    Raises ConfigError that names every wrong key with its value and what it should be.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    try:
+        return TypeAdapter(shape).validate_python(content)
+    except ValidationError as error:
+        wrong = [_say(dict(problem)) for problem in error.errors(include_url=False)]
+        raise ConfigError(f"{path}: " + "; ".join(wrong)) from error
+
+
+def _say(problem: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    match problem["type"]:
+        case "missing":
+            return f"{key} is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f"{key} is no known setting (check the spelling, or remove it)"
+        case "value_error":
+            return f"{key}: {problem['ctx']['error']}"
+        case _:
+            return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"

@@ -1,0 +1,198 @@
+"""The training loop: deterministic, in memory, one seed decides everything."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from resnet_ops.data import PreparedData
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.families import Member, build_member
+from resnet_ops.model import ImageClassifier, TrainedModel
+from resnet_ops.training.augment import random_crop_flip
+from resnet_ops.training.recipe import Recipe
+
+__all__ = ["Epoch", "fit", "learning_rate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one pass over the training split gave. Losses are mean cross-entropy in nats, top1 fractions."""
+
+    epoch: int
+    """Counted from 1."""
+    learning_rate: float
+    """At the end of the epoch, as given to the optimiser."""
+    train_loss: float
+    train_top1: float
+    """On augmented images, while the weights moved."""
+    validation_loss: float
+    validation_top1: float
+    images_per_second: float
+    """Training only; the one value here that a repeat does not reproduce."""
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The rate of one step (counted from 0) of `steps`."""
+    peak = recipe.peak_lr * recipe.batch_size / 256
+    rise = max(1, round(recipe.warmup * steps))
+    if step < rise:
+        return peak * (step + 1) / rise
+    left = (steps - step) / (steps - rise + 1)
+    return peak * left if recipe.schedule == "one_cycle" else peak * (1 - math.cos(math.pi * left)) / 2
+
+
+def fit(
+    name: str,
+    member: Member,
+    recipe: Recipe,
+    data: PreparedData,
+    seed: int,
+    callbacks: Sequence[Callable[[Epoch], None]] = (),
+) -> TrainedModel:
+    """Train one member on split `train`, watching split `validation`.
+
+    The same arguments on the same device kind give the same weights to the bit. callbacks: called after every
+    epoch. Raises DataError when a class has no training image or a label is out of range, ConfigError when the
+    loss stops being a number or the device is missing.
+    """
+    train, validation = data.split("train"), data.split("validation")
+    _check_labels(train)
+    device = _set_up(recipe, seed)
+    classifier = _fresh_classifier(member, train, device)
+    network = classifier.network
+    optimiser = _optimiser(network, recipe)
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.from_numpy(train.images).to(device)
+    labels = torch.from_numpy(train.labels).to(device)
+    batch = min(recipe.batch_size, len(train))
+    per_epoch = len(train) // batch
+    steps = per_epoch * recipe.epochs
+    for epoch in range(recipe.epochs):
+        started = time.perf_counter()
+        network.train()
+        order = torch.randperm(len(train), generator=generator)[: per_epoch * batch].to(device)
+        loss_sum, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+        for index, rows in enumerate(order.split(batch)):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(recipe, epoch * per_epoch + index, steps)
+            inputs = classifier.normalise(images[rows])
+            inputs = random_crop_flip(inputs, recipe.crop_padding, recipe.flip, generator)
+            logits, loss = _step(network, inputs, labels[rows], optimiser, recipe)
+            loss_sum += loss
+            hits += (logits.argmax(1) == labels[rows]).sum()
+        seen = per_epoch * batch
+        train_loss = loss_sum.item() / per_epoch
+        if not math.isfinite(train_loss):
+            raise ConfigError(
+                f"{name}: the loss is {train_loss} in epoch {epoch + 1}; training diverged. "
+                "Lower train.peak_lr or raise train.warmup in params.yaml."
+            )
+        elapsed = time.perf_counter() - started
+        validation_loss, validation_top1 = _validate(classifier, validation)
+        result = Epoch(
+            epoch=epoch + 1,
+            learning_rate=optimiser.param_groups[0]["lr"],
+            train_loss=train_loss,
+            train_top1=hits.item() / seen,
+            validation_loss=validation_loss,
+            validation_top1=validation_top1,
+            images_per_second=seen / elapsed,
+        )
+        for callback in callbacks:
+            callback(result)
+    return TrainedModel(
+        network=network.eval(),
+        name=name,
+        member=member,
+        classes=data.classes,
+        image_size=train.images.shape[1],
+        channels=train.images.shape[3],
+        mean=tuple(classifier.mean.flatten().tolist()),
+        std=tuple(classifier.std.flatten().tolist()),
+    )
+
+
+def _check_labels(train: PreparedData) -> None:
+    counts = torch.bincount(torch.from_numpy(train.labels), minlength=len(train.classes))
+    if len(counts) > len(train.classes):
+        raise DataError(
+            f"Label {train.labels.max()} is out of range: there are {len(train.classes)} classes."
+        )
+    missing = [name for name, count in zip(train.classes, counts, strict=True) if not count]
+    if missing:
+        raise DataError(
+            f"No training image of class {', '.join(missing)}. Add images or raise data.split.train."
+        )
+
+
+def _set_up(recipe: Recipe, seed: int) -> torch.device:
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "train.device is cuda, but torch sees no GPU here. Set train.device to cpu in params.yaml."
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(seed)
+    return torch.device(recipe.device)
+
+
+def _fresh_classifier(member: Member, train: PreparedData, device: torch.device) -> ImageClassifier:
+    """New weights, with the training split's mean and deviation of each channel, exact whatever the threads."""
+    mean, std = _channel_moments(train.images)
+    network = build_member(member, train.images.shape[3], len(train.classes))
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ImageClassifier(network, mean, std).to(device)
+
+
+def _channel_moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel in [0, 1], from exact counts of the 256 values."""
+    values = np.arange(256) / 255
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[3])]
+    means = [float(np.average(values, weights=count)) for count in counts]
+    variances = [np.average((values - mean) ** 2, weights=c) for mean, c in zip(means, counts, strict=True)]
+    return tuple(means), tuple(max(float(variance) ** 0.5, 1e-3) for variance in variances)
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    nesterov = recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=nesterov)
+
+
+def _step(
+    network: nn.Module, inputs: Tensor, labels: Tensor, optimiser: torch.optim.SGD, recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        logits = network(inputs)
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return logits.detach(), loss.detach()
+
+
+def _validate(classifier: ImageClassifier, data: PreparedData) -> tuple[float, float]:
+    classifier.network.eval()
+    device = classifier.mean.device
+    loss, hits = 0.0, 0
+    with torch.inference_mode():
+        for start in range(0, len(data), 1024):
+            images = torch.from_numpy(data.images[start : start + 1024]).to(device)
+            labels = torch.from_numpy(data.labels[start : start + 1024]).to(device)
+            logits = classifier(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            hits += int((logits.argmax(1) == labels).sum())
+    return loss / len(data), hits / len(data)
