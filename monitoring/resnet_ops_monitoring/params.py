@@ -1,0 +1,56 @@
+"""Settings of the detector, as they stand in params.yaml."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = ["ALARM_SIGNALS", "DriftParams"]
+
+ALARM_SIGNALS = ("softmax", "classes", "embeddings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftParams:
+    """How windows are judged. Every field raises ValueError with its name when it makes no sense."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alpha: float
+    """Share of windows without drift that may raise an alarm, shared equally by the three signals."""
+    min_rows: int
+    """Fewer usable rows than this are not judged: insufficient data."""
+    max_unusable: float
+    """Share of rows with values that are not finite above which the window alarms."""
+    permutations: int
+    """Random relabellings behind each p value of the class and embedding tests."""
+    embedding_rows: int
+    """Rows of window and reference, each, that enter the embedding test (its cost grows with the square)."""
+    softmax_effect: float
+    """Least Kolmogorov-Smirnov distance of a softmax column, in [0, 1], that may alarm."""
+    classes_effect: float
+    """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
+    embeddings_effect: float
+    """Least unbiased squared maximum mean discrepancy of the embeddings that may alarm."""
+    image_effect: float
+    """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
+    confidence: float
+    """Confidence level of the intervals around accuracies."""
+    seed: int
+    """Seed of the permutations and of the drawn rows."""
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "confidence"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must lie between 0 and 1, both excluded; it is {getattr(self, name)}"
+                )
+        for name in ("max_unusable", "softmax_effect", "classes_effect", "embeddings_effect", "image_effect"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1; it is {getattr(self, name)}")
+        for name, least in (("min_rows", 10), ("permutations", 99), ("embedding_rows", 50), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
+        if self.permutations + 1 < 2 * len(ALARM_SIGNALS) / self.alpha:
+            raise ValueError(
+                f"permutations must be at least {int(2 * len(ALARM_SIGNALS) / self.alpha)} for alpha "
+                f"{self.alpha}, or the smallest p value could not alarm; it is {self.permutations}"
+            )

@@ -1,0 +1,95 @@
+"""A verdict: what a window's tests found, whether that is an alarm, and why in words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from resnet_ops.errors import DataError
+from resnet_ops.files import read_json, write_json
+from resnet_ops_monitoring.accuracy import Accuracy
+from resnet_ops_monitoring.identity import ModelIdentity
+
+__all__ = ["Finding", "Signal", "Status", "Verdict", "load_verdict"]
+
+Status = Literal["ok", "alarm", "insufficient data"]
+Signal = Literal["softmax", "classes", "embeddings", "image", "unusable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test. It fired when p_value <= threshold and effect >= floor.
+
+    reference, window: the same quantity before and now, for people: a mean probability, the share of the class
+    that moved most (`column`), the mean of an image statistic; None where there is no such number.
+    """
+
+    signal: Signal
+    column: str
+    method: str
+    statistic: float
+    p_value: float | None
+    threshold: float | None
+    effect: float
+    floor: float
+    reference: float | None
+    window: float | None
+    fired: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one window of one model version.
+
+    findings: all tests, alarm signals first. input_drift: image statistics moved; information, never an alarm.
+    estimated_accuracy, real_accuracy: None where they cannot be known. reason: whole sentences for a person.
+    """
+
+    window: str
+    identity: ModelIdentity
+    status: Status
+    input_drift: bool
+    reason: str
+    rows: int
+    unusable: int
+    start: datetime | None
+    end: datetime | None
+    reference_rows: int
+    reference_accuracy: Accuracy
+    estimated_accuracy: float | None
+    real_accuracy: Accuracy | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def headline(self) -> str:
+        """ "ok", "ok, input drift", "alarm" or "insufficient data"."""
+        return f"{self.status}, input drift" if self.status == "ok" and self.input_drift else self.status
+
+    @property
+    def passed(self) -> bool:
+        """Only "ok" passes: a window that could not be judged does not."""
+        return self.status == "ok"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        content: dict[str, Any] = _adapter.dump_python(self, mode="json")
+        return content
+
+    def save(self, path: Path) -> None:
+        """Write verdict.json atomically."""
+        write_json(path, self.to_dict())
+
+
+_adapter = TypeAdapter(Verdict)
+
+
+def load_verdict(path: Path) -> Verdict:
+    """Read a saved verdict. Raises DataError when it is missing or not one."""
+    try:
+        return _adapter.validate_python(read_json(path))
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is not a verdict ({error.error_count()} faults). Judge the window again."
+        ) from None

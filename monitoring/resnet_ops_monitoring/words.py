@@ -1,0 +1,119 @@
+"""A verdict in sentences: what happened and what to do."""
+
+from collections.abc import Sequence
+
+from resnet_ops_monitoring.verdict import Finding, Verdict
+
+__all__ = ["advice", "explain", "headline", "number", "percent"]
+
+_IMAGE_WORDS = {
+    "brightness": ("darker", "brighter"),
+    "contrast": ("lower in contrast", "higher in contrast"),
+    "sharpness": ("blurrier", "sharper"),
+    "saturation": ("paler", "more colourful"),
+    "entropy": ("plainer", "busier"),
+}
+
+
+def percent(share: float) -> str:
+    """0.314 -> "31 %"; one decimal below 10 % and above 90 %, where it matters."""
+    value = 100 * share
+    return f"{value:.1f} %" if 0 < value < 10 or 90 < value < 100 else f"{value:.0f} %"
+
+
+def number(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.3g}"
+
+
+def explain(findings: Sequence[Finding]) -> str:
+    """What moved, as sentences; empty when nothing did."""
+    fired = [finding for finding in findings if finding.fired]
+    parts = [_unusable(finding) for finding in fired if finding.signal == "unusable"]
+    model = [
+        *(_classes(finding) for finding in fired if finding.signal == "classes"),
+        *_softmax([finding for finding in fired if finding.signal == "softmax"]),
+        *(
+            f"embeddings moved (p = {finding.p_value:.3f})"
+            for finding in fired
+            if finding.signal == "embeddings"
+        ),
+    ]
+    if model:
+        parts.append(
+            f"Predictions moved: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
+        )
+    image = [_image(finding) for finding in fired if finding.signal == "image"]
+    if image:
+        parts.append(f"Images are {_join(image)}.")
+    return " ".join(parts)
+
+
+def headline(verdict: Verdict) -> str:
+    """One line that says what happened."""
+    if verdict.status == "alarm":
+        return f"Alarm: {verdict.identity} no longer behaves as it did when it was tested"
+    if verdict.status == "insufficient data":
+        return f"Not judged: too little usable data from {verdict.identity}"
+    if verdict.input_drift:
+        return f"OK: {verdict.identity} behaves as tested, though its images have changed"
+    return f"OK: {verdict.identity} behaves as it did when it was tested"
+
+
+def advice(verdict: Verdict, min_rows: int) -> list[str]:
+    """What to do, first things first."""
+    if verdict.status == "insufficient data":
+        return [
+            f"Collect at least {min_rows} usable images, then judge the window again. Until then nothing is known: "
+            "this is not a pass.",
+            *(["Find out why the model's output is not finite for some images."] if verdict.unusable else []),
+        ]
+    if verdict.status == "alarm":
+        cause = (
+            "The images themselves changed: look at camera, lens, light and preprocessing first."
+            if verdict.input_drift
+            else "Image statistics have not moved: look for new kinds of content, another mix of classes, or a "
+            "change between camera and model."
+        )
+        return [
+            cause,
+            "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
+            "the answers where a mistake is costly.",
+            "If the cause cannot be removed, put a version that copes into production, or train on such images.",
+        ]
+    if verdict.input_drift:
+        return ["Nothing is urgent. The model copes; look at the camera and the light when you pass by."]
+    return ["Nothing."]
+
+
+def _unusable(finding: Finding) -> str:
+    return f"{percent(finding.effect)} of the rows hold predictions that are not finite."
+
+
+def _classes(finding: Finding) -> str:
+    now, before = percent(finding.window or 0), percent(finding.reference or 0)
+    return f"class {finding.column} predicted {now} of the time instead of {before}"
+
+
+def _softmax(fired: list[Finding]) -> list[str]:
+    if not fired:
+        return []
+    worst = max(fired, key=lambda finding: finding.effect)
+    columns = "column" if len(fired) == 1 else "columns"
+    return [
+        f"{len(fired)} softmax {columns} moved, class {worst.column} most "
+        f"(mean {number(worst.reference or 0)} -> {number(worst.window or 0)})"
+    ]
+
+
+def _image(finding: Finding) -> str:
+    before, now = finding.reference or 0.0, finding.window or 0.0
+    return f"{_IMAGE_WORDS[finding.column][int(now > before)]} ({number(before)} -> {number(now)})"
+
+
+def _join(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
