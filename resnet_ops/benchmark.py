@@ -2,7 +2,6 @@
 
 import resource
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from resnet_ops.console import Progress
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.intervals import order_statistic
 from resnet_ops.measurement import Measurement
@@ -55,11 +55,11 @@ def measure_size(model: TrainedModel, folder: Path) -> dict[str, Measurement]:
 
 
 def benchmark_profile(
-    model: TrainedModel, name: str, profile: Profile, confidence: float, progress: Callable[[int], None]
+    model: TrainedModel, name: str, profile: Profile, confidence: float, progress: Progress
 ) -> dict[str, Measurement]:
     """Measure a model as one profile runs it; metrics are named `<profile>.<metric>`.
 
-    progress: called with the number of requests just done. Percentiles carry the distribution-free interval of
+    progress: called after every request. Percentiles carry the distribution-free interval of
     their order statistics.
     """
     if profile.device == "cuda" and not torch.cuda.is_available():
@@ -84,7 +84,7 @@ def benchmark_profile(
         latencies = np.empty(profile.requests)
         for index in range(profile.requests):
             latencies[index] = 1000 * seconds(batch[:1])
-            progress(1)
+            progress(index + 1, profile.requests)
         repeats = max(5, profile.requests // profile.batch_size)
         seconds(batch)
         rates = np.array([profile.batch_size / seconds(batch) for _ in range(repeats)])

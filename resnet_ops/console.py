@@ -2,14 +2,18 @@
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import progress
 from rich.console import Console
 
 from resnet_ops.errors import ResnetOpsError
 
-__all__ = ["console", "report_errors"]
+__all__ = ["Progress", "console", "progress_bar", "report_errors"]
+
+Progress = Callable[[int, int], None]
+"""Takes the number of steps done and of steps in all."""
 
 console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
@@ -37,3 +41,14 @@ def report_errors(task: str = "") -> Iterator[None]:
         return
     sys.stderr.write(f"{prefix}{message}\n")
     raise SystemExit(1)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A progress bar on a terminal, nothing elsewhere; yields what moves it."""
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
+    bar = progress.Progress(*columns, progress.TimeRemainingColumn(), console=console, transient=True)
+    bar.disable = not console.is_terminal
+    with bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

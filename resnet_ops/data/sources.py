@@ -1,6 +1,5 @@
 """Where images come from: the embedded digits, or a folder with one sub-folder a class."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
+from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
 
 __all__ = ["DataParams", "RawData", "SplitParams", "read_source"]
@@ -83,9 +83,7 @@ class RawData:
     classes: tuple[str, ...]
 
 
-def read_source(
-    params: DataParams, progress: Callable[[int, int], None] = lambda done, total: None
-) -> RawData:
+def read_source(params: DataParams, progress: Progress = lambda done, total: None) -> RawData:
     """Read every image. Raises DataError that lists all corrupt images and empty classes, before anything is kept.
 
     progress: called with (images done, images in all).
@@ -103,7 +101,7 @@ def read_digits() -> RawData:
     return RawData(images, digits.target.astype(np.int64), paths, [(8, 8)] * len(images), tuple("0123456789"))
 
 
-def read_folder(params: DataParams, progress: Callable[[int, int], None]) -> RawData:
+def read_folder(params: DataParams, progress: Progress) -> RawData:
     """Read ROOT/CLASS/IMAGE; class names are the folders' names in alphabetical order."""
     root = Path(params.root or "")
     if not root.is_dir():

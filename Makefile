@@ -1,0 +1,53 @@
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+STAMP := $(VENV)/.installed
+HOST ?= 127.0.0.1
+PORT ?= 5000
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := 1
+export ITERATIVE_DO_NOT_TRACK := 1
+export DVC_STUDIO_OFFLINE := true
+export GX_ANALYTICS_ENABLED := false
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { $(PYTHON) -m venv $(VENV) || \
+	  { echo "No $(PYTHON) here. Install Python 3.11, or name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }; }
+	@echo "Installing into $(VENV), once (about 6 GB, most of it torch) ..."
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[auth,postgresql,dev]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## make the virtual environment
+
+.PHONY: repro
+repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc repro)
+	@dvc repro --quiet
+	@python pipelines/show_summary.py
+
+.PHONY: test
+test: $(STAMP) lint ## every check: lint, types, architecture, tests
+	@pytest
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy --strict and import-linter
+	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports --no-timing
+
+.PHONY: ui
+ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=...)
+	@resnet-ops ui --host $(HOST) --port $(PORT)
+
+.PHONY: clean
+clean: ## remove what a run made (data, models, reports, var); the virtual environment stays
+	@rm -rf data models exports reports var .dvc/cache .dvc/tmp

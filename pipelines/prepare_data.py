@@ -1,0 +1,26 @@
+"""DVC stage `prepare_data`: data set -> uint8 images with a manifest, production kept apart."""
+
+from pathlib import Path
+
+from project_params import read_params
+
+from resnet_ops.console import console, progress_bar, report_errors
+from resnet_ops.data import save_prepared
+from resnet_ops.data.sources import read_source
+from resnet_ops.data.splits import split_images
+
+
+def main() -> None:
+    params = read_params()
+    with progress_bar("Reading images") as progress:
+        raw = read_source(params.data, progress)
+    data = split_images(raw, params.data.split, params.seed)
+    for folder, names in {"prepared": ("train", "validation", "test"), "production": ("production",)}.items():
+        part = data.split(*names)
+        save_prepared(part, Path("data") / folder)
+        console.print(f"data/{folder}: {len(part)} images of {len(data.classes)} classes")
+
+
+if __name__ == "__main__":
+    with report_errors("prepare_data"):
+        main()

@@ -1,0 +1,98 @@
+"""The shape of `params.yaml`: every stage reads the whole file, so that a wrong key is found wherever it stands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from resnet_ops.benchmark import Profile
+from resnet_ops.data.sources import DataParams
+from resnet_ops.export import ExportParams
+from resnet_ops.families import Member
+from resnet_ops.params import parse_params
+from resnet_ops.training.recipe import Recipe
+from resnet_ops_monitoring.params import DriftParams, ManifestParams, TrafficWindow
+
+__all__ = ["Params", "read_params"]
+
+_FORBID: dict[str, Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateParams:
+    """Under `evaluate`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    confidence: float
+    """Level of the intervals, a fraction."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence}, but must be at least 0.5 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkParams:
+    """Under `benchmark`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    confidence: float
+    profiles: dict[str, Profile]
+    """By name; policies refer to `<name>.<metric>`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterParams:
+    """Under `register`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    model: str
+    """The registered model's name: the use case."""
+    experiment: str
+    """The MLflow experiment of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorParams:
+    """Under `monitor`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    reference_rows: int
+    """Rows that the reference keeps at most."""
+    windows: dict[str, TrafficWindow]
+    """Simulated traffic, by name."""
+    drift: DriftParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """The whole file."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    seed: int
+    data: DataParams
+    validate: ManifestParams
+    family: tuple[str, ...]
+    members: dict[str, Member]
+    train: Recipe
+    evaluate: EvaluateParams
+    benchmark: BenchmarkParams
+    export: ExportParams
+    register: RegisterParams
+    monitor: MonitorParams
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.family if name not in self.members]
+        if unknown or not self.family:
+            raise ValueError(
+                f"family names {', '.join(unknown) or 'no member'}; members are {', '.join(self.members)}"
+            )
+
+
+def read_params() -> Params:
+    """`params.yaml` of the working folder. Raises ConfigError that names every wrong key."""
+    return parse_params(Path("params.yaml"), Params)

@@ -1,0 +1,35 @@
+"""DVC stage `train_model`: fit one member; weights, learning curve, and a live MLflow run."""
+
+import argparse
+from pathlib import Path
+
+from project_params import read_params
+from resnet_ops_registry.tracking import LiveRun
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.data import load_prepared
+from resnet_ops.model import model_digest, save_model
+from resnet_ops.training import fit
+from resnet_ops.training.history import History
+
+
+def main(name: str) -> None:
+    params = read_params()
+    data = load_prepared(Path("data/prepared"))
+    history = History(name, params.train.epochs)
+    with LiveRun(params.register.experiment, name) as live:
+        model = fit(
+            name, params.members[name], params.train, data, params.seed, [history.add, live.log_epoch]
+        )
+        save_model(model, Path("models") / name)
+        live.finish(model_digest(Path("models") / name))
+    history.save(Path("reports/training") / f"{name}.csv")
+    console.print(f"models/{name}: validation top-1 {history.epochs[-1].validation_top1:.4f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--member", required=True, help="a name under `members` in params.yaml")
+    member = parser.parse_args().member
+    with report_errors(f"train_model {member}"):
+        main(member)

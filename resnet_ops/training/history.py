@@ -1,0 +1,50 @@
+"""The learning curve of one training, shown while it runs and kept as a table."""
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+from resnet_ops.console import console
+from resnet_ops.errors import DataError
+from resnet_ops.files import write_text
+from resnet_ops.training.loop import Epoch
+
+__all__ = ["History", "read_history"]
+
+COLUMNS = ("epoch", "learning_rate", "train_loss", "train_top1", "validation_loss", "validation_top1")
+
+
+class History:
+    """Collects epochs; prints one line for about every tenth."""
+
+    def __init__(self, name: str, epochs: int) -> None:
+        self.name = name
+        self.total = epochs
+        self.epochs: list[Epoch] = []
+
+    def add(self, epoch: Epoch) -> None:
+        """Take one epoch; give it to `fit` as a callback."""
+        self.epochs.append(epoch)
+        if epoch.epoch == self.total or epoch.epoch % max(1, self.total // 10) == 0:
+            console.print(
+                f"{self.name} epoch {epoch.epoch}/{self.total}  loss {epoch.train_loss:.3f}  "
+                f"validation top-1 {epoch.validation_top1:.4f}  {epoch.images_per_second:,.0f} images/s"
+            )
+
+    def save(self, path: Path) -> None:
+        """Write one row an epoch, atomically; without the speed, so that a repeat gives the same bytes."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in self.epochs)
+        write_text(path, text.getvalue())
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a saved history. Raises DataError when the file is missing or broken."""
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no learning curve ({error}). Delete it and run: dvc repro") from error
