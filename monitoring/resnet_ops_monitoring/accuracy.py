@@ -10,8 +10,9 @@ from resnet_ops.evaluation.intervals import wilson
 __all__ = ["BLIND_SPOT", "Accuracy", "counted_accuracy", "estimated_accuracy"]
 
 BLIND_SPOT = (
-    "This is an estimate from the model's own confidence (ATC, Garg et al. 2022). It cannot see images of "
-    "kinds that the model never learned: where 30 % of inputs were such, it was 14 to 25 points too high."
+    "a guess from the model's own confidence (ATC, Garg et al. 2022), 3.5 points off on average over 17 shifts of "
+    "CIFAR-10 and more where the model merely turns unsure. It is blind to kinds of images that the model never "
+    "learned: where 30 % of inputs were such, it was 14 to 25 points too high. Labels settle it."
 )
 
 

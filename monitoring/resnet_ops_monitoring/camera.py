@@ -23,7 +23,7 @@ def degrade(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     height, width = images.shape[1:3]
     lens = (_light(height, width) * _dirt(height, width, rng))[None, :, :, None]
-    blur = 0.06 * min(height, width)
+    blur = 0.04 * min(height, width)
     seen = ndimage.gaussian_filter(images.astype(np.float32), sigma=(0, blur, blur, 0))
     noise = rng.normal(0.0, 5.0, images.shape)
     return np.asarray(np.clip(np.rint(seen * lens + noise), 0, 255), dtype=np.uint8)

@@ -1,9 +1,169 @@
-"""Commands of `resnet-ops` that belong to monitoring."""
+"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label`."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from resnet_ops.console import console, report_errors
+
 __all__ = ["add_commands"]
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for each judged window.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
+    drift = typer.Typer(
+        no_args_is_help=True, help="Judge stretches of production traffic, and list what was judged."
+    )
+    drift.command("judge")(_judge)
+    drift.command("report")(_report)
+    log = typer.Typer(
+        no_args_is_help=True, help="The inference log: what is in it, and true classes learned later."
+    )
+    log.command("show")(_show)
+    log.command("label")(_label)
+    app.add_typer(drift, name="drift")
+    app.add_typer(log, name="log")
+
+
+def _judge(
+    window: Annotated[str | None, typer.Option(help="A named replay in the log.")] = None,
+    since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="First moment after the stretch.")] = None,
+    reference: Annotated[Path, typer.Option(help="What to judge against.")] = Path("data/reference.parquet"),
+    params: Annotated[Path, typer.Option(help="File with the settings, under monitor.drift.")] = Path(
+        "params.yaml"
+    ),
+    reports: _Reports = Path("reports/drift"),
+    publish: Annotated[bool, typer.Option(help="Also put the pages into MLflow.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Judge one stretch of the log and write its review page. Exit 0: ok; 1: alarm, or too little data."""
+    if (window is None) == (since is None) or (until is not None and since is None):
+        raise typer.BadParameter("give either --window NAME, or --since TIME and perhaps --until TIME")
+    start, end = _moment(since, "--since"), _moment(until, "--until")
+    with report_errors("drift judge"):
+        from resnet_ops_monitoring.detector import judge
+        from resnet_ops_monitoring.log import InferenceLog, log_url
+        from resnet_ops_monitoring.params import read_drift_params
+        from resnet_ops_monitoring.reference import load_reference
+        from resnet_ops_monitoring.report import PageContext, write_window
+
+        settings, before = read_drift_params(params), load_reference(reference)
+        identity = before.identity
+        frame = InferenceLog(log_url()).read(
+            identity.name, version=identity.version, start=start, end=end, window=window
+        )
+        name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
+        verdict = judge(frame, before, settings, window=name)
+        folder = reports / name
+        write_window(folder, verdict, frame, before, settings, PageContext(role=None))
+        link = ""
+        if publish:
+            from resnet_ops_monitoring.publish import publish_window
+            from resnet_ops_registry.settings import connect
+
+            link = publish_window(connect(), folder)
+        if as_json:
+            typer.echo(json.dumps({**verdict.to_dict(), "page": str(folder / "review.html"), "mlflow": link}))
+        else:
+            console.print(
+                f"{name}: {verdict.headline}. {verdict.reason}\nLook at: {folder / 'review.html'} {link}"
+            )
+    raise typer.Exit(0 if verdict.passed else 1)
+
+
+def _moment(text: str | None, option: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text} is no time; write for example 2026-01-31T08:00Z") from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{option} {text} has no time zone; write for example {text}Z")
+    return moment
+
+
+def _report(reports: _Reports = Path("reports/drift"), as_json: _Json = False) -> None:
+    """List the judged windows with their verdicts and where to look. Exit 1 when one of them did not pass."""
+    with report_errors("drift report"):
+        from rich.table import Table
+
+        from resnet_ops_monitoring.verdict import load_verdict
+
+        found = {path.parent: load_verdict(path) for path in sorted(reports.glob("*/verdict.json"))}
+        ordered = sorted(found.items(), key=lambda item: (str(item[1].end), item[1].window))
+        if as_json:
+            listed = [
+                {**verdict.to_dict(), "page": str(folder / "review.html")} for folder, verdict in ordered
+            ]
+            typer.echo(json.dumps(listed))
+        elif not found:
+            console.print(
+                f"No window was judged yet: {reports} holds no verdict. Run: dvc repro monitor_drift"
+            )
+        else:
+            table = Table("window", "model", "rows", "verdict", "reason", "page", box=None)
+            for folder, verdict in ordered:
+                page = str(folder / "review.html")
+                table.add_row(
+                    verdict.window,
+                    str(verdict.identity),
+                    str(verdict.rows),
+                    verdict.headline,
+                    verdict.reason,
+                    page,
+                )
+            console.print(table)
+    raise typer.Exit(0 if all(verdict.passed for verdict in found.values()) else 1)
+
+
+def _show(as_json: _Json = False) -> None:
+    """Show what the inference log holds: rows and labels for each model version and window."""
+    with report_errors("log show"):
+        from rich.table import Table
+
+        from resnet_ops_monitoring.log import InferenceLog, log_url
+
+        log = InferenceLog(log_url())
+        summary = log.summary()
+        if as_json:
+            typer.echo(summary.to_json(orient="records", date_format="iso"))
+        elif summary.empty:
+            console.print(f"The inference log {log.place} is empty.")
+        else:
+            table = Table(*map(str, summary.columns), box=None)
+            for row in summary.itertuples(index=False):
+                table.add_row(*("" if value is None else str(value) for value in row))
+            console.print(table)
+
+
+def _label(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns request_id and label (a class name).")],
+) -> None:
+    """Add true classes to logged requests; repeating it changes nothing."""
+    with report_errors("log label"):
+        import pandas as pd
+
+        from resnet_ops.errors import DataError
+        from resnet_ops_monitoring.log import InferenceLog, log_url
+
+        try:
+            table = pd.read_csv(file, dtype=str)
+            ids, labels = table["request_id"].tolist(), table["label"].tolist()
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{file} cannot be read as labels ({type(error).__name__}: {error}). It must be a CSV file with the "
+                "columns request_id and label."
+            ) from None
+        empty = [name for name, label in zip(ids, labels, strict=True) if not isinstance(label, str)]
+        if empty:
+            raise DataError(f"{file}: {len(empty)} rows have no label, the first is of request {empty[0]!r}.")
+        changed = InferenceLog(log_url()).label(ids, labels)
+        console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")

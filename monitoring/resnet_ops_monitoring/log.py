@@ -1,5 +1,6 @@
 """The inference log: every answer that a model gave in production, in an SQL database."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,12 +36,17 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns
 
-__all__ = ["SCHEMA_VERSION", "InferenceLog"]
+__all__ = ["SCHEMA_VERSION", "InferenceLog", "log_url"]
 
 SCHEMA_VERSION = 1
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _VECTORS = ("embedding", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
+
+
+def log_url() -> str:
+    """RESNET_OPS_INFERENCE_LOG, or the project's own database under var/."""
+    return os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db"
 
 
 class _Utc(TypeDecorator[datetime]):

@@ -1,9 +1,10 @@
 """Settings of the detector, as they stand in params.yaml."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["ALARM_SIGNALS", "DriftParams"]
+__all__ = ["ALARM_SIGNALS", "DriftParams", "read_drift_params"]
 
 ALARM_SIGNALS = ("softmax", "classes", "embeddings")
 
@@ -54,3 +55,20 @@ class DriftParams:
                 f"permutations must be at least {int(2 * len(ALARM_SIGNALS) / self.alpha)} for alpha "
                 f"{self.alpha}, or the smallest p value could not alarm; it is {self.permutations}"
             )
+
+
+@dataclass(frozen=True)
+class _Monitor:
+    drift: DriftParams
+
+
+@dataclass(frozen=True)
+class _File:
+    monitor: _Monitor
+
+
+def read_drift_params(path: Path) -> DriftParams:
+    """`monitor.drift` of a params.yaml. Raises ConfigError that names every wrong key."""
+    from resnet_ops.params import parse_params
+
+    return parse_params(path, _File).monitor.drift

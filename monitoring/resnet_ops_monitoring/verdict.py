@@ -72,6 +72,14 @@ class Verdict:
         """Only "ok" passes: a window that could not be judged does not."""
         return self.status == "ok"
 
+    @property
+    def labels_contradict(self) -> bool:
+        """Whether labels prove more mistakes than when tested: the intervals do not touch.
+
+        No alarm by itself, since who labels rarely draws at random.
+        """
+        return self.real_accuracy is not None and self.real_accuracy.high < self.reference_accuracy.low
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
         content: dict[str, Any] = _adapter.dump_python(self, mode="json")

@@ -52,9 +52,11 @@ def explain(findings: Sequence[Finding]) -> str:
 def headline(verdict: Verdict) -> str:
     """One line that says what happened."""
     if verdict.status == "alarm":
-        return f"Alarm: {verdict.identity} no longer behaves as it did when it was tested"
+        return f"Alarm: {verdict.identity} no longer behaves as when it was tested"
     if verdict.status == "insufficient data":
         return f"Not judged: too little usable data from {verdict.identity}"
+    if verdict.labels_contradict:
+        return f"Labels show more mistakes of {verdict.identity}, though its outputs look as before"
     if verdict.input_drift:
         return f"OK: {verdict.identity} behaves as tested, though its images have changed"
     return f"OK: {verdict.identity} behaves as it did when it was tested"
@@ -81,6 +83,12 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "the answers where a mistake is costly.",
             "If the cause cannot be removed, put a version that copes into production, or train on such images.",
         ]
+    if verdict.labels_contradict:
+        return [
+            "Check whether these images were labelled because they looked wrong; then the number says little about the "
+            "rest.",
+            "If they were labelled at random, the model is wrong more often: put a better version into production.",
+        ]
     if verdict.input_drift:
         return ["Nothing is urgent. The model copes; look at the camera and the light when you pass by."]
     return ["Nothing."]
@@ -102,13 +110,13 @@ def _softmax(fired: list[Finding]) -> list[str]:
     columns = "column" if len(fired) == 1 else "columns"
     return [
         f"{len(fired)} softmax {columns} moved, class {worst.column} most "
-        f"(mean {number(worst.reference or 0)} -> {number(worst.window or 0)})"
+        f"(mean {number(worst.reference or 0)} → {number(worst.window or 0)})"
     ]
 
 
 def _image(finding: Finding) -> str:
     before, now = finding.reference or 0.0, finding.window or 0.0
-    return f"{_IMAGE_WORDS[finding.column][int(now > before)]} ({number(before)} -> {number(now)})"
+    return f"{_IMAGE_WORDS[finding.column][int(now > before)]} ({number(before)} → {number(now)})"
 
 
 def _join(words: list[str]) -> str:
