@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import AwareDatetime
 
 from resnet_ops.benchmark import Profile
 from resnet_ops.data.sources import DataParams
@@ -10,7 +12,8 @@ from resnet_ops.export import ExportParams
 from resnet_ops.families import Member
 from resnet_ops.params import parse_params
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_monitoring.params import DriftParams, ManifestParams, TrafficWindow
+from resnet_ops_monitoring.manifest_checks import ManifestParams
+from resnet_ops_monitoring.params import DriftParams
 
 __all__ = ["Params", "read_params"]
 
@@ -52,6 +55,24 @@ class RegisterParams:
     """The registered model's name: the use case."""
     experiment: str
     """The MLflow experiment of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrafficWindow:
+    """One stretch of simulated production traffic: the production split, replayed."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    camera: Literal["as_recorded", "dirty"]
+    """`dirty` passes the images through a simulated camera with dirt on the lens and poor light."""
+    start: AwareDatetime
+    """Time of the first request, with its zone."""
+    seconds_apart: float
+    """Time between requests."""
+
+    def __post_init__(self) -> None:
+        if not self.seconds_apart > 0:
+            raise ValueError(f"seconds_apart is {self.seconds_apart}, but must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 
 from project_params import read_params
-from resnet_ops_registry.tracking import LiveRun
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.model import model_digest, save_model
 from resnet_ops.training import fit
 from resnet_ops.training.history import History
+from resnet_ops_registry.tracking import LiveRun
 
 
 def main(name: str) -> None:

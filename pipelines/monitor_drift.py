@@ -1,0 +1,56 @@
+"""DVC stage `monitor_drift`: a verdict, a review page and Evidently's report for each window; into MLflow."""
+
+from pathlib import Path
+
+from project_params import read_params
+from serving import read_serving
+from traffic import production, seen_by_camera
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.data import load_prepared
+from resnet_ops.files import write_json
+from resnet_ops_monitoring.camera import SIMULATION
+from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.evidently_page import evidently_report
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.publish import EVIDENTLY, PAGE, VERDICT, publish_window
+from resnet_ops_monitoring.reference import load_reference
+from resnet_ops_monitoring.report import PageContext, write_review_page
+from resnet_ops_registry.settings import connect
+
+REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
+
+
+def main() -> None:
+    params = read_params().monitor
+    seed = read_params().seed
+    _, identity, role = read_serving()
+    client = connect()
+    reference = load_reference(Path("data/reference.parquet"))
+    usual = load_prepared(Path("data/prepared")).split("test").images
+    data = production()
+    log = InferenceLog.open()
+    summary = []
+    for name, window in params.windows.items():
+        folder = Path("reports/drift") / name
+        rows = log.read(identity.name, version=identity.version, digest=identity.digest, window=name)
+        verdict = judge(rows, reference, params.drift, window=name)
+        verdict.save(folder / VERDICT)
+        context = PageContext(
+            role=role,
+            min_rows=params.drift.min_rows,
+            simulated=SIMULATION if window.camera == "dirty" else REPLAY,
+            images=seen_by_camera(data.images, window, seed),
+            usual_images=usual,
+        )
+        write_review_page(folder / PAGE, verdict, rows, reference, context)
+        evidently_report(rows, reference, folder / EVIDENTLY, params.drift)
+        link = publish_window(client, folder)
+        console.print(f"{name}: {verdict.headline}. {verdict.reason}")
+        summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})
+    write_json(Path("reports/drift/summary.json"), summary)
+
+
+if __name__ == "__main__":
+    with report_errors("monitor_drift"):
+        main()

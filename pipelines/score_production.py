@@ -1,0 +1,39 @@
+"""DVC stage `score_production`: simulated traffic through the served model, into the inference log."""
+
+from pathlib import Path
+
+from project_params import read_params
+from serving import read_serving
+from traffic import production, request_ids, request_times, seen_by_camera
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.files import write_json
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.scorer import Scorer
+
+
+def main() -> None:
+    params = read_params()
+    data = production()
+    model, identity, role = read_serving()
+    log = InferenceLog.open()
+    written = {}
+    for name, window in params.monitor.windows.items():
+        frame = Scorer(model, identity).score(
+            seen_by_camera(data.images, window, params.seed),
+            request_ids(name, window, identity.digest, [row.path for row in data.rows]),
+            request_times(window, len(data)),
+            source=f"simulated {window.camera} camera",
+            window=name,
+        )
+        added = log.append(frame)
+        console.print(
+            f"{log.place}: window {name}, {len(frame)} requests to {identity} ({role}), {added} new"
+        )
+        written[name] = {"rows": len(frame), "model": str(identity), "digest": identity.digest}
+    write_json(Path("reports/windows.json"), written)
+
+
+if __name__ == "__main__":
+    with report_errors("score_production"):
+        main()

@@ -1,0 +1,33 @@
+"""Which version serves: what `check_gates` found, loaded from the registry with its files verified."""
+
+from pathlib import Path
+
+from resnet_ops.errors import DataError
+from resnet_ops.files import read_json
+from resnet_ops.model import TrainedModel
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_registry.loading import load
+
+__all__ = ["SERVING", "read_serving"]
+
+SERVING = Path("reports/serving.json")
+
+
+def read_serving() -> tuple[TrainedModel, ModelIdentity, str]:
+    """The serving model, who it is, and its role: `champion` or `challenger`.
+
+    Raises DataError when no version serves, or when the registry now holds another model under its number.
+    """
+    serving = read_json(SERVING)
+    if serving["version"] is None:
+        raise DataError(
+            f"No version of {serving['model']} is champion or challenger, so there is nothing to monitor. "
+            "See why no candidate passes: reports/gates.json, or resnet-ops gate explain"
+        )
+    loaded = load(f"models:/{serving['model']}/{serving['version']}")
+    if loaded.weights_digest != serving["weights_digest"]:
+        raise DataError(
+            f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
+        )
+    identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
+    return loaded.model, identity, serving["alias"]

@@ -1,0 +1,58 @@
+"""What a run of the pipeline found, for people: members with verdicts, windows, and what to open next."""
+
+from pathlib import Path
+from typing import Any
+
+from project_params import read_params
+from rich.table import Table
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.files import read_json
+
+
+def measured(member: str) -> dict[str, Any]:
+    names = ("evaluation", "benchmark")
+    parts = [read_json(Path("reports") / name / member / "measurements.json") for name in names]
+    return {**parts[0], **parts[1]}
+
+
+def members_table(model: str) -> Table:
+    gates = read_json(Path("reports/gates.json"))
+    profiles = list(read_params().benchmark.profiles)
+    targets = list(gates["candidates"][0]["refusals"])
+    table = Table("version", "member", "test top-1 (95 % interval)", title=model, title_justify="left")
+    for name in (*(f"p95 ms {profile}" for profile in profiles), "KB"):
+        table.add_column(name, justify="right")
+    for target in targets:
+        table.add_column(target)
+    for candidate in gates["candidates"]:
+        found = measured(candidate["member"])
+        top1 = found["test.top1"]
+        mark = " (challenger)" if candidate["member"] == gates["challenger"] else ""
+        table.add_row(
+            f"v{candidate['version']}",
+            candidate["member"] + mark,
+            f"{top1['value']:.3f} ({top1['low']:.3f}-{top1['high']:.3f})",
+            *(f"{found[f'{profile}.latency_p95_ms']['value']:.2f}" for profile in profiles),
+            f"{found['size.bytes']['value'] / 1000:,.0f}",
+            *((candidate["refusals"][target] or "passes").split("; ")[0] for target in targets),
+        )
+    return table
+
+
+def main() -> None:
+    model = read_params().register.model
+    console.print(members_table(model))
+    serving = read_json(Path("reports/serving.json"))
+    console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
+    for window in read_json(Path("reports/drift/summary.json")):
+        console.print(f"  {window['window']}: {window['verdict'].upper()}. {window['reason']}")
+    console.print("Next: make ui, then open")
+    console.print(f"  http://127.0.0.1:5000/#/models/{model}   to promote a version to @champion")
+    for window in read_json(Path("reports/drift/summary.json")):
+        console.print(f"  http://127.0.0.1:5000/{window['link']}   window {window['window']}")
+
+
+if __name__ == "__main__":
+    with report_errors("show_summary"):
+        main()

@@ -1,0 +1,30 @@
+"""DVC stage `validate_data`: Great Expectations on the manifest; a critical failure stops the pipeline."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from project_params import read_params
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.data import load_prepared
+from resnet_ops.files import write_json
+from resnet_ops_monitoring.manifest_checks import check_manifest
+
+
+def main() -> None:
+    params = read_params()
+    parts = [load_prepared(Path("data") / name) for name in ("prepared", "production")]
+    manifest = pd.DataFrame([asdict(row) for part in parts for row in part.rows])
+    report = check_manifest(manifest, parts[0].classes, tuple(params.data.split.as_dict()), params.validate)
+    report.write_html(Path("reports/data/index.html"))
+    write_json(Path("reports/data/validation.json"), report.to_dict())
+    for check in report.warnings:
+        console.print(f"Warning: {check.rule}: {check.found}", style="yellow")
+    report.require()
+    console.print(f"reports/data/index.html: {len(report.checks)} rules hold on {report.rows} images")
+
+
+if __name__ == "__main__":
+    with report_errors("validate_data"):
+        main()

@@ -1,0 +1,111 @@
+"""Candidates of a registered model: what the gate says of each, which one is proposed, which one serves."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG
+from resnet_ops_registry.gate import check_all
+from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.policies import apply_policy
+from resnet_ops_registry.settings import is_direct
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["Candidate", "apply_policies", "judge_candidates", "propose", "serving_version"]
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version up for judgement. `refusals`: for each guarded alias or stage why not; None where it passes."""
+
+    member: str
+    version: int
+    refusals: Mapping[str, str | None]
+
+
+def apply_policies(files: Iterable[Path]) -> list[str]:
+    """Put policy files into force on a registry that is reached as a database; says what is new.
+
+    Over http the server's operator applies policies, so nothing is done.
+    """
+    if not is_direct():
+        return []
+    said = []
+    for file in files:
+        with open_database() as connection:
+            applied, new = apply_policy(connection, file.read_text(), str(file))
+        if new:
+            said.append(f"{file} is now in force as {applied.label}")
+    return said
+
+
+def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, int]) -> list[Candidate]:
+    """A verdict for each member's version on everything that the policy guards.
+
+    Reached as a database the gate judges now; over http its tags on the version say what it found last.
+    """
+    return [
+        Candidate(member, version, _refusals(client, model, version)) for member, version in versions.items()
+    ]
+
+
+def _refusals(client: "MlflowClient", model: str, version: int) -> dict[str, str | None]:
+    if is_direct():
+        verdicts = check_all(model, version)
+        return {v.target.label: None if v.allowed else "; ".join(v.reasons) for v in verdicts}
+    with reported(f"Reading {model} v{version}"):
+        tags = client.get_model_version(model, str(version)).tags
+    return {
+        f"@{key.removeprefix(GATE_TAG_PREFIX)}": None if value == "passes" else value
+        for key, value in tags.items()
+        if key.startswith(GATE_TAG_PREFIX)
+    }
+
+
+def propose(
+    client: "MlflowClient", model: str, candidates: Iterable[Candidate], scores: Mapping[str, float]
+) -> str | None:
+    """Give @challenger to the best-scoring candidate that may become @champion, and say which member that is.
+
+    scores: by member, higher is better; the smaller version wins a tie. None, and no change, where none passes.
+    """
+    passing = [c for c in candidates if c.refusals.get(f"@{CHAMPION}", "unguarded") is None]
+    if not passing:
+        return None
+    best = max(passing, key=lambda candidate: (scores[candidate.member], -candidate.version))
+    with reported(f"Proposing {model} v{best.version}"):
+        if aliases(client, model).get(CHALLENGER) != best.version:
+            client.set_registered_model_alias(model, CHALLENGER, str(best.version))
+    return best.member
+
+
+def aliases(client: "MlflowClient", model: str) -> dict[str, int]:
+    """Which version each alias points to."""
+    return {alias: int(version) for alias, version in client.get_registered_model(model).aliases.items()}
+
+
+def serving_version(client: "MlflowClient", model: str) -> dict[str, Any]:
+    """The version that serves: the champion, else the challenger; `version` is None where there is neither.
+
+    `created` tells a registry that was wiped and filled again from the one before.
+    """
+    with reported(f"Looking for the champion of {model}"):
+        known = aliases(client, model)
+        for alias in (CHAMPION, CHALLENGER):
+            if alias in known:
+                found: ModelVersion = client.get_model_version(model, str(known[alias]))
+                return {
+                    "model": model,
+                    "alias": alias,
+                    "version": known[alias],
+                    "created": found.creation_timestamp,
+                    "weights_digest": found.tags.get(WEIGHTS_TAG),
+                }
+    return {"model": model, "alias": None, "version": None, "created": None, "weights_digest": None}

@@ -1,0 +1,51 @@
+"""MLflow's own server with the gate in front of its registry."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from resnet_ops.console import console
+from resnet_ops.errors import ConfigError
+from resnet_ops_registry.settings import (
+    STATE,
+    connect,
+    is_direct,
+    prepare_environment,
+    registry_uri,
+    tracking_uri,
+)
+
+__all__ = ["run_server"]
+
+
+def run_server(host: str, port: int) -> None:
+    """Replace this process by `mlflow server` on the project's databases. Does not return.
+
+    Raises ConfigError when the settings name a server already, or when the port is taken.
+    """
+    if not is_direct():
+        raise ConfigError(
+            f"The settings name a server already ({tracking_uri()}). Unset MLFLOW_TRACKING_URI and "
+            "MLFLOW_REGISTRY_URI to start one on the project's own database."
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another: make ui PORT={port + 1}"
+            ) from error
+    connect()
+    prepare_environment()
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    address = f"http://{host}:{port}"
+    console.print(f"Models and their verdicts:  {address}/#/models")
+    console.print(f"Runs and drift reports:     {address}/#/experiments")
+    console.print("Stop with Ctrl-C.")
+    sys.stdout.flush()
+    artifacts = (Path.cwd() / STATE / "artifacts").as_uri()
+    arguments = ["--backend-store-uri", tracking_uri(), "--registry-store-uri", registry_uri()]
+    arguments += ["--artifacts-destination", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *arguments])  # noqa: S606
