@@ -1,9 +1,305 @@
-"""Commands of `resnet-ops` that belong to registry."""
+"""Commands of `resnet-ops` about the registry: gate, promote, registry, policy, keys, ledger."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resnet_ops.console import console
+from resnet_ops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resnet_ops_registry.gate import Verdict
+
 __all__ = ["add_commands"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
+Version = Annotated[int, typer.Argument(help="Number of its version.", min=1)]
+
+gate = typer.Typer(help="What the gate thinks of a version; changes nothing.", no_args_is_help=True)
+registry = typer.Typer(help="What is registered.", no_args_is_help=True)
+policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
+keys = typer.Typer(help="Whose signatures count.", no_args_is_help=True)
+ledger = typer.Typer(help="Every decision, in order.", no_args_is_help=True)
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
+    app.add_typer(gate, name="gate")
+    app.add_typer(registry, name="registry")
+    app.add_typer(policy, name="policy")
+    app.add_typer(keys, name="keys")
+    app.add_typer(ledger, name="ledger")
+    app.command("promote")(promote)
+
+
+@gate.command("check")
+def gate_check(
+    model: Model,
+    version: Version,
+    alias: Annotated[str, typer.Option(help="An alias; without it, all that the policy guards.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say whether a version may carry an alias. Exit status 1 when it may not."""
+    from resnet_ops_registry.gate import check, check_all
+
+    _connect_first()
+    verdicts = [check(model, version, alias)] if alias else check_all(model, version)
+    if as_json:
+        _print_json([verdict.as_json() for verdict in verdicts])
+    else:
+        _say_unguarded(model, verdicts)
+        for verdict in verdicts:
+            console.print(verdict.message, markup=False)
+    raise typer.Exit(0 if all(verdict.allowed for verdict in verdicts) else 1)
+
+
+@gate.command("explain")
+def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
+    """Show every rule: what was measured, what is needed, and why."""
+    from rich.table import Table
+
+    from resnet_ops_registry.gate import check_all
+
+    _connect_first()
+    verdicts = check_all(model, version)
+    if as_json:
+        _print_json([verdict.as_json() for verdict in verdicts])
+        return
+    _say_unguarded(model, verdicts)
+    for verdict in verdicts:
+        console.print(verdict.message, markup=False)
+        table = Table("", "metric", "measured", "needed", "why")
+        for rule in verdict.rules:
+            table.add_row(
+                "passes" if rule.passed else "FAILS", rule.metric, rule.measured, rule.needed, rule.why
+            )
+        if verdict.rules:
+            console.print(table)
+
+
+def _say_unguarded(model: str, verdicts: "list[Verdict]") -> None:
+    if not verdicts:
+        console.print(
+            f"No policy governs {model}. Apply one with: resnet-ops policy apply FILE", markup=False
+        )
+
+
+def promote(
+    model: Model, version: Version, alias: Annotated[str, typer.Argument(help="Such as champion.")]
+) -> None:
+    """Give a version an alias, if the gate allows it. Exit status 1 when it is refused."""
+    from resnet_ops_registry.promotion import promote as set_alias
+
+    set_alias(model, version, alias)
+    name = alias.removeprefix("@")
+    console.print(f"{model} v{version} is @{name} now.", markup=False)
+    console.print(f"Use it: resnet_ops_registry.load('models:/{model}@{name}')", markup=False)
+    console.print(f"Who decided what: resnet-ops ledger show --model {model}", markup=False)
+
+
+@registry.command("ls")
+def registry_ls(
+    model: Annotated[str, typer.Argument(help="One registered model; without it, all.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List versions with their evidence, aliases and verdicts."""
+    from rich.table import Table
+
+    from resnet_ops_registry.listing import list_versions
+
+    versions = list_versions(model)
+    if as_json:
+        _print_json(versions)
+        return
+    if not versions:
+        console.print("Nothing is registered yet. Run: make repro", markup=False)
+        return
+    table = Table("model", "version", "member", "aliases", "evidence", "gate")
+    for version in versions:
+        verdicts = "\n".join(f"{name}: {verdict}" for name, verdict in version["gate"].items())
+        aliases = " ".join(f"@{alias}" for alias in version["aliases"])
+        table.add_row(
+            version["model"],
+            str(version["version"]),
+            version["member"],
+            aliases,
+            version["evidence"],
+            verdicts,
+        )
+    console.print(table)
+
+
+@policy.command("apply")
+def policy_apply(file: Annotated[Path, typer.Argument(help="A YAML file.")]) -> None:
+    """Put a policy into force on the registry's database; the same text again changes nothing."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.display import refresh_tags
+    from resnet_ops_registry.policies import apply_policy
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The policy {file} cannot be read: {error}.") from error
+    _connect_first()
+    with open_database() as connection:
+        applied, new = apply_policy(connection, text, str(file))
+        if new:
+            refresh_tags(connection)
+    state = "is in force now" if new else "was in force already"
+    console.print(f"{applied.label} {state} ({file}).", markup=False)
+
+
+@policy.command("show")
+def policy_show(
+    model: Annotated[str, typer.Argument(help="A registered model; without it, every policy.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Print the policies in force."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.policies import list_policies, policy_for
+
+    with open_database() as connection:
+        found = policy_for(connection, model) if model else None
+        applied = ([found] if found else []) if model else list_policies(connection)
+    if as_json:
+        _print_json([{"version": each.version, **each.policy.model_dump(mode="json")} for each in applied])
+        return
+    if not applied:
+        console.print("No policy is in force. Apply one with: resnet-ops policy apply FILE", markup=False)
+    for each in applied:
+        console.print(f"# {each.label}, from {each.file}\n{each.content}", markup=False)
+
+
+@keys.command("ls")
+def keys_ls(as_json: Json = False) -> None:
+    """List this machine's signing keys and the keys that the registry trusts."""
+    from rich.table import Table
+
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.keys import list_keys
+    from resnet_ops_registry.settings import is_direct
+    from resnet_ops_registry.trust import list_trusted
+
+    rows = [{"key": key.public.id, "name": key.name, "where": "here", "role": ""} for key in list_keys()]
+    if is_direct():
+        with open_database() as connection:
+            trusted = list_trusted(connection)
+        rows += [
+            {
+                "key": key.id,
+                "name": key.name,
+                "where": "revoked" if key.revoked_at else "trusted",
+                "role": key.role,
+            }
+            for key in trusted
+        ]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("key", "name", "state", "role")
+    for row in rows:
+        table.add_row(row["key"][:16], row["name"], row["where"], row["role"])
+    console.print(table)
+
+
+@keys.command("new")
+def keys_new(name: Annotated[str, typer.Argument(help="Such as pipeline, or your own name.")]) -> None:
+    """Make a signing key, if there is none of this name."""
+    from resnet_ops_registry.keys import open_key
+    from resnet_ops_registry.settings import keys_folder
+
+    key, public = open_key(name), keys_folder() / f"{name}.pub.pem"
+    console.print(f"Key {name} is {key.public.id[:16]}; its public half is {public}.", markup=False)
+    console.print(f"Trust it on the server: resnet-ops keys trust {public} --role ROLE", markup=False)
+
+
+@keys.command("trust")
+def keys_trust(
+    file: Annotated[Path, typer.Argument(help="A public key, NAME.pub.pem.")],
+    role: Annotated[str, typer.Option(help="What it may say, such as pipeline.")],
+    name: Annotated[str, typer.Option(help="What to call it; without it, the file's name.")] = "",
+) -> None:
+    """Let the registry believe what a key signs."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.keys import read_public_key
+    from resnet_ops_registry.trust import trust_key
+
+    public = read_public_key(file)
+    with open_database() as connection:
+        trusted = trust_key(connection, public, name or file.name.split(".")[0], role)
+    console.print(f"Key {trusted.id[:16]} is trusted as {trusted.role} now.", markup=False)
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key: Annotated[str, typer.Argument(help="The key's id, or its first 8 digits or more.")],
+) -> None:
+    """Make everything a key signed worthless, for ever."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.trust import revoke_key
+
+    with open_database() as connection:
+        revoked = revoke_key(connection, key)
+    console.print(
+        f"Key {revoked.id[:16]} ({revoked.name}) is revoked; what it signed counts no more.", markup=False
+    )
+
+
+@ledger.command("show")
+def ledger_show(
+    model: Annotated[str, typer.Option(help="Only this registered model.")] = "",
+    limit: Annotated[int, typer.Option(help="How many entries, the latest.", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show who decided what, and on what grounds."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.ledger import list_entries
+
+    with open_database() as connection:
+        entries = list_entries(connection, model or None, limit)
+    if as_json:
+        _print_json([asdict(entry) for entry in entries])
+        return
+    table = Table("no.", "time (UTC)", "who", "what", "version", "outcome", "reason")
+    for entry in entries:
+        event = entry.event
+        when = datetime.fromtimestamp(entry.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        version = f"{event.model} v{event.version}" if event.version else event.model or ""
+        what = f"{event.action} {event.target or ''}".strip()
+        reasons = "; ".join(event.detail.get("reasons", []))
+        table.add_row(str(entry.seq), when, event.actor, what, version, event.outcome, reasons)
+    console.print(table)
+
+
+@ledger.command("verify")
+def ledger_verify(as_json: Json = False) -> None:
+    """Check that no entry was changed or removed. Exit status 1 when one was."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.ledger import head, verify
+
+    with open_database() as connection:
+        count, last = verify(connection), head(connection)
+    if as_json:
+        _print_json({"entries": count, "head": last})
+        return
+    console.print(f"The ledger is whole: {count} entries, the last with hash {last[:16]}.", markup=False)
+
+
+def _connect_first() -> None:
+    """Have MLflow make its tables in a database that is new."""
+    from resnet_ops_registry.settings import connect, database_uri
+
+    database_uri()
+    connect().search_registered_models(max_results=1)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,110 @@
+"""The digest of a version's model files, wherever they lie."""
+
+import hashlib
+import os
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops.files import canonical_json, file_digest
+
+__all__ = ["folder_digest", "local_folder", "location_digest"]
+
+LEFT_OUT = "registered_model_meta"
+"""Added by MLflow's client when it downloads: says which version it was, and is no part of the model."""
+
+
+def folder_digest(folder: Path) -> str:
+    """The sha256 over the names and contents of all files under `folder`, 64 hexadecimal digits.
+
+    Raises EvidenceError for symbolic links, special files, names that could be read in two ways, and an empty
+    folder: a digest must mean the same files to everybody.
+    """
+    files = {name: _content(path) for name, path in _files(folder)}
+    if not files:
+        raise EvidenceError(f"There are no model files in {folder}.")
+    return hashlib.sha256(canonical_json(files)).hexdigest()
+
+
+def _content(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise EvidenceError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    def fail(error: OSError) -> None:
+        raise EvidenceError(f"The model files in {folder} cannot be read: {error.strerror}.") from error
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        for name in folders + names:
+            path = Path(root) / name
+            relative = path.relative_to(folder).as_posix()
+            if not _is_plain(name):
+                raise EvidenceError(f"The model files hold an odd name: {relative!r}.")
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise EvidenceError(f"The model files hold {relative!r}, which is a link or no plain file.")
+            if name in names and relative != LEFT_OUT:
+                yield relative, path
+
+
+def _is_plain(name: str) -> bool:
+    return (
+        name == unicodedata.normalize("NFC", name)
+        and name == name.strip()
+        and "\\" not in name
+        and all(character.isprintable() for character in name)
+    )
+
+
+def location_digest(location: str) -> str:
+    """The digest of the files at an artifact location: a path, file:, s3: and the like, or mlflow-artifacts:.
+
+    Files on this machine are read in place, others are downloaded to a temporary folder. Raises EvidenceError
+    when they cannot be read.
+    """
+    location = _behind_proxy(location)
+    folder = local_folder(location)
+    if folder is not None:
+        return folder_digest(folder)
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
+        try:
+            return folder_digest(Path(download_artifacts(artifact_uri=location, dst_path=temporary)))
+        except (MlflowException, OSError) as error:
+            raise EvidenceError(f"The model files cannot be read ({type(error).__name__}).") from error
+
+
+def local_folder(location: str) -> Path | None:
+    """The folder at a location on this machine, or None for a remote one."""
+    parsed = urlparse(location)
+    if parsed.scheme == "":
+        return Path(location)
+    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
+        return Path(url2pathname(parsed.path))
+    return None
+
+
+def _behind_proxy(location: str) -> str:
+    """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are."""
+    parsed = urlparse(location)
+    if parsed.scheme != "mlflow-artifacts":
+        return location
+    from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
+
+    destination = os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR)
+    if not destination:
+        raise EvidenceError(
+            "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only."
+        )
+    path = parsed.path.strip("/")
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise EvidenceError("The model files' location holds an odd path.")
+    return f"{destination.rstrip('/')}/{path}"

@@ -1,0 +1,87 @@
+"""Tags that the gate writes on a version's page, so that its verdicts are seen at a glance.
+
+They are display: nothing here is ever believed.
+"""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from resnet_ops_registry import database
+from resnet_ops_registry.gate import Files, judge
+from resnet_ops_registry.policies import policy_for
+from resnet_ops_registry.policy import Target
+from resnet_ops_registry.rules import show_metric
+from resnet_ops_registry.statements import Accepted, Version, find_version, latest_evidence
+
+__all__ = [
+    "EVIDENCE_TAG",
+    "FILES_TAG",
+    "GATE_TAG_PREFIX",
+    "KEY_TAG",
+    "STATEMENT_TAG",
+    "WEIGHTS_TAG",
+    "is_reserved",
+    "refresh_tags",
+    "version_tags",
+]
+
+STATEMENT_TAG = "resnet_ops.statement"
+GATE_TAG_PREFIX = "gate "
+WEIGHTS_TAG = "resnet_ops.weights_digest"
+EVIDENCE_TAG = "resnet_ops.evidence_digest"
+FILES_TAG = "resnet_ops.files_digest"
+KEY_TAG = "resnet_ops.evidence_key"
+HEADLINE_METRIC = "test.top1"
+
+
+def is_reserved(key: str) -> bool:
+    """Whether only the gate may write a version's tag of this name."""
+    name = key.strip().casefold()
+    return name == "evidence" or name.startswith(("resnet_ops.", GATE_TAG_PREFIX))
+
+
+def version_tags(connection: Connection, version: Version, accepted: Accepted) -> dict[str, str]:
+    """Every tag of a version with evidence, and what each says."""
+    headline = accepted.evidence.metrics.get(HEADLINE_METRIC)
+    found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
+    tags = {
+        "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
+        WEIGHTS_TAG: accepted.evidence.weights_digest,
+        EVIDENCE_TAG: accepted.evidence.digest(),
+        FILES_TAG: accepted.subject.digest,
+        KEY_TAG: accepted.key.id,
+    }
+    applied = policy_for(connection, version.model)
+    for target in applied.policy.targets() if applied else []:
+        verdict = judge(connection, version, target, Files(accepted.subject.digest))
+        tags[_gate_tag(target)] = "passes" if verdict.allowed else "refused: " + "; ".join(verdict.reasons)
+    return tags
+
+
+def refresh_tags(connection: Connection) -> None:
+    """Write the tags of every version with evidence anew, after a policy changed.
+
+    Straight into MLflow's table: this is the operator on the database, not a client of the store.
+    """
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag
+
+    tags, known = SqlModelVersionTag.__table__, database.statements.c
+    versions = select(known.workspace, known.model, known.version).distinct()
+    for workspace, model, number in connection.execute(versions).all():
+        version = find_version(connection, workspace, model, number)
+        accepted = latest_evidence(connection, version) if version else None
+        if version is None or accepted is None:
+            continue
+        where = (tags.c.workspace == workspace, tags.c.name == model, tags.c.version == number)
+        wanted = version_tags(connection, version, accepted)
+        present = connection.execute(select(tags.c.key).where(*where)).scalars()
+        stale = [key for key in present if key in wanted or key.startswith(GATE_TAG_PREFIX)]
+        connection.execute(delete(tags).where(*where, tags.c.key.in_(stale)))
+        rows = [
+            {"workspace": workspace, "name": model, "version": number, "key": key, "value": value}
+            for key, value in wanted.items()
+        ]
+        connection.execute(insert(tags), rows)
+
+
+def _gate_tag(target: Target) -> str:
+    return GATE_TAG_PREFIX + (target.name if target.kind == "alias" else target.label)

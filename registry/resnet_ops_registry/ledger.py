@@ -1,0 +1,114 @@
+"""The ledger: every decision, in order, each row holding the hash of the one before."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, select, update
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops.files import canonical_json
+from resnet_ops_registry import database
+
+__all__ = ["Entry", "Event", "append", "head", "list_entries", "verify"]
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened: who did what to which version, how it was judged, and on what grounds (`detail`)."""
+
+    actor: str
+    action: str
+    outcome: Literal["allowed", "refused", "recorded"]
+    workspace: str = "default"
+    model: str | None = None
+    version: int | None = None
+    target: str | None = None
+    from_version: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row: its number from 1 on, its time in milliseconds since 1970, the event, and the chain's hashes."""
+
+    seq: int
+    time: int
+    event: Event
+    previous: str
+    hash: str
+
+
+def append(connection: Connection, event: Event) -> Entry:
+    """Write an event in the connection's transaction, after waiting for other writers."""
+    last, previous = database.lock(connection)
+    seq, now = last + 1, time.time_ns() // 1_000_000
+    text = canonical_json({"seq": seq, "time": now, **asdict(event)}).decode()
+    digest = _hash(previous, text)
+    connection.execute(
+        insert(database.ledger).values(
+            seq=seq,
+            entry=text,
+            previous=previous,
+            hash=digest,
+            workspace=event.workspace,
+            model=event.model,
+        )
+    )
+    connection.execute(
+        update(database.ledger_head).where(database.ledger_head.c.id == 1).values(seq=seq, hash=digest)
+    )
+    return Entry(seq, now, event, previous, digest)
+
+
+def list_entries(connection: Connection, model: str | None = None, limit: int | None = None) -> list[Entry]:
+    """The latest entries, oldest first; of one model where it is named."""
+    query = select(database.ledger).order_by(database.ledger.c.seq.desc()).limit(limit)
+    if model is not None:
+        query = query.where(database.ledger.c.model == model)
+    return [_entry(row) for row in reversed(connection.execute(query).all())]
+
+
+def head(connection: Connection) -> str:
+    """The hash of the last entry, which stands for the whole chain."""
+    return str(connection.execute(select(database.ledger_head.c.hash)).scalar_one())
+
+
+def verify(connection: Connection) -> int:
+    """Walk the whole chain and give its length. Raises EvidenceError naming the first row that is wrong.
+
+    It notices a row that was changed, removed or inserted, and a cut tail as long as the head row was not set
+    back with it. Whoever can rewrite the whole database can write a new chain: keep `hash` of the head elsewhere.
+    """
+    previous, seq = GENESIS, 0
+    for row in connection.execute(select(database.ledger).order_by(database.ledger.c.seq)):
+        seq += 1
+        if row.seq != seq:
+            raise EvidenceError(f"The ledger is broken: entry {seq} is missing.")
+        if row.previous != previous or row.hash != _hash(previous, row.entry):
+            raise EvidenceError(f"The ledger is broken: entry {seq} was changed after it was written.")
+        entry = json.loads(row.entry)
+        if (entry["seq"], entry["workspace"], entry["model"]) != (row.seq, row.workspace, row.model):
+            raise EvidenceError(f"The ledger is broken: the columns of entry {seq} were changed.")
+        previous = row.hash
+    head = connection.execute(select(database.ledger_head)).one()
+    if (head.seq, head.hash) != (seq, previous):
+        raise EvidenceError(
+            f"The ledger is broken: it ends at entry {seq}, but entry {head.seq} was written."
+        )
+    return seq
+
+
+def _hash(previous: str, text: str) -> str:
+    return hashlib.sha256(f"{previous}\n{text}".encode()).hexdigest()
+
+
+def _entry(row: Any) -> Entry:
+    fields = json.loads(row.entry)
+    seq, written = fields.pop("seq"), fields.pop("time")
+    return Entry(seq, written, Event(**fields), row.previous, row.hash)

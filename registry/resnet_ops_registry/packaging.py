@@ -1,0 +1,55 @@
+"""The folder of an MLflow model, made so that equal weights give equal bytes."""
+
+import hashlib
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+from resnet_ops.files import read_json
+from resnet_ops.model import model_digest
+
+__all__ = ["ARTIFACTS", "build_model_folder"]
+
+ARTIFACTS = "artifacts"
+"""Where in the model's folder weights.safetensors and member.json lie."""
+REQUIREMENTS = ("resnet-ops", "mlflow", "numpy", "safetensors", "torch")
+
+
+def build_model_folder(model_folder: Path, destination: Path) -> Path:
+    """Package a trained model (its two files) for MLflow at `destination`, and give that.
+
+    Nothing in it depends on the time or place: whoever packages the same weights with the same versions gets
+    the same digest, so a publication that was cut short can be taken up again.
+    """
+    import numpy as np
+
+    with warnings.catch_warnings():
+        # mlflow warns of type hints in its own modules while it is imported
+        warnings.filterwarnings("ignore", message=".*type hint.*")
+        import mlflow.pyfunc
+        from mlflow.models import Model, ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+    description = read_json(model_folder / "member.json")
+    side, channels, classes = description["image_size"], description["channels"], description["classes"]
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, channels))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
+    )
+    identity = hashlib.sha256(model_digest(model_folder).encode()).hexdigest()[:32]
+    with warnings.catch_warnings():
+        # the signature is given, so no example is needed to infer one
+        warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+        mlflow.pyfunc.save_model(
+            path=str(destination),
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={
+                "weights": str(model_folder / "weights.safetensors"),
+                "member": str(model_folder / "member.json"),
+            },
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
+            mlflow_model=Model(model_uuid=identity, utc_time_created="1970-01-01 00:00:00.000000"),
+            metadata={"member": description["name"], "classes": list(classes)},
+        )
+    return destination

@@ -1,0 +1,79 @@
+"""Policies in force: every version ever applied is kept in the registry's database."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, func, insert, select
+
+from resnet_ops_registry import database, ledger
+from resnet_ops_registry.actor import actor, now
+from resnet_ops_registry.ledger import Event
+from resnet_ops_registry.policy import Policy, read_policy
+
+__all__ = ["AppliedPolicy", "apply_policy", "list_policies", "policy_for"]
+
+
+@dataclass(frozen=True)
+class AppliedPolicy:
+    """A policy as it was applied: its number, its file's name and its text."""
+
+    version: int
+    file: str
+    content: str
+    policy: Policy
+
+    @property
+    def label(self) -> str:
+        return f"{self.policy.model} policy {self.version}"
+
+
+def apply_policy(connection: Connection, text: str, file: str) -> tuple[AppliedPolicy, bool]:
+    """Put a policy into force, and give it with whether it is new. The same text again changes nothing.
+
+    Raises ConfigError when the text is no policy; the one in force then stays.
+    """
+    policy = read_policy(text, file)
+    database.lock(connection)
+    table = database.policies
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    latest = connection.execute(
+        select(table).where(table.c.model == policy.model).order_by(table.c.version.desc()).limit(1)
+    ).one_or_none()
+    if latest is not None and latest.digest == digest:
+        return AppliedPolicy(latest.version, latest.file, text, policy), False
+    version = 1 if latest is None else latest.version + 1
+    connection.execute(
+        insert(table).values(
+            model=policy.model,
+            version=version,
+            file=file[:500],
+            content=text,
+            digest=digest,
+            applied_at=now(),
+            applied_by=actor(),
+        )
+    )
+    detail = {"policy": policy.model, "version": version, "digest": digest, "file": file}
+    ledger.append(connection, Event(actor(), "policy applied", "recorded", detail=detail))
+    return AppliedPolicy(version, file, text, policy), True
+
+
+def list_policies(connection: Connection) -> list[AppliedPolicy]:
+    """The policies in force, one for each name or pattern."""
+    table = database.policies
+    newest = select(func.max(table.c.id)).group_by(table.c.model)
+    rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.model))
+    return [AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file)) for row in rows]
+
+
+def policy_for(connection: Connection, model: str) -> AppliedPolicy | None:
+    """The policy that governs a registered model: the one of its name, else the longest pattern that matches."""
+    matching = [applied for applied in list_policies(connection) if applied.policy.governs(model)]
+    exact = [applied for applied in matching if applied.policy.model == model]
+    return max(exact or matching, key=lambda applied: len(applied.policy.model), default=None)
+
+
+@lru_cache(maxsize=64)
+def _parse(content: str, file: str) -> Policy:
+    return read_policy(content, file)

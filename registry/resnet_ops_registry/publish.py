@@ -1,0 +1,224 @@
+"""Publish a trained model: run, logged model, model version and signed evidence, each made once.
+
+Every step first looks for what an earlier call left behind, by the digest of the weights, which is set in the
+very request that creates a thing. So a call that was killed anywhere is continued by the next one.
+"""
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_ops.errors import EvidenceError, ServiceError
+from resnet_ops.model import model_digest
+from resnet_ops_registry import runs
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.digest import folder_digest, location_digest
+from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, STATEMENT_TAG, WEIGHTS_TAG
+from resnet_ops_registry.envelope import Statement, Subject, sign
+from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence
+from resnet_ops_registry.keys import PrivateKey, open_key
+from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.packaging import build_model_folder
+from resnet_ops_registry.rules import show_metric
+from resnet_ops_registry.settings import ensure_experiment, is_direct
+from resnet_ops_registry.statements import find_version, latest_evidence
+from resnet_ops_registry.trust import trust_first_key
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["Published", "publish"]
+
+KEY_NAME = KEY_ROLE = "pipeline"
+MAIN_METRICS = (
+    "test.top1",
+    "test.macro_f1",
+    "test.worst_class_recall",
+    "test.ece",
+    "size.parameters",
+    "size.bytes",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a model is to be found. `created`: whether this call made the version."""
+
+    name: str
+    version: int
+    run_id: str
+    created: bool
+
+
+def publish(
+    client: "MlflowClient",
+    *,
+    registered_model: str,
+    experiment: str,
+    member: str,
+    model_folder: Path,
+    evidence: Evidence,
+    history: Sequence[Mapping[str, float]],
+    params: Mapping[str, Any],
+    artifacts: Mapping[str, Path],
+) -> Published:
+    """Make what is missing of a model's run, version and evidence; nothing is made twice.
+
+    history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. The same
+    weights with other evidence (measured again) keep their version and get a new statement.
+
+    Raises EvidenceError when the evidence is of other weights, the server does not trust the key, or the
+    version's files are not the ones made here; ServiceError when MLflow fails.
+    """
+    digest = model_digest(model_folder)
+    if digest != evidence.weights_digest:
+        raise EvidenceError(
+            f"The evidence for {member} is about other weights ({evidence.weights_digest[:12]}) than those in "
+            f"{model_folder} ({digest[:12]}). Evaluate the model again: dvc repro"
+        )
+    key = open_key(KEY_NAME)
+    _trust_own_key(key)
+    with reported(f"Publishing {member}"):
+        experiment_id = ensure_experiment(client, experiment)
+        run_id = runs.find_or_create(client, experiment_id, member, digest)
+        version = _find_version(client, registered_model, digest)
+        created = version is None
+        current = version is not None and _is_current(version, evidence, key)
+        if version is None or not current:
+            with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
+                folder = build_model_folder(model_folder, Path(temporary) / "model")
+                if version is None:
+                    model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
+                    version = _create_version(client, registered_model, model_id, run_id, digest, evidence)
+                _send_evidence(client, version, evidence, key, folder)
+        runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
+        if not current:
+            client.update_model_version(registered_model, version.version, _description(evidence, version))
+    return Published(registered_model, int(version.version), run_id, created)
+
+
+def _trust_own_key(key: PrivateKey) -> None:
+    """On a database of our own that trusts nobody yet, trust the pipeline's key: there is nobody else to ask."""
+    if not is_direct():
+        return
+    with open_database() as connection:
+        if trust_first_key(connection, key.public, key.name, KEY_ROLE):
+            sys.stderr.write(
+                f"The registry now trusts this pipeline's key {key.public.id[:12]} (first use).\n"
+            )
+
+
+def _find_version(client: "MlflowClient", model: str, digest: str) -> "ModelVersion | None":
+    found = client.search_model_versions(f"name = '{model}' and tags.`{WEIGHTS_TAG}` = '{digest}'")
+    return min(found, key=lambda version: int(version.version), default=None)
+
+
+def _is_current(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> bool:
+    return (version.tags.get(EVIDENCE_TAG), version.tags.get(KEY_TAG)) == (evidence.digest(), key.public.id)
+
+
+def _log_model(
+    client: "MlflowClient", experiment_id: str, run_id: str, member: str, digest: str, folder: Path
+) -> str:
+    """The id of the logged model with these weights, its files uploaded; taken up where a call was cut short."""
+    found = client.search_logged_models(
+        [experiment_id], filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}' AND source_run_id = '{run_id}'"
+    )
+    model = (
+        found[0]
+        if found
+        else client.create_logged_model(
+            experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, "member": member}
+        )
+    )
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+    return str(model.model_id)
+
+
+def _create_version(
+    client: "MlflowClient", name: str, model_id: str, run_id: str, digest: str, evidence: Evidence
+) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        run_id=run_id,
+        model_id=model_id,
+        tags={WEIGHTS_TAG: digest, "member": evidence.member},
+    )
+
+
+def _send_evidence(
+    client: "MlflowClient", version: "ModelVersion", evidence: Evidence, key: PrivateKey, folder: Path
+) -> None:
+    """Sign what was found about the files made here, and hand it to the registry."""
+    from mlflow.exceptions import MlflowException
+
+    digest = _trusted_digest(client, version, key, folder)
+    subject = Subject(version.name, int(version.version), int(version.creation_timestamp), digest)
+    envelope = sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key)
+    try:
+        client.set_model_version_tag(version.name, version.version, STATEMENT_TAG, envelope.text)
+    except MlflowException as error:
+        if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_CONFLICT"):
+            raise
+        raise EvidenceError(f"{version.name} v{version.version}: {error.message}") from error
+    if STATEMENT_TAG in client.get_model_version(version.name, version.version).tags:
+        client.delete_model_version_tag(version.name, version.version, STATEMENT_TAG)
+        raise ServiceError(
+            "The MLflow server runs without the gate and kept the evidence as a plain tag. Start it with "
+            "`make ui`, or with --registry-store-uri gated:<database URI>."
+        )
+
+
+def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: PrivateKey, folder: Path) -> str:
+    """The digest of the version's files, once it is known that they were made by this pipeline.
+
+    They are the files just built, or files that this pipeline's key vouched for before (packaged by an
+    earlier release of this code, say).
+    """
+    built = folder_digest(folder)
+    stored = location_digest(_location(client, version))
+    if stored == built:
+        return built
+    if is_direct():
+        with open_database() as connection:
+            workspace = getattr(version, "workspace", None) or "default"
+            found = find_version(connection, workspace, version.name, int(version.version))
+            before = latest_evidence(connection, found) if found else None
+        if before is not None and before.key.id == key.public.id and before.subject.digest == stored:
+            return stored
+    raise EvidenceError(
+        f"The files of {version.name} v{version.version} are not the ones packaged here: they were changed, or "
+        "packaged by another release. Delete that version in MLflow, then run the same command again."
+    )
+
+
+def _location(client: "MlflowClient", version: "ModelVersion") -> str:
+    if is_direct():
+        return str(client.get_model_version_download_uri(version.name, version.version))
+    return f"models:/{version.name}/{version.version}"
+
+
+def _description(evidence: Evidence, version: "ModelVersion") -> str:
+    """A markdown table of the main metrics, as MLflow's version page shows it."""
+    latencies = [name for name in sorted(evidence.metrics) if name.endswith("latency_p95_ms")]
+    rows = [
+        f"| {name} | {show_metric(evidence.metrics[name])} |"
+        for name in (*MAIN_METRICS, *latencies)
+        if name in evidence.metrics
+    ]
+    commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
+    made = f"`{evidence.member}`, weights `{evidence.weights_digest[:12]}`, commit `{commit or 'unknown'}`"
+    return "\n".join([made, "", "| metric | value |", "|---|---|", *rows])

@@ -1,0 +1,124 @@
+"""The training run in MLflow that belongs to a model, found or made, and completed once."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_ops_registry.display import WEIGHTS_TAG
+from resnet_ops_registry.evidence import Evidence
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["complete", "find_or_create", "model_id_of"]
+
+COMPLETED_TAG = "resnet_ops.completed"
+BATCH = 500
+
+
+def find_or_create(client: "MlflowClient", experiment_id: str, member: str, digest: str) -> str:
+    """The id of the oldest run whose weights have this digest; a new one where there is none."""
+    found = client.search_runs(
+        [experiment_id],
+        f"tags.`{WEIGHTS_TAG}` = '{digest}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    if found:
+        return str(found[0].info.run_id)
+    tags = {WEIGHTS_TAG: digest, "member": member}
+    return str(client.create_run(experiment_id, run_name=member, tags=tags).info.run_id)
+
+
+def model_id_of(version: "ModelVersion") -> str | None:
+    """The logged model that a version was made from: MLflow's SQL store keeps it in the source only."""
+    match = re.fullmatch(r"models:/(m-[0-9a-f]+)", version.source or "")
+    return match[1] if match else None
+
+
+def complete(
+    client: "MlflowClient",
+    run_id: str,
+    evidence: Evidence,
+    history: Sequence[Mapping[str, float]],
+    params: Mapping[str, Any],
+    artifacts: Mapping[str, Path],
+    model_id: str | None,
+) -> None:
+    """Log what the run lacks, then mark it with the evidence's digest; a marked run is left alone.
+
+    Metrics of the evidence are logged with the model's id too, so that MLflow's model page shows them.
+    """
+    run = client.get_run(run_id)
+    digest = evidence.digest()
+    if run.data.tags.get(COMPLETED_TAG) == digest:
+        return
+    _log_params(client, run_id, params, run.data.params)
+    metrics = [*_missing_history(client, run, history), *_final_metrics(evidence, model_id)]
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    _log_artifacts(client, run_id, artifacts)
+    client.set_tag(run_id, COMPLETED_TAG, digest)
+    if run.info.status != "FINISHED":
+        client.set_terminated(run_id)
+
+
+def _log_params(
+    client: "MlflowClient", run_id: str, params: Mapping[str, Any], known: Mapping[str, str]
+) -> None:
+    from mlflow.entities import Param
+
+    missing = [
+        Param(_key(name), str(value)[:6000]) for name, value in params.items() if _key(name) not in known
+    ]
+    for start in range(0, len(missing), 100):
+        client.log_batch(run_id, params=missing[start : start + 100])
+
+
+def _missing_history(
+    client: "MlflowClient", run: Any, history: Sequence[Mapping[str, float]]
+) -> Iterable["Metric"]:
+    from mlflow.entities import Metric
+
+    names = {_key(name) for epoch in history for name in epoch}
+    known = {
+        (name, metric.step)
+        for name in names & set(run.data.metrics)
+        for metric in client.get_metric_history(run.info.run_id, name)
+    }
+    for step, epoch in enumerate(history):
+        for name, value in epoch.items():
+            if (_key(name), step) not in known:
+                yield Metric(_key(name), float(value), run.info.start_time + step, step)
+
+
+def _final_metrics(evidence: Evidence, model_id: str | None) -> Iterable["Metric"]:
+    from mlflow.entities import Metric
+
+    logged = int(evidence.created.timestamp() * 1000)
+    for name, metric in evidence.metrics.items():
+        yield Metric(_key(name), metric.value, logged, 0, model_id=model_id)
+
+
+def _log_artifacts(client: "MlflowClient", run_id: str, artifacts: Mapping[str, Path]) -> None:
+    if not artifacts:
+        return
+    with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
+        for name, path in artifacts.items():
+            target = Path(temporary) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                shutil.copytree(path, target)
+            else:
+                shutil.copyfile(path, target)
+        client.log_artifacts(run_id, temporary)
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes for a metric or parameter."""
+    return re.sub(r"[^\w\-./ ]", "_", name)[:250]

@@ -1,0 +1,103 @@
+"""Whose signatures count: public keys in the registry's database, each with a role."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from resnet_ops.errors import ConfigError
+from resnet_ops_registry import database, ledger
+from resnet_ops_registry.actor import actor, now
+from resnet_ops_registry.keys import PublicKey
+from resnet_ops_registry.ledger import Event
+
+__all__ = ["TrustedKey", "find_key", "list_trusted", "revoke_key", "trust_first_key", "trust_key"]
+
+
+@dataclass(frozen=True)
+class TrustedKey:
+    """A public key, what it is called, and what it may say (`role`, such as `pipeline`)."""
+
+    id: str
+    name: str
+    role: str
+    public: PublicKey
+    revoked_at: int | None
+
+
+def list_trusted(connection: Connection) -> list[TrustedKey]:
+    """Every key that is or was trusted, oldest first."""
+    keys = database.trusted_keys
+    rows = connection.execute(select(keys).order_by(keys.c.added_at, keys.c.key_id))
+    return [_trusted(row) for row in rows]
+
+
+def find_key(connection: Connection, key_id: str) -> TrustedKey | None:
+    """The trusted key with this id, or None where it was never trusted or is revoked."""
+    keys = database.trusted_keys
+    row = connection.execute(
+        select(keys).where(keys.c.key_id == key_id, keys.c.revoked_at.is_(None))
+    ).one_or_none()
+    return None if row is None else _trusted(row)
+
+
+def trust_key(connection: Connection, public: PublicKey, name: str, role: str) -> TrustedKey:
+    """Trust a key from now on. Raises ConfigError for a key that was revoked: it stays so."""
+    database.lock(connection)
+    keys = database.trusted_keys
+    known = connection.execute(select(keys).where(keys.c.key_id == public.id)).one_or_none()
+    if known is not None and known.revoked_at is not None:
+        raise ConfigError(
+            f"The key {public.id[:12]} was revoked. Make a new one with: resnet-ops keys new NAME"
+        )
+    if known is not None and known.role != role:
+        raise ConfigError(f"The key {public.id[:12]} is trusted as {known.role} already; revoke it first.")
+    if known is None:
+        connection.execute(
+            insert(keys).values(
+                key_id=public.id,
+                name=name[:250],
+                role=role[:64],
+                public_key=public.raw.hex(),
+                added_at=now(),
+                added_by=actor(),
+            )
+        )
+        _record(connection, "key trusted", public.id, name, role)
+    trusted = find_key(connection, public.id)
+    assert trusted is not None
+    return trusted
+
+
+def trust_first_key(connection: Connection, public: PublicKey, name: str, role: str) -> bool:
+    """Trust `public` if no key was ever trusted here. Gives whether it was trusted now."""
+    database.lock(connection)
+    if connection.execute(select(func.count()).select_from(database.trusted_keys)).scalar_one():
+        return False
+    trust_key(connection, public, name, role)
+    return True
+
+
+def revoke_key(connection: Connection, key_id: str) -> TrustedKey:
+    """Make everything a key signed worthless, for ever. `key_id` may be shortened to 8 digits or more."""
+    database.lock(connection)
+    found = [key for key in list_trusted(connection) if key.id.startswith(key_id)] if len(key_id) >= 8 else []
+    if len(found) != 1:
+        raise ConfigError(f"{key_id!r} names {len(found)} trusted keys. See them with: resnet-ops keys ls")
+    key, keys = found[0], database.trusted_keys
+    if key.revoked_at is None:
+        connection.execute(
+            update(keys).where(keys.c.key_id == key.id).values(revoked_at=now(), revoked_by=actor())
+        )
+        _record(connection, "key revoked", key.id, key.name, key.role)
+    return key
+
+
+def _record(connection: Connection, action: str, key_id: str, name: str, role: str) -> None:
+    detail = {"key": key_id, "name": name, "role": role}
+    ledger.append(connection, Event(actor(), action, "recorded", detail=detail))
+
+
+def _trusted(row: object) -> TrustedKey:
+    fields = row._mapping  # type: ignore[attr-defined]
+    public = PublicKey(bytes.fromhex(fields["public_key"]))
+    return TrustedKey(fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"])
