@@ -49,15 +49,15 @@ def _judge(
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
         from resnet_ops_monitoring.detector import judge
-        from resnet_ops_monitoring.log import InferenceLog, log_url
+        from resnet_ops_monitoring.log import InferenceLog
         from resnet_ops_monitoring.params import read_drift_params
         from resnet_ops_monitoring.reference import load_reference
         from resnet_ops_monitoring.report import PageContext, write_window
 
         settings, before = read_drift_params(params), load_reference(reference)
         identity = before.identity
-        frame = InferenceLog(log_url()).read(
-            identity.name, version=identity.version, start=start, end=end, window=window
+        frame = InferenceLog.open().read(
+            identity.name, digest=identity.digest, start=start, end=end, window=window
         )
         name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
         verdict = judge(frame, before, settings, window=name)
@@ -129,9 +129,9 @@ def _show(as_json: _Json = False) -> None:
     with report_errors("log show"):
         from rich.table import Table
 
-        from resnet_ops_monitoring.log import InferenceLog, log_url
+        from resnet_ops_monitoring.log import InferenceLog
 
-        log = InferenceLog(log_url())
+        log = InferenceLog.open()
         summary = log.summary()
         if as_json:
             typer.echo(summary.to_json(orient="records", date_format="iso"))
@@ -152,7 +152,7 @@ def _label(
         import pandas as pd
 
         from resnet_ops.errors import DataError
-        from resnet_ops_monitoring.log import InferenceLog, log_url
+        from resnet_ops_monitoring.log import InferenceLog
 
         try:
             table = pd.read_csv(file, dtype=str)
@@ -165,5 +165,5 @@ def _label(
         empty = [name for name, label in zip(ids, labels, strict=True) if not isinstance(label, str)]
         if empty:
             raise DataError(f"{file}: {len(empty)} rows have no label, the first is of request {empty[0]!r}.")
-        changed = InferenceLog(log_url()).label(ids, labels)
+        changed = InferenceLog.open().label(ids, labels)
         console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")

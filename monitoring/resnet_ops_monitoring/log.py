@@ -36,17 +36,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns
 
-__all__ = ["SCHEMA_VERSION", "InferenceLog", "log_url"]
+__all__ = ["SCHEMA_VERSION", "InferenceLog"]
 
 SCHEMA_VERSION = 1
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _VECTORS = ("embedding", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
-
-
-def log_url() -> str:
-    """RESNET_OPS_INFERENCE_LOG, or the project's own database under var/."""
-    return os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db"
 
 
 class _Utc(TypeDecorator[datetime]):
@@ -102,6 +97,11 @@ class InferenceLog:
         with self._explained("open"):
             self._prepare()
 
+    @classmethod
+    def open(cls) -> "InferenceLog":
+        """The log at RESNET_OPS_INFERENCE_LOG, or else the project's own under var/."""
+        return cls(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
+
     @property
     def place(self) -> str:
         """The database's URL without its password, for people."""
@@ -132,6 +132,7 @@ class InferenceLog:
         model: str,
         *,
         version: str | None = None,
+        digest: str | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
         window: str | None = None,
@@ -144,6 +145,8 @@ class InferenceLog:
         query = select(*(_rows.c[name] for name in COLUMNS)).where(_rows.c.model == model)
         if version is not None:
             query = query.where(_rows.c.version == version)
+        if digest is not None:
+            query = query.where(_rows.c.digest == digest)
         for moment in (start, end):
             if moment is not None and moment.tzinfo is None:
                 raise ValueError(

@@ -157,7 +157,7 @@ def _with_cross_row_columns(manifest: pd.DataFrame) -> pd.DataFrame:
 def _rules(
     frame: pd.DataFrame, classes: tuple[str, ...], splits: tuple[str, ...], params: ManifestParams
 ) -> list[_Rule]:
-    gxe: Any = importlib.import_module("great_expectations.expectations")
+    gxe = _expectations()
 
     def values(result: dict[str, Any]) -> str:
         examples = ", ".join(dict.fromkeys(str(value) for value in result.get("partial_unexpected_list", [])))
@@ -255,11 +255,18 @@ def _rules(
     return rules
 
 
-def _run(frame: pd.DataFrame, expectations: list[Any]) -> list[tuple[bool, dict[str, Any]]]:
-    """(held, Great Expectations' result) for each expectation, in order."""
+def _expectations() -> Any:
+    """Great Expectations' classes, with its telemetry off and its warnings about other libraries silenced."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Great Expectations' own, about pandas and marshmallow
+        warnings.simplefilter("ignore")
+        return importlib.import_module("great_expectations.expectations")
+
+
+def _run(frame: pd.DataFrame, expectations: list[Any]) -> list[tuple[bool, dict[str, Any]]]:
+    """(held, Great Expectations' result) for each expectation, in order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from resnet_ops.errors import DataError, ServiceError
 from resnet_ops.files import canonical_json, file_digest
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.report import EVIDENTLY, PAGE, VERDICT
 from resnet_ops_monitoring.verdict import Verdict, load_verdict
+from resnet_ops_registry.settings import ensure_experiment, mask_password
 
 __all__ = ["publish_window"]
 
@@ -75,7 +75,7 @@ def _step(run: Run, tag: str) -> tuple[int, str]:
 
 
 def _run(client: MlflowClient, identity: ModelIdentity) -> Run:
-    experiment = _experiment(client, f"{identity.name}/monitoring")
+    experiment = ensure_experiment(client, f"{identity.name}/monitoring")
     query = f"tags.`{_DIGEST_TAG}` = '{identity.digest}' and tags.`resnet_ops.version` = '{identity.version}'"
     found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"], max_results=1)
     if found:
@@ -86,25 +86,6 @@ def _run(client: MlflowClient, identity: ModelIdentity) -> Run:
         "resnet_ops.version": identity.version,
     }
     return client.create_run(experiment, tags=tags, run_name=f"monitoring of {identity}")
-
-
-def _experiment(client: MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            created: str = client.create_experiment(name)
-            return created
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-                raise
-            found = client.get_experiment_by_name(name)  # somebody else was first
-    if found is None or found.lifecycle_stage != "active":
-        raise DataError(
-            f"The MLflow experiment {name} is deleted. Restore it: mlflow experiments restore, or remove it for good: "
-            "mlflow gc"
-        )
-    experiment_id: str = found.experiment_id
-    return experiment_id
 
 
 def _metrics(verdict: Verdict, step: int) -> list[Metric]:
@@ -137,8 +118,9 @@ def _answering(client: MlflowClient) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        place = re.sub(r"//[^/@]*@", "//***@", str(client.tracking_uri))
+        place = mask_password(str(client.tracking_uri))
+        cause = mask_password(str(error).splitlines()[0])[:300]
         raise ServiceError(
-            f"MLflow at {place} did not take the window: {str(error).splitlines()[0][:300]}. Start it (make ui) or "
-            "correct MLFLOW_TRACKING_URI, then run the same command again; it completes what is missing."
+            f"MLflow at {place} did not take the window: {cause}. Start it (make ui) or correct "
+            "MLFLOW_TRACKING_URI, then run the same command again; it completes what is missing."
         ) from error

@@ -100,7 +100,7 @@ def _unusable(finding: Finding) -> str:
 
 def _classes(finding: Finding) -> str:
     now, before = percent(finding.window or 0), percent(finding.reference or 0)
-    return f"class {finding.column} predicted {now} of the time instead of {before}"
+    return f"class {finding.column} is predicted {now} of the time instead of {before}"
 
 
 def _softmax(fired: list[Finding]) -> list[str]:

@@ -1,0 +1,146 @@
+"""A real network on real digits, trained once (2 s), and frames of its predictions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from resnet_ops.data import PreparedData
+from resnet_ops.data.sources import SplitParams, read_digits
+from resnet_ops.data.splits import split_images
+from resnet_ops.families import Member
+from resnet_ops.model import model_digest, save_model
+from resnet_ops.training.loop import fit
+from resnet_ops.training.recipe import Recipe
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.reference import Reference, build_reference
+from resnet_ops_monitoring.scorer import Scorer
+
+PARAMS = DriftParams(
+    alpha=0.05,
+    min_rows=50,
+    max_unusable=0.05,
+    permutations=199,
+    embedding_rows=300,
+    softmax_effect=0.1,
+    classes_effect=0.05,
+    embeddings_effect=0.005,
+    image_effect=0.1,
+    confidence=0.95,
+    seed=0,
+)
+
+
+@pytest.fixture
+def params() -> DriftParams:
+    return PARAMS
+
+
+@dataclass(frozen=True)
+class Served:
+    """A trained model in service, its reference, and images that it never saw."""
+
+    scorer: Scorer
+    identity: ModelIdentity
+    reference: Reference
+    data: PreparedData
+
+    def score(
+        self, images: NDArray[np.uint8], window: str = "w", labels: list[str] | None = None
+    ) -> pd.DataFrame:
+        times = pd.date_range("2026-01-05T08:00Z", periods=len(images), freq="30s").to_pydatetime().tolist()
+        ids = [f"{window}-{i}" for i in range(len(images))]
+        return self.scorer.score(images, ids, times, source="camera 1", window=window, labels=labels)
+
+    @property
+    def unseen(self) -> NDArray[np.uint8]:
+        images: NDArray[np.uint8] = self.data.split("production").images
+        return images
+
+    @property
+    def truth(self) -> list[str]:
+        return [row.class_name for row in self.data.split("production").rows]
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    shares = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
+    data = split_images(read_digits(), shares, 0)
+    recipe = Recipe(
+        epochs=12,
+        batch_size=64,
+        peak_lr=0.2,
+        momentum=0.9,
+        weight_decay=5e-4,
+        schedule="one_cycle",
+        warmup=0.2,
+        label_smoothing=0.1,
+        crop_padding=1,
+        flip=False,
+        precision="fp32",
+        threads=1,
+        device="cpu",
+    )
+    member = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="identity")
+    model = fit("resnet8", member, recipe, data, 0)
+    folder = tmp_path_factory.mktemp("model")
+    save_model(model, folder)
+    identity = ModelIdentity("digits-classifier", "3", model_digest(folder))
+    scorer = Scorer(model, identity)
+    test = data.split("test")
+    times = [pd.Timestamp("2026-01-01T00:00Z").to_pydatetime()] * len(test)
+    frame = scorer.score(
+        test.images, [r.path for r in test.rows], times, labels=[r.class_name for r in test.rows]
+    )
+    reference = build_reference(frame, identity, model.classes, rows=2000, seed=0)
+    return Served(scorer, identity, reference, data)
+
+
+@pytest.fixture
+def made_up() -> Callable[..., pd.DataFrame]:
+    """Frames of made-up predictions, as many as wanted: ten Gaussian clouds and a linear head."""
+
+    def make(
+        rng: np.random.Generator, rows: int, shift: float = 0.0, weights: list[float] | None = None
+    ) -> pd.DataFrame:
+        centres = np.random.default_rng(99).normal(0, 1.2, (10, 8))
+        kind = rng.choice(10, rows, p=weights)
+        embedding = (centres[kind] + rng.normal(0, 1, (rows, 8)) + shift).astype(np.float32)
+        logits = embedding @ centres.T - (centres**2).sum(axis=1) / 2
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+        return pd.DataFrame(
+            {
+                "request_id": [f"r{i}" for i in range(rows)],
+                "time": pd.date_range("2026-01-05T08:00Z", periods=rows, freq="s"),
+                "model": "made-up",
+                "version": "1",
+                "digest": "d" * 64,
+                "source": None,
+                "window": "w",
+                **{name: rng.normal(0.5, 0.1, rows) for name in ("brightness", "contrast", "sharpness")},
+                "saturation": 0.0,
+                "entropy": rng.normal(3, 0.3, rows),
+                "embedding": list(embedding),
+                "probabilities": list(probabilities),
+                "predicted": [str(k) for k in probabilities.argmax(axis=1)],
+                "latency_ms": 1.0,
+                "label": [str(k) for k in kind],
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder as the current one, with state inside it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RESNET_OPS_INFERENCE_LOG", "RESNET_OPS_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path

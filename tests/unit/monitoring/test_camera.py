@@ -1,0 +1,40 @@
+"""The simulated camera."""
+
+import numpy as np
+import pytest
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.camera import SIMULATION, degrade
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8, 1), (4, 32, 32, 3), (2, 48, 64, 3)])
+def test_any_size_comes_out_darker_and_flatter(shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(60, 256, shape, dtype=np.uint8)
+    seen = degrade(images, seed=3)
+    assert seen.shape == shape
+    assert seen.dtype == np.uint8
+    assert seen.mean() < 0.7 * images.mean()
+    assert seen.std() < images.std()
+
+
+def test_dirt_stays_at_its_place_in_every_image() -> None:
+    white = np.full((200, 32, 32, 1), 255, np.uint8)
+    one, other = (part.mean(axis=0) for part in np.split(degrade(white, seed=1).astype(float), 2))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+    assert one.min() < 0.6 * np.median(one)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_other_dirt() -> None:
+    images = np.full((3, 16, 16, 3), 200, np.uint8)
+    assert np.array_equal(degrade(images, 1), degrade(images, 1))
+    assert not np.array_equal(degrade(images, 1), degrade(images, 2))
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 8, 1), (5, 8, 8, 4), (8, 8, 1)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="at least 8x8"):
+        degrade(np.zeros(shape, np.uint8), seed=0)
+
+
+def test_it_says_that_it_is_simulated() -> None:
+    assert SIMULATION.startswith("Simulated")

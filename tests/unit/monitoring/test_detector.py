@@ -1,0 +1,210 @@
+"""The verdict: silent without drift, loud with it, and clear on hostile windows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.camera import degrade
+from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.reference import Reference, build_reference
+from resnet_ops_monitoring.verdict import load_verdict
+from resnet_ops_monitoring.words import advice, headline
+
+if TYPE_CHECKING:
+    from tests.unit.monitoring.conftest import Served
+
+Frames = Callable[..., pd.DataFrame]
+CLASSES = tuple("0123456789")
+IDENTITY = ModelIdentity("made-up", "1", "d" * 64)
+
+
+def _reference(made_up: Frames, rng: np.random.Generator, rows: int = 600) -> Reference:
+    return build_reference(made_up(rng, rows), IDENTITY, CLASSES, rows=rows, seed=0)
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+def test_windows_without_drift_alarm_at_most_as_often_as_agreed(
+    made_up: Frames, params: DriftParams, rows: int
+) -> None:
+    windows = 200
+    without_floors = replace(params, softmax_effect=0, classes_effect=0, embeddings_effect=0)
+    alarms = 0
+    for seed in range(windows):
+        rng = np.random.default_rng([rows, seed])
+        reference = _reference(made_up, rng)
+        alarms += (
+            judge(made_up(rng, rows), reference, replace(without_floors, seed=seed), window="w").status
+            == "alarm"
+        )
+    assert alarms <= stats.binom.ppf(0.999, windows, params.alpha), f"{alarms} of {windows} windows"
+
+
+@pytest.mark.parametrize("rows", [100, 300])
+def test_windows_that_hurt_the_model_alarm(made_up: Frames, params: DriftParams, rows: int) -> None:
+    alarms, windows = 0, 20
+    for seed in range(windows):
+        rng = np.random.default_rng([rows, seed])
+        reference = _reference(made_up, rng)
+        alarms += judge(made_up(rng, rows, shift=0.5), reference, params, window="w").status == "alarm"
+    assert alarms == windows
+
+
+def test_a_class_mix_that_moved_alarms_and_names_the_class(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(0)
+    weights = [0.05] * 8 + [0.55, 0.05]
+    verdict = judge(made_up(rng, 300, weights=weights), _reference(made_up, rng), params, window="w")
+    assert verdict.status == "alarm"
+    assert "lass 8 is predicted 5" in verdict.reason
+    assert "of the time instead of" in verdict.reason
+
+
+def test_real_images_as_they_are_raise_no_alarm(served: Served, params: DriftParams) -> None:
+    verdict = judge(served.score(served.unseen, labels=served.truth), served.reference, params, window="w")
+    assert verdict.headline == "ok"
+    assert verdict.passed
+    assert verdict.estimated_accuracy is not None
+    assert verdict.real_accuracy is not None
+    assert abs(verdict.estimated_accuracy - verdict.real_accuracy.value) < 0.05
+    assert not verdict.labels_contradict
+
+
+def test_a_dirty_camera_alarms_and_the_reason_says_how_the_images_changed(
+    served: Served, params: DriftParams
+) -> None:
+    frame = served.score(degrade(served.unseen, seed=0), labels=served.truth)
+    verdict = judge(frame, served.reference, params, window="w")
+    assert verdict.headline == "alarm"
+    assert not verdict.passed
+    assert "Images are darker (" in verdict.reason
+    assert "blurrier" in verdict.reason
+    assert "Labels show" in verdict.reason
+    assert "look at camera" in advice(verdict, params.min_rows)[0]
+
+
+def test_image_statistics_alone_are_information_and_no_alarm(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(1)
+    darker = made_up(rng, 200).assign(brightness=0.1)
+    verdict = judge(darker, _reference(made_up, rng), params, window="w")
+    assert verdict.headline == "ok, input drift"
+    assert "Images are darker" in verdict.reason
+    assert headline(verdict).startswith("OK")
+
+
+def test_an_effect_below_the_floor_is_no_alarm_however_significant(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(2)
+    reference, window = _reference(made_up, rng, 3000), made_up(rng, 3000, shift=0.25)
+    floors = replace(params, softmax_effect=1, classes_effect=1, embeddings_effect=1)
+    assert judge(window, reference, replace(floors, softmax_effect=0), window="w").status == "alarm"
+    assert judge(window, reference, floors, window="w").status == "ok"
+
+
+@pytest.mark.parametrize("rows", [0, 1, 49])
+def test_too_few_rows_are_insufficient_data_and_never_pass(
+    made_up: Frames, params: DriftParams, rows: int
+) -> None:
+    rng = np.random.default_rng(3)
+    verdict = judge(made_up(rng, 49).iloc[:rows], _reference(made_up, rng), params, window="w")
+    assert verdict.status == verdict.headline == "insufficient data"
+    assert not verdict.passed
+    assert verdict.reason.startswith(f"The window holds {rows} rows; at least 50 usable")
+    assert "this is not a pass" in advice(verdict, params.min_rows)[0]
+
+
+def test_a_window_of_nothing_but_nan_is_insufficient_data(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(4)
+    nothing: Any = [np.full(10, np.nan, np.float32)] * 100
+    nans = made_up(rng, 100).assign(probabilities=nothing, brightness=np.nan)
+    verdict = judge(nans, _reference(made_up, rng), params, window="w")
+    assert verdict.status == "insufficient data"
+    assert "100 rows, of which 100 are not finite" in verdict.reason
+
+
+def test_some_rows_of_nan_alarm_above_the_agreed_share(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(5)
+    reference, window = _reference(made_up, rng), made_up(rng, 200)
+    for count, status in ((4, "ok"), (20, "alarm")):
+        broken = window.copy()
+        vectors: Any = [np.full(8, np.inf, np.float32)] * count + list(window["embedding"][count:])
+        broken["embedding"] = vectors
+        verdict = judge(broken, reference, params, window="w")
+        assert (verdict.status, verdict.unusable) == (status, count)
+    assert "10 % of the rows hold predictions that are not finite" in verdict.reason
+
+
+def test_constant_columns_and_a_missing_class_get_a_verdict(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(6)
+    one = made_up(rng, 100)
+    constant = one.assign(
+        embedding=[one["embedding"][0]] * 100, probabilities=[one["probabilities"][0]] * 100, predicted="3"
+    )
+    assert judge(constant, _reference(made_up, rng), params, window="w").status == "alarm"
+    lacking = made_up(rng, 300)
+    lacking = lacking[lacking["predicted"] != "3"]
+    verdict = judge(lacking, _reference(made_up, rng), params, window="w")
+    assert verdict.status == "alarm"
+    assert "lass 3 is predicted 0 % of the time" in verdict.reason
+
+
+def test_missing_image_statistics_are_left_out(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(7)
+    verdict = judge(made_up(rng, 100).assign(sharpness=np.nan), _reference(made_up, rng), params, window="w")
+    columns = [finding.column for finding in verdict.findings if finding.signal == "image"]
+    assert columns == ["brightness", "contrast", "saturation", "entropy"]
+
+
+def test_rows_of_other_files_are_refused_by_name(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(8)
+    mixed = made_up(rng, 100)
+    mixed.loc[:9, ["version", "digest"]] = ["2", "e" * 64]
+    with pytest.raises(DataError, match="10 of 100 rows of made-up v2, but the reference is of made-up v1"):
+        judge(mixed, _reference(made_up, rng), params, window="w")
+
+
+def test_labels_that_prove_mistakes_are_said_though_outputs_look_as_before(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(9)
+    wrong = made_up(rng, 200).assign(
+        label=lambda frame: frame["predicted"].str.replace("[0-4]", "9", regex=True)
+    )
+    verdict = judge(wrong, _reference(made_up, rng), params, window="w")
+    assert verdict.status == "ok"
+    assert verdict.labels_contradict
+    assert headline(verdict).startswith("Labels show more mistakes")
+    assert "Labels show" in verdict.reason
+
+
+def test_the_same_window_gets_the_same_verdict_and_survives_its_file(
+    made_up: Frames, params: DriftParams, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(10)
+    reference, window = _reference(made_up, rng), made_up(rng, 200)
+    verdict = judge(window, reference, params, window="w")
+    assert verdict == judge(window, reference, params, window="w")
+    path = tmp_path / "verdict.json"
+    verdict.save(path)
+    assert load_verdict(path) == verdict
+
+
+def test_a_window_of_500_rows_is_judged_fast(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(11)
+    reference, window = _reference(made_up, rng, 1000), made_up(rng, 500)
+    full = replace(params, permutations=999, embedding_rows=500)
+    judge(window, reference, full, window="w")
+    begin = time.process_time()
+    judge(window, reference, full, window="w")
+    assert time.process_time() - begin < 1.0  # 0.1 s on a quiet core

@@ -1,0 +1,116 @@
+"""The commands, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner, Result
+
+from resnet_ops_monitoring.camera import degrade
+from resnet_ops_monitoring.commands import add_commands
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.params import DriftParams
+
+if TYPE_CHECKING:
+    from tests.unit.monitoring.conftest import Served
+
+
+def _run(*arguments: str) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    add_commands(app)
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture
+def logged(served: Served, params: DriftParams, project: Path) -> Path:
+    """A project with a log of two windows, a reference and settings."""
+    log = InferenceLog.open()
+    log.append(served.score(served.unseen, "calm"))
+    log.append(served.score(degrade(served.unseen, 0), "dirty"))
+    log.close()
+    served.reference.save(project / "data/reference.parquet")
+    (project / "params.yaml").write_text(yaml.safe_dump({"monitor": {"drift": dict(vars(params))}}))
+    return project
+
+
+def test_judging_exits_0_when_all_is_well_and_1_on_an_alarm(logged: Path) -> None:
+    calm, dirty = (
+        _run("drift", "judge", "--window", "calm"),
+        _run("drift", "judge", "--window", "dirty", "--json"),
+    )
+    assert (calm.exit_code, dirty.exit_code) == (0, 1), calm.output + dirty.output
+    assert "calm: ok." in calm.output
+    found = json.loads(dirty.output)
+    assert found["status"] == "alarm"
+    assert (logged / found["page"]).exists()
+    listed = _run("drift", "report", "--json")
+    assert listed.exit_code == 1
+    assert [window["status"] for window in json.loads(listed.output)] == ["ok", "alarm"]
+    assert "alarm" in _run("drift", "report").output
+
+
+def test_a_window_nobody_logged_is_insufficient_data_and_exits_1(logged: Path) -> None:
+    result = _run("drift", "judge", "--window", "nothing")
+    assert result.exit_code == 1
+    assert "insufficient data" in result.output
+
+
+def test_a_stretch_of_time_can_be_judged(logged: Path) -> None:
+    result = _run("drift", "judge", "--since", "2026-01-05T08:00Z", "--until", "2026-01-05T08:10Z", "--json")
+    assert json.loads(result.output)["rows"] == 40
+    assert (logged / "reports/drift/20260105T080000-20260105T081000/review.html").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--window", "w", "--since", "2026-01-05T08:00Z"],
+        ["--since", "soon"],
+        ["--since", "2026-01-05T08:00"],
+    ],
+)
+def test_wrong_usage_exits_2(project: Path, arguments: list[str]) -> None:
+    assert _run("drift", "judge", *arguments).exit_code == 2
+
+
+def test_a_missing_reference_says_what_to_run(logged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (logged / "data/reference.parquet").unlink()
+    result = _run("drift", "judge", "--window", "calm")
+    assert result.exit_code == 1
+    assert "data/reference.parquet is missing" in result.stderr
+    assert "dvc repro" in result.stderr
+
+
+def test_nothing_judged_yet_is_said(project: Path) -> None:
+    result = _run("drift", "report")
+    assert result.exit_code == 0
+    assert "No window was judged yet" in result.output
+
+
+def test_labels_from_a_file_reach_the_log(logged: Path, served: Served) -> None:
+    (logged / "labels.csv").write_text("request_id,label\ncalm-0,1\ncalm-1,2\n")
+    assert "2 labels set or changed, 0 were there" in _run("log", "label", "labels.csv").output
+    assert "0 labels set or changed, 2 were there" in _run("log", "label", "labels.csv").output
+    shown = json.loads(_run("log", "show", "--json").output)
+    assert [(row["window"], row["rows"], row["labelled"]) for row in shown] == [
+        ("calm", 359, 2),
+        ("dirty", 359, 0),
+    ]
+    assert "calm" in _run("log", "show").output
+
+
+@pytest.mark.parametrize(
+    "content", ["", "id,label\na,1\n", "request_id,label\ncalm-0,\n", "request_id,label\nx,1\n"]
+)
+def test_a_label_file_that_does_not_fit_labels_nothing(logged: Path, content: str) -> None:
+    (logged / "labels.csv").write_text(content)
+    result = _run("log", "label", "labels.csv")
+    assert result.exit_code == 1
+    assert "log label: " in result.stderr
+    assert InferenceLog.open().summary()["labelled"].sum() == 0

@@ -1,0 +1,57 @@
+"""Settings that make no sense are refused by name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from resnet_ops.errors import ConfigError
+from resnet_ops_monitoring.manifest_checks import ManifestParams
+from resnet_ops_monitoring.params import DriftParams, read_drift_params
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("alpha", 0.0),
+        ("alpha", 1.0),
+        ("confidence", 1.5),
+        ("min_rows", 9),
+        ("max_unusable", -0.1),
+        ("permutations", 98),
+        ("embedding_rows", 49),
+        ("softmax_effect", 2.0),
+        ("classes_effect", -1.0),
+        ("embeddings_effect", 1.1),
+        ("image_effect", -0.5),
+        ("seed", -1),
+    ],
+)
+def test_a_wrong_value_names_its_field(params: DriftParams, field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        replace(params, **{field: value})
+
+
+def test_too_few_permutations_for_alpha_say_how_many_are_needed(params: DriftParams) -> None:
+    with pytest.raises(ValueError, match=r"permutations must be at least 600 for alpha 0\.01"):
+        replace(params, alpha=0.01, permutations=199)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("min_rows", 0), ("min_class_rows", 0), ("max_class_ratio", 0.5)]
+)
+def test_a_wrong_manifest_value_names_its_field(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        replace(ManifestParams(min_rows=1, min_class_rows=1, max_class_ratio=2.0), **{field: value})
+
+
+def test_a_misspelt_setting_in_the_file_is_named(params: DriftParams, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    good = dict(vars(params))
+    path.write_text(yaml.safe_dump({"seed": 0, "monitor": {"windows": {}, "drift": good}}))
+    assert read_drift_params(path) == params
+    path.write_text(yaml.safe_dump({"monitor": {"drift": {**good, "alhpa": 0.05}}}))
+    with pytest.raises(ConfigError, match=r"monitor\.drift\.alhpa"):
+        read_drift_params(path)
