@@ -24,5 +24,7 @@ def promote(registered_model: str, version: int, alias: str) -> None:
                     f"{error.message} See every rule: resnet-ops gate explain {registered_model} {version}"
                 ) from error
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise ConfigError(f"{error.message} See what there is: resnet-ops registry ls") from error
+                raise ConfigError(
+                    f"{error.message.rstrip('.')}. See what there is: resnet-ops registry ls"
+                ) from error
             raise

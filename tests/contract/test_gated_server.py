@@ -71,7 +71,7 @@ def test_a_version_written_oddly_is_still_judged(
 
 @pytest.mark.parametrize("stage", ["Production", "production", "PRODUCTION"])
 def test_a_guarded_stage_is_refused(server: Any, client: MlflowClient, stage: str) -> None:
-    body = {
+    body: Any = {
         "name": NAME,
         "version": str(server.bad.version),
         "stage": stage,
@@ -131,9 +131,8 @@ def test_files_changed_after_the_evidence_are_not_promoted_nor_loaded(
     server: Any, client: MlflowClient, champion: str
 ) -> None:
     version = client.get_model_version(NAME, champion)
-    (weights,) = Path(server.folder, "artifacts").rglob(
-        f"{version.source.rpartition('/')[2]}/**/*.safetensors"
-    )
+    model_id = str(version.source).rpartition("/")[2]
+    (weights,) = Path(server.folder, "artifacts").rglob(f"{model_id}/**/*.safetensors")
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     try:

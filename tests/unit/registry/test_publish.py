@@ -104,6 +104,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("step", STEPS)
 def test_a_publication_killed_after_any_step_is_continued(
     step: str,

@@ -1,0 +1,117 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from mlflow import MlflowClient
+from typer.testing import CliRunner
+
+from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageError
+from resnet_ops_registry.commands import add_commands
+from resnet_ops_registry.publish import Published
+from resnet_ops_registry.settings import connect, mask_password, registry_uri
+
+NAME = "digits-classifier"
+POLICY = Path(__file__).parents[3] / "policies" / "digits-classifier.yaml"
+Publisher = Callable[..., Published]
+Runner = Callable[..., str]
+
+
+@pytest.fixture
+def run(client: MlflowClient) -> Runner:
+    app = typer.Typer()
+    add_commands(app)
+
+    def run(*arguments: str, status: int = 0) -> str:
+        result = CliRunner().invoke(app, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return run
+
+
+def test_a_new_user_is_told_what_to_do(run: Runner) -> None:
+    assert "Nothing is registered yet. Run: make repro" in run("registry", "ls")
+    assert "resnet-ops policy apply FILE" in run("policy", "show")
+
+
+def test_the_gate_is_asked_explained_and_obeyed(run: Runner, published: Publisher) -> None:
+    published(low=0.90)
+    assert "is in force now" in run("policy", "apply", str(POLICY))
+    assert "was in force already" in run("policy", "apply", str(POLICY))
+    assert "may not become @champion" in run("gate", "check", NAME, "1", "--alias", "champion", status=1)
+    verdicts = json.loads(run("gate", "explain", NAME, "1", "--json"))
+    assert [verdict["target"] for verdict in verdicts] == ["@champion", "stage Production", "@champion-edge"]
+    assert verdicts[0]["reasons"][0].startswith("test.top1")
+    assert "promises" in run("gate", "explain", NAME, "1")
+    with pytest.raises(GateDenied, match="resnet-ops gate explain"):
+        run("promote", NAME, "1", "champion")
+    published(low=0.96)
+    assert "is @challenger now" in run("promote", NAME, "1", "@challenger")
+    (version,) = json.loads(run("registry", "ls", "--json"))
+    assert (version["aliases"], version["member"]) == (["challenger"], "tiny")
+    assert version["gate"]["champion"].startswith("refused: test.worst_class_recall is missing")
+    assert "refused" in run("ledger", "show", "--model", NAME)
+    assert "The ledger is whole" in run("ledger", "verify")
+
+
+def test_a_new_policy_changes_what_the_version_page_says(
+    run: Runner, client: MlflowClient, published: Publisher, project: Path
+) -> None:
+    published(low=0.90)
+    policy = project / "policy.yaml"
+    rule = "{rule: threshold, metric: test.top1, bound: low, min: LIMIT, why: so}"
+    guards = f"guards: [{{aliases: [champion], rules: [{rule}]}}]"
+    text = f"model: {NAME}\nevidence_roles: [pipeline]\n{guards}\n"
+    for limit, verdict in (("0.95", "refused: "), ("0.85", "passes")):
+        policy.write_text(text.replace("LIMIT", limit))
+        run("policy", "apply", str(policy))
+        assert client.get_model_version(NAME, "1").tags["gate champion"].startswith(verdict)
+
+
+def test_keys_are_made_trusted_and_revoked(run: Runner) -> None:
+    assert "resnet-ops keys trust var/keys/me.pub.pem" in run("keys", "new", "me")
+    run("keys", "trust", "var/keys/me.pub.pem", "--role", "pipeline")
+    here, trusted = json.loads(run("keys", "ls", "--json"))
+    assert (here["where"], trusted["where"], trusted["key"]) == ("here", "trusted", here["key"])
+    run("keys", "revoke", here["key"][:16])
+    assert json.loads(run("keys", "ls", "--json"))[1]["where"] == "revoked"
+    for wrong in ("", "0" * 8, here["key"][:7]):
+        with pytest.raises(ConfigError, match="names 0 trusted keys"):
+            run("keys", "revoke", wrong)
+
+
+def test_a_missing_policy_file_is_named(run: Runner) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml cannot be read"):
+        run("policy", "apply", "none.yaml")
+
+
+def test_a_server_that_is_down_is_said_within_seconds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    assert registry_uri() == "http://me:secret@127.0.0.1:9"
+    with pytest.raises(
+        ServiceError, match=r"127\.0\.0\.1:9 \(MLFLOW_TRACKING_URI\).*make ui.*unset"
+    ) as caught:
+        connect()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_cannot_be_written_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "var").write_text("a file is in the way")
+    with pytest.raises(StorageError, match=r"var/mlflow\.db \(MLFLOW_TRACKING_URI\)"):
+        connect()
+
+
+def test_a_database_server_that_is_down_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me:secret@127.0.0.1:9/mlflow")
+    with pytest.raises(ServiceError, match="does not answer") as caught:
+        connect()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_is_masked_even_with_signs_in_it() -> None:
+    assert mask_password("gated:postgresql://me:p:a@host/db") == "gated:postgresql://me:***@host/db"
+    assert mask_password("http://host:80/x") == "http://host:80/x"
