@@ -19,12 +19,11 @@ def main() -> None:
     for news in apply_policies(sorted(Path("policies").glob("*.yaml"))):
         console.print(news)
     registered = read_json(Path("reports/registered.json"))
-    candidates = judge_candidates(
-        client, model, {name: entry["version"] for name, entry in registered.items()}
-    )
+    versions = {member: registered[member]["version"] for member in params.family}
+    candidates = judge_candidates(client, model, versions)
     scores = {
         name: read_json(Path("reports/evaluation") / name / "measurements.json")["test.top1"]["value"]
-        for name in registered
+        for name in params.family
     }
     challenger = propose(client, model, candidates, scores)
     for candidate in candidates:

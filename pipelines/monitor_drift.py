@@ -11,19 +11,18 @@ from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.camera import SIMULATION
 from resnet_ops_monitoring.detector import judge
-from resnet_ops_monitoring.evidently_page import evidently_report
 from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.publish import EVIDENTLY, PAGE, VERDICT, publish_window
+from resnet_ops_monitoring.publish import publish_window
 from resnet_ops_monitoring.reference import load_reference
-from resnet_ops_monitoring.report import PageContext, write_review_page
+from resnet_ops_monitoring.report import PageContext, write_window
 from resnet_ops_registry.settings import connect
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
 
 
 def main() -> None:
-    params = read_params().monitor
-    seed = read_params().seed
+    everything = read_params()
+    params, seed = everything.monitor, everything.seed
     _, identity, role = read_serving()
     client = connect()
     reference = load_reference(Path("data/reference.parquet"))
@@ -35,16 +34,13 @@ def main() -> None:
         folder = Path("reports/drift") / name
         rows = log.read(identity.name, version=identity.version, digest=identity.digest, window=name)
         verdict = judge(rows, reference, params.drift, window=name)
-        verdict.save(folder / VERDICT)
         context = PageContext(
             role=role,
-            min_rows=params.drift.min_rows,
             simulated=SIMULATION if window.camera == "dirty" else REPLAY,
             images=seen_by_camera(data.images, window, seed),
             usual_images=usual,
         )
-        write_review_page(folder / PAGE, verdict, rows, reference, context)
-        evidently_report(rows, reference, folder / EVIDENTLY, params.drift)
+        write_window(folder, verdict, rows, reference, params.drift, context)
         link = publish_window(client, folder)
         console.print(f"{name}: {verdict.headline}. {verdict.reason}")
         summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})

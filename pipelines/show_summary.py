@@ -19,23 +19,23 @@ def measured(member: str) -> dict[str, Any]:
 def members_table(model: str) -> Table:
     gates = read_json(Path("reports/gates.json"))
     profiles = list(read_params().benchmark.profiles)
-    targets = list(gates["candidates"][0]["refusals"])
-    table = Table("version", "member", "test top-1 (95 % interval)", title=model, title_justify="left")
-    for name in (*(f"p95 ms {profile}" for profile in profiles), "KB"):
-        table.add_column(name, justify="right")
-    for target in targets:
-        table.add_column(target)
+    table = Table(title=model, title_justify="left", show_lines=True)
+    for name in ("version", "test top-1 (95 % interval)", "p95 ms " + " / ".join(profiles), "KB", "gate"):
+        table.add_column(name)
     for candidate in gates["candidates"]:
         found = measured(candidate["member"])
         top1 = found["test.top1"]
-        mark = " (challenger)" if candidate["member"] == gates["challenger"] else ""
+        mark = "\n@challenger" if candidate["member"] == gates["challenger"] else ""
         table.add_row(
-            f"v{candidate['version']}",
-            candidate["member"] + mark,
+            f"v{candidate['version']} {candidate['member']}{mark}",
             f"{top1['value']:.3f} ({top1['low']:.3f}-{top1['high']:.3f})",
-            *(f"{found[f'{profile}.latency_p95_ms']['value']:.2f}" for profile in profiles),
+            " / ".join(f"{found[f'{profile}.latency_p95_ms']['value']:.2f}" for profile in profiles),
             f"{found['size.bytes']['value'] / 1000:,.0f}",
-            *((candidate["refusals"][target] or "passes").split("; ")[0] for target in targets),
+            "\n".join(
+                f"{target}: {(refusal or 'passes').split('; ')[0]}"
+                for target, refusal in candidate["refusals"].items()
+                if target.startswith("@")
+            ),
         )
     return table
 

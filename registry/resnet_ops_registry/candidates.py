@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_ops_registry.database import open_database
-from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG
+from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG, refresh_tags
 from resnet_ops_registry.gate import check_all
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.policies import apply_policy
@@ -41,6 +41,8 @@ def apply_policies(files: Iterable[Path]) -> list[str]:
     for file in files:
         with open_database() as connection:
             applied, new = apply_policy(connection, file.read_text(), str(file))
+            if new:
+                refresh_tags(connection)
         if new:
             said.append(f"{file} is now in force as {applied.label}")
     return said

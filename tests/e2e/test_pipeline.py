@@ -1,0 +1,102 @@
+"""The whole pipeline, as a person runs it: `dvc repro` in a checkout."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import Project
+
+pytestmark = pytest.mark.e2e
+
+LIST_VERSIONS = ["resnet-ops", "registry", "ls", "digits-classifier", "--json"]
+
+
+def read(project: Project, name: str) -> object:
+    return json.loads((project.folder / name).read_text())
+
+
+def versions(project: Project) -> object:
+    done = project.run(*LIST_VERSIONS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_best_member_reads_more_than_97_percent_of_the_test_images(reproduced: Project) -> None:
+    folder = reproduced.folder / "reports/evaluation"
+    best = max(json.loads(path.read_text())["test"]["top1"] for path in folder.glob("*/metrics.json"))
+    assert best > 0.97
+
+
+def test_some_members_pass_the_gate_and_others_are_refused_with_numbers(reproduced: Project) -> None:
+    gates = read(reproduced, "reports/gates.json")
+    assert isinstance(gates, dict)
+    verdicts = {c["member"]: c["refusals"] for c in gates["candidates"]}
+    assert verdicts["resnet8"]["@champion-edge"] is None
+    assert "test.top1" in verdicts["resnet8"]["@champion"]
+    assert verdicts["resnet20"]["@champion"] is None
+    assert "size.bytes" in verdicts["resnet20"]["@champion-edge"]
+    assert gates["challenger"] in ("resnet14", "resnet20")
+
+
+def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(reproduced: Project) -> None:
+    summary = read(reproduced, "reports/drift/summary.json")
+    assert isinstance(summary, list)
+    verdicts = {window["window"]: window for window in summary}
+    assert verdicts["as-recorded"]["verdict"] == "ok"
+    assert verdicts["dirty-camera"]["verdict"] == "alarm"
+    assert "class" in verdicts["dirty-camera"]["reason"]
+
+
+def test_repeating_changes_nothing_and_makes_no_second_version(reproduced: Project) -> None:
+    lock, before = (reproduced.folder / "dvc.lock").read_bytes(), versions(reproduced)
+    said = reproduced.repro()
+    assert "Running stage 'train_model" not in said
+    assert "Running stage 'monitor_drift'" not in said
+    assert versions(reproduced) == before
+    assert (reproduced.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_a_clone_with_dvcs_cache_fills_an_empty_registry_without_training(reproduced: Project, tmp_path: Path) -> None:
+    outputs = ("var", "data", "models", "exports", "reports")
+    clone = reproduced.copy(tmp_path / "clone", without=outputs)
+    said = clone.repro()
+    assert "Running stage 'train_model" not in said
+    assert len(versions(clone)) == 3  # type: ignore[arg-type]
+    assert read(clone, "reports/gates.json") == read(reproduced, "reports/gates.json")
+
+
+def test_a_wiped_registry_is_filled_again(reproduced: Project, tmp_path: Path) -> None:
+    project = reproduced.copy(tmp_path / "wiped")
+    before = versions(project)
+    shutil.rmtree(project.folder / "var")
+    said = project.repro()
+    assert "Running stage 'train_model" not in said
+    assert [v["weights_digest"] for v in versions(project)] == [v["weights_digest"] for v in before]  # type: ignore[attr-defined]
+    assert "Running stage 'monitor_drift'" in said, "the reports must be published into the new registry too"
+
+
+def test_the_commands_that_dvc_users_know_work(reproduced: Project, tmp_path: Path) -> None:
+    project = reproduced.copy(tmp_path / "dvc")
+    assert project.run("git", "add", "dvc.lock").returncode == 0
+    assert project.run("git", "commit", "-qm", "first").returncode == 0
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
+    assert "reports/evaluation/resnet20/metrics.json" in shown[""]["data"]
+    plots = json.loads(project.run("dvc", "plots", "show", "--json").stdout)
+    assert "errors" not in plots
+    assert "reports/training/resnet20.csv" in plots["data"]
+    experiment = project.run("dvc", "exp", "run", "-S", "train.epochs=2", "evaluate_model@resnet8")
+    assert experiment.returncode == 0, experiment.stdout + experiment.stderr
+    changed = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
+    assert changed["params.yaml"]["train.epochs"] == {"old": 30, "new": 2, "diff": -28}
+    moved = json.loads(project.run("dvc", "metrics", "diff", "--json").stdout)
+    assert moved["reports/evaluation/resnet8/metrics.json"]["test.top1"]["diff"] < 0
+
+
+def test_changing_one_member_trains_that_member_only(reproduced: Project, tmp_path: Path) -> None:
+    project = reproduced.copy(tmp_path / "member")
+    params = project.folder / "params.yaml"
+    params.write_text(params.read_text().replace("widths: [4, 4, 8]", "widths: [4, 8, 8]"))
+    planned = project.run("dvc", "repro", "--dry").stdout
+    assert "Running stage 'train_model@resnet8'" in planned
+    assert "Running stage 'train_model@resnet20'" not in planned
