@@ -94,10 +94,10 @@ def publish(
                 if version is None:
                     model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
                     version = _create_version(client, registered_model, model_id, run_id, digest, evidence)
+                # before the evidence, which is what tells the next call that all of this was done
+                client.update_model_version(registered_model, version.version, _description(evidence))
                 _send_evidence(client, version, evidence, key, folder)
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
-        if not current:
-            client.update_model_version(registered_model, version.version, _description(evidence, version))
     return Published(registered_model, int(version.version), run_id, created)
 
 
@@ -211,7 +211,7 @@ def _location(client: "MlflowClient", version: "ModelVersion") -> str:
     return f"models:/{version.name}/{version.version}"
 
 
-def _description(evidence: Evidence, version: "ModelVersion") -> str:
+def _description(evidence: Evidence) -> str:
     """A markdown table of the main metrics, as MLflow's version page shows it."""
     latencies = [name for name in sorted(evidence.metrics) if name.endswith("latency_p95_ms")]
     rows = [

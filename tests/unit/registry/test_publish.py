@@ -142,5 +142,7 @@ publish(connect(), registered_model={NAME!r}, experiment="digits", member="tiny"
     assert experiment is not None
     assert [run.info.run_id for run in client.search_runs([experiment.experiment_id])] == [result.run_id]
     assert len(client.search_logged_models([experiment.experiment_id])) == 1
-    assert client.get_model_version(NAME, "1").tags["gate champion"] == "passes"
+    version = client.get_model_version(NAME, "1")
+    assert version.tags["gate champion"] == "passes"
+    assert "| test.top1 |" in str(version.description)
     client.set_registered_model_alias(NAME, "champion", "1")
