@@ -34,6 +34,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
     app.add_typer(ledger, name="ledger")
     app.command("promote")(promote)
+    app.command("ui")(ui)
 
 
 @gate.command("check")
@@ -99,6 +100,16 @@ def promote(
     console.print(f"{model} v{version} is @{name} now.", markup=False)
     console.print(f"Use it: resnet_ops_registry.load('models:/{model}@{name}')", markup=False)
     console.print(f"Who decided what: resnet-ops ledger show --model {model}", markup=False)
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5000,
+) -> None:
+    """Start MLflow's server with the gate on the project's database."""
+    from resnet_ops_registry.server import run_server
+
+    run_server(host, port)
 
 
 @registry.command("ls")
