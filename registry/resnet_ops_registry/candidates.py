@@ -64,10 +64,14 @@ def _refusals(client: "MlflowClient", model: str, version: int) -> dict[str, str
         return {v.target.label: None if v.allowed else "; ".join(v.reasons) for v in verdicts}
     with reported(f"Reading {model} v{version}"):
         tags = client.get_model_version(model, str(version)).tags
-    return {
-        f"@{key.removeprefix(GATE_TAG_PREFIX)}": None if value == "passes" else value
+    said = {
+        key.removeprefix(GATE_TAG_PREFIX): value
         for key, value in tags.items()
         if key.startswith(GATE_TAG_PREFIX)
+    }
+    return {
+        name if name.startswith("stage ") else f"@{name}": None if value == "passes" else value
+        for name, value in said.items()
     }
 
 

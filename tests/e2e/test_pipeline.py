@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Project
+
+from tests.e2e.project import Project
 
 pytestmark = pytest.mark.e2e
 
@@ -57,7 +58,9 @@ def test_repeating_changes_nothing_and_makes_no_second_version(reproduced: Proje
     assert (reproduced.folder / "dvc.lock").read_bytes() == lock
 
 
-def test_a_clone_with_dvcs_cache_fills_an_empty_registry_without_training(reproduced: Project, tmp_path: Path) -> None:
+def test_a_clone_with_dvcs_cache_fills_an_empty_registry_without_training(
+    reproduced: Project, tmp_path: Path
+) -> None:
     outputs = ("var", "data", "models", "exports", "reports")
     clone = reproduced.copy(tmp_path / "clone", without=outputs)
     said = clone.repro()

@@ -1,0 +1,76 @@
+"""A checkout of the project in a temporary folder, and commands in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Project", "check_out"]
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE_VARIABLES = ("MLFLOW_", "RESNET_OPS_", "DVC_", "GIT_")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with its own databases, keys and DVC cache."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The machine's, less what points to other state; the checkout's own code comes first."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
+        code = os.pathsep.join(str(self.folder / part) for part in (".", "registry", "monitoring"))
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        people, parts = ("AUTHOR", "COMMITTER"), ("NAME", "EMAIL")
+        identity = {f"GIT_{who}_{what}": "t@example.org" for who in people for what in parts}
+        return {**kept, **identity, "PATH": path, "PYTHONPATH": code, "DVC_NO_ANALYTICS": "1"}
+
+    def run(
+        self, *command: str, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout; its output is captured."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def repro(self, *arguments: str) -> str:
+        """`dvc repro`, which must succeed; gives what it printed."""
+        done = self.run("dvc", "repro", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def copy(self, folder: Path, *, without: tuple[str, ...] = ()) -> "Project":
+        """Another checkout with the same files, less the named ones. DVC's cache comes along unless it is named."""
+        skip = {self.folder / name for name in without}
+        shutil.copytree(
+            self.folder,
+            folder,
+            symlinks=True,
+            ignore=lambda parent, names: [name for name in names if Path(parent) / name in skip],
+        )
+        return Project(folder)
+
+
+def check_out(folder: Path) -> Project:
+    """The working tree's files, tracked or about to be, as a git repository of its own."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    project = Project(folder)
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "a checkout"]):
+        done = project.run("git", *arguments)
+        assert done.returncode == 0, done.stderr
+    return project
