@@ -13,10 +13,12 @@ from resnet_ops.model import model_digest
 from resnet_ops.training.history import read_history
 from resnet_ops_registry.evidence import Evidence, metrics_from
 from resnet_ops_registry.lineage import data_digests, source_of
+from resnet_ops_registry.outcomes import read_outcomes
 from resnet_ops_registry.publish import publish
 from resnet_ops_registry.settings import connect
 
 STAGES = ("train_model", "evaluate_model", "benchmark_model")
+MANIFEST, VALIDATION = Path("data/prepared/manifest.csv"), Path("reports/data/validation.json")
 
 
 def evidence_of(member: str, params: Params) -> Evidence:
@@ -32,6 +34,8 @@ def evidence_of(member: str, params: Params) -> Evidence:
         environment=machine["environment"],
         hardware=dict.fromkeys(params.benchmark.profiles, machine["hardware"]),
         seeds={"training": params.seed},
+        outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test")},
+        checks={"data_validation": read_json(VALIDATION)["passed"]},
         created=datetime.now(UTC),
     )
 

@@ -6,10 +6,10 @@ They are display: nothing here is ever believed.
 from sqlalchemy import Connection, delete, insert, select
 
 from resnet_ops_registry import database
+from resnet_ops_registry.evidence import show_metric
 from resnet_ops_registry.gate import Files, judge
 from resnet_ops_registry.policies import policy_for
-from resnet_ops_registry.policy import Target
-from resnet_ops_registry.rules import show_metric
+from resnet_ops_registry.policy import Target, canonical_name
 from resnet_ops_registry.statements import Accepted, Version, find_version, latest_evidence
 
 __all__ = [
@@ -35,7 +35,7 @@ HEADLINE_METRIC = "test.top1"
 
 def is_reserved(key: str) -> bool:
     """Whether only the gate may write a version's tag of this name."""
-    name = key.strip().casefold()
+    name = canonical_name(key)
     return name == "evidence" or name.startswith(("resnet_ops.", GATE_TAG_PREFIX))
 
 

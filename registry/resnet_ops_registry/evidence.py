@@ -1,5 +1,7 @@
 """Evidence: what the evaluation pipeline found about one model, as it is signed."""
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,9 +24,21 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json
 from resnet_ops.measurement import Measurement
 
-__all__ = ["EVIDENCE_TYPE", "Evidence", "Metric", "Source", "metrics_from", "read_evidence"]
+__all__ = [
+    "EVIDENCE_TYPE",
+    "Evidence",
+    "Metric",
+    "Outcomes",
+    "Source",
+    "metrics_from",
+    "read_evidence",
+    "show_metric",
+    "show_number",
+]
 
 EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
+MAX_OUTCOMES = 2_000_000
+"""A signed statement holds at most 2 MB; so many outcomes take 0.45 of them."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -50,6 +64,35 @@ class Metric(_Frozen):
         return self
 
 
+class Outcomes(_Frozen):
+    """Which images of a split were classified right, so that two models can be compared image by image."""
+
+    images: Sha256 = Field(
+        description="over the images and their true classes, in order: `outcomes.images_digest`"
+    )
+    n: int = Field(gt=0, le=MAX_OUTCOMES)
+    right: str = Field(
+        max_length=(MAX_OUTCOMES + 7) // 8 * 4 // 3 + 4,
+        description="base64 of one bit an image, 1 for right, the first image highest; padded with 0",
+    )
+
+    @model_validator(mode="after")
+    def _one_bit_an_image(self) -> "Outcomes":
+        try:
+            packed = base64.b64decode(self.right, validate=True)
+        except (ValueError, binascii.Error) as error:
+            raise ValueError("right must be base64") from error
+        if base64.b64encode(packed).decode() != self.right:
+            raise ValueError("right must be base64 in its only form")
+        if len(packed) != (self.n + 7) // 8 or (self.n % 8 and packed[-1] & (0xFF >> self.n % 8)):
+            raise ValueError(f"right must hold {self.n} bits, then zeros to the end of the byte")
+        return self
+
+    def bits(self) -> bytes:
+        """The packed bits, `numpy.unpackbits` makes them an array of n."""
+        return base64.b64decode(self.right)
+
+
 class Source(_Frozen):
     """The code and the pipeline that made the model."""
 
@@ -71,6 +114,10 @@ class Evidence(_Frozen):
         description="by device profile (server-cpu, edge-cpu) or by step (training)"
     )
     seeds: dict[str, int]
+    outcomes: dict[str, Outcomes] = Field(default_factory=dict, description="by split, such as test")
+    checks: dict[str, bool] = Field(
+        default_factory=dict, description="what was checked and whether it held, such as data_validation"
+    )
     created: AwareDatetime
 
     @field_serializer("created")
@@ -82,9 +129,9 @@ class Evidence(_Frozen):
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
-        """The sha256 of everything but `created`: two runs that found the same have the same."""
+        """The sha256 of what was found: another day or another commit that found the same has the same."""
         found = self.predicate()
-        del found["created"]
+        del found["created"], found["source"]["commit"], found["source"]["dirty"]
         return hashlib.sha256(canonical_json(found)).hexdigest()
 
 
@@ -101,3 +148,21 @@ def read_evidence(predicate: Mapping[str, Any]) -> Evidence:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise EvidenceError(f"The evidence is malformed at {where}: {first['msg']}.") from error
+
+
+def show_metric(metric: Metric) -> str:
+    """Such as `0.951 (0.929-0.967, n=360)`, with the unit where there is one; n only where it is not 1."""
+    unit = f" {metric.unit}" if metric.unit and metric.unit not in ("fraction", "1") else ""
+    notes = []
+    if metric.low is not None and metric.high is not None:
+        notes.append(f"{show_number(metric.low)}-{show_number(metric.high)}")
+    if metric.n != 1:
+        notes.append(f"n={metric.n}")
+    return f"{show_number(metric.value)}{unit}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def show_number(value: float) -> str:
+    """Three or four significant digits, thousands set apart."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}" if abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}"

@@ -18,11 +18,10 @@ from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
 from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, STATEMENT_TAG, WEIGHTS_TAG
 from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence
+from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, show_metric
 from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.packaging import build_model_folder
-from resnet_ops_registry.rules import show_metric
 from resnet_ops_registry.settings import ensure_experiment, is_direct
 from resnet_ops_registry.statements import find_version, latest_evidence
 from resnet_ops_registry.trust import trust_first_key

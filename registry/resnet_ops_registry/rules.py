@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from resnet_ops_registry.evidence import Evidence, Metric
+from resnet_ops_registry.evidence import Evidence, show_metric, show_number
 from resnet_ops_registry.policy import Rule
 
 __all__ = ["RuleResult", "judge_rule", "show_metric"]
@@ -39,32 +39,17 @@ def judge_rule(rule: Rule, evidence: Evidence) -> RuleResult:
         f"{rule.metric} {shown}" if rule.bound == "value" else f"{rule.metric} {shown}: {rule.bound} end"
     )
     if rule.min is not None and not number >= rule.min:
-        return result(False, shown, f"{subject} is below {_number(rule.min)}")
+        return result(False, shown, f"{subject} is below {show_number(rule.min)}")
     if rule.max is not None and not number <= rule.max:
-        return result(False, shown, f"{subject} is above {_number(rule.max)}")
+        return result(False, shown, f"{subject} is above {show_number(rule.max)}")
     return result(True, shown, f"{subject} is {needed}")
-
-
-def show_metric(metric: Metric) -> str:
-    """Such as `0.951 (0.929-0.967, n=360)`, with the unit where there is one."""
-    unit = f" {metric.unit}" if metric.unit and metric.unit not in ("fraction", "1") else ""
-    interval = ""
-    if metric.low is not None and metric.high is not None:
-        interval = f"{_number(metric.low)}-{_number(metric.high)}, "
-    return f"{_number(metric.value)}{unit} ({interval}n={metric.n})"
 
 
 def _needed(rule: Rule) -> str:
     limits = []
     if rule.min is not None:
-        limits.append(f">= {_number(rule.min)}")
+        limits.append(f">= {show_number(rule.min)}")
     if rule.max is not None:
-        limits.append(f"<= {_number(rule.max)}")
+        limits.append(f"<= {show_number(rule.max)}")
     bound = "" if rule.bound == "value" else f"{rule.bound} end "
     return bound + " and ".join(limits)
-
-
-def _number(value: float) -> str:
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}" if abs(value) >= 10 else f"{value:.4g}"
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}"
