@@ -45,7 +45,8 @@ def measure_size(model: TrainedModel, folder: Path) -> dict[str, Measurement]:
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode():
-        model.network(torch.zeros(1, model.channels, model.image_size, model.image_size))
+        device = next(model.network.parameters()).device
+        model.network(torch.zeros(1, model.channels, model.image_size, model.image_size, device=device))
     size = (folder / "weights.safetensors").stat().st_size
     return {
         "size.parameters": Measurement(value=parameters, n=1, unit="parameters"),
@@ -59,8 +60,8 @@ def benchmark_profile(
 ) -> dict[str, Measurement]:
     """Measure a model as one profile runs it; metrics are named `<profile>.<metric>`.
 
-    progress: called after every request. Percentiles carry the distribution-free interval of
-    their order statistics.
+    progress: called after every request. Percentiles carry the distribution-free interval of their order
+    statistics, or none where the requests are too few for one.
     """
     if profile.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
@@ -85,7 +86,7 @@ def benchmark_profile(
         for index in range(profile.requests):
             latencies[index] = 1000 * seconds(batch[:1])
             progress(index + 1, profile.requests)
-        repeats = max(5, profile.requests // profile.batch_size)
+        repeats = max(10, profile.requests // profile.batch_size)
         seconds(batch)
         rates = np.array([profile.batch_size / seconds(batch) for _ in range(repeats)])
     measured = {
@@ -98,10 +99,12 @@ def benchmark_profile(
 
 
 def _percentile(values: np.ndarray, quantile: float, confidence: float, unit: str) -> Measurement:
-    low, high = order_statistic(values, quantile, confidence)
-    value = float(np.quantile(values, quantile))
+    value, n = float(np.quantile(values, quantile)), len(values)
+    interval = order_statistic(values, quantile, confidence)
+    if interval is None:
+        return Measurement(value=value, n=n, unit=unit)
     method = f"order statistics {confidence:g}"
-    return Measurement(value=value, n=len(values), low=low, high=high, method=method, unit=unit)
+    return Measurement(value=value, n=n, low=interval[0], high=interval[1], method=method, unit=unit)
 
 
 def _reset_peak_memory(device: str) -> None:

@@ -15,7 +15,7 @@ __all__ = ["Progress", "console", "progress_bar", "report_errors"]
 Progress = Callable[[int, int], None]
 """Takes the number of steps done and of steps in all."""
 
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
 
@@ -33,7 +33,8 @@ def report_errors(task: str = "") -> Iterator[None]:
             raise
         where = error.filename or "a file"
         message = (
-            f"Cannot write {where}: {error.strerror}. Free some space or make it writable, then run again."
+            f"Cannot use {where}: {error.strerror}. "
+            "Free some space or change its permissions, then run the same command again."
         )
     except KeyboardInterrupt:
         message = "Stopped. Nothing half-written was kept; run the same command again to continue."

@@ -31,7 +31,7 @@ class ExportParams:
     """Share of test images on which original and export must agree."""
 
     def __post_init__(self) -> None:
-        if self.max_logit_difference < 0 or not 0 < self.min_equal_predictions <= 1:
+        if not self.max_logit_difference >= 0 or not 0 < self.min_equal_predictions <= 1:
             raise ValueError(
                 "max_logit_difference must not be negative, min_equal_predictions within 0 and 1"
             )
@@ -62,7 +62,7 @@ def export_model(
         original = model.predict(images).logits
         difference = float(np.abs(logits - original).max())
         equal = float(np.mean(logits.argmax(1) == original.argmax(1)))
-        if difference > params.max_logit_difference or equal < params.min_equal_predictions:
+        if not (difference <= params.max_logit_difference and equal >= params.min_equal_predictions):
             raise DataError(
                 f"{model.name}: the {format_} export differs from the model by {difference:.3g} in a logit and agrees "
                 f"on {equal:.1%} of {len(images)} test images; export in params.yaml allows "

@@ -36,10 +36,13 @@ def measurements_from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 
 def measurement_values(measurements: Mapping[str, Measurement]) -> dict[str, Any]:
-    """The bare values, nested at the dots of their names, as `dvc metrics` shows them best."""
+    """The bare values, nested at the first two dots of their names, as `dvc metrics` shows them best.
+
+    A class may have dots in its name: `test.recall.v1` and `test.recall.v1.2` stand beside each other.
+    """
     tree: dict[str, Any] = {}
     for name, measurement in measurements.items():
-        *groups, leaf = name.split(".")
+        *groups, leaf = name.split(".", 2)
         branch = tree
         for group in groups:
             branch = branch.setdefault(group, {})

@@ -88,7 +88,7 @@ class TrainedModel:
         embeddings, logits = [], []
         with torch.inference_mode():
             for start in range(0, len(images), batch_size):
-                batch = torch.from_numpy(images[start : start + batch_size]).to(device)
+                batch = torch.from_numpy(images[start : start + batch_size].copy()).to(device)
                 features = self.network.features(classifier.normalise(batch))
                 embeddings.append(features.float().cpu())
                 logits.append(self.network.head(features).float().cpu())
@@ -124,7 +124,7 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
         network = build_member(member, description["channels"], len(description["classes"]))
         network.load_state_dict(load_file(folder / WEIGHTS))
         return TrainedModel(network=network.to(device).eval(), member=member, **description)
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise DataError(
             f"{folder} holds no usable model ({type(error).__name__}: {error}). "
             "Restore it from the registry or run: dvc repro"
@@ -132,6 +132,14 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
 
 
 def model_digest(folder: Path) -> str:
-    """The sha256 over the names and contents of the model's two files, 64 hexadecimal digits."""
-    files = {name: file_digest(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+    """The sha256 over the names and contents of the model's two files, 64 hexadecimal digits.
+
+    Raises DataError when one is missing.
+    """
+    try:
+        files = {name: file_digest(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename} is missing. Restore it from the registry or run: dvc repro"
+        ) from error
     return hashlib.sha256(canonical_json(files)).hexdigest()

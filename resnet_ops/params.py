@@ -23,7 +23,7 @@ def parse_params(path: Path, shape: type[T]) -> T:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     try:
         return TypeAdapter(shape).validate_python(content)

@@ -19,7 +19,7 @@ def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
     count = len(images)
     pixels = images.astype(np.float32) / 255
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if images.shape[3] == 3 else pixels[..., 0]
-    flat = grey.reshape(count, -1)
+    flat = grey.reshape(count, grey.shape[1] * grey.shape[2])
     steps = np.abs(np.diff(grey, axis=1)).mean((1, 2)) + np.abs(np.diff(grey, axis=2)).mean((1, 2))
     peak = pixels.max(axis=3)
     saturation = np.divide(peak - pixels.min(axis=3), peak, out=np.zeros_like(peak), where=peak > 0)
@@ -30,7 +30,7 @@ def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
         "brightness": flat.mean(axis=1),
         "contrast": flat.std(axis=1),
         "sharpness": steps / 2,
-        "saturation": saturation.reshape(count, -1).mean(axis=1),
+        "saturation": saturation.mean(axis=(1, 2)),
         "entropy": entropy,
     }
     return {name: values.astype(np.float32) for name, values in stats.items()}

@@ -69,8 +69,9 @@ def save_prepared(data: PreparedData, folder: Path) -> None:
 
 def load_prepared(folder: Path) -> PreparedData:
     """Read a folder that `save_prepared` wrote. Raises DataError when it is missing, partial or inconsistent."""
-    classes = tuple(read_json(folder / "classes.json"))
+    names = read_json(folder / "classes.json")
     try:
+        classes = tuple(str(name) for name in names)
         images = np.load(folder / "images.npy", allow_pickle=False)
         with (folder / "manifest.csv").open(newline="") as file:
             rows = [
@@ -86,8 +87,13 @@ def load_prepared(folder: Path) -> PreparedData:
                 )
                 for row in csv.DictReader(file)
             ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{folder} is not prepared data ({error}). Delete it and run: dvc repro") from error
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError(
+            f"{folder}: images.npy is {images.dtype} {images.shape}, not uint8 (N, H, W, C). "
+            "Delete it and run: dvc repro"
+        )
     if len(rows) != len(images):
         raise DataError(
             f"{folder}: {len(images)} images but {len(rows)} manifest rows. Delete it and run: dvc repro"

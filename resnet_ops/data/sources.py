@@ -151,18 +151,32 @@ def _images_in(folder: Path) -> list[Path]:
 def _decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]] | str:
     """The image at its size and its original (width, height), or why it cannot be read."""
     try:
+        str(path).encode()  # the manifest is UTF-8
         with Image.open(path) as image:
             size = image.size
             scale = params.image_size / min(size)
-            scaled = image.convert("L" if params.channels == 1 else "RGB").resize(
-                (
-                    max(params.image_size, round(size[0] * scale)),
-                    max(params.image_size, round(size[1] * scale)),
-                ),
-                Image.Resampling.BILINEAR,
+            scaled = (
+                _as_8_bit(image)
+                .convert("L" if params.channels == 1 else "RGB")
+                .resize(
+                    (
+                        max(params.image_size, round(size[0] * scale)),
+                        max(params.image_size, round(size[1] * scale)),
+                    ),
+                    Image.Resampling.BILINEAR,
+                )
             )
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     left, top = (scaled.width - params.image_size) // 2, (scaled.height - params.image_size) // 2
     crop = scaled.crop((left, top, left + params.image_size, top + params.image_size))
     return np.asarray(crop, np.uint8).reshape(params.image_size, params.image_size, params.channels), size
+
+
+def _as_8_bit(image: Image.Image) -> Image.Image:
+    """The upper 8 bits of a 16-bit grey image, any other as it is; Pillow would cut all values off at 255."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
+    return image

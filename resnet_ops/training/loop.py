@@ -63,7 +63,9 @@ def fit(
     loss stops being a number or the device is missing.
     """
     train, validation = data.split("train"), data.split("validation")
-    _check_labels(train)
+    for part in (train, validation):
+        _check_range(part)
+    _check_classes(train)
     device = _set_up(recipe, seed)
     classifier = _fresh_classifier(member, train, device)
     network = classifier.network
@@ -89,13 +91,14 @@ def fit(
             hits += (logits.argmax(1) == labels[rows]).sum()
         seen = per_epoch * batch
         train_loss = loss_sum.item() / per_epoch
-        if not math.isfinite(train_loss):
-            raise ConfigError(
-                f"{name}: the loss is {train_loss} in epoch {epoch + 1}; training diverged. "
-                "Lower train.peak_lr or raise train.warmup in params.yaml."
-            )
         elapsed = time.perf_counter() - started
         validation_loss, validation_top1 = _validate(classifier, validation)
+        for split, value in {"training": train_loss, "validation": validation_loss}.items():
+            if not math.isfinite(value):
+                raise ConfigError(
+                    f"{name}: the {split} loss is {value} in epoch {epoch + 1}; training diverged. "
+                    "Lower train.peak_lr or raise train.warmup in params.yaml."
+                )
         result = Epoch(
             epoch=epoch + 1,
             learning_rate=optimiser.param_groups[0]["lr"],
@@ -119,12 +122,17 @@ def fit(
     )
 
 
-def _check_labels(train: PreparedData) -> None:
-    counts = torch.bincount(torch.from_numpy(train.labels), minlength=len(train.classes))
-    if len(counts) > len(train.classes):
+def _check_range(data: PreparedData) -> None:
+    wrong = sorted(set(data.labels.tolist()) - set(range(len(data.classes))))
+    if wrong:
+        shown = ", ".join(map(str, wrong))
         raise DataError(
-            f"Label {train.labels.max()} is out of range: there are {len(train.classes)} classes."
+            f"Label {shown} is out of range: there are {len(data.classes)} classes, counted from 0. Run: dvc repro"
         )
+
+
+def _check_classes(train: PreparedData) -> None:
+    counts = np.bincount(train.labels, minlength=len(train.classes))
     missing = [name for name, count in zip(train.classes, counts, strict=True) if not count]
     if missing:
         raise DataError(

@@ -1,5 +1,6 @@
 """How a member is trained: every value that shapes its weights."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -37,8 +38,8 @@ class Recipe:
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}
         for name, value in {**positive, "threads": self.threads}.items():
-            if not value > 0:
-                raise ValueError(f"{name} is {value}, but must be above 0")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}, but must be above 0 and finite")
         fractions = {
             "momentum": self.momentum,
             "warmup": self.warmup,
@@ -47,5 +48,6 @@ class Recipe:
         for name, value in fractions.items():
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, but must be at least 0 and below 1")
-        if self.weight_decay < 0 or self.crop_padding < 0:
-            raise ValueError("weight_decay and crop_padding must not be negative")
+        for name, value in {"weight_decay": self.weight_decay, "crop_padding": self.crop_padding}.items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}, but must be at least 0 and finite")

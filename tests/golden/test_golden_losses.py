@@ -1,0 +1,34 @@
+"""The first losses of two members are the committed ones: no change of numbers goes unseen."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_ops.files import read_json
+from tests.golden.regenerate import MEMBERS, TOLERANCES, make_recipe, measure, path_of, relative_difference
+
+
+@pytest.fixture(autouse=True)
+def _usual_torch() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_first_ten_losses_are_the_committed_ones(name: str) -> None:
+    golden = read_json(path_of(name))
+    assert len(golden["losses"]["train"]) == 10
+    difference = relative_difference(measure(name, make_recipe(name)), golden["losses"])
+    assert difference <= TOLERANCES[name], (
+        f"{name}: losses differ by {difference:.2g} from those made with {golden['made_with']}. "
+        "If the change is meant to be numeric: python tests/golden/regenerate.py --write"
+    )
+
+
+@pytest.mark.parametrize("change", [{"schedule": "cosine"}, {"crop_padding": 0}, {"label_smoothing": 0.06}])
+def test_the_tolerance_is_small_enough_to_notice_a_change(change: dict[str, Any]) -> None:
+    losses = measure("resnet8", replace(make_recipe("resnet8"), **change))
+    assert relative_difference(losses, read_json(path_of("resnet8"))["losses"]) > TOLERANCES["resnet8"]

@@ -1,0 +1,92 @@
+"""Small members, recipes and data sets that the core's tests share."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from resnet_ops.data import ManifestRow, PreparedData
+from resnet_ops.data.sources import DataParams, SplitParams, read_source
+from resnet_ops.data.splits import split_images
+from resnet_ops.families import Member, build_member
+from resnet_ops.model import TrainedModel
+from resnet_ops.training import Recipe
+
+SHARES = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
+TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut="identity")
+
+
+def make_recipe(**changes: Any) -> Recipe:
+    """A recipe that trains in a moment, with `changes`."""
+    base = Recipe(
+        epochs=2,
+        batch_size=32,
+        peak_lr=0.4,
+        momentum=0.9,
+        weight_decay=0.0005,
+        schedule="one_cycle",
+        warmup=0.25,
+        label_smoothing=0.05,
+        crop_padding=1,
+        flip=False,
+        precision="fp32",
+        threads=1,
+        device="cpu",
+    )
+    return replace(base, **changes)
+
+
+def digits() -> PreparedData:
+    """scikit-learn's digits, split with seed 0."""
+    params = DataParams(source="digits", root=None, image_size=8, channels=1, split=SHARES)
+    return split_images(read_source(params), SHARES, seed=0)
+
+
+def take(data: PreparedData, **counts: int) -> PreparedData:
+    """The first rows of each named split."""
+    keep: list[int] = []
+    for name, count in counts.items():
+        keep += [place for place, row in enumerate(data.rows) if row.split == name][:count]
+    return PreparedData(data.images[keep], data.labels[keep], [data.rows[i] for i in keep], data.classes)
+
+
+def make_data(labels: dict[str, list[int]], classes: tuple[str, ...], seed: int = 0) -> PreparedData:
+    """Random 8x8 grey images with these labels in each split."""
+    rng = np.random.default_rng(seed)
+    flat = [(split, label) for split, each in labels.items() for label in each]
+    images = rng.integers(0, 256, (len(flat), 8, 8, 1), dtype=np.uint8)
+    rows = [
+        ManifestRow(
+            index=index,
+            path=f"made/{index}",
+            label=label,
+            class_name=str(label),
+            split=split,
+            sha256=f"{index:064x}",
+            width=8,
+            height=8,
+        )
+        for index, (split, label) in enumerate(flat)
+    ]
+    return PreparedData(images, np.array([label for _, label in flat], np.int64), rows, classes)
+
+
+def untrained(member: Member = TINY, channels: int = 1, image_size: int = 8, seed: int = 0) -> TrainedModel:
+    """A model with fresh weights and ten classes."""
+    torch.manual_seed(seed)
+    return TrainedModel(
+        network=build_member(member, channels, 10).eval(),
+        name="tiny",
+        member=member,
+        classes=tuple("0123456789"),
+        image_size=image_size,
+        channels=channels,
+        mean=(0.3, 0.4, 0.5)[:channels],
+        std=(0.25, 0.2, 0.3)[:channels],
+    )
+
+
+def random_images(count: int, channels: int = 1, size: int = 8, seed: int = 0) -> np.ndarray:
+    """(count, size, size, channels) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8)

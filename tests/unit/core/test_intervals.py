@@ -1,0 +1,108 @@
+"""Intervals against published values and by how often they cover the truth."""
+
+import numpy as np
+import pytest
+
+from resnet_ops.evaluation.intervals import bootstrap, order_statistic, wilson
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_gives_the_values_that_newcombe_published(
+    successes: int, n: int, low: float, high: float
+) -> None:
+    """Newcombe 1998, Statistics in Medicine 17:857, table I, method 3."""
+    assert wilson(successes, n, 0.95) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilson_always_holds_the_observed_share_and_stays_within_0_and_1() -> None:
+    wrong = [
+        (successes, n)
+        for n in range(1, 120)
+        for successes in range(n + 1)
+        if not 0 <= wilson(successes, n, 0.95)[0] <= successes / n <= wilson(successes, n, 0.95)[1] <= 1
+    ]
+    assert wrong == []
+
+
+def test_wilson_is_symmetric_in_success_and_failure() -> None:
+    low, high = wilson(13, 50, 0.9)
+    assert wilson(37, 50, 0.9) == pytest.approx((1 - high, 1 - low))
+
+
+def test_wilson_of_nothing_says_nothing() -> None:
+    assert wilson(0, 0, 0.95) == (0.0, 1.0)
+
+
+def test_wilson_is_wider_when_surer() -> None:
+    widths = [high - low for low, high in (wilson(30, 40, confidence) for confidence in (0.8, 0.95, 0.99))]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[2] / 1.5
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10)])
+def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match=f"successes is {successes}, but must be within 0 and n = 10"):
+        wilson(successes, n, 0.95)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize("truth", [0.5, 0.9, 0.97])
+def test_wilson_covers_the_true_share_as_often_as_it_says(truth: float, confidence: float) -> None:
+    drawn = np.random.default_rng(0).binomial(360, truth, size=4000)
+    covered = [low <= truth <= high for low, high in (wilson(int(k), 360, confidence) for k in drawn)]
+    assert np.mean(covered) == pytest.approx(confidence, abs=0.02)
+
+
+def test_the_bootstrap_of_a_mean_agrees_with_normal_theory() -> None:
+    values = np.random.default_rng(0).normal(10, 2, 400)
+    low, high = bootstrap(lambda rows: float(values[rows].mean()), 400, 0.95, draws=4000, seed=0)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for seed in range(1000):
+        values = rng.random(60)
+        low, high = bootstrap(lambda rows, v=values: float(v[rows].mean()), 60, 0.9, draws=100, seed=seed)  # type: ignore[misc]
+        covered += low <= 0.5 <= high
+    assert covered / 1000 == pytest.approx(0.88, abs=0.035)
+
+
+def test_the_bootstrap_is_decided_by_its_seed() -> None:
+    values = np.random.default_rng(0).random(50)
+
+    def interval(seed: int) -> tuple[float, float]:
+        return bootstrap(lambda rows: float(values[rows].mean()), 50, 0.95, draws=200, seed=seed)
+
+    assert interval(3) == interval(3)
+    assert interval(3) != interval(4)
+
+
+@pytest.mark.parametrize(
+    ("n", "low_rank", "high_rank"), [(6, 1, 6), (10, 2, 9), (15, 4, 12), (20, 6, 15), (25, 8, 18)]
+)
+def test_the_median_lies_between_the_ranks_of_the_sign_test(n: int, low_rank: int, high_rank: int) -> None:
+    """The ranks of the 95 % interval in any table of the sign test, such as Conover 1999, table A3."""
+    values = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+    assert order_statistic(values, 0.5, 0.95) == (low_rank, high_rank)
+
+
+@pytest.mark.parametrize(("quantile", "n"), [(0.5, 40), (0.95, 100), (0.95, 400), (0.99, 400), (0.99, 1000)])
+def test_order_statistics_cover_the_true_quantile_as_often_as_they_say(quantile: float, n: int) -> None:
+    drawn = np.random.default_rng(0).random((2000, n))
+    intervals = [order_statistic(row, quantile, 0.95) for row in drawn]
+    covered = [interval is not None and interval[0] <= quantile <= interval[1] for interval in intervals]
+    assert 0.94 <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize(("quantile", "needed"), [(0.5, 6), (0.95, 72), (0.99, 368)])
+def test_too_few_observations_give_no_interval_rather_than_a_false_one(quantile: float, needed: int) -> None:
+    assert order_statistic(np.arange(needed - 1), quantile, 0.95) is None
+    assert order_statistic(np.arange(needed), quantile, 0.95) is not None
+    assert order_statistic(np.empty(0), quantile, 0.95) is None

@@ -1,0 +1,119 @@
+"""Prepared data on disk: what is written is what is read, and what is broken is said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet_ops.data import PreparedData, load_prepared, save_prepared
+from resnet_ops.errors import DataError
+from tests.unit.core.makers import make_data
+
+
+@pytest.fixture
+def data() -> PreparedData:
+    return make_data({"train": [0, 1, 0], "test": [1, 0]}, ("a,b", 'c"d\né'))
+
+
+@pytest.fixture
+def folder(data: PreparedData, tmp_path: Path) -> Path:
+    save_prepared(data, tmp_path / "prepared")
+    return tmp_path / "prepared"
+
+
+def test_what_is_saved_is_loaded_again(data: PreparedData, tmp_path: Path) -> None:
+    rows = [replace(row, path=f'odd, "name"\nü {row.index}.png') for row in data.rows]
+    save_prepared(replace(data, rows=rows), tmp_path / "new" / "folder")
+    loaded = load_prepared(tmp_path / "new" / "folder")
+    assert np.array_equal(loaded.images, data.images)
+    assert loaded.images.dtype == np.uint8
+    assert np.array_equal(loaded.labels, data.labels)
+    assert loaded.labels.dtype == np.int64
+    assert loaded.rows == rows
+    assert loaded.classes == data.classes
+
+
+def test_the_folder_holds_three_files_with_the_columns_that_others_read(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["classes.json", "images.npy", "manifest.csv"]
+    header = (folder / "manifest.csv").read_text().splitlines()[0]
+    assert header == "index,path,label,class_name,split,sha256,width,height"
+
+
+def test_equal_data_has_equal_bytes(data: PreparedData, folder: Path, tmp_path: Path) -> None:
+    save_prepared(data, tmp_path / "again")
+    for path in folder.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_a_split_keeps_images_labels_and_rows_together(data: PreparedData) -> None:
+    test = data.split("test")
+    assert len(test) == 2
+    assert np.array_equal(test.images, data.images[3:])
+    assert test.labels.tolist() == [1, 0]
+    assert [row.index for row in test.rows] == [3, 4]
+    assert test.classes == data.classes
+    assert [row.index for row in data.split("test", "train").rows] == [0, 1, 2, 3, 4]
+
+
+def test_an_empty_split_is_an_error_that_names_it(data: PreparedData) -> None:
+    with pytest.raises(
+        DataError, match=r"No image is in split validation\. Check data\.split in params\.yaml"
+    ):
+        data.split("validation")
+
+
+@pytest.mark.parametrize("name", ["classes.json", "images.npy", "manifest.csv"])
+def test_a_missing_file_is_an_error_that_says_what_to_run(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=rf"{name}.*dvc repro"):
+        load_prepared(folder)
+
+
+@pytest.mark.parametrize("name", ["classes.json", "images.npy", "manifest.csv"])
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9])
+def test_a_file_cut_off_is_an_error_that_says_what_to_run(folder: Path, name: str, kept: float) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(DataError, match="dvc repro"):
+        load_prepared(folder)
+
+
+def test_a_missing_column_is_named(folder: Path) -> None:
+    text = (folder / "manifest.csv").read_text()
+    (folder / "manifest.csv").write_text(text.replace("label,", "lable,", 1))
+    with pytest.raises(DataError, match=r"'label'.*dvc repro"):
+        load_prepared(folder)
+
+
+def test_a_label_that_is_no_number_is_an_error(folder: Path) -> None:
+    text = (folder / "manifest.csv").read_text()
+    (folder / "manifest.csv").write_text(text.replace("made/1,1,", "made/1,one,"))
+    with pytest.raises(DataError, match="'one'"):
+        load_prepared(folder)
+
+
+def test_images_and_rows_must_be_as_many(folder: Path) -> None:
+    np.save(folder / "images.npy", np.zeros((7, 8, 8, 1), np.uint8))
+    with pytest.raises(DataError, match="7 images but 5 manifest rows"):
+        load_prepared(folder)
+
+
+@pytest.mark.parametrize("images", [np.zeros((5, 8, 8, 1), np.float32), np.zeros((5, 8, 8), np.uint8)])
+def test_images_of_another_kind_are_refused(folder: Path, images: np.ndarray) -> None:
+    np.save(folder / "images.npy", images)
+    with pytest.raises(DataError, match=r"not uint8 \(N, H, W, C\)"):
+        load_prepared(folder)
+
+
+def test_pickled_images_are_never_read(folder: Path) -> None:
+    np.save(folder / "images.npy", np.array([{"a": 1}] * 5, dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="allow_pickle=False"):
+        load_prepared(folder)
+
+
+@pytest.mark.parametrize("content", ["5", "null", "{not json"])
+def test_class_names_that_are_no_list_are_an_error(folder: Path, content: str) -> None:
+    (folder / "classes.json").write_text(content)
+    with pytest.raises(DataError, match="dvc repro"):
+        load_prepared(folder)
