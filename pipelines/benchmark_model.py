@@ -22,9 +22,7 @@ def main(name: str) -> None:
         with progress_bar(f"{name} on {profile_name}") as progress:
             measured |= benchmark_profile(model, profile_name, profile, params.confidence, progress)
         p95 = measured[f"{profile_name}.latency_p95_ms"]
-        console.print(
-            f"{name} on {profile_name}: p95 {p95.value:.2f} ms ({p95.low:.2f} to {p95.high:.2f}, n {p95.n})"
-        )
+        console.print(f"{name} on {profile_name}: p95 {p95.value:.2f} ms of {p95.n} requests")
     folder = Path("reports/benchmark") / name
     write_json(folder / "measurements.json", measurements_to_json(measured))
     write_json(folder / "metrics.json", measurement_values(measured))

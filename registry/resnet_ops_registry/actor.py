@@ -11,10 +11,9 @@ def actor() -> str:
     """The user of MLflow's basic-auth in a server's request; else the user of the operating system."""
     flask = sys.modules.get("flask")
     if flask is not None and flask.has_request_context():
-        login = flask.request.authorization
-        if login is not None and login.username:
-            return str(login.username)[:250]
-        return f"anonymous at {flask.request.remote_addr or 'unknown address'}"
+        # set by basic-auth once it has checked the password; the header alone is anybody's claim
+        user = getattr(flask.g, "mlflow_authenticated_user", None)
+        return str(user)[:250] if user else f"anonymous at {flask.request.remote_addr or 'unknown address'}"
     try:
         return getpass.getuser()
     except (KeyError, OSError):

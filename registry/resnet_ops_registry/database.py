@@ -31,19 +31,23 @@ from resnet_ops_registry.settings import database_uri, mask_password
 
 __all__ = [
     "HEAD",
+    "deliveries",
     "ledger",
     "ledger_head",
     "lock",
     "metadata",
     "model_tables",
     "open_database",
+    "places",
     "policies",
+    "state",
     "statements",
+    "tickets",
     "trusted_keys",
     "upgrade",
 ]
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "resnet_ops_alembic_version"
 
 metadata = MetaData()
@@ -107,6 +111,41 @@ ledger_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+state = Table(
+    "resnet_ops_state",
+    metadata,
+    Column("name", String(64), primary_key=True, comment="`hardened` is there while the triggers are"),
+    Column("value", String(250), nullable=False),
+)
+tickets = Table(
+    "resnet_ops_tickets",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False, comment="alias, stage or version"),
+    Column("workspace", String(63), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("name", String(256), nullable=False, comment="of the alias or stage; empty for a version"),
+    Column("version", Integer, nullable=False),
+    comment="What the gate lets through in the transaction under way; empty outside of one",
+)
+places = Table(
+    "resnet_ops_places",
+    metadata,
+    Column("place", String(700), primary_key=True, comment="where files with evidence lie: never rewritten"),
+    Column("workspace", String(63), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+deliveries = Table(
+    "resnet_ops_deliveries",
+    metadata,
+    Column("endpoint", String(64), primary_key=True, comment="sha256 of the URL"),
+    Column("seq", BigInteger, nullable=False, comment="the last ledger entry that arrived there"),
+    Column("attempts", Integer, nullable=False, comment="failures since then"),
+    Column("next_at", BigInteger, nullable=False),
+    Column("problem", String(500), nullable=False),
 )
 
 

@@ -12,8 +12,9 @@ from urllib.request import url2pathname
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json, file_digest
 
-__all__ = ["folder_digest", "local_folder", "location_digest"]
+__all__ = ["Fingerprint", "fingerprint", "folder_digest", "local_folder", "location_digest", "resolve"]
 
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 LEFT_OUT = "registered_model_meta"
 """Added by MLflow's client when it downloads: says which version it was, and is no part of the model."""
 
@@ -68,7 +69,7 @@ def location_digest(location: str) -> str:
     Files on this machine are read in place, others are downloaded to a temporary folder. Raises EvidenceError
     when they cannot be read.
     """
-    location = _behind_proxy(location)
+    location = resolve(location)
     folder = local_folder(location)
     if folder is not None:
         return folder_digest(folder)
@@ -92,7 +93,22 @@ def local_folder(location: str) -> Path | None:
     return None
 
 
-def _behind_proxy(location: str) -> str:
+def fingerprint(location: str) -> Fingerprint:
+    """What tells cheaply whether files at a location were written: empty where they lie on another machine.
+
+    Times of change (ctime) are set by the file system alone, so a writer cannot put them back.
+    """
+    folder = local_folder(resolve(location))
+    if folder is None:
+        return ()
+    try:
+        states = [(path, path.stat()) for path in sorted(folder.rglob("*"))]
+    except OSError as error:
+        raise EvidenceError(f"The model files in {folder} cannot be read: {error.strerror}.") from error
+    return tuple((str(path), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in states)
+
+
+def resolve(location: str) -> str:
     """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are."""
     parsed = urlparse(location)
     if parsed.scheme != "mlflow-artifacts":

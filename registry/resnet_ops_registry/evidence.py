@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     PositiveInt,
@@ -23,6 +21,7 @@ from pydantic import (
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json
 from resnet_ops.measurement import Measurement
+from resnet_ops_registry.frozen import Frozen, Sha256
 
 __all__ = [
     "EVIDENCE_TYPE",
@@ -40,14 +39,8 @@ EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
 MAX_OUTCOMES = 2_000_000
 """A signed statement holds at most 2 MB; so many outcomes take 0.45 of them."""
 
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Metric(_Frozen):
+class Metric(Frozen):
     """One number. `low` and `high` bound the interval that `method` names; both are None where there is none."""
 
     value: FiniteFloat
@@ -64,7 +57,7 @@ class Metric(_Frozen):
         return self
 
 
-class Outcomes(_Frozen):
+class Outcomes(Frozen):
     """Which images of a split were classified right, so that two models can be compared image by image."""
 
     images: Sha256 = Field(
@@ -93,7 +86,7 @@ class Outcomes(_Frozen):
         return base64.b64decode(self.right)
 
 
-class Source(_Frozen):
+class Source(Frozen):
     """The code and the pipeline that made the model."""
 
     commit: str = Field(description="git commit, 40 hexadecimal digits, or empty outside of git")
@@ -101,7 +94,7 @@ class Source(_Frozen):
     dvc_lock: Sha256 | None = Field(description="sha256 of dvc.lock")
 
 
-class Evidence(_Frozen):
+class Evidence(Frozen):
     """The predicate of an evidence statement. Field names are part of the signed format."""
 
     member: str

@@ -1,6 +1,5 @@
 """Policies: what must hold before a version may carry an alias or a stage, written as YAML."""
 
-import unicodedata
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -9,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.names import skeleton
 
 __all__ = ["Guard", "Policy", "Rule", "Target", "Threshold", "canonical_name", "read_policy"]
 
@@ -16,8 +16,8 @@ MAX_BYTES = 200_000
 
 
 def canonical_name(name: str) -> str:
-    """An alias or stage as the gate compares it: without case, surrounding space or look-alike width."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+    """An alias or stage as the gate compares it: what a person could take for it is the same."""
+    return skeleton(name)
 
 
 class _Frozen(BaseModel):

@@ -1,18 +1,35 @@
 """Statements that the registry accepted: signed by a trusted key, about a version that is there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, insert, select
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database, ledger, trust
 from resnet_ops_registry.actor import actor, now
-from resnet_ops_registry.envelope import Envelope, Statement, Subject, read_envelope
-from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, read_evidence
+from resnet_ops_registry.envelope import Envelope, Subject, read_envelope
+from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.ledger import Event
+from resnet_ops_registry.predicates import Retirement, Said, kind_of, predicate_type, read_said
 from resnet_ops_registry.trust import TrustedKey
 
-__all__ = ["Accepted", "Version", "accept_statement", "find_version", "latest_evidence"]
+__all__ = [
+    "Accepted",
+    "Believed",
+    "Version",
+    "accept_statement",
+    "believed_about",
+    "find_version",
+    "latest_evidence",
+    "refusal_of",
+]
+
+CLOCK_SKEW = timedelta(minutes=10)
+_S = TypeVar("_S", bound=Said, covariant=True)
+_K = TypeVar("_K", bound=Said)
 
 
 @dataclass(frozen=True)
@@ -30,13 +47,39 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """Evidence from a trusted key; `id` is the sha256 of its envelope."""
+class Accepted(Generic[_S]):
+    """A statement from a trusted key; `id` is the sha256 of its envelope."""
 
     id: str
     key: TrustedKey
     subject: Subject
-    evidence: Evidence
+    said: _S
+
+
+@dataclass(frozen=True)
+class Believed:
+    """Every statement about one version that counts, by the keys that are trusted."""
+
+    statements: tuple[Accepted[Said], ...]
+
+    def of(self, kind: type[_K], digest: str | None = None) -> list[Accepted[_K]]:
+        """Those of one kind, newest first by the time that was signed; about these files where a digest is given."""
+        found: list[Accepted[Any]] = [
+            each
+            for each in self.statements
+            if isinstance(each.said, kind) and digest in (None, each.subject.digest)
+        ]
+        return sorted(found, key=lambda each: each.said.created, reverse=True)
+
+    def evidence(self, roles: Sequence[str] | None = None) -> Accepted[Evidence] | None:
+        """The newest evidence, from a key with one of these roles."""
+        return next((each for each in self.of(Evidence) if roles is None or each.key.role in roles), None)
+
+    @property
+    def retirement(self) -> Accepted[Retirement] | None:
+        """The statement that retired the version, unless an operator brought it back later."""
+        found = self.of(Retirement)
+        return found[0] if found and found[0].said.retired else None
 
 
 def find_version(connection: Connection, workspace: str, model: str, version: int) -> Version | None:
@@ -55,61 +98,89 @@ def find_version(connection: Connection, workspace: str, model: str, version: in
     return Version(workspace, model, version, int(row.creation_time), row.storage_location or row.source)
 
 
-def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted:
+def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted[Said]:
     """Check an envelope about `version`, whose files have `digest`, and keep it; the same one again is kept once.
 
-    Raises EvidenceError when its key is not trusted, its signature wrong, or its subject another version or
-    other files.
+    Raises EvidenceError when its key is not trusted, its signature wrong, its subject another version or other
+    files, or its date in the future.
     """
     envelope = read_envelope(text)
     database.lock(connection)
-    accepted = _believe(connection, envelope)
-    if accepted is None:
+    key = trust.find_key(connection, envelope.key_id)
+    if key is None:
         raise EvidenceError(
             f"The statement is signed by key {envelope.key_id[:12]}, which is not trusted here. An operator can "
-            "trust it on the server: resnet-ops keys trust FILE --role pipeline"
+            "trust it on the server: resnet-ops keys trust FILE --role pipeline (or reviewer, for a person)"
         )
+    accepted = _read(envelope, key)
     _check_subject(accepted.subject, version, digest)
+    _check_said(accepted)
     _keep(connection, version, envelope, accepted)
     return accepted
 
 
-def latest_evidence(
-    connection: Connection, version: Version, roles: list[str] | None = None
-) -> Accepted | None:
-    """The newest evidence about a version that is believed now, by the time that was signed.
+def refusal_of(version: Version, text: str, reason: str) -> Event:
+    """What the ledger says of a statement that was not accepted: whose key it claims, and why; not its content."""
+    try:
+        envelope = read_envelope(text)
+        claimed = {"statement": envelope.digest, "key": envelope.key_id}
+    except EvidenceError:
+        claimed = {}
+    detail = {**claimed, "reasons": [reason[:500]]}
+    who = (version.workspace, version.model, version.version)
+    return Event(actor(), "statement", "refused", *who, detail=detail)
 
-    Signatures and keys are checked again: what is in the table is not believed for being there.
+
+def believed_about(connection: Connection, version: Version, at: int | None = None) -> Believed:
+    """What is believed about a version now, or was at a time (milliseconds since 1970).
+
+    Signatures and keys are checked again: what is in the table is not believed for being there. Raises
+    EvidenceError when somebody changed a statement in the table.
     """
     table = database.statements
-    rows = connection.execute(
-        select(table.c.envelope).where(
-            table.c.workspace == version.workspace,
-            table.c.model == version.model,
-            table.c.version == version.version,
-            table.c.creation_time == version.creation_time,
-            table.c.predicate_type == EVIDENCE_TYPE,
-        )
-    ).scalars()
-    believed = [_believe(connection, read_envelope(text)) for text in rows]
-    usable = [
-        accepted
-        for accepted in believed
-        if accepted is not None
-        and accepted.subject == version.subject(accepted.subject.digest)
-        and (roles is None or accepted.key.role in roles)
+    query = select(table.c.envelope).where(
+        table.c.workspace == version.workspace,
+        table.c.model == version.model,
+        table.c.version == version.version,
+        table.c.creation_time == version.creation_time,
+    )
+    if at is not None:
+        query = query.where(table.c.received_at <= at)
+    texts = connection.execute(query).scalars().all()
+    keys = {key.id: key for key in trust.list_trusted(connection)} if texts else {}
+    found = [
+        _read(envelope, keys[envelope.key_id])
+        for envelope in map(read_envelope, texts)
+        if envelope.key_id in keys
     ]
-    return max(usable, key=lambda accepted: accepted.evidence.created, default=None)
+    return Believed(
+        tuple(
+            each
+            for each in found
+            if each.subject == version.subject(each.subject.digest) and _counts(each, at)
+        )
+    )
 
 
-def _believe(connection: Connection, envelope: Envelope) -> Accepted | None:
-    key = trust.find_key(connection, envelope.key_id)
-    if key is None:
-        return None
-    statement: Statement = envelope.verify(key.public)
-    if statement.predicate_type != EVIDENCE_TYPE:
-        raise EvidenceError(f"Statements of type {statement.predicate_type[:80]!r} are not known here.")
-    return Accepted(envelope.digest, key, statement.subject, read_evidence(statement.predicate))
+def _counts(accepted: Accepted[Said], at: int | None) -> bool:
+    """Only what a trusted key says counts; but revoking a key brings nothing back that it retired."""
+    said = accepted.said
+    if isinstance(said, Retirement):
+        return said.retired or (accepted.key.trusted_at(at) and accepted.key.role == trust.OPERATOR)
+    return accepted.key.trusted_at(at)
+
+
+def latest_evidence(
+    connection: Connection, version: Version, roles: list[str] | None = None
+) -> Accepted[Evidence] | None:
+    """The newest evidence about a version that is believed now, by the time that was signed."""
+    return believed_about(connection, version).evidence(roles)
+
+
+def _read(envelope: Envelope, key: TrustedKey) -> Accepted[Said]:
+    statement = envelope.verify(key.public)
+    said = read_said(statement.predicate_type, statement.predicate)
+    return Accepted(envelope.digest, key, statement.subject, said)
 
 
 def _check_subject(subject: Subject, version: Version, digest: str) -> None:
@@ -127,8 +198,20 @@ def _check_subject(subject: Subject, version: Version, digest: str) -> None:
         )
 
 
-def _keep(connection: Connection, version: Version, envelope: Envelope, accepted: Accepted) -> None:
-    table = database.statements
+def _check_said(accepted: Accepted[Said]) -> None:
+    said, key = accepted.said, accepted.key
+    if said.created > datetime.now(UTC) + CLOCK_SKEW:
+        raise EvidenceError(
+            f"The statement is dated {said.created:%Y-%m-%d %H:%M %Z}, in the future: set the signer's clock."
+        )
+    if isinstance(said, Retirement) and not said.retired and key.role != trust.OPERATOR:
+        raise EvidenceError(
+            f"A retired version is brought back by a key of role {trust.OPERATOR} only; {key.name} is {key.role}."
+        )
+
+
+def _keep(connection: Connection, version: Version, envelope: Envelope, accepted: Accepted[Said]) -> None:
+    table, uri = database.statements, predicate_type(accepted.said)
     known = select(table.c.id).where(
         table.c.workspace == version.workspace, table.c.envelope_digest == envelope.digest
     )
@@ -141,7 +224,7 @@ def _keep(connection: Connection, version: Version, envelope: Envelope, accepted
             version=version.version,
             creation_time=version.creation_time,
             digest=accepted.subject.digest,
-            predicate_type=EVIDENCE_TYPE,
+            predicate_type=uri,
             key_id=envelope.key_id,
             envelope=envelope.text,
             envelope_digest=envelope.digest,
@@ -149,14 +232,11 @@ def _keep(connection: Connection, version: Version, envelope: Envelope, accepted
             received_by=actor(),
         )
     )
-    detail = {"statement": envelope.digest, "key": envelope.key_id, "predicate": EVIDENCE_TYPE}
-    event = Event(
-        actor(),
-        "evidence accepted",
-        "recorded",
-        version.workspace,
-        version.model,
-        version.version,
-        detail=detail,
+    signer = {"key": envelope.key_id, "name": accepted.key.name, "role": accepted.key.role}
+    detail = {"statement": envelope.digest, **signer, "predicate": uri}
+    if not isinstance(accepted.said, Evidence):
+        detail["said"] = accepted.said.predicate()
+    who = (version.workspace, version.model, version.version)
+    ledger.append(
+        connection, Event(actor(), f"{kind_of(accepted.said)} accepted", "recorded", *who, detail=detail)
     )
-    ledger.append(connection, event)

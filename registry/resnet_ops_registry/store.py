@@ -3,9 +3,8 @@
 MLflow finds `open_store` by the entry point `gated` of the group `mlflow.model_registry_store`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
@@ -16,37 +15,29 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlModelVersion,
     SqlModelVersionTag,
     SqlRegisteredModel,
-    SqlRegisteredModelAlias,
 )
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_name, _validate_model_version
-from sqlalchemy import event, inspect, select
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
-from resnet_ops_registry import database, ledger
-from resnet_ops_registry.actor import actor
+from resnet_ops_registry import database, harden, ledger
+from resnet_ops_registry.changes import changes_of, deleted_versions
+from resnet_ops_registry.decisions import Refused, decide, let_through
 from resnet_ops_registry.display import STATEMENT_TAG, WEIGHTS_TAG, is_reserved, version_tags
-from resnet_ops_registry.gate import Verdict, hash_files, is_guarded, judge
-from resnet_ops_registry.ledger import Event
-from resnet_ops_registry.policies import policy_for
-from resnet_ops_registry.policy import Target
+from resnet_ops_registry.duplicates import AlreadyPublished, fold_publications
+from resnet_ops_registry.gate import hash_files
+from resnet_ops_registry.places import seal
+from resnet_ops_registry.sessions import TICKETS, SessionMaker, gated_sessions
 from resnet_ops_registry.settings import GATED_SCHEME
 from resnet_ops_registry.statements import accept_statement, find_version
+from resnet_ops_registry.workspaces import guard_other_sessions
 
 __all__ = ["GatedStore", "GatedWorkspaceStore", "open_store"]
 
-SessionMaker = Callable[..., AbstractContextManager[Session]]
 _OWN_TAGS = "resnet_ops.writes_tags"
-
-
-class Refused(MlflowException):
-    """A refusal on its way to the caller; its event is written once the transaction was rolled back."""
-
-    def __init__(self, verdict: Verdict, refused: Event) -> None:
-        super().__init__(verdict.message, error_code=RESOURCE_CONFLICT)
-        self.event = refused
 
 
 class _Gate(SqlAlchemyStore):
@@ -55,137 +46,36 @@ class _Gate(SqlAlchemyStore):
     def __init__(self, db_uri: str, read_db_uri: str | None = None) -> None:
         super().__init__(db_uri, read_db_uri=read_db_uri)  # type: ignore[no-untyped-call]
         database.upgrade(self.engine)
+        harden.repair(self.engine)
+        guard_other_sessions(self.engine)
         self._plain_sessions: SessionMaker = self.ManagedSessionMaker
+        self._judged_sessions = gated_sessions(self, _judge)
         self.ManagedSessionMaker = self._gated_sessions
 
     @contextmanager
     def _gated_sessions(self, read_only: bool = True) -> Iterator[Session]:
         try:
-            with self._plain_sessions(read_only=read_only) as session:
-                event.listen(session, "before_flush", self._before_flush)
-                event.listen(session, "do_orm_execute", _refuse_bulk_changes)
+            with self._judged_sessions(read_only=read_only) as session:
                 yield session
         except Refused as refusal:
             with self._plain_sessions(read_only=False) as session:
                 ledger.append(session.connection(), refusal.event)
             raise
 
-    def _before_flush(self, session: Session, context: object, instances: object) -> None:
-        """Judge every change that puts a version in front of users; a refusal rolls all of them back."""
-        try:
-            for item in [*session.new, *session.dirty, *session.deleted]:
-                self._judge_change(session, item)
-        except ResnetOpsError as error:
-            # anything but an MlflowException becomes status 500, which clients retry for minutes
-            raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
-
-    def _judge_change(self, session: Session, item: object) -> None:
-        if isinstance(item, SqlRegisteredModelAlias):
-            self._judge_alias(session, item)
-        elif isinstance(item, SqlModelVersion):
-            if item not in session.deleted and _changed(item, "current_stage"):
-                self._judge_stage(session, item)
-        elif isinstance(item, SqlRegisteredModel):
-            if item not in session.deleted and item not in session.new and _changed(item, "name"):
-                self._judge_rename(session, item)
-        elif isinstance(item, SqlModelVersionTag):
-            _check_tag(session, item)
-
-    def _judge_alias(self, session: Session, item: Any) -> None:
-        target = Target(kind="alias", name=str(item.alias))
-        before = inspect(item).attrs.version.history.deleted
-        if item in session.deleted:
-            applied = policy_for(session.connection(), item.name)
-            if is_guarded(applied, target):
-                removed = Event(
-                    actor(),
-                    "alias removed",
-                    "recorded",
-                    item.workspace,
-                    item.name,
-                    target=target.label,
-                    from_version=item.version,
-                )
-                ledger.append(session.connection(), removed)
-        elif item in session.new or any(_changed(item, name) for name in ("version", "alias", "name")):
-            self._decide(
-                session, item.workspace, item.name, item.version, target, before[0] if before else None
-            )
-
-    def _judge_stage(self, session: Session, item: Any) -> None:
-        target = Target(kind="stage", name=str(item.current_stage))
-        self._decide(session, item.workspace, item.name, item.version, target, None)
-
-    def _judge_rename(self, session: Session, item: Any) -> None:
-        """A rename carries aliases and stages along: each must pass under the new name's policy."""
-        old_name = inspect(item).attrs.name.history.deleted[0]
-        versions, aliases = database.model_tables()
-        connection = session.connection()
-        targets = [
-            (row.version, Target(kind="alias", name=row.alias))
-            for row in connection.execute(
-                select(aliases.c.alias, aliases.c.version).where(
-                    aliases.c.workspace == item.workspace, aliases.c.name == old_name
-                )
-            )
-        ]
-        targets += [
-            (row.version, Target(kind="stage", name=row.current_stage))
-            for row in connection.execute(
-                select(versions.c.version, versions.c.current_stage).where(
-                    versions.c.workspace == item.workspace,
-                    versions.c.name == old_name,
-                    versions.c.current_stage.in_(("Staging", "Production")),
-                )
-            )
-        ]
-        for version, target in targets:
-            self._decide(session, item.workspace, old_name, version, target, None, new_name=item.name)
-
-    def _decide(
-        self,
-        session: Session,
-        workspace: str,
-        model: str,
-        version: int,
-        target: Target,
-        from_version: int | None,
-        new_name: str | None = None,
-    ) -> None:
-        connection = session.connection()
-        if not is_guarded(policy_for(connection, new_name or model), target):
-            return
-        found = find_version(connection, workspace, model, int(version))
-        if found is None:
-            raise EvidenceError(f"There is no {model} v{version}.")
-        files = hash_files(found)
-        database.lock(connection)
-        verdict = judge(connection, replace(found, model=new_name or model), target, files)
-        decided = Event(
-            actor(),
-            "rename" if new_name else target.kind,
-            "allowed" if verdict.allowed else "refused",
-            workspace,
-            verdict.model,
-            verdict.version,
-            target.label,
-            from_version,
-            {**verdict.as_json(), "files": files.digest},
-        )
-        if not verdict.allowed:
-            raise Refused(verdict, decided)
-        ledger.append(connection, decided)
-
     def create_model_version(self, name: str, source: str, *args: Any, **more: Any) -> ModelVersion:
         """As MLflow does; reserved tags, which a copy brings along, are left out.
 
-        The digest of the weights may be said once, here: publishing finds its version by it.
+        The digest of the weights may be said once, here: publishing finds its version by it. When two publish
+        the same weights at once, the second is given the first one's version.
         """
         if len(args) > 1:
             args = (args[0], _without_reserved(args[1]), *args[2:])
         elif "tags" in more:
             more["tags"] = _without_reserved(more["tags"])
-        created: ModelVersion = super().create_model_version(name, source, *args, **more)
+        try:
+            created: ModelVersion = super().create_model_version(name, source, *args, **more)
+        except AlreadyPublished as there:
+            created = self.get_model_version(name, there.version)  # type: ignore[no-untyped-call]
         return created
 
     def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
@@ -221,6 +111,7 @@ class _Gate(SqlAlchemyStore):
                 accepted = accept_statement(session.connection(), found, files.digest, text)
             except ResnetOpsError as error:
                 raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
+            seal(session.connection(), found)
             for key, value in version_tags(session.connection(), found, accepted).items():
                 session.merge(
                     SqlModelVersionTag(workspace=workspace, name=name, version=version, key=key, value=value)
@@ -247,8 +138,23 @@ def open_store(store_uri: str, tracking_uri: str | None = None) -> _Gate:
     return store(store_uri.removeprefix(GATED_SCHEME), read_db_uri=replica)
 
 
-def _changed(item: object, attribute: str) -> bool:
-    return bool(inspect(item).attrs[attribute].history.has_changes())
+def _judge(session: Session) -> None:
+    """Look at everything that a flush is about to write; what is refused rolls all of it back."""
+    try:
+        for item in [*session.new, *session.dirty, *session.deleted]:
+            if isinstance(item, SqlModelVersionTag):
+                _check_tag(session, item)
+        fold_publications(session)
+        changes, deleted = changes_of(session), deleted_versions(session)
+        if changes or deleted:
+            connection = session.connection()
+            decide(connection, changes)
+            if harden.is_hardened(connection):
+                let_through(connection, changes, deleted)
+                session.info[TICKETS] = True
+    except ResnetOpsError as error:
+        # anything but an MlflowException becomes status 500, which clients retry for minutes
+        raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
 
 
 def _check_tag(session: Session, tag: Any) -> None:
@@ -278,12 +184,3 @@ def _refuse_reserved(key: str) -> None:
 
 def _without_reserved(tags: Any) -> Any:
     return [tag for tag in tags or [] if not is_reserved(tag.key) or tag.key == WEIGHTS_TAG]
-
-
-def _refuse_bulk_changes(state: ORMExecuteState) -> None:
-    """A bulk UPDATE or INSERT would pass below `before_flush`."""
-    guarded = (SqlRegisteredModelAlias, SqlModelVersion, SqlRegisteredModel)
-    if (state.is_update or state.is_insert) and any(mapper.class_ in guarded for mapper in state.all_mappers):
-        raise MlflowException(
-            "The gate allows no bulk change of models, versions or aliases.", error_code=RESOURCE_CONFLICT
-        )

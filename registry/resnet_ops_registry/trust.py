@@ -9,19 +9,38 @@ from resnet_ops_registry import database, ledger
 from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.keys import PublicKey
 from resnet_ops_registry.ledger import Event
+from resnet_ops_registry.target import canonical_name
 
-__all__ = ["TrustedKey", "find_key", "list_trusted", "revoke_key", "trust_first_key", "trust_key"]
+__all__ = ["OPERATOR", "TrustedKey", "find_key", "list_trusted", "revoke_key", "trust_first_key", "trust_key"]
+
+OPERATOR = "operator"
+"""The role whose keys may bring a retired version back."""
 
 
 @dataclass(frozen=True)
 class TrustedKey:
-    """A public key, what it is called, and what it may say (`role`, such as `pipeline`)."""
+    """A public key, what it is called, and what it may say (`role`, such as `pipeline`).
+
+    `name` is the person: two keys of one name are one person, and a login of that name is that person too.
+    """
 
     id: str
     name: str
     role: str
     public: PublicKey
     revoked_at: int | None
+    added_at: int = 0
+
+    @property
+    def person(self) -> str:
+        """The name as it is compared."""
+        return canonical_name(self.name)
+
+    def trusted_at(self, at: int | None) -> bool:
+        """Whether it counts now, or counted at a time (milliseconds since 1970)."""
+        if at is None:
+            return self.revoked_at is None
+        return self.added_at <= at and (self.revoked_at is None or self.revoked_at > at)
 
 
 def list_trusted(connection: Connection) -> list[TrustedKey]:
@@ -100,4 +119,6 @@ def _record(connection: Connection, action: str, key_id: str, name: str, role: s
 def _trusted(row: object) -> TrustedKey:
     fields = row._mapping  # type: ignore[attr-defined]
     public = PublicKey(bytes.fromhex(fields["public_key"]))
-    return TrustedKey(fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"])
+    return TrustedKey(
+        fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"], fields["added_at"]
+    )
