@@ -1,0 +1,214 @@
+"""What a person sees in MLflow's own pages: versions and verdicts, the refusal, the promotion, the drift report.
+
+RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of three of them (docs/images in the README).
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.browser import CHROMIUM, Ui, Visitor, run_ui, visit
+from tests.e2e.project import Project
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no chromium here (Debian: apt-get install chromium)"
+    ),
+]
+
+MODEL = "digits-classifier"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A registered version as `check_gates` saw it. `refusal`: why it may not be @champion, or None."""
+
+    version: str
+    member: str
+    refusal: str | None
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return reproduced.copy(tmp_path_factory.mktemp("browser") / "project", without=(".dvc/cache", ".git"))
+
+
+@pytest.fixture(scope="module")
+def ui(project: Project) -> Iterator[Ui]:
+    with run_ui(project) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def visitor(ui: Ui, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    with visit(ui, tmp_path_factory.mktemp("profile")) as arrived:
+        yield arrived
+
+
+@pytest.fixture
+def page(visitor: Visitor) -> Iterator[Page]:
+    """A new tab. What it opens may ask nothing of another host."""
+    opened = visitor.context.new_page()
+    yield opened
+    opened.close()
+    assert visitor.outside() == []
+
+
+@pytest.fixture(scope="module")
+def candidates(project: Project) -> list[Candidate]:
+    found = read(project, "reports/gates.json")["candidates"]
+    return [Candidate(str(c["version"]), c["member"], c["refusals"]["@champion"]) for c in found]
+
+
+@pytest.fixture(scope="module")
+def failing(candidates: list[Candidate]) -> Candidate:
+    return next(candidate for candidate in candidates if candidate.refusal)
+
+
+@pytest.fixture(scope="module")
+def passing(candidates: list[Candidate]) -> Candidate:
+    return [candidate for candidate in candidates if not candidate.refusal][-1]
+
+
+def read(project: Project, name: str) -> Any:
+    return json.loads((project.folder / name).read_text())
+
+
+def open_version(page: Page, ui: Ui, version: str) -> None:
+    page.goto(f"{ui.address}/#/models/{MODEL}/versions/{version}")
+    expect(page.get_by_role("heading", name=f"Version {version}", exact=True)).to_be_visible()
+
+
+def row(page: Page, name: str) -> Locator:
+    """The row of a table on a version's page whose first cell says `name`."""
+    return page.get_by_role("row").filter(has=page.get_by_role("cell", name=name, exact=True))
+
+
+def give_alias(page: Page, alias: str) -> Locator:
+    """Add an alias in MLflow's dialog on a version's page, and save; gives the dialog."""
+    label = page.get_by_test_id("descriptions-item-label").filter(has_text="Aliases")
+    label.locator("xpath=..").get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox").fill(alias)
+    dialog.get_by_role("combobox").press("Enter")
+    dialog.get_by_role("button", name="Save aliases").click()
+    return dialog
+
+
+def wait_until_loaded(frame: Locator) -> None:
+    """Until everything that a frame's document asks for has come, or failed."""
+    inside = frame.element_handle().content_frame()
+    assert inside is not None
+    inside.wait_for_load_state("load")
+
+
+def keep_picture(page: Page, name: str, width: int, height: int) -> None:
+    """Save what a window of this size shows, where somebody asked for pictures."""
+    folder = os.environ.get("RESNET_OPS_SCREENSHOTS")
+    if folder:
+        page.set_viewport_size({"width": width, "height": height})
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1000)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / name)
+
+
+def test_the_models_page_lists_every_version_with_the_gates_verdict(
+    page: Page, ui: Ui, candidates: list[Candidate]
+) -> None:
+    page.goto(ui.models)
+    page.get_by_role("link", name=MODEL, exact=True).click()
+    assert len(candidates) == 3
+    for candidate in candidates:
+        link = page.get_by_role("link", name=f"Version {candidate.version}", exact=True)
+        line = page.get_by_role("row").filter(has=link)
+        expect(line.get_by_title("member", exact=True).first).to_contain_text(candidate.member)
+        verdict = f"refused: {candidate.refusal}" if candidate.refusal else "passes"
+        expect(line.get_by_title("gate champion", exact=True).first).to_contain_text(verdict)
+
+
+def test_a_versions_page_shows_its_metrics_and_the_reasons_of_the_gate(
+    page: Page, ui: Ui, project: Project, failing: Candidate
+) -> None:
+    open_version(page, ui, failing.version)
+    measured = read(project, f"reports/evaluation/{failing.member}/metrics.json")["test"]
+    for metric in ("top1", "worst_class_recall"):
+        expect(row(page, f"test.{metric}")).to_contain_text(f"{measured[metric]:.3f} (")
+    expect(row(page, "server-cpu.latency_p95_ms")).to_contain_text(re.compile(r"\d ms \("))
+    expect(row(page, "gate champion")).to_contain_text(f"refused: {failing.refusal}")
+    expect(row(page, "gate champion-edge")).to_contain_text("passes")
+    expect(row(page, "evidence")).to_contain_text("signed by pipeline")
+
+
+def test_mlflows_dialog_refuses_a_failing_version_with_the_reason(
+    page: Page, ui: Ui, failing: Candidate
+) -> None:
+    before = ui.holder(MODEL, "champion")
+    open_version(page, ui, failing.version)
+    dialog = give_alias(page, "champion")
+    refusal = dialog.get_by_role("alert")
+    expect(refusal).to_contain_text(f"{MODEL} v{failing.version} may not become @champion")
+    expect(refusal).to_contain_text(re.compile(r"test\.top1 .*below 0\.950"))
+    assert ui.holder(MODEL, "champion") == before != failing.version
+    keep_picture(page, "refusal.png", 1400, 560)
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status", name="champion", exact=True)).to_have_count(0)
+
+
+def test_mlflows_dialog_lets_a_passing_version_become_champion(
+    page: Page, ui: Ui, passing: Candidate
+) -> None:
+    open_version(page, ui, passing.version)
+    dialog = give_alias(page, "champion")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("status", name="champion", exact=True)).to_be_visible()
+    assert ui.holder(MODEL, "champion") == passing.version
+    keep_picture(page, "version.png", 1200, 945)
+    page.goto(f"{ui.address}/#/models/{MODEL}")
+    link = page.get_by_role("link", name=f"Version {passing.version}", exact=True)
+    line = page.get_by_role("row").filter(has=link)
+    expect(line.get_by_role("status", name="champion", exact=True)).to_be_visible()
+
+
+def test_the_drift_report_opens_in_the_artifact_viewer_and_asks_nothing_of_other_hosts(
+    page: Page, ui: Ui, visitor: Visitor, project: Project
+) -> None:
+    windows = {window["window"]: window for window in read(project, "reports/drift/summary.json")}
+    seen = len(visitor.requested)
+    page.goto(f"{ui.address}/{windows['dirty-camera']['link']}")
+    frame = page.locator("iframe")
+    expect(frame).to_have_attribute("sandbox", "allow-scripts")
+    report = frame.content_frame
+    expect(report.get_by_role("heading", name=re.compile(r"^Alarm: .* no longer behaves"))).to_be_visible()
+    expect(report.get_by_text(windows["dirty-camera"]["reason"])).to_be_visible()
+    wait_until_loaded(frame)
+    keep_picture(page, "drift-report.png", 1400, 1250)
+    page.get_by_text("evidently.html", exact=True).click()
+    expect(report.get_by_text("Drift in column 'predicted'")).to_be_visible()
+    wait_until_loaded(frame)
+    for name in ("review.html", "evidently.html"):
+        assert any(name in url for url in visitor.requested[seen:])
+    assert visitor.outside() == []
+
+
+def test_a_runs_page_draws_its_metrics_over_the_epochs(page: Page, ui: Ui, passing: Candidate) -> None:
+    run = ui.get("model-versions/get", name=MODEL, version=passing.version).json()["model_version"]["run_id"]
+    experiment = ui.get("runs/get", run_id=run).json()["run"]["info"]["experiment_id"]
+    epochs = ui.get("metrics/get-history", run_id=run, metric_key="validation_top1").json()["metrics"]
+    assert len(epochs) > 1
+    page.goto(f"{ui.address}/#/experiments/{experiment}")
+    page.locator(f"a[href$='/runs/{run}']").click()
+    expect(page.get_by_role("heading", name=passing.member, exact=True)).to_be_visible()
+    page.get_by_role("tab", name="Model metrics").click()
+    page.get_by_role("searchbox").fill("validation_top1")
+    expect(page.get_by_role("heading", name="validation_top1", exact=True)).to_be_visible()
+    expect(page.get_by_text("Step", exact=True)).to_be_visible()
+    expect(page.locator(".scatterlayer .point")).to_have_count(len(epochs))
