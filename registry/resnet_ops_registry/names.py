@@ -1,0 +1,50 @@
+"""Names as a person reads them, so that what looks like `champion` is `champion`."""
+
+import unicodedata
+
+__all__ = ["skeleton"]
+
+# Letters that people take for a Latin one, after Unicode's confusables.txt (UTS 39): the alphabets of keyboards
+# in use, not all of Unicode. Capitals stand on their own because Greek and Cyrillic ones look unlike their small
+# letters.
+_LOOKALIKES = {
+    "a": "аɑαΑА",
+    "b": "ЬВΒƄ",
+    "c": "сϲⲥСϹᴄ",
+    "d": "ԁꓒ",
+    "e": "еεҽΕЕ℮",
+    "f": "ꞙϝ",
+    "g": "ɡցԌ",
+    "h": "һհΗНᏂ",
+    "i": "іıιɩΙІӀᎥ",
+    "j": "јϳЈ",
+    "k": "кκΚКᴋ",
+    "l": "ӏⅼ",
+    "m": "мΜМᴍ",
+    "n": "ոηпΝ",
+    "o": "оοσօⲟΟОᴏ",
+    "p": "рρⲣΡР",
+    "q": "ԛզ",
+    "r": "гᴦⲅ",
+    "s": "ѕꜱЅ",
+    "t": "тτТΤᴛ",
+    "u": "υսʋᴜ",
+    "v": "νѵᴠ",
+    "w": "ԝωѡᴡ",
+    "x": "хχХΧ",
+    "y": "уγΥУү",
+    "z": "ᴢΖ",
+}
+_LATIN = {ord(letter): plain for plain, letters in _LOOKALIKES.items() for letter in letters}
+
+
+def skeleton(name: str) -> str:
+    """The name without case, accents, surrounding space, width and invisible signs, look-alikes made Latin.
+
+    Equal skeletons mean that a person could take one name for the other.
+    """
+    apart = unicodedata.normalize("NFKD", name).translate(_LATIN).casefold()
+    plain = unicodedata.normalize("NFKD", apart).translate(_LATIN)
+    return "".join(
+        sign for sign in plain if unicodedata.category(sign) not in ("Mn", "Me", "Cf", "Cc")
+    ).strip()

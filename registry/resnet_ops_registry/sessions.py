@@ -1,0 +1,88 @@
+"""Database sessions that nothing is written past: every flush is judged, and only a flush may write."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from weakref import ref
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
+from mlflow.store.db.utils import _get_managed_session_maker
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import Connection, Engine, delete, event
+from sqlalchemy.orm import Session, sessionmaker
+
+from resnet_ops_registry.database import tickets
+
+__all__ = ["TICKETS", "SessionMaker", "gated_sessions"]
+
+SessionMaker = Callable[..., AbstractContextManager[Session]]
+TICKETS = "resnet_ops.tickets"
+"""Set in a session's `info` by whoever wrote tickets for its flush."""
+Judge = Callable[[Session], None]
+_SESSION = "resnet_ops.session"
+_GUARDED = re.compile(r"registered_model|model_version", re.IGNORECASE)
+
+
+def gated_sessions(store: SqlAlchemyStore, judge: Judge) -> SessionMaker:
+    """A replacement for the store's `ManagedSessionMaker`.
+
+    `judge` sees every flush before it happens and raises what it refuses. Statements on the registry's tables
+    outside of a flush (bulk, Core, raw SQL) are refused whatever they say, because nobody judged them.
+    """
+    write = _maker(store, store.engine, judge)
+    read = _maker(store, store.read_engine, judge) if store.read_engine is not None else write
+
+    @contextmanager
+    def sessions(read_only: bool = True) -> Iterator[Session]:
+        with (read if read_only else write)(read_only=read_only) as session:
+            yield session
+
+    return sessions
+
+
+class _JudgedSession(Session):
+    """A session that knows whether it is inside of a flush that was judged."""
+
+    judged = False
+
+    def flush(self, objects: Any = None) -> None:
+        """As SQLAlchemy does; what was judged, and the tickets for it, count for this flush alone."""
+        try:
+            super().flush(objects)
+            if self.info.pop(TICKETS, False):
+                self.connection().execute(delete(tickets))
+        finally:
+            self.judged = False
+
+
+def _maker(store: SqlAlchemyStore, engine: Engine, judge: Judge) -> SessionMaker:
+    # a view of the engine with the same pool: its listeners are not those of MLflow's other stores
+    watched = engine.execution_options()
+    event.listen(watched, "before_cursor_execute", _refuse_unjudged)
+    sessions = sessionmaker(bind=watched, class_=_JudgedSession)
+
+    def before_flush(session: _JudgedSession, context: object, instances: object) -> None:
+        judge(session)
+        session.judged = True
+
+    def after_begin(session: _JudgedSession, transaction: object, connection: Connection) -> None:
+        connection.info[_SESSION] = ref(session)
+
+    event.listen(sessions, "before_flush", before_flush)
+    event.listen(sessions, "after_begin", after_begin)
+    made: SessionMaker = _get_managed_session_maker(sessions, store.db_type)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _refuse_unjudged(
+    connection: Connection, cursor: object, statement: str, parameters: Any, context: object, many: bool
+) -> None:
+    if statement.startswith("SELECT") and ";" not in statement:
+        return
+    if _GUARDED.search(statement) and not connection.info[_SESSION]().judged:
+        raise MlflowException(
+            "The gate allows no bulk change of models, versions, aliases or their tags.",
+            error_code=RESOURCE_CONFLICT,
+        )
