@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
@@ -152,20 +152,13 @@ def _decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]
     """The image at its size and its original (width, height), or why it cannot be read."""
     try:
         str(path).encode()  # the manifest is UTF-8
-        with Image.open(path) as image:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)  # upright, as people see it
             size = image.size
             scale = params.image_size / min(size)
-            scaled = (
-                _as_8_bit(image)
-                .convert("L" if params.channels == 1 else "RGB")
-                .resize(
-                    (
-                        max(params.image_size, round(size[0] * scale)),
-                        max(params.image_size, round(size[1] * scale)),
-                    ),
-                    Image.Resampling.BILINEAR,
-                )
-            )
+            width, height = (max(params.image_size, round(side * scale)) for side in size)
+            pixels = _as_8_bit(image).convert("L" if params.channels == 1 else "RGB")
+            scaled = pixels.resize((width, height), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     left, top = (scaled.width - params.image_size) // 2, (scaled.height - params.image_size) // 2

@@ -112,6 +112,21 @@ def test_an_image_of_32_bit_values_is_refused_as_its_range_is_unknown(tmp_path: 
         read_source(folder_params(tmp_path))
 
 
+def test_an_image_that_the_camera_marked_as_turned_is_read_upright(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        picture = Image.new("L", (8, 8), 0)
+        picture.paste(255, (0, 0, 8, 4))  # bright above, dark below
+        exif = Image.Exif()
+        exif[274] = 6 if name == "a" else 1  # orientation: turn by 90 degrees clockwise, or leave
+        picture.save(tmp_path / name / "x.png", exif=exif)
+    raw = read_source(folder_params(tmp_path, channels=1, image_size=8))
+    turned, plain = raw.images[..., 0]
+    assert plain[:4].min() == 255
+    assert turned[:, 4:].min() == 255
+    assert turned[:, :4].max() == 0
+
+
 def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
     for index in range(3):
         write_image(tmp_path / "a" / f"{index}.png")
