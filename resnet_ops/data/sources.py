@@ -152,8 +152,8 @@ def _decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]
     """The image at its size and its original (width, height), or why it cannot be read."""
     try:
         str(path).encode()  # the manifest is UTF-8
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)  # upright, as people see it
+        with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)  # upright, as people see it
             size = image.size
             scale = params.image_size / min(size)
             width, height = (max(params.image_size, round(side * scale)) for side in size)
