@@ -171,7 +171,7 @@ def test_mlflows_dialog_lets_a_passing_version_become_champion(
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("status", name="champion", exact=True)).to_be_visible()
     assert ui.holder(MODEL, "champion") == passing.version
-    keep_picture(page, "version.png", 1200, 945)
+    keep_picture(page, "version.png", 1200, 895)
     page.goto(f"{ui.address}/#/models/{MODEL}")
     link = page.get_by_role("link", name=f"Version {passing.version}", exact=True)
     line = page.get_by_role("row").filter(has=link)
@@ -190,7 +190,7 @@ def test_the_drift_report_opens_in_the_artifact_viewer_and_asks_nothing_of_other
     expect(report.get_by_role("heading", name=re.compile(r"^Alarm: .* no longer behaves"))).to_be_visible()
     expect(report.get_by_text(windows["dirty-camera"]["reason"])).to_be_visible()
     wait_until_loaded(frame)
-    keep_picture(page, "drift-report.png", 1400, 1250)
+    keep_picture(page, "drift-report.png", 1400, 1010)
     page.get_by_text("evidently.html", exact=True).click()
     expect(report.get_by_text("Drift in column 'predicted'")).to_be_visible()
     wait_until_loaded(frame)
