@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json, file_digest
+from resnet_ops_registry.settings import WRITE_ONCE_SCHEME, artifacts_destination
 
 __all__ = ["Fingerprint", "fingerprint", "folder_digest", "local_folder", "location_digest", "resolve"]
 
@@ -109,18 +110,32 @@ def fingerprint(location: str) -> Fingerprint:
 
 
 def resolve(location: str) -> str:
-    """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are."""
+    """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are.
+
+    In a request to a server with workspaces, the path is that workspace's. Raises EvidenceError where the server's
+    artifacts cannot be reached from here.
+    """
     parsed = urlparse(location)
     if parsed.scheme != "mlflow-artifacts":
         return location
-    from mlflow.server.constants import ARTIFACTS_DESTINATION_ENV_VAR
-
-    destination = os.environ.get(ARTIFACTS_DESTINATION_ENV_VAR)
+    destination = artifacts_destination()
     if not destination:
         raise EvidenceError(
-            "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only."
+            "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only. On the "
+            "server's machine, set RESNET_OPS_ARTIFACTS to its --artifacts-destination."
         )
     path = parsed.path.strip("/")
     if any(part in ("", ".", "..") for part in path.split("/")):
         raise EvidenceError("The model files' location holds an odd path.")
-    return f"{destination.rstrip('/')}/{path}"
+    return f"{destination.removeprefix(WRITE_ONCE_SCHEME).rstrip('/')}/{_in_workspace(path)}"
+
+
+def _in_workspace(path: str) -> str:
+    from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+    from mlflow.utils.workspace_context import get_request_workspace
+
+    if not MLFLOW_ENABLE_WORKSPACES.get() or not get_request_workspace():  # type: ignore[no-untyped-call]
+        return path
+    from mlflow.server.handlers import _get_workspace_scoped_repo_path_if_enabled
+
+    return str(_get_workspace_scoped_repo_path_if_enabled(path))

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, insert, select
 
 from resnet_ops_registry import database
-from resnet_ops_registry.digest import resolve
+from resnet_ops_registry.digest import local_folder, resolve
 from resnet_ops_registry.statements import Version
 
 __all__ = ["seal", "sealed_by"]
@@ -34,7 +34,5 @@ def sealed_by(connection: Connection, location: str) -> str | None:
 
 def _place(location: str) -> str:
     """One spelling for each place: files on this machine as a path, others as their URI."""
-    from resnet_ops_registry.digest import local_folder
-
     folder = local_folder(location)
     return (str(folder.resolve()) if folder is not None else location).rstrip("/")

@@ -9,6 +9,7 @@ from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry.settings import (
     STATE,
+    WRITE_ONCE_SCHEME,
     connect,
     is_direct,
     prepare_environment,
@@ -45,7 +46,7 @@ def run_server(host: str, port: int) -> None:
     console.print(f"Runs and drift reports:     {address}/#/experiments")
     console.print("Stop with Ctrl-C.")
     sys.stdout.flush()
-    artifacts = (Path.cwd() / STATE / "artifacts").as_uri()
+    artifacts = WRITE_ONCE_SCHEME + (Path.cwd() / STATE / "artifacts").as_uri()
     arguments = ["--backend-store-uri", tracking_uri(), "--registry-store-uri", registry_uri()]
     arguments += ["--artifacts-destination", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *arguments])  # noqa: S606

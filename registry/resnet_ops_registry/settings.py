@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "GATED_SCHEME",
     "STATE",
+    "WRITE_ONCE_SCHEME",
+    "artifacts_destination",
     "connect",
     "database_uri",
     "ensure_experiment",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 GATED_SCHEME = "gated:"
+WRITE_ONCE_SCHEME = "write-once:"
 STATE = Path("var")
 PROBE_SECONDS = 5.0
 _ENVIRONMENT = {
@@ -79,6 +82,18 @@ def database_uri() -> str:
             "on the server with MLFLOW_REGISTRY_URI=gated:<database URI>, or unset MLFLOW_TRACKING_URI."
         )
     return uri.removeprefix(GATED_SCHEME)
+
+
+def artifacts_destination() -> str | None:
+    """Where the server keeps its artifacts: inside of the server its own setting, else RESNET_OPS_ARTIFACTS.
+
+    Without either, var/artifacts, where `resnet-ops ui` keeps them; None where there is no such folder.
+    """
+    told = os.environ.get("_MLFLOW_SERVER_ARTIFACT_DESTINATION") or os.environ.get("RESNET_OPS_ARTIFACTS")
+    if told:
+        return told
+    folder = STATE / "artifacts"
+    return folder.resolve().as_uri() if folder.is_dir() else None
 
 
 def mask_password(uri: str) -> str:
