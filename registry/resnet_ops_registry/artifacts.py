@@ -8,16 +8,16 @@ MLflow finds the class by the entry point `write-once` of the group `mlflow.arti
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy import Engine, create_engine
 
-from resnet_ops_registry.places import sealed_by
 from resnet_ops_registry.settings import GATED_SCHEME, WRITE_ONCE_SCHEME
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 __all__ = ["WriteOnceRepository"]
 
@@ -33,6 +33,9 @@ class WriteOnceRepository(ArtifactRepository):
         self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
     ) -> None:
         super().__init__(artifact_uri, tracking_uri, registry_uri)
+        # MLflow imports this module while it is importing its registry of repositories
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         self._root = artifact_uri.removeprefix(WRITE_ONCE_SCHEME)
         self._inner: Any = get_artifact_repository(self._root, tracking_uri, registry_uri)
 
@@ -67,6 +70,8 @@ class WriteOnceRepository(ArtifactRepository):
         self._inner._download_file(remote_file_path, local_path)
 
     def _check(self, *parts: str | None) -> None:
+        from resnet_ops_registry.places import sealed_by
+
         path = "/".join(part.strip("/") for part in parts if part)
         location = f"{self._root.rstrip('/')}/{path}".rstrip("/")
         with _registry().connect() as connection:
@@ -78,7 +83,7 @@ class WriteOnceRepository(ArtifactRepository):
             )
 
 
-def _registry() -> Engine:
+def _registry() -> "Engine":
     uri = os.environ.get("_MLFLOW_SERVER_REGISTRY_STORE", "")
     if not uri.startswith(GATED_SCHEME):
         raise MlflowException(
@@ -89,5 +94,7 @@ def _registry() -> Engine:
 
 
 @lru_cache(maxsize=1)
-def _engine(uri: str) -> Engine:
+def _engine(uri: str) -> "Engine":
+    from sqlalchemy import create_engine
+
     return create_engine(uri)
