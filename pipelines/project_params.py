@@ -41,6 +41,7 @@ class BenchmarkParams:
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     confidence: float
+    """Level of the intervals, a fraction."""
     profiles: dict[str, Profile]
     """By name; policies refer to `<name>.<metric>`."""
 
@@ -86,6 +87,7 @@ class MonitorParams:
     windows: dict[str, TrafficWindow]
     """Simulated traffic, by name."""
     drift: DriftParams
+    """How windows are judged."""
 
 
 @dataclass(frozen=True, kw_only=True)

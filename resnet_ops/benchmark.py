@@ -26,6 +26,7 @@ class Profile:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     device: Literal["cpu", "cuda"]
+    """Where requests are served."""
     threads: int
     """CPU threads."""
     batch_size: int

@@ -62,6 +62,7 @@ class DataParams:
     channels: Literal[1, 3]
     """1 for grey, 3 for colour."""
     split: SplitParams
+    """How the images are dealt out."""
 
     def __post_init__(self) -> None:
         if self.source == "imagefolder" and not self.root:

@@ -14,10 +14,13 @@ class Recipe:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     epochs: int
+    """Passes over the training split."""
     batch_size: int
+    """Images a step."""
     peak_lr: float
     """Highest learning rate of the schedule, per 256 images of batch (Goyal et al. 2017: linear scaling)."""
     momentum: float
+    """Nesterov's, a fraction; 0 for plain descent."""
     weight_decay: float
     """Not applied to biases and normalisation."""
     schedule: Literal["one_cycle", "cosine"]
@@ -26,14 +29,17 @@ class Recipe:
     warmup: float
     """Share of the steps in which the rate rises."""
     label_smoothing: float
+    """Share of the target spread over all classes (Szegedy et al. 2015); more of it costs calibration."""
     crop_padding: int
     """Images are padded by so many pixels and cut at random; 0 for none."""
     flip: bool
     """Mirror half of the images left to right; false where left and right mean something, as in digits."""
     precision: Literal["fp32", "bf16"]
+    """Of the forward pass; `bf16` is faster where the device knows it. Weights stay fp32."""
     threads: int
     """CPU threads; another count gives other bits."""
     device: Literal["cpu", "cuda"]
+    """Where training runs; another kind gives other bits."""
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}

@@ -1,0 +1,72 @@
+"""What can be used is documented: every command, and every setting of `params.yaml`."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import project_params
+import pytest
+import typer
+
+from resnet_ops.cli import build_app
+
+ROOT = Path(__file__).resolve().parents[2]
+PROSE = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, click.Group) or hasattr(command, "commands"):
+        for name, child in command.commands.items():
+            yield from commands(child, (*words, name))
+    else:
+        yield " ".join(words), command
+
+
+ALL_COMMANDS = dict(commands(typer.main.get_command(build_app())))
+
+
+@pytest.mark.parametrize("name", ALL_COMMANDS)
+def test_every_command_is_in_the_readme_or_the_docs_and_says_what_it_does(name: str) -> None:
+    assert name in PROSE, f"document `resnet-ops {name}` in README.md or docs/"
+    assert ALL_COMMANDS[name].help
+
+
+def settings(shape: Any) -> Iterator[type]:
+    if is_dataclass(shape) and isinstance(shape, type):
+        yield shape
+        for hint in get_type_hints(shape).values():
+            for part in (hint, *get_args(hint)):
+                yield from settings(part)
+
+
+SECTIONS = list(dict.fromkeys(settings(project_params.Params)))
+
+
+@pytest.mark.parametrize("shape", SECTIONS, ids=lambda shape: shape.__name__)
+def test_every_settings_class_says_where_it_stands_and_has_no_default(shape: type) -> None:
+    assert shape.__doc__
+    assert not shape.__doc__.startswith(f"{shape.__name__}("), "a docstring of its own"
+    for field in fields(shape):  # type: ignore[arg-type]
+        default = field.default, field.default_factory
+        assert all("MISSING" in repr(value) for value in default), (
+            f"{field.name}: DVC cannot see a default in code"
+        )
+
+
+def test_every_setting_explains_itself() -> None:
+    undocumented = []
+    for shape in SECTIONS:
+        body = ast.parse(inspect.getsource(shape)).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for here, after in zip(body.body, [*body.body[1:], None], strict=True):
+            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(here, ast.AnnAssign) and not explained:
+                undocumented.append(f"{shape.__name__}.{ast.unparse(here.target)}")
+    obvious = {"Params"}
+    assert [
+        name for name in undocumented if name.split(".")[0] not in obvious and "__pydantic" not in name
+    ] == []
