@@ -50,7 +50,7 @@ SECTIONS = list(dict.fromkeys(settings(project_params.Params)))
 def test_every_settings_class_says_where_it_stands_and_has_no_default(shape: type) -> None:
     assert shape.__doc__
     assert not shape.__doc__.startswith(f"{shape.__name__}("), "a docstring of its own"
-    for field in fields(shape):  # type: ignore[arg-type]
+    for field in fields(shape):
         default = field.default, field.default_factory
         assert all("MISSING" in repr(value) for value in default), (
             f"{field.name}: DVC cannot see a default in code"
