@@ -76,11 +76,11 @@ def _fingerprint(version: Version) -> Fingerprint:
 
 def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> None:
     judged = replace(version, workspace=change.workspace, model=change.model)
-    verdict = judge(connection, judged, change.target, files)
+    verdict = judge(connection, judged, change.target, files, actor())
     detail = {**verdict.as_json(), "files": files.digest, "creation_time": version.creation_time}
     decided = Event(
         actor(),
-        "rename" if change.carried else change.target.kind,
+        "rename" if change.carried else verdict.action,
         "allowed" if verdict.allowed else "refused",
         change.workspace,
         change.model,

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, delete, insert, select
 from resnet_ops_registry import database
 from resnet_ops_registry.evidence import show_metric
 from resnet_ops_registry.gate import Files, judge
+from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.policies import policy_for
 from resnet_ops_registry.policy import Target, canonical_name
-from resnet_ops_registry.statements import Accepted, Version, find_version, latest_evidence
+from resnet_ops_registry.statements import Version, believed_about, find_version
 
 __all__ = [
     "EVIDENCE_TAG",
@@ -36,24 +37,29 @@ HEADLINE_METRIC = "test.top1"
 def is_reserved(key: str) -> bool:
     """Whether only the gate may write a version's tag of this name."""
     name = canonical_name(key)
-    return name == "evidence" or name.startswith(("resnet_ops.", GATE_TAG_PREFIX))
+    return name in ("evidence", *PEOPLE_TAGS) or name.startswith(("resnet_ops.", GATE_TAG_PREFIX))
 
 
-def version_tags(connection: Connection, version: Version, accepted: Accepted) -> dict[str, str]:
-    """Every tag of a version with evidence, and what each says."""
-    headline = accepted.evidence.metrics.get(HEADLINE_METRIC)
+def version_tags(connection: Connection, version: Version) -> dict[str, str]:
+    """Every tag of a version with statements, and what each says; empty without evidence."""
+    believed = believed_about(connection, version)
+    accepted = believed.evidence()
+    if accepted is None:
+        return {}
+    headline = accepted.said.metrics.get(HEADLINE_METRIC)
     found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
     tags = {
         "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
-        WEIGHTS_TAG: accepted.evidence.weights_digest,
-        EVIDENCE_TAG: accepted.evidence.digest(),
+        WEIGHTS_TAG: accepted.said.weights_digest,
+        EVIDENCE_TAG: accepted.said.digest(),
         FILES_TAG: accepted.subject.digest,
         KEY_TAG: accepted.key.id,
+        **told_by_people(believed),
     }
     applied = policy_for(connection, version.model)
     for target in applied.policy.targets() if applied else []:
         verdict = judge(connection, version, target, Files(accepted.subject.digest))
-        tags[_gate_tag(target)] = "passes" if verdict.allowed else "refused: " + "; ".join(verdict.reasons)
+        tags[_gate_tag(target)] = verdict.summary
     return tags
 
 
@@ -68,13 +74,12 @@ def refresh_tags(connection: Connection) -> None:
     versions = select(known.workspace, known.model, known.version).distinct()
     for workspace, model, number in connection.execute(versions).all():
         version = find_version(connection, workspace, model, number)
-        accepted = latest_evidence(connection, version) if version else None
-        if version is None or accepted is None:
+        wanted = version_tags(connection, version) if version else {}
+        if not wanted:
             continue
         where = (tags.c.workspace == workspace, tags.c.name == model, tags.c.version == number)
-        wanted = version_tags(connection, version, accepted)
         present = connection.execute(select(tags.c.key).where(*where)).scalars()
-        stale = [key for key in present if key in wanted or key.startswith(GATE_TAG_PREFIX)]
+        stale = [key for key in present if is_reserved(key)]
         connection.execute(delete(tags).where(*where, tags.c.key.in_(stale)))
         rows = [
             {"workspace": workspace, "name": model, "version": number, "key": key, "value": value}

@@ -1,22 +1,38 @@
 """The gate: may this version carry this alias or stage? One judgement for the store and the command line."""
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from resnet_ops.errors import ConfigError, EvidenceError
+from resnet_ops_registry.actor import actor
+from resnet_ops_registry.champions import champions_now
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import location_digest
+from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.policies import AppliedPolicy, policy_for
 from resnet_ops_registry.policy import Target, canonical_name
-from resnet_ops_registry.rules import RuleResult, judge_rule
-from resnet_ops_registry.statements import Version, find_version, latest_evidence
+from resnet_ops_registry.rollback import is_rollback
+from resnet_ops_registry.rules import Case, Champion, judge_rules
+from resnet_ops_registry.statements import Believed, Version, believed_about, find_version
+from resnet_ops_registry.verdict import Verdict
 
-__all__ = ["Files", "Verdict", "check", "check_all", "hash_files", "is_guarded", "judge"]
+__all__ = [
+    "Files",
+    "Question",
+    "Verdict",
+    "answer",
+    "check",
+    "check_all",
+    "hash_files",
+    "is_guarded",
+    "judge",
+]
 
-MESSAGE_LENGTH = 250
 UNGOVERNED_ALIASES, UNGOVERNED_STAGES = "champion", ("production",)
 
 
@@ -26,61 +42,6 @@ class Files:
 
     digest: str | None
     problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate says. `problems` are reasons that are no rule's, such as missing evidence."""
-
-    model: str
-    version: int
-    target: Target
-    guarded: bool
-    policy: str | None
-    problems: tuple[str, ...] = ()
-    rules: tuple[RuleResult, ...] = ()
-    statements: tuple[str, ...] = ()
-
-    @property
-    def allowed(self) -> bool:
-        return not self.problems and all(rule.passed for rule in self.rules)
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why not, problems first; empty when allowed."""
-        return [*self.problems, *(rule.reason for rule in self.rules if not rule.passed)]
-
-    @property
-    def message(self) -> str:
-        """One sentence for MLflow's dialog, under 250 characters."""
-        if self.allowed:
-            return f"{self.model} v{self.version} may become {self.target.label}."
-        start = f"{self.model} v{self.version} may not become {self.target.label}: "
-        return _fit(start, self.reasons)
-
-    def as_json(self) -> dict[str, Any]:
-        """For `--json` and for the ledger."""
-        return {
-            "model": self.model,
-            "version": self.version,
-            "target": self.target.label,
-            "allowed": self.allowed,
-            "guarded": self.guarded,
-            "policy": self.policy,
-            "reasons": self.reasons,
-            "rules": [asdict(rule) for rule in self.rules],
-            "statements": list(self.statements),
-        }
-
-
-def _fit(start: str, reasons: list[str]) -> str:
-    """As many reasons as fit, and how many more there are."""
-    for count in range(len(reasons), 0, -1):
-        rest = len(reasons) - count
-        text = start + "; ".join(reasons[:count]) + (f"; and {rest} more" if rest else "")
-        if len(text) < MESSAGE_LENGTH:
-            return text
-    return (start + reasons[0])[: MESSAGE_LENGTH - 2] + "…"
 
 
 def is_guarded(applied: AppliedPolicy | None, target: Target) -> bool:
@@ -108,36 +69,90 @@ def hash_files(version: Version) -> Files:
         return Files(None, str(error))
 
 
-def judge(connection: Connection, version: Version, target: Target, files: Files) -> Verdict:
-    """Judge one version for one target against the policy, keys and statements as they are now."""
-    applied = policy_for(connection, version.model)
-    guarded = is_guarded(applied, target)
+def judge(
+    connection: Connection, version: Version, target: Target, files: Files, promoter: str | None = None
+) -> Verdict:
+    """Judge one version for one target against the policy, keys and statements as they are now.
 
-    def verdict(*problems: str, **more: Any) -> Verdict:
+    promoter: who asks, where that is known; their own approval does not count.
+    """
+    applied, rollback = policy_for(connection, version.model), is_rollback()
+    if not is_guarded(applied, target):
         label = applied.label if applied else None
-        return Verdict(version.model, version.version, target, guarded, label, problems, **more)
-
-    if not guarded:
-        return verdict()
+        return Verdict(version.model, version.version, target, False, label, rollback=rollback)
     if applied is None:
-        return verdict(
+        problem = (
             f"no policy governs {version.model}; an operator applies one with `resnet-ops policy apply FILE`"
         )
+        return Verdict(version.model, version.version, target, True, None, (problem,), rollback=rollback)
+
+    def champions() -> list[Champion]:
+        return champions_now(connection, version, target, applied.policy.evidence_roles)
+
+    try:
+        believed = believed_about(connection, version)
+    except EvidenceError as error:
+        problem = f"its evidence is not believed: {error}".rstrip(".")
+        return Verdict(
+            version.model, version.version, target, True, applied.label, (problem,), rollback=rollback
+        )
+    question = Question(version, target, files, believed, champions, rollback, promoter, datetime.now(UTC))
+    return answer(applied, question)
+
+
+@dataclass(frozen=True)
+class Question:
+    """May this version become that? With all that the answer depends on, apart from the policy."""
+
+    version: Version
+    target: Target
+    files: Files
+    believed: Believed
+    champions: Callable[[], Sequence[Champion]]
+    rollback: bool
+    promoter: str | None
+    now: datetime
+
+
+def answer(applied: AppliedPolicy, question: Question) -> Verdict:
+    """The verdict by a policy that guards the target. Reads nothing but its arguments."""
+    version, believed, target = question.version, question.believed, question.target
     guard = applied.policy.guard_of(target)
     assert guard is not None
-    if files.digest is None:
-        return verdict((files.problem or "its files cannot be read").rstrip("."))
-    try:
-        accepted = latest_evidence(connection, version, applied.policy.evidence_roles)
-    except EvidenceError as error:
-        return verdict(f"its evidence is not believed: {error}".rstrip("."))
+
+    def verdict(*problems: str, **more: Any) -> Verdict:
+        names = (version.model, version.version, target, True, applied.label)
+        return Verdict(*names, problems, rollback=question.rollback, **more)
+
+    if question.files.digest is None:
+        return verdict((question.files.problem or "its files cannot be read").rstrip("."))
+    retirement = believed.retirement
+    if retirement is not None:
+        when = f"{retirement.said.created:%Y-%m-%d}"
+        return verdict(
+            f"it was retired by {retirement.key.name} on {when}: {retirement.said.why}",
+            statements=(retirement.id,),
+        )
+    accepted = believed.evidence(applied.policy.evidence_roles)
     if accepted is None:
         roles = " or ".join(applied.policy.evidence_roles)
         return verdict(f"there is no evidence signed by a trusted {roles} key")
-    if accepted.subject.digest != files.digest:
+    if accepted.subject.digest != question.files.digest:
         return verdict("its files were changed after the evidence was signed", statements=(accepted.id,))
-    results = tuple(judge_rule(rule, accepted.evidence) for rule in guard.rules)
-    return verdict(rules=results, statements=(accepted.id,))
+    champions = question.champions() if any(rule.looks_at_champion for rule in guard.rules) else ()
+    case = Case(
+        target,
+        question.files.digest,
+        accepted,
+        believed,
+        question.now,
+        tuple(champions),
+        question.rollback,
+        question.promoter,
+    )
+    others = [each.id for each in believed.statements if not isinstance(each.said, Evidence)]
+    results = judge_rules(guard.rules, case, applied.policy.waivers)
+    return verdict(rules=results, statements=(accepted.id, *others))
 
 
 def check(
@@ -150,7 +165,7 @@ def check(
     target = Target(kind="stage" if stage else "alias", name=alias.removeprefix("@"))
     with open_database() as connection:
         found = _existing(connection, workspace, registered_model, version)
-        return judge(connection, found, target, hash_files(found))
+        return judge(connection, found, target, hash_files(found), actor())
 
 
 def check_all(registered_model: str, version: int, *, workspace: str = "default") -> list[Verdict]:
@@ -160,7 +175,7 @@ def check_all(registered_model: str, version: int, *, workspace: str = "default"
         applied = policy_for(connection, registered_model)
         files = hash_files(found)
         targets = applied.policy.targets() if applied else []
-        return [judge(connection, found, target, files) for target in targets]
+        return [judge(connection, found, target, files, actor()) for target in targets]
 
 
 def _existing(connection: Connection, workspace: str, model: str, version: int) -> Version:

@@ -1,73 +1,31 @@
-"""Policies: what must hold before a version may carry an alias or a stage, written as YAML."""
+"""Policies: what must hold before a version may carry an alias or a stage."""
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, InstanceOf, SerializeAsAny, model_validator
 
-from resnet_ops.errors import ConfigError
-from resnet_ops_registry.names import skeleton
+from resnet_ops_registry.frozen import Frozen
+from resnet_ops_registry.rules import Rule
+from resnet_ops_registry.target import Target, canonical_name
 
-__all__ = ["Guard", "Policy", "Rule", "Target", "Threshold", "canonical_name", "read_policy"]
-
-MAX_BYTES = 200_000
+__all__ = ["Guard", "Policy", "Target", "Waivers", "canonical_name", "read_policy"]
 
 
-def canonical_name(name: str) -> str:
-    """An alias or stage as the gate compares it: what a person could take for it is the same."""
-    return skeleton(name)
+class Waivers(Frozen):
+    """Which rules may be waived, by whom, and for how long at most."""
+
+    roles: list[str] = Field(min_length=1, description="roles of the keys whose waivers count")
+    rules: list[str] = Field(min_length=1, description="ids of the rules")
+    max_days: float = Field(gt=0, le=366, allow_inf_nan=False)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Target(_Frozen):
-    """What somebody wants to give a version: an alias, or a stage."""
-
-    kind: Literal["alias", "stage"]
-    name: str
-
-    @property
-    def label(self) -> str:
-        return f"@{self.name}" if self.kind == "alias" else f"stage {self.name}"
-
-    def same_as(self, other: "Target") -> bool:
-        return self.kind == other.kind and canonical_name(self.name) == canonical_name(other.name)
-
-
-class Threshold(_Frozen):
-    """A metric, or a bound of its interval, must not be below `min` nor above `max`."""
-
-    rule: Literal["threshold"]
-    metric: str = Field(min_length=1)
-    bound: Literal["value", "low", "high"] = Field(
-        description="the number itself, or the bound of its interval"
-    )
-    min: FiniteFloat | None = None
-    max: FiniteFloat | None = None
-    why: str = Field(min_length=1, max_length=300, description="for the person who is refused")
-
-    @model_validator(mode="after")
-    def _limits(self) -> "Threshold":
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError("min must not exceed max")
-        return self
-
-
-Rule = Threshold
-
-
-class Guard(_Frozen):
-    """Aliases and stages that ask for the same rules. All rules must pass."""
+class Guard(Frozen):
+    """Aliases and stages that ask for the same rules. All rules must hold."""
 
     aliases: list[str] = Field(default_factory=list)
     stages: list[Literal["Staging", "Production"]] = Field(default_factory=list)
-    rules: list[Rule] = Field(min_length=1)
+    rules: list[SerializeAsAny[InstanceOf[Rule]]] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _guards_something(self) -> "Guard":
@@ -75,16 +33,25 @@ class Guard(_Frozen):
             raise ValueError("give aliases, stages or both")
         return self
 
+    @model_validator(mode="after")
+    def _each_id_once(self) -> "Guard":
+        ids = [rule.id for rule in self.rules if rule.id is not None]
+        for each in ids:
+            if ids.count(each) > 1:
+                raise ValueError(f"two rules have the id {each!r}")
+        return self
+
     def targets(self) -> list[Target]:
         aliases = [Target(kind="alias", name=name) for name in self.aliases]
         return aliases + [Target(kind="stage", name=name) for name in self.stages]
 
 
-class Policy(_Frozen):
+class Policy(Frozen):
     """The rules of one registered model, or of all whose name matches a pattern such as `digits-*`."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=250)
     evidence_roles: list[str] = Field(min_length=1, description="roles of the keys whose evidence counts")
+    waivers: Waivers | None = None
     guards: list[Guard]
 
     @model_validator(mode="after")
@@ -94,6 +61,14 @@ class Policy(_Frozen):
             if any(target.same_as(other) for other in seen):
                 raise ValueError(f"{target.label} is guarded twice")
             seen.append(target)
+        return self
+
+    @model_validator(mode="after")
+    def _waived_rules_are_there(self) -> "Policy":
+        known = {rule.id for guard in self.guards for rule in guard.rules}
+        for each in self.waivers.rules if self.waivers else []:
+            if each not in known:
+                raise ValueError(f"waivers.rules names {each!r}, but no rule has that id")
         return self
 
     def targets(self) -> list[Target]:
@@ -112,55 +87,6 @@ class Policy(_Frozen):
 
 def read_policy(text: str, file: str) -> Policy:
     """Parse a policy. Raises ConfigError with one `file:line: key: problem` for each thing that is wrong."""
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{file}: a policy is at most {MAX_BYTES:,} characters long.")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ConfigError(f"{file}: a policy may not use YAML anchors; write the rules out.")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: not YAML: {error.problem or error.context}.") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{file}: not YAML: {error}.") from error
-    lines: dict[tuple[int | str, ...], int] = {}
-    value = _plain(root, (), lines, file) if root is not None else None
-    try:
-        return Policy.model_validate(value)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_problems(error, lines, file))) from error
+    from resnet_ops_registry.policy_file import parse_policy
 
-
-def _plain(
-    node: yaml.Node, path: tuple[int | str, ...], lines: dict[tuple[int | str, ...], int], file: str
-) -> Any:
-    """Plain values of a node tree; `lines` learns the line of every path. Refuses duplicate keys."""
-    lines[path] = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, index), lines, file) for index, item in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        fields: dict[str, Any] = {}
-        for key_node, item in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in fields:
-                raise ConfigError(f"{file}:{line}: {key} is given twice.")
-            fields[key] = _plain(item, (*path, key), lines, file)
-            lines[(*path, key)] = line
-        return fields
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{file}:{lines[path]}: {node.value!r} cannot be read: {error}.") from error
-    finally:
-        loader.dispose()
-
-
-def _problems(error: ValidationError, lines: dict[tuple[int | str, ...], int], file: str) -> Iterator[str]:
-    for problem in error.errors():
-        path = tuple(problem["loc"])
-        known = path
-        while known and known not in lines:
-            known = known[:-1]
-        key = ".".join(map(str, path)) or "policy"
-        yield f"{file}:{lines.get(known, 1)}: {key}: {problem['msg']}."
+    return parse_policy(text, file)

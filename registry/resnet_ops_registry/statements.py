@@ -233,7 +233,7 @@ def _keep(connection: Connection, version: Version, envelope: Envelope, accepted
         )
     )
     signer = {"key": envelope.key_id, "name": accepted.key.name, "role": accepted.key.role}
-    detail = {"statement": envelope.digest, **signer, "predicate": uri}
+    detail: dict[str, Any] = {"statement": envelope.digest, **signer, "predicate": uri}
     if not isinstance(accepted.said, Evidence):
         detail["said"] = accepted.said.predicate()
     who = (version.workspace, version.model, version.version)

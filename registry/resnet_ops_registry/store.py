@@ -108,11 +108,17 @@ class _Gate(SqlAlchemyStore):
         with self.ManagedSessionMaker(read_only=False) as session:
             session.info[_OWN_TAGS] = True
             try:
-                accepted = accept_statement(session.connection(), found, files.digest, text)
+                accept_statement(session.connection(), found, files.digest, text)
             except ResnetOpsError as error:
                 raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
             seal(session.connection(), found)
-            for key, value in version_tags(session.connection(), found, accepted).items():
+            wanted = version_tags(session.connection(), found)
+            for tag in session.query(SqlModelVersionTag).filter_by(
+                workspace=workspace, name=name, version=version
+            ):
+                if is_reserved(tag.key) and tag.key not in wanted and tag.key != WEIGHTS_TAG:
+                    session.delete(tag)
+            for key, value in wanted.items():
                 session.merge(
                     SqlModelVersionTag(workspace=workspace, name=name, version=version, key=key, value=value)
                 )

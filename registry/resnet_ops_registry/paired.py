@@ -1,0 +1,102 @@
+"""Two models on the same images: is the one better than the other by more than a difference?
+
+Everything rests on the images on which they disagree: `won` (only the candidate is right) and `lost` (only the
+champion is right), of n. The null hypothesis is that the true difference of accuracies, p_won - p_lost, is at most
+`difference`; a small p-value speaks against it. Non-inferiority with a margin m is the difference -m.
+"""
+
+import numpy as np
+from scipy.special import bdtr, bdtrc, betaincinv, gammaln, xlogy
+
+__all__ = ["bootstrap_p", "exact_p", "mcnemar_p", "unconditional_p"]
+
+NUISANCE_SHARE = 0.02
+"""Share of alpha that is spent on not knowing how often the models disagree (Berger and Boos 1994)."""
+GRID = 64
+RESAMPLES = 10_000
+
+
+def exact_p(won: int, lost: int, n: int, difference: float, alpha: float) -> float:
+    """McNemar's exact test where `difference` is 0, else its unconditional extension to a difference."""
+    return mcnemar_p(won, lost) if difference == 0 else unconditional_p(won, lost, n, difference, alpha)
+
+
+def mcnemar_p(won: int, lost: int) -> float:
+    """One-sided exact McNemar test: the chance of at least `won` heads in won + lost tosses of a fair coin."""
+    return 1.0 if won == 0 else float(bdtrc(won - 1, won + lost, 0.5))
+
+
+def unconditional_p(won: int, lost: int, n: int, difference: float, alpha: float) -> float:
+    """Exact unconditional p-value, ordering outcomes by Tango's score (Tango 1998; Sidik 2003).
+
+    The p-value is the largest over how often the models may disagree, within an interval that misses the truth
+    with chance 0.02 alpha; that chance is added.
+    """
+    spent = NUISANCE_SHARE * alpha
+    low, high = _disagreement(won + lost, n, abs(difference), spent)
+    rates = np.linspace(low, high, GRID)
+    observed = _score(np.array([won]), np.array([lost]), n, difference)[0]
+    spread = 7 * np.sqrt(n * high * (1 - low)) + 10
+    totals = np.arange(max(0, int(n * low - spread)), min(n, int(n * high + spread)) + 1)
+    needed = _fewest_won(totals, observed, n, difference)
+    chance_won = 0.5 * (1 + difference / rates)
+    tails = _tail(needed[None, :], totals[None, :], chance_won[:, None])
+    p = float((_binomial(totals, n, rates) * tails).sum(axis=1).max())
+    return min(1.0, p + spent)
+
+
+def bootstrap_p(won: int, lost: int, n: int, difference: float, seed: int = 0) -> float:
+    """Share of paired resamples whose difference of accuracies is at most `difference`.
+
+    One pair on which the champion wins is added before resampling, and the share counts the sample itself, so that
+    few disagreements are not mistaken for none.
+    """
+    shares = np.array([won, lost + 1, n - won - lost], dtype=float)
+    drawn = np.random.default_rng(seed).multinomial(n + 1, shares / shares.sum(), size=RESAMPLES)
+    at_most = np.count_nonzero(drawn[:, 0] - drawn[:, 1] <= difference * n)
+    return float((at_most + 1) / (RESAMPLES + 1))
+
+
+def _disagreement(total: int, n: int, least: float, spent: float) -> tuple[float, float]:
+    """Clopper-Pearson interval of the rate of disagreement, at least the difference itself."""
+    low = 0.0 if total == 0 else float(betaincinv(total, n - total + 1, spent / 2))
+    high = 1.0 if total == n else float(betaincinv(total + 1, n - total, 1 - spent / 2))
+    return max(low, least), max(high, least)
+
+
+def _score(won: np.ndarray, lost: np.ndarray, n: int, difference: float) -> np.ndarray:
+    """Tango's score of (won, lost): the distance from the null in standard errors under the null."""
+    a = 2 * n
+    b = -won - lost + (2 * n - won + lost) * difference
+    c = -lost * difference * (1 - difference)
+    lost_rate = (np.sqrt(np.maximum(b * b - 4 * a * c, 0)) - b) / (2 * a)
+    variance = n * (2 * lost_rate + difference * (1 - difference))
+    distance = won - lost - n * difference
+    deviation = np.sqrt(np.maximum(variance, 1e-12))
+    return np.asarray(distance / deviation)
+
+
+def _fewest_won(totals: np.ndarray, observed: float, n: int, difference: float) -> np.ndarray:
+    """For each number of disagreements the fewest wins whose score reaches `observed`; total + 1 where none does."""
+    low, high = np.zeros_like(totals), totals + 1
+    while np.any(low < high):
+        middle = (low + high) // 2
+        reached = _score(middle, totals - middle, n, difference) >= observed - 1e-9
+        high = np.where(reached, middle, high)
+        low = np.where(reached | (low >= high), low, middle + 1)
+    return high
+
+
+def _tail(needed: np.ndarray, total: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """The chance of at least `needed` successes in `total` tries."""
+    inside = np.minimum(np.maximum(needed - 1, 0), total)
+    clipped = np.clip(chance, 0.0, 1.0)
+    tail = 1 - bdtr(inside, total, clipped)
+    return np.where(needed <= 0, 1.0, np.where(needed > total, 0.0, tail))
+
+
+def _binomial(totals: np.ndarray, n: int, rates: np.ndarray) -> np.ndarray:
+    """(rates, totals) chances of so many disagreements."""
+    k, rate = totals[None, :], rates[:, None]
+    logs = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + xlogy(k, rate) + xlogy(n - k, 1 - rate)
+    return np.asarray(np.exp(logs))

@@ -1,0 +1,37 @@
+"""What people said of a version, in words for its page."""
+
+from resnet_ops_registry.predicates import Approval, Reproduction, Waiver
+from resnet_ops_registry.statements import Believed
+
+__all__ = ["PEOPLE_TAGS", "told_by_people"]
+
+PEOPLE_TAGS = ("approvals", "waivers", "reproductions", "retired")
+
+
+def told_by_people(believed: Believed) -> dict[str, str]:
+    """A short line for each kind of statement that a person made; kinds without one are left out."""
+    evidence = believed.evidence()
+    approvals = [
+        f"{each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
+        for each in believed.of(Approval)
+    ]
+    waivers = [
+        f"{each.said.rule} for {each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
+        for each in believed.of(Waiver)
+    ]
+    reproductions = [
+        f"{'identical' if evidence and each.said.weights_digest == evidence.said.weights_digest else 'other weights'}"
+        f" by {each.key.name} on {each.said.created:%Y-%m-%d}"
+        for each in believed.of(Reproduction)
+    ]
+    told = {
+        "approvals": "; ".join(approvals),
+        "waivers": "; ".join(waivers),
+        "reproductions": "; ".join(reproductions),
+    }
+    retirement = believed.retirement
+    if retirement is not None:
+        told["retired"] = (
+            f"by {retirement.key.name} on {retirement.said.created:%Y-%m-%d}: {retirement.said.why}"
+        )
+    return {name: text[:4000] for name, text in told.items() if text}

@@ -1,0 +1,112 @@
+"""Kinds of statements: what a pipeline or a person can say about a version, as it is signed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field, FiniteFloat, ValidationError, field_serializer
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, read_evidence
+from resnet_ops_registry.frozen import Frozen, Sha256
+from resnet_ops_registry.target import Target
+
+__all__ = [
+    "Approval",
+    "Reproduction",
+    "Retirement",
+    "Said",
+    "Waiver",
+    "kind_of",
+    "predicate_type",
+    "read_said",
+]
+
+Text = Annotated[str, Field(max_length=500)]
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Signed(Frozen):
+    """What every statement by a person holds."""
+
+    created: AwareDatetime
+
+    @field_serializer("created", "until", check_fields=False)
+    def _as_iso(self, moment: datetime) -> str:
+        return moment.isoformat()
+
+    def predicate(self) -> dict[str, Any]:
+        """As it is signed."""
+        return self.model_dump(mode="json")
+
+
+class Approval(_Signed):
+    """A person answers for a version on one alias or stage, for a time."""
+
+    target: Target
+    until: AwareDatetime
+    comment: Text = ""
+
+
+class Waiver(_Signed):
+    """A person lets one rule not count for a version on one alias or stage, for a time."""
+
+    target: Target
+    rule: str = Field(min_length=1, max_length=64, description="id of the rule in the policy")
+    until: AwareDatetime
+    why: Reason
+
+
+class Reproduction(_Signed):
+    """What came out when somebody repeated the training. The gate itself compares it with the evidence."""
+
+    weights_digest: Sha256 = Field(description="model_digest of the two files that came out")
+    metrics: dict[str, FiniteFloat] = Field(
+        description="measured on what came out, by the names in the evidence"
+    )
+    environment: dict[str, str]
+
+
+class Retirement(_Signed):
+    """A version is taken out of use for good, or (`retired` false, said by an operator) brought back."""
+
+    retired: bool
+    why: Reason
+
+
+Said = Evidence | Approval | Waiver | Reproduction | Retirement
+
+_TYPES: dict[str, type[Said]] = {
+    EVIDENCE_TYPE: Evidence,
+    "https://resnet-ops.dev/approval/v1": Approval,
+    "https://resnet-ops.dev/waiver/v1": Waiver,
+    "https://resnet-ops.dev/reproduction/v1": Reproduction,
+    "https://resnet-ops.dev/retirement/v1": Retirement,
+}
+
+
+def predicate_type(said: Said) -> str:
+    """The URI that names this kind of statement."""
+    return next(uri for uri, kind in _TYPES.items() if isinstance(said, kind))
+
+
+def kind_of(said: Said) -> str:
+    """In a word: evidence, approval, waiver, reproduction or retirement."""
+    return type(said).__name__.lower()
+
+
+def read_said(uri: str, predicate: Mapping[str, Any]) -> Said:
+    """Parse a predicate. Raises EvidenceError for a type that is not known and for the first wrong field."""
+    kind = _TYPES.get(uri)
+    if kind is None:
+        raise EvidenceError(f"Statements of type {uri[:80]!r} are not known here.")
+    if kind is Evidence:
+        return read_evidence(predicate)
+    try:
+        return kind.model_validate(predicate)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EvidenceError(
+            f"The {kind.__name__.lower()} is malformed at {where}: {first['msg']}."
+        ) from error

@@ -1,0 +1,7 @@
+"""Rules: what must hold, judged against evidence and statements, with a reason in words."""
+
+from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
+from resnet_ops_registry.rules.catalog import rule_kind, rule_names
+from resnet_ops_registry.rules.judging import judge_rules
+
+__all__ = ["Case", "Champion", "Rule", "RuleResult", "judge_rules", "rule_kind", "rule_names"]

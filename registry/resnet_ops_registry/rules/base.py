@@ -1,0 +1,101 @@
+"""What a rule is, what it may look at, and what it says."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import Field
+
+from resnet_ops_registry.evidence import Evidence
+from resnet_ops_registry.frozen import Frozen
+from resnet_ops_registry.statements import Accepted, Believed
+from resnet_ops_registry.target import Target, canonical_name
+from resnet_ops_registry.trust import TrustedKey
+
+__all__ = ["Case", "Champion", "Rule", "RuleResult"]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A version to beat: one that holds the alias or stage now, else the last that did.
+
+    `itself`: it is the version that is judged. `evidence` is None where none is believed.
+    """
+
+    version: int
+    itself: bool
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged: one version for one alias or stage, with all that is believed about it."""
+
+    target: Target
+    digest: str
+    """Of the version's files as they are now."""
+    accepted: Accepted[Evidence]
+    believed: Believed
+    now: datetime
+    champions: Sequence[Champion] = ()
+    rollback: bool = False
+    promoter: str | None = None
+    """Who asks for the alias, where that is known."""
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.accepted.said
+
+    def is_author(self, key: TrustedKey) -> bool:
+        """Whether a key belongs to whoever signed the evidence or asks for the alias: four eyes are two people."""
+        if key.id == self.accepted.key.id or key.person == self.accepted.key.person:
+            return True
+        return self.promoter is not None and key.person == canonical_name(self.promoter)
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """How one rule came out. `reason` says in a few words what was measured and what was needed.
+
+    `waived` says by whom and until when a failed rule does not count; empty where it counts.
+    """
+
+    rule: str
+    metric: str
+    measured: str
+    needed: str
+    passed: bool
+    reason: str
+    why: str
+    id: str | None = None
+    waived: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.passed or bool(self.waived)
+
+
+class Rule(Frozen, ABC):
+    """One thing that must hold. A subclass names itself in `rule: Literal["..."]` and judges a case.
+
+    What is missing must be a failure with its reason, never a pass.
+    """
+
+    rule: str
+    id: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="what a waiver calls it"
+    )
+    why: str = Field(min_length=1, max_length=300, description="for the person who is refused")
+
+    looks_at_champion: ClassVar[bool] = False
+    """Whether `Case.champions` is needed; looking them up costs a query."""
+
+    @abstractmethod
+    def judge(self, case: Case) -> RuleResult:
+        """Say whether the rule holds."""
+
+    def result(self, passed: bool, subject: str, measured: str, needed: str, reason: str) -> RuleResult:
+        """What `judge` gives. subject: what was looked at, such as a metric's name."""
+        return RuleResult(self.rule, subject, measured, needed, passed, reason, self.why, self.id)

@@ -1,0 +1,108 @@
+"""Rule `comparison`: against the champion, image by image."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from resnet_ops_registry.evidence import Evidence, Outcomes, show_number
+from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
+
+__all__ = ["Comparison"]
+
+
+class Comparison(Rule):
+    """On the same test images, not worse than the champion by more than `margin`, or better by more than it.
+
+    Shown, not assumed: the null hypothesis is that the candidate is too bad, and it must be rejected at `alpha`.
+    """
+
+    rule: Literal["comparison"]
+    split: str = Field(min_length=1, max_length=100, description="whose images are compared, such as test")
+    mode: Literal["not_worse", "better"]
+    margin: float = Field(ge=0, lt=0.5, description="difference of accuracies, a fraction: 0.01 is one point")
+    alpha: float = Field(gt=0, le=0.2, description="chance of passing a candidate that is just too bad")
+    method: Literal["mcnemar", "bootstrap"]
+    without_champion: Literal["pass", "refuse"] = Field(
+        description="what holds while no version has had the alias"
+    )
+
+    looks_at_champion: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _margin_fits_mode(self) -> "Comparison":
+        if self.mode == "not_worse" and self.margin == 0:
+            raise ValueError(
+                "not_worse needs a margin above 0: that two models are equal can never be shown; "
+                "give a margin, or use mode: better"
+            )
+        return self
+
+    def judge(self, case: Case) -> RuleResult:
+        if case.rollback:
+            return self._say(
+                True, "a rollback", f"the return to an earlier {case.target.label} is not compared"
+            )
+        if not case.champions:
+            measured = f"no {case.target.label} yet"
+            return self._say(
+                self.without_champion == "pass", measured, f"there is {measured} to compare with"
+            )
+        others = [champion for champion in case.champions if not champion.itself]
+        if not others:
+            return self._say(True, "itself", f"it is {case.target.label} already")
+        results = [self._against(case, champion) for champion in others]
+        return next((result for result in results if not result.passed), results[0])
+
+    def _against(self, case: Case, champion: Champion) -> RuleResult:
+        name = f"{case.target.label} v{champion.version}"
+        if champion.evidence is None:
+            return self._say(False, "unknown", f"{name} has no evidence that is believed, to compare with")
+        both = [self._outcomes(evidence) for evidence in (case.evidence, champion.evidence)]
+        for whose, outcomes in zip(("the candidate", name), both, strict=True):
+            if outcomes is None:
+                return self._say(
+                    False, "unknown", f"the evidence of {whose} has no outcomes on split {self.split}"
+                )
+        mine, other = both
+        assert mine is not None
+        assert other is not None
+        if (mine.images, mine.n) != (other.images, other.n):
+            return self._say(False, "other images", f"{name} was judged on other images")
+        return self._compare(name, mine, other)
+
+    def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
+        from resnet_ops_registry import paired
+
+        right, theirs = _unpack(mine), _unpack(other)
+        won, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
+        difference = -self.margin if self.mode == "not_worse" else self.margin
+        p = (
+            paired.exact_p(won, lost, mine.n, difference, self.alpha)
+            if self.method == "mcnemar"
+            else paired.bootstrap_p(won, lost, mine.n, difference)
+        )
+        points = (won - lost) / mine.n * 100
+        measured = f"{points:+.2f} points against {name} ({won} won, {lost} lost of {mine.n}; p={p:.3f})"
+        passed = p <= self.alpha
+        verb = "is" if passed else "is not shown to be"
+        return self._say(passed, measured, f"{self.split} accuracy {measured} {verb} {self._wanted()}")
+
+    def _say(self, passed: bool, measured: str, reason: str) -> RuleResult:
+        needed = f"{self._wanted()} (alpha {show_number(self.alpha)})"
+        return self.result(passed, f"{self.split} against champion", measured, needed, reason)
+
+    def _wanted(self) -> str:
+        points = show_number(self.margin * 100)
+        if self.mode == "not_worse":
+            return f"at most {points} points worse"
+        return f"more than {points} points better" if self.margin else "better"
+
+    def _outcomes(self, evidence: Evidence) -> Outcomes | None:
+        return evidence.outcomes.get(self.split)
+
+
+def _unpack(outcomes: Outcomes) -> np.ndarray:
+    """(n,) bool."""
+    packed = np.frombuffer(outcomes.bits(), np.uint8)
+    return np.unpackbits(packed, count=outcomes.n).astype(bool)

@@ -1,0 +1,56 @@
+"""Rule `hardware`: a device profile was measured on the hardware it stands for."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from resnet_ops_registry.rules.base import Case, Rule, RuleResult
+
+__all__ = ["Hardware"]
+
+Fact = str | int | float | bool | None
+
+
+class Hardware(Rule):
+    """What the evidence says of a profile's machine must match: texts as regular expressions, the rest as they are."""
+
+    rule: Literal["hardware"]
+    profile: str = Field(min_length=1, max_length=100, description="such as server-cpu")
+    match: dict[str, Fact] = Field(min_length=1, description="such as {cpu: 'AMD EPYC.*', cores: 2}")
+
+    @field_validator("match")
+    @classmethod
+    def _expressions(cls, match: dict[str, Fact]) -> dict[str, Fact]:
+        for name, wanted in match.items():
+            if isinstance(wanted, str):
+                try:
+                    re.compile(wanted)
+                except re.error as error:
+                    raise ValueError(f"{name}: {wanted!r} is no regular expression ({error})") from error
+        return match
+
+    def judge(self, case: Case) -> RuleResult:
+        measured = case.evidence.hardware.get(self.profile)
+        if measured is None:
+            return self._say(
+                False, "unknown", f"the evidence does not say what {self.profile} was measured on"
+            )
+        facts = ", ".join(f"{name} {measured.get(name, 'unknown')}" for name in self.match)
+        for name, wanted in self.match.items():
+            if name not in measured:
+                return self._say(False, facts, f"the evidence does not say {self.profile}'s {name}")
+            if not _equal(wanted, measured[name]):
+                reason = f"{self.profile} was measured on {name} {measured[name]}, not {wanted}"
+                return self._say(False, facts, reason)
+        return self._say(True, facts, f"{self.profile} was measured on {facts}")
+
+    def _say(self, passed: bool, measured: str, reason: str) -> RuleResult:
+        needed = ", ".join(f"{name} {wanted}" for name, wanted in self.match.items())
+        return self.result(passed, f"{self.profile} hardware", measured, needed, reason)
+
+
+def _equal(wanted: Fact, found: Fact) -> bool:
+    if isinstance(wanted, str):
+        return isinstance(found, str) and re.fullmatch(wanted, found) is not None
+    return type(wanted) is type(found) and wanted == found

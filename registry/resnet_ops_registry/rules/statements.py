@@ -1,0 +1,84 @@
+"""Rule `statements`: enough people approved a version, or repeated its training."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from resnet_ops_registry.predicates import Approval, Reproduction
+from resnet_ops_registry.rules.base import Case, Rule, RuleResult
+from resnet_ops_registry.statements import Accepted
+
+__all__ = ["Statements"]
+
+
+class Statements(Rule):
+    """So many distinct people of these roles, none of them the author, must have said it.
+
+    The author is whoever signed the evidence or asks for the alias. What each person said last counts. Keys of
+    one name are one person.
+    """
+
+    rule: Literal["statements"]
+    kind: Literal["approval", "reproduction"]
+    count: PositiveInt = Field(default=1, le=100)
+    roles: list[str] = Field(min_length=1, description="roles of the keys that count")
+    within: dict[str, NonNegativeFloat] = Field(
+        default_factory=dict,
+        description="by metric, how far a reproduction may differ; without it, only one to the bit counts",
+    )
+
+    @model_validator(mode="after")
+    def _within_is_for_reproductions(self) -> "Statements":
+        if self.within and self.kind != "reproduction":
+            raise ValueError("within is for kind: reproduction")
+        return self
+
+    def judge(self, case: Case) -> RuleResult:
+        judged: dict[str, str] = {}
+        counted: dict[str, str] = {}
+        said: list[Accepted[Approval]] | list[Accepted[Reproduction]] = (
+            case.believed.of(Approval, case.digest)
+            if self.kind == "approval"
+            else case.believed.of(Reproduction, case.digest)
+        )
+        for each in said:
+            if each.key.person in judged or not self._is_about(case, each):
+                continue
+            judged[each.key.person] = problem = self._problem(case, each)
+            if not problem:
+                counted[each.key.person] = each.key.name
+        needed = f"{self.count} by {' or '.join(self.roles)}"
+        measured = f"{len(counted)} ({', '.join(counted.values())})" if counted else "none"
+        left_out = "; ".join(dict.fromkeys(filter(None, judged.values())))
+        reason = f"{len(counted)} of {self.count} {self.kind}s by {' or '.join(self.roles)}"
+        if left_out and len(counted) < self.count:
+            reason += f" ({left_out})"
+        return self.result(len(counted) >= self.count, self.kind, measured, needed, reason)
+
+    def _is_about(self, case: Case, each: Accepted[Approval] | Accepted[Reproduction]) -> bool:
+        return not isinstance(each.said, Approval) or each.said.target.same_as(case.target)
+
+    def _problem(self, case: Case, each: Accepted[Approval] | Accepted[Reproduction]) -> str:
+        """Why a statement does not count; empty where it does."""
+        said, key = each.said, each.key
+        if key.role not in self.roles:
+            return f"{key.name} is {key.role}"
+        if case.is_author(key):
+            return f"{key.name} is the author or promoter"
+        if isinstance(said, Approval):
+            return "" if case.now < said.until else f"{key.name}'s ended {said.until:%Y-%m-%d}"
+        return self._difference(case, key.name, said)
+
+    def _difference(self, case: Case, name: str, said: Reproduction) -> str:
+        evidence = case.evidence
+        if said.weights_digest == evidence.weights_digest:
+            return ""
+        if not self.within:
+            return f"{name}'s has other weights"
+        for metric, most in self.within.items():
+            if metric not in evidence.metrics or metric not in said.metrics:
+                return f"{name}'s lacks {metric}"
+            apart = abs(said.metrics[metric] - evidence.metrics[metric].value)
+            if not apart <= most:
+                return f"{name}'s {metric} differs by {apart:.4g}"
+        return ""

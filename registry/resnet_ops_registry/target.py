@@ -1,0 +1,38 @@
+"""What somebody wants to give a version: an alias, or a stage."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from resnet_ops_registry.frozen import Frozen
+from resnet_ops_registry.names import skeleton
+
+__all__ = ["Target", "canonical_name"]
+
+_STAGE = "stage "
+
+
+def canonical_name(name: str) -> str:
+    """An alias or stage as the gate compares it: what a person could take for it is the same."""
+    return skeleton(name)
+
+
+class Target(Frozen):
+    """An alias, or a stage."""
+
+    kind: Literal["alias", "stage"]
+    name: str = Field(max_length=300)
+
+    @property
+    def label(self) -> str:
+        return f"@{self.name}" if self.kind == "alias" else f"{_STAGE}{self.name}"
+
+    @staticmethod
+    def from_label(label: str) -> "Target":
+        """The inverse of `label`, as the ledger holds it."""
+        if label.startswith("@"):
+            return Target(kind="alias", name=label[1:])
+        return Target(kind="stage", name=label.removeprefix(_STAGE))
+
+    def same_as(self, other: "Target") -> bool:
+        return self.kind == other.kind and canonical_name(self.name) == canonical_name(other.name)
