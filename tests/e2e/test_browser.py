@@ -1,6 +1,8 @@
 """What a person sees in MLflow's own pages: versions and verdicts, the refusal, the promotion, the drift report.
 
-RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of three of them (docs/images in the README).
+RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of three of them. Those in docs/images were made by
+
+    RESNET_OPS_SCREENSHOTS=docs/images pytest --basetemp /srv/resnet-ops tests/e2e/test_browser.py
 """
 
 import json
