@@ -43,7 +43,8 @@ def skeleton(name: str) -> str:
 
     Equal skeletons mean that a person could take one name for the other.
     """
-    apart = unicodedata.normalize("NFKD", name).translate(_LATIN).casefold()
+    # before taking signs apart, too: that makes a sigma of the lunate sigma, which looks like a C
+    apart = unicodedata.normalize("NFKD", name.translate(_LATIN)).translate(_LATIN).casefold()
     plain = unicodedata.normalize("NFKD", apart).translate(_LATIN)
     return "".join(
         sign for sign in plain if unicodedata.category(sign) not in ("Mn", "Me", "Cf", "Cc")

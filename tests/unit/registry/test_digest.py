@@ -73,7 +73,9 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
 def test_a_proxied_location_is_read_at_the_servers_destination(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(folder.parent)
     monkeypatch.delenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", raising=False)
+    monkeypatch.delenv("RESNET_OPS_ARTIFACTS", raising=False)
     with pytest.raises(EvidenceError, match="behind an MLflow server"):
         location_digest("mlflow-artifacts:/model")
     monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", str(folder.parent))

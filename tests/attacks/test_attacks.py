@@ -1,0 +1,77 @@
+"""Every attack against plain MLflow, where it must succeed, and against the gate, where it must not."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from resnet_ops_registry import harden
+from resnet_ops_registry.database import open_database
+from tests.attacks.attacks import ATTACKS, Attack
+from tests.attacks.scene import Arena, Scene
+from tests.attacks.servers import Config, postgresql, postgresql_missing, start
+
+pytestmark = pytest.mark.e2e
+
+# Each value at least twice with the gate: database, login, workspaces, workers, second line.
+CONFIGS = [
+    Config(gated=False, database="sqlite"),
+    Config(gated=False, database="postgresql", workspaces=True),
+    Config(gated=True, database="sqlite", hardened=True),
+    Config(gated=True, database="sqlite", auth=True, workspaces=True, workers=2),
+    Config(gated=True, database="postgresql", auth=True),
+    Config(gated=True, database="postgresql", workspaces=True, workers=2, hardened=True),
+]
+
+
+@pytest.fixture(scope="session")
+def postgresql_uri() -> Iterator[str]:
+    with postgresql() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.id)
+def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    config: Config = request.param
+    uri = None
+    if config.database == "postgresql":
+        if reason := postgresql_missing():
+            pytest.skip(reason)
+        uri = request.getfixturevalue("postgresql_uri")
+    folder = tmp_path_factory.mktemp(config.id)
+    with pytest.MonkeyPatch.context() as patch, start(config, folder / "server", uri) as running:
+        for name in [name for name in os.environ if name.startswith(("MLFLOW_T", "MLFLOW_R", "RESNET_OPS_"))]:
+            patch.delenv(name)
+        arena = Arena(running, folder / "keys")
+        if config.workspaces:
+            patch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+            patch.setenv("MLFLOW_WORKSPACE", arena.workspace)
+        if config.hardened:
+            with open_database(running.database) as connection:
+                harden.harden(connection)
+        yield arena
+        arena.session.close()
+        arena.engine.dispose()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_succeeds_on_plain_mlflow_and_not_on_the_gate(arena: Arena, attack: Attack) -> None:
+    if attack.needs and not getattr(arena.running.config, attack.needs):
+        pytest.skip(f"needs a server with {attack.needs}")
+    if attack.on_plain and not arena.gated:
+        pytest.skip(attack.on_plain)
+    scene = Scene(arena)
+    before = arena.refusals(scene.name) if arena.gated else 0
+    known = set(arena.findings()) if arena.gated and attack.by == "database" else set()
+    succeeded = attack.run(scene)
+    if not arena.gated:
+        assert succeeded, "the attack has no teeth: plain MLflow withstands it"
+        return
+    if attack.refused:
+        assert arena.refusals(scene.name) + arena.refusals(f"{scene.name}-renamed") > before
+    if attack.by != "database":
+        assert not succeeded
+        return
+    if succeeded:
+        assert not arena.hardened or attack.name == "trust_ones_own_key_by_sql"
+        assert set(arena.findings()) - known, "what was not prevented was not noticed either"
