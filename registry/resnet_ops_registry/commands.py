@@ -9,6 +9,7 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.commands_people import add_people_commands
 
 if TYPE_CHECKING:
     from resnet_ops_registry.gate import Verdict
@@ -35,6 +36,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(ledger, name="ledger")
     app.command("promote")(promote)
     app.command("ui")(ui)
+    add_people_commands(app)
 
 
 @gate.command("check")
@@ -76,7 +78,11 @@ def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
         table = Table("", "metric", "measured", "needed", "why")
         for rule in verdict.rules:
             table.add_row(
-                "passes" if rule.passed else "FAILS", rule.metric, rule.measured, rule.needed, rule.why
+                "waived" if rule.waived else "passes" if rule.passed else "FAILS",
+                rule.metric,
+                rule.measured,
+                rule.needed,
+                f"{rule.why} (waived {rule.waived})" if rule.waived else rule.why,
             )
         if verdict.rules:
             console.print(table)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from resnet_ops.errors import ConfigError, StorageError
 from resnet_ops_registry.settings import keys_folder
 
-__all__ = ["PrivateKey", "PublicKey", "list_keys", "make_key", "open_key", "read_public_key"]
+__all__ = ["PrivateKey", "PublicKey", "list_keys", "make_key", "open_key", "read_key", "read_public_key"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,17 @@ def make_key(name: str, folder: Path | None = None) -> PrivateKey:
             f"Cannot write the key {path}: {error.strerror}. Make the folder writable, or set RESNET_OPS_KEYS."
         ) from error
     return key
+
+
+def read_key(name: str, folder: Path | None = None) -> PrivateKey:
+    """The key called `name`. Raises ConfigError when there is none: a person's key is made on purpose."""
+    path = _path(name, folder)
+    if not path.exists():
+        raise ConfigError(
+            f"There is no key {path}. Make one with: resnet-ops keys new {name}; then have an operator trust it: "
+            f"resnet-ops keys trust {path.with_suffix('.pub.pem')} --role reviewer"
+        )
+    return _read(path)
 
 
 def list_keys(folder: Path | None = None) -> list[PrivateKey]:

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_ops.errors import EvidenceError, ServiceError
+from resnet_ops.errors import EvidenceError
 from resnet_ops.model import model_digest
 from resnet_ops_registry import runs
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
-from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, STATEMENT_TAG, WEIGHTS_TAG
-from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, show_metric
+from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, WEIGHTS_TAG
+from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.packaging import build_model_folder
 from resnet_ops_registry.settings import ensure_experiment, is_direct
+from resnet_ops_registry.speaking import location_of, send
 from resnet_ops_registry.statements import find_version, latest_evidence
 from resnet_ops_registry.trust import trust_first_key
 
@@ -95,7 +95,7 @@ def publish(
                     version = _create_version(client, registered_model, model_id, run_id, digest, evidence)
                 # before the evidence, which is what tells the next call that all of this was done
                 client.update_model_version(registered_model, version.version, _description(evidence))
-                _send_evidence(client, version, evidence, key, folder)
+                send(client, version, evidence, key, _trusted_digest(client, version, key, folder))
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
     return Published(registered_model, int(version.version), run_id, created)
 
@@ -158,29 +158,6 @@ def _create_version(
     )
 
 
-def _send_evidence(
-    client: "MlflowClient", version: "ModelVersion", evidence: Evidence, key: PrivateKey, folder: Path
-) -> None:
-    """Sign what was found about the files made here, and hand it to the registry."""
-    from mlflow.exceptions import MlflowException
-
-    digest = _trusted_digest(client, version, key, folder)
-    subject = Subject(version.name, int(version.version), int(version.creation_timestamp), digest)
-    envelope = sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key)
-    try:
-        client.set_model_version_tag(version.name, version.version, STATEMENT_TAG, envelope.text)
-    except MlflowException as error:
-        if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_CONFLICT"):
-            raise
-        raise EvidenceError(f"{version.name} v{version.version}: {error.message}") from error
-    if STATEMENT_TAG in client.get_model_version(version.name, version.version).tags:
-        client.delete_model_version_tag(version.name, version.version, STATEMENT_TAG)
-        raise ServiceError(
-            "The MLflow server runs without the gate and kept the evidence as a plain tag. Start it with "
-            "`make ui`, or with --registry-store-uri gated:<database URI>."
-        )
-
-
 def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: PrivateKey, folder: Path) -> str:
     """The digest of the version's files, once it is known that they were made by this pipeline.
 
@@ -188,7 +165,7 @@ def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: Privat
     earlier release of this code, say).
     """
     built = folder_digest(folder)
-    stored = location_digest(_location(client, version))
+    stored = location_digest(location_of(client, version))
     if stored == built:
         return built
     if is_direct():
@@ -202,12 +179,6 @@ def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: Privat
         f"The files of {version.name} v{version.version} are not the ones packaged here: they were changed, or "
         "packaged by another release. Delete that version in MLflow, then run the same command again."
     )
-
-
-def _location(client: "MlflowClient", version: "ModelVersion") -> str:
-    if is_direct():
-        return str(client.get_model_version_download_uri(version.name, version.version))
-    return f"models:/{version.name}/{version.version}"
 
 
 def _description(evidence: Evidence) -> str:

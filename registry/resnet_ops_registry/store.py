@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModelTag
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_CONFLICT
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_CONFLICT, ErrorCode
 from mlflow.store.model_registry.dbmodels.models import (
     SqlModelVersion,
     SqlModelVersionTag,
@@ -30,9 +30,11 @@ from resnet_ops_registry.display import STATEMENT_TAG, WEIGHTS_TAG, is_reserved,
 from resnet_ops_registry.duplicates import AlreadyPublished, fold_publications
 from resnet_ops_registry.gate import hash_files
 from resnet_ops_registry.places import seal
+from resnet_ops_registry.returning import ROLLBACK_TAG, choose_earlier
+from resnet_ops_registry.rollback import rolling_back
 from resnet_ops_registry.sessions import TICKETS, SessionMaker, gated_sessions
 from resnet_ops_registry.settings import GATED_SCHEME
-from resnet_ops_registry.statements import accept_statement, find_version
+from resnet_ops_registry.statements import Version, accept_statement, find_version, refusal_of
 from resnet_ops_registry.workspaces import guard_other_sessions
 
 __all__ = ["GatedStore", "GatedWorkspaceStore", "open_store"]
@@ -96,6 +98,21 @@ class _Gate(SqlAlchemyStore):
         _refuse_reserved(key)
         super().delete_model_version_tag(name, version, key)  # type: ignore[no-untyped-call]
 
+    def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
+        """As MLflow does; one tag asks for a rollback and is not kept (`returning.ROLLBACK_TAG`)."""
+        if tag.key.strip().casefold() != ROLLBACK_TAG:
+            super().set_registered_model_tag(name, tag)  # type: ignore[no-untyped-call]
+            return
+        _validate_model_name(name)
+        workspace = self._get_active_workspace()
+        with self._plain_sessions() as session:
+            try:
+                alias, version = choose_earlier(session.connection(), workspace, name, str(tag.value))
+            except ResnetOpsError as error:
+                raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
+        with rolling_back():
+            self.set_registered_model_alias(name, alias, str(version))  # type: ignore[no-untyped-call]
+
     def _accept(self, name: str, version: int, text: str) -> None:
         workspace = self._get_active_workspace()
         with self._plain_sessions() as session:
@@ -105,10 +122,20 @@ class _Gate(SqlAlchemyStore):
         files = hash_files(found)
         if files.digest is None:
             raise EvidenceError(files.problem or "The version's files cannot be read.")
+        try:
+            self._keep_statement(found, files.digest, text)
+        except MlflowException as error:
+            if error.error_code == ErrorCode.Name(INVALID_PARAMETER_VALUE):
+                with self._plain_sessions(read_only=False) as session:
+                    ledger.append(session.connection(), refusal_of(found, text, error.message))
+            raise
+
+    def _keep_statement(self, found: Version, digest: str, text: str) -> None:
+        workspace, name, version = found.workspace, found.model, found.version
         with self.ManagedSessionMaker(read_only=False) as session:
             session.info[_OWN_TAGS] = True
             try:
-                accept_statement(session.connection(), found, files.digest, text)
+                accept_statement(session.connection(), found, digest, text)
             except ResnetOpsError as error:
                 raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
             seal(session.connection(), found)

@@ -98,7 +98,7 @@ STEPS = [
     "resnet_ops_registry.runs.find_or_create",
     "resnet_ops_registry.publish._log_model",
     "resnet_ops_registry.publish._create_version",
-    "resnet_ops_registry.publish._send_evidence",
+    "resnet_ops_registry.publish.send",
     "resnet_ops_registry.runs._log_params",
     "resnet_ops_registry.runs._log_artifacts",
 ]
