@@ -18,6 +18,7 @@ __all__ = [
     "FILES_TAG",
     "GATE_TAG_PREFIX",
     "KEY_TAG",
+    "MEMBER_TAG",
     "STATEMENT_TAG",
     "WEIGHTS_TAG",
     "is_reserved",
@@ -28,6 +29,7 @@ __all__ = [
 STATEMENT_TAG = "resnet_ops.statement"
 GATE_TAG_PREFIX = "gate "
 WEIGHTS_TAG = "resnet_ops.weights_digest"
+MEMBER_TAG = "member"
 EVIDENCE_TAG = "resnet_ops.evidence_digest"
 FILES_TAG = "resnet_ops.files_digest"
 KEY_TAG = "resnet_ops.evidence_key"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from resnet_ops_registry.display import MEMBER_TAG
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.settings import connect
 
@@ -27,7 +28,7 @@ def list_versions(model: str = "") -> list[dict[str, Any]]:
                 "model": version.name,
                 "version": int(version.version),
                 "run_id": version.run_id,
-                "member": version.tags.get("member", ""),
+                "member": version.tags.get(MEMBER_TAG, ""),
                 "aliases": sorted(aliases.get((version.name, str(version.version)), [])),
                 "stage": version.current_stage,
                 "weights_digest": version.tags.get("resnet_ops.weights_digest", ""),

@@ -16,7 +16,7 @@ from resnet_ops.model import model_digest
 from resnet_ops_registry import runs
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
-from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, WEIGHTS_TAG
+from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
@@ -83,6 +83,7 @@ def publish(
     _trust_own_key(key)
     with reported(f"Publishing {member}"):
         experiment_id = ensure_experiment(client, experiment)
+        runs.close_abandoned(client, experiment_id)
         run_id = runs.find_or_create(client, experiment_id, member, digest)
         version = _find_version(client, registered_model, digest)
         created = version is None
@@ -131,7 +132,7 @@ def _log_model(
         found[0]
         if found
         else client.create_logged_model(
-            experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, "member": member}
+            experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}
         )
     )
     client.log_model_artifacts(model.model_id, str(folder))
@@ -154,7 +155,7 @@ def _create_version(
         source=f"models:/{model_id}",
         run_id=run_id,
         model_id=model_id,
-        tags={WEIGHTS_TAG: digest, "member": evidence.member},
+        tags={WEIGHTS_TAG: digest, MEMBER_TAG: evidence.member},
     )
 
 

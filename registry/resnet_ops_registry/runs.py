@@ -1,13 +1,17 @@
 """The training run in MLflow that belongs to a model, found or made, and completed once."""
 
+import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_ops_registry.display import WEIGHTS_TAG
+import psutil
+
+from resnet_ops_registry.display import MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -15,10 +19,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["complete", "find_or_create", "model_id_of"]
+__all__ = ["PROCESS_TAG", "close_abandoned", "complete", "find_or_create", "model_id_of", "this_process"]
 
 COMPLETED_TAG = "resnet_ops.completed"
+PROCESS_TAG = "resnet_ops.process"
+STEP = "epoch"  # the column of a history that counts, as the live view does, from 1
 BATCH = 500
+CLOCK_SECONDS = 5  # by which setting the clock may move a start time
 
 
 def find_or_create(client: "MlflowClient", experiment_id: str, member: str, digest: str) -> str:
@@ -31,8 +38,32 @@ def find_or_create(client: "MlflowClient", experiment_id: str, member: str, dige
     )
     if found:
         return str(found[0].info.run_id)
-    tags = {WEIGHTS_TAG: digest, "member": member}
+    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: member}
     return str(client.create_run(experiment_id, run_name=member, tags=tags).info.run_id)
+
+
+def this_process() -> str:
+    """This process, as `PROCESS_TAG` names it: host, number, and start, because numbers are used again."""
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.0f}"
+
+
+def close_abandoned(client: "MlflowClient", experiment_id: str) -> None:
+    """End the runs whose training was killed on this host: FINISHED where its weights are known, else KILLED."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        if _is_gone(run.data.tags.get(PROCESS_TAG, "")):
+            client.set_terminated(run.info.run_id, "FINISHED" if WEIGHTS_TAG in run.data.tags else "KILLED")
+
+
+def _is_gone(process: str) -> bool:
+    """Whether this is a process of this host that has ended."""
+    host, _, rest = process.partition(" ")
+    if host != socket.gethostname():
+        return False
+    number, _, started = rest.partition(" ")
+    try:
+        return abs(psutil.Process(int(number)).create_time() - float(started)) > CLOCK_SECONDS
+    except psutil.NoSuchProcess:
+        return True
 
 
 def model_id_of(version: "ModelVersion") -> str | None:
@@ -85,15 +116,17 @@ def _missing_history(
 ) -> Iterable["Metric"]:
     from mlflow.entities import Metric
 
-    names = {_key(name) for epoch in history for name in epoch}
+    """Points of the learning curve that are not in the run: all of them, or those a live view did not send."""
+    names = {_key(name) for epoch in history for name in epoch if name != STEP}
     known = {
         (name, metric.step)
         for name in names & set(run.data.metrics)
         for metric in client.get_metric_history(run.info.run_id, name)
     }
-    for step, epoch in enumerate(history):
+    for index, epoch in enumerate(history):
+        step = int(epoch.get(STEP, index))
         for name, value in epoch.items():
-            if (_key(name), step) not in known:
+            if name != STEP and (_key(name), step) not in known:
                 yield Metric(_key(name), float(value), run.info.start_time + step, step)
 
 

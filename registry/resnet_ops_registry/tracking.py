@@ -1,27 +1,24 @@
 """A training that can be watched in MLflow while it runs, and never depends on MLflow."""
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import psutil
-
 from resnet_ops.console import console
 from resnet_ops.errors import ResnetOpsError
 from resnet_ops.training import Epoch
+from resnet_ops_registry import runs
+from resnet_ops_registry.display import MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.settings import connect, ensure_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["MEMBER_TAG", "PROCESS_TAG", "WEIGHTS_TAG", "LiveRun"]
+__all__ = ["LiveRun"]
 
-MEMBER_TAG, WEIGHTS_TAG = "resnet_ops.member", "resnet_ops.weights_digest"
-PROCESS_TAG = "resnet_ops.process"
 LIVE_METRICS = (
     "learning_rate",
     "train_loss",
@@ -51,8 +48,8 @@ class LiveRun:
         with self._forgiving():
             client = connect()
             experiment = ensure_experiment(client, self._experiment)
-            _close_abandoned(client, experiment)
-            tags = {MEMBER_TAG: self._member, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+            runs.close_abandoned(client, experiment)
+            tags = {MEMBER_TAG: self._member, runs.PROCESS_TAG: runs.this_process()}
             self._run_id = client.create_run(experiment, run_name=self._member, tags=tags).info.run_id
             self._client = client
         return self
@@ -76,10 +73,11 @@ class LiveRun:
             self._client.log_batch(self._run_id, metrics=metrics)
 
     def finish(self, weights_digest: str) -> None:
-        """Say which weights came out; publishing them continues this run."""
+        """Say which weights came out, and end the run; publishing the weights completes it."""
         if self._client is not None:
             with self._forgiving():
                 self._client.set_tag(self._run_id, WEIGHTS_TAG, weights_digest)
+                self._client.set_terminated(self._run_id)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -91,15 +89,3 @@ class LiveRun:
         except (ResnetOpsError, MlflowException) as error:
             self._client = None
             console.print(f"Training goes on without a live view in MLflow. {error}", style="yellow")
-
-
-def _close_abandoned(client: "MlflowClient", experiment: str) -> None:
-    """Close the runs of trainings that were killed on this host."""
-    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        host, _, process = run.data.tags.get(PROCESS_TAG, "").rpartition(":")
-        if (
-            WEIGHTS_TAG not in run.data.tags
-            and host == socket.gethostname()
-            and not psutil.pid_exists(int(process))
-        ):
-            client.set_terminated(run.info.run_id, "KILLED")
