@@ -42,7 +42,7 @@ test: $(STAMP) lint ## every check: lint, types, architecture, tests
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy --strict and import-linter
-	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports --no-timing
+	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports
 
 .PHONY: ui
 ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=...)

@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AwareDatetime
 
-from resnet_ops.benchmark import Profile
 from resnet_ops.data.sources import DataParams
-from resnet_ops.export import ExportParams
-from resnet_ops.families import Member
+from resnet_ops.device_profile import Profile
+from resnet_ops.export_params import ExportParams
+from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_monitoring.manifest_checks import ManifestParams
+from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.params import DriftParams
 
 __all__ = ["Params", "read_params"]

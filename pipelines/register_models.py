@@ -9,7 +9,7 @@ from project_params import Params, read_params
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
-from resnet_ops.model import model_digest
+from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import read_history
 from resnet_ops_registry.evidence import Evidence, metrics_from
 from resnet_ops_registry.lineage import data_digests, source_of

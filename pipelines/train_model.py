@@ -7,9 +7,10 @@ from project_params import read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
-from resnet_ops.model import model_digest, save_model
-from resnet_ops.training import fit
+from resnet_ops.model import save_model
+from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import History
+from resnet_ops.training.loop import fit
 from resnet_ops_registry.tracking import LiveRun
 
 

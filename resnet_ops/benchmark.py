@@ -2,43 +2,20 @@
 
 import resource
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_ops.console import Progress
+from resnet_ops.device_profile import Profile
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.intervals import order_statistic
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 
-__all__ = ["Profile", "benchmark_profile", "measure_size"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A class of device with the way a model runs there. In `params.yaml` under `benchmark.profiles`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    device: Literal["cpu", "cuda"]
-    """Where requests are served."""
-    threads: int
-    """CPU threads."""
-    batch_size: int
-    """For throughput; latency is always of a single image."""
-    warmup: int
-    """Requests before the clock starts."""
-    requests: int
-    """Single-image requests timed."""
-
-    def __post_init__(self) -> None:
-        if min(self.threads, self.batch_size, self.requests) < 1 or self.warmup < 0:
-            raise ValueError("threads, batch_size and requests must be at least 1, warmup at least 0")
+__all__ = ["benchmark_profile", "measure_size"]
 
 
 def measure_size(model: TrainedModel, folder: Path) -> dict[str, Measurement]:

@@ -2,39 +2,18 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from resnet_ops.errors import DataError
+from resnet_ops.export_params import ExportParams
 from resnet_ops.files import write_bytes
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 
-__all__ = ["ExportParams", "export_model"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportParams:
-    """In `params.yaml` under `export`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    formats: tuple[Literal["pt2"], ...]
-    """`pt2` is torch.export's program; it takes uint8 images (N, H, W, C) and gives logits (N, K)."""
-    max_logit_difference: float
-    """Largest difference from the original's logits, over all test images, that an export may have."""
-    min_equal_predictions: float
-    """Share of test images on which original and export must agree."""
-
-    def __post_init__(self) -> None:
-        if not self.max_logit_difference >= 0 or not 0 < self.min_equal_predictions <= 1:
-            raise ValueError(
-                "max_logit_difference must not be negative, min_equal_predictions within 0 and 1"
-            )
+__all__ = ["export_model"]
 
 
 def export_model(

@@ -3,7 +3,6 @@
 The folder holds `weights.safetensors` and `member.json` and nothing else. No pickle is ever read.
 """
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from resnet_ops.errors import DataError
-from resnet_ops.families import Member, ResNet, build_member
-from resnet_ops.files import canonical_json, file_digest, read_json, write_bytes, write_json
+from resnet_ops.families.cifar import ResNet, build_member
+from resnet_ops.families.member import Member
+from resnet_ops.files import read_json, write_bytes, write_json
+from resnet_ops.model_files import DESCRIPTION, WEIGHTS
 
-__all__ = ["ImageClassifier", "Predictions", "TrainedModel", "load_model", "model_digest", "save_model"]
-
-WEIGHTS, DESCRIPTION = "weights.safetensors", "member.json"
+__all__ = ["ImageClassifier", "Predictions", "TrainedModel", "load_model", "save_model"]
 
 
 @dataclass(frozen=True)
@@ -129,17 +128,3 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
             f"{folder} holds no usable model ({type(error).__name__}: {error}). "
             "Restore it from the registry or run: dvc repro"
         ) from error
-
-
-def model_digest(folder: Path) -> str:
-    """The sha256 over the names and contents of the model's two files, 64 hexadecimal digits.
-
-    Raises DataError when one is missing.
-    """
-    try:
-        files = {name: file_digest(folder / name) for name in (DESCRIPTION, WEIGHTS)}
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{error.filename} is missing. Restore it from the registry or run: dvc repro"
-        ) from error
-    return hashlib.sha256(canonical_json(files)).hexdigest()

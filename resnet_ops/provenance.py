@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 __all__ = ["environment", "git_state", "hardware"]
 
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "resnet-ops")
@@ -47,6 +45,8 @@ def environment() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """The processor's name, the cores this process may use, and the GPU's name, or None."""
+    import torch
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": _cpu_name(),

@@ -8,39 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
+from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.page import document, table
 
-__all__ = ["ManifestCheck", "ManifestParams", "ManifestReport", "check_manifest"]
+__all__ = ["ManifestCheck", "ManifestReport", "check_manifest"]
 
 _COLUMNS = ("index", "path", "label", "class_name", "split", "sha256", "width", "height")
 Level = Literal["critical", "warning"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManifestParams:
-    """What a manifest must hold. In `params.yaml` under `validate`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    min_rows: int
-    """Fewest images in all."""
-    min_class_rows: int
-    """Fewest images of each class in each split."""
-    max_class_ratio: float
-    """Largest class to smallest, in images over all splits, above which a warning is given."""
-
-    def __post_init__(self) -> None:
-        for name in ("min_rows", "min_class_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; it is {getattr(self, name)}")
-        if self.max_class_ratio < 1:
-            raise ValueError(f"max_class_ratio must be at least 1; it is {self.max_class_ratio}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
-from resnet_ops.model import TrainedModel, load_model, model_digest
+from resnet_ops.model import TrainedModel, load_model
+from resnet_ops.model_files import model_digest
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, local_folder
 from resnet_ops_registry.display import FILES_TAG

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from resnet_ops.files import read_json
-from resnet_ops.model import model_digest
+from resnet_ops.model_files import model_digest
 
 __all__ = ["ARTIFACTS", "build_model_folder"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops.model import model_digest
+from resnet_ops.model_files import model_digest
 from resnet_ops_registry import runs
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest

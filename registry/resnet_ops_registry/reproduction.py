@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import read_json
 from resnet_ops.measurement import measurements_from_json
-from resnet_ops.model import model_digest
+from resnet_ops.model_files import model_digest
 from resnet_ops.provenance import environment
 from resnet_ops_registry.display import WEIGHTS_TAG
 from resnet_ops_registry.evidence import show_number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from resnet_ops.console import console
 from resnet_ops.errors import ResnetOpsError
-from resnet_ops.training import Epoch
+from resnet_ops.training.epoch import Epoch
 from resnet_ops_registry import runs
 from resnet_ops_registry.display import MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.settings import connect, ensure_experiment

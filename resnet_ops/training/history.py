@@ -8,7 +8,7 @@ from pathlib import Path
 from resnet_ops.console import console
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
-from resnet_ops.training.loop import Epoch
+from resnet_ops.training.epoch import Epoch
 
 __all__ = ["History", "read_history"]
 

@@ -4,7 +4,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,29 +12,14 @@ from torch.nn import functional as F
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops.families import Member, build_member
+from resnet_ops.families.cifar import build_member
+from resnet_ops.families.member import Member
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.augment import random_crop_flip
+from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.recipe import Recipe
 
-__all__ = ["Epoch", "fit", "learning_rate"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one pass over the training split gave. Losses are mean cross-entropy in nats, top1 fractions."""
-
-    epoch: int
-    """Counted from 1."""
-    learning_rate: float
-    """At the end of the epoch, as given to the optimiser."""
-    train_loss: float
-    train_top1: float
-    """On augmented images, while the weights moved."""
-    validation_loss: float
-    validation_top1: float
-    images_per_second: float
-    """Training only; the one value here that a repeat does not reproduce."""
+__all__ = ["fit", "learning_rate"]
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

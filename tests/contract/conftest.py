@@ -15,8 +15,10 @@ import requests
 import torch
 from mlflow import MlflowClient
 
-from resnet_ops.families import Member, build_member
-from resnet_ops.model import TrainedModel, model_digest, save_model
+from resnet_ops.families.cifar import build_member
+from resnet_ops.families.member import Member
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import model_digest
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import Evidence, Metric, Source
 from resnet_ops_registry.keys import open_key

@@ -21,9 +21,11 @@ from resnet_ops.console import console
 from resnet_ops.data import PreparedData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 from resnet_ops.data.splits import split_images
-from resnet_ops.families import Member
+from resnet_ops.families.member import Member
 from resnet_ops.files import read_json, write_json
-from resnet_ops.training import Epoch, Recipe, fit
+from resnet_ops.training.epoch import Epoch
+from resnet_ops.training.loop import fit
+from resnet_ops.training.recipe import Recipe
 
 __all__ = ["MEMBERS", "RATES", "TOLERANCES", "make_recipe", "measure", "path_of", "relative_difference"]
 

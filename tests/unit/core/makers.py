@@ -9,9 +9,10 @@ import torch
 from resnet_ops.data import ManifestRow, PreparedData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 from resnet_ops.data.splits import split_images
-from resnet_ops.families import Member, build_member
+from resnet_ops.families.cifar import build_member
+from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel
-from resnet_ops.training import Recipe
+from resnet_ops.training.recipe import Recipe
 
 SHARES = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
 TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut="identity")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from resnet_ops.benchmark import Profile, benchmark_profile, measure_size
+from resnet_ops.benchmark import benchmark_profile, measure_size
+from resnet_ops.device_profile import Profile
 from resnet_ops.errors import ConfigError
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import save_model

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from resnet_ops.errors import DataError
-from resnet_ops.export import ExportParams, export_model
-from resnet_ops.families import ResNet
+from resnet_ops.export import export_model
+from resnet_ops.export_params import ExportParams
+from resnet_ops.families.cifar import ResNet
 from tests.unit.core.makers import TINY, random_images, untrained
 
 PARAMS = ExportParams(formats=("pt2",), max_logit_difference=0.001, min_equal_predictions=1.0)

@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_ops.data import PreparedData
-from resnet_ops.families import Member, build_member
-from resnet_ops.families.cifar import Shortcut, ZeroPadShortcut
+from resnet_ops.families.cifar import ZeroPadShortcut, build_member
+from resnet_ops.families.member import Member, Shortcut
 
 
 def make_member(

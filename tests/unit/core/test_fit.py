@@ -11,9 +11,14 @@ import torch
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops.families import Member, ResNet, build_member
-from resnet_ops.model import TrainedModel, model_digest, save_model
-from resnet_ops.training import Epoch, Recipe, fit, loop
+from resnet_ops.families.cifar import ResNet, build_member
+from resnet_ops.families.member import Member
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import model_digest
+from resnet_ops.training import loop
+from resnet_ops.training.epoch import Epoch
+from resnet_ops.training.loop import fit
+from resnet_ops.training.recipe import Recipe
 from tests.unit.core.makers import TINY, make_data, make_recipe, take
 
 
@@ -32,7 +37,7 @@ TRAIN_ELSEWHERE = """
 import sys
 from pathlib import Path
 from resnet_ops.model import save_model
-from resnet_ops.training import fit
+from resnet_ops.training.loop import fit
 from tests.unit.core.makers import TINY, digits, make_recipe, take
 small = take(digits(), train=96, validation=40, test=20, production=20)
 for precision in ("fp32", "bf16"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resnet_ops.errors import DataError
-from resnet_ops.training import Epoch
+from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.history import History, read_history
 
 

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from resnet_ops.errors import DataError
-from resnet_ops.families import Member
-from resnet_ops.model import TrainedModel, load_model, model_digest, save_model
+from resnet_ops.families.member import Member
+from resnet_ops.model import TrainedModel, load_model, save_model
+from resnet_ops.model_files import model_digest
 from tests.unit.core.makers import TINY, random_images, untrained
 
 PROJECTION = Member(depth=14, widths=(3, 5, 8), stem_kernel=5, stem_stride=2, shortcut="projection")

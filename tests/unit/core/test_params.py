@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from resnet_ops.errors import ConfigError
-from resnet_ops.families import Member
+from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
-from resnet_ops.training import Recipe
+from resnet_ops.training.recipe import Recipe
 from tests.unit.core.makers import TINY, make_recipe
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from resnet_ops.data import PreparedData
 from resnet_ops.data.sources import SplitParams, read_digits
 from resnet_ops.data.splits import split_images
-from resnet_ops.families import Member
-from resnet_ops.model import model_digest, save_model
+from resnet_ops.families.member import Member
+from resnet_ops.model import save_model
+from resnet_ops.model_files import model_digest
 from resnet_ops.training.loop import fit
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.identity import ModelIdentity

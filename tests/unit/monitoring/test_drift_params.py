@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_monitoring.manifest_checks import ManifestParams
+from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.params import DriftParams, read_drift_params
 
 

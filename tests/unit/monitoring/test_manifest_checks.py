@@ -10,7 +10,8 @@ import pytest
 from resnet_ops.data.sources import SplitParams, read_digits
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.manifest_checks import ManifestParams, ManifestReport, check_manifest
+from resnet_ops_monitoring.manifest_checks import ManifestReport, check_manifest
+from resnet_ops_monitoring.manifest_params import ManifestParams
 
 SPLITS = ("train", "validation", "test", "production")
 CLASSES = tuple("0123456789")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops.training import Epoch
+from resnet_ops.training.epoch import Epoch
 from resnet_ops_registry import runs
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.publish import Published, publish
