@@ -8,6 +8,7 @@ from rich.table import Table
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json
+from resnet_ops_registry.server import TRAINING_VIEW
 
 
 def measured(member: str) -> dict[str, Any]:
@@ -48,7 +49,9 @@ def main() -> None:
     for window in read_json(Path("reports/drift/summary.json")):
         console.print(f"  {window['window']}: {window['verdict'].upper()}. {window['reason']}")
     console.print("Next: make ui, then open")
-    console.print(f"  http://127.0.0.1:5000/#/models/{model}   to promote a version to @champion")
+    console.print(
+        f"  http://127.0.0.1:5000/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion"
+    )
     for window in read_json(Path("reports/drift/summary.json")):
         console.print(f"  http://127.0.0.1:5000/{window['link']}   window {window['window']}")
 

@@ -15,6 +15,7 @@ from resnet_ops.files import canonical_json, file_digest
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.report import EVIDENTLY, PAGE, VERDICT
 from resnet_ops_monitoring.verdict import Verdict, load_verdict
+from resnet_ops_registry.server import TRAINING_VIEW
 from resnet_ops_registry.settings import ensure_experiment, mask_password
 
 __all__ = ["publish_window"]
@@ -41,7 +42,7 @@ def publish_window(client: MlflowClient, folder: Path) -> str:
     with _answering(client):
         run = _run(client, verdict.identity)
         place = f"windows/{verdict.window}"
-        link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{place}/{PAGE}"
+        link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{place}/{PAGE}?{TRAINING_VIEW}"
         tag, content = f"{_WINDOW_TAG}{verdict.window}", _content(folder)
         step, published = _step(run, tag)
         if published == content:

@@ -18,7 +18,8 @@ _IMAGE_WORDS = {
 def percent(share: float) -> str:
     """0.314 -> "31 %"; one decimal below 10 % and above 90 %, where it matters."""
     value = 100 * share
-    return f"{value:.1f} %" if 0 < value < 10 or 90 < value < 100 else f"{value:.0f} %"
+    shown = f"{value:.1f}" if 0 < value < 10 or 90 < value < 100 else f"{value:.0f}"
+    return f"{shown}\N{NO-BREAK SPACE}%"
 
 
 def number(value: float) -> str:
@@ -34,7 +35,7 @@ def explain(findings: Sequence[Finding]) -> str:
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
         *_softmax([finding for finding in fired if finding.signal == "softmax"]),
         *(
-            f"embeddings moved (p = {finding.p_value:.3f})"
+            f"the model's inner features differ (p = {finding.p_value:.3f})"
             for finding in fired
             if finding.signal == "embeddings"
         ),
@@ -107,16 +108,15 @@ def _softmax(fired: list[Finding]) -> list[str]:
     if not fired:
         return []
     worst = max(fired, key=lambda finding: finding.effect)
-    columns = "column" if len(fired) == 1 else "columns"
-    return [
-        f"{len(fired)} softmax {columns} moved, class {worst.column} most "
-        f"(mean {number(worst.reference or 0)} → {number(worst.window or 0)})"
-    ]
+    if len(fired) == 1:
+        return [f"the probability of class {worst.column} is spread differently"]
+    return [f"the probabilities of {len(fired)} classes are spread differently, class {worst.column} most"]
 
 
 def _image(finding: Finding) -> str:
     before, now = finding.reference or 0.0, finding.window or 0.0
-    return f"{_IMAGE_WORDS[finding.column][int(now > before)]} ({number(before)} → {number(now)})"
+    unit = " bits" if finding.column == "entropy" else ""
+    return f"{_IMAGE_WORDS[finding.column][int(now > before)]} ({number(before)} → {number(now)}{unit})"
 
 
 def _join(words: list[str]) -> str:

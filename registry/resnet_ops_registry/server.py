@@ -17,7 +17,10 @@ from resnet_ops_registry.settings import (
     tracking_uri,
 )
 
-__all__ = ["run_server"]
+__all__ = ["TRAINING_VIEW", "run_server"]
+
+TRAINING_VIEW = "workflowType=machine_learning"
+"""Behind the `?` of an address in MLflow's UI, which else opens in its GenAI view, where no registry is to be seen."""
 
 
 def run_server(host: str, port: int) -> None:
@@ -42,8 +45,9 @@ def run_server(host: str, port: int) -> None:
     prepare_environment()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     address = f"http://{host}:{port}"
-    console.print(f"Models and their verdicts:  {address}/#/models")
-    console.print(f"Runs and drift reports:     {address}/#/experiments")
+    console.print(f"Models and their verdicts:  {address}/#/models?{TRAINING_VIEW}")
+    console.print(f"Runs and drift reports:     {address}/#/experiments?{TRAINING_VIEW}")
+    console.print("MLflow may open in its GenAI view: choose Model training, top left, once.")
     console.print("Stop with Ctrl-C.")
     sys.stdout.flush()
     artifacts = WRITE_ONCE_SCHEME + (Path.cwd() / STATE / "artifacts").as_uri()

@@ -142,7 +142,7 @@ def test_some_rows_of_nan_alarm_above_the_agreed_share(made_up: Frames, params: 
         broken["embedding"] = vectors
         verdict = judge(broken, reference, params, window="w")
         assert (verdict.status, verdict.unusable) == (status, count)
-    assert "10 % of the rows hold predictions that are not finite" in verdict.reason
+    assert "10\N{NO-BREAK SPACE}% of the rows hold predictions that are not finite" in verdict.reason
 
 
 def test_constant_columns_and_a_missing_class_get_a_verdict(made_up: Frames, params: DriftParams) -> None:
@@ -156,7 +156,7 @@ def test_constant_columns_and_a_missing_class_get_a_verdict(made_up: Frames, par
     lacking = lacking[lacking["predicted"] != "3"]
     verdict = judge(lacking, _reference(made_up, rng), params, window="w")
     assert verdict.status == "alarm"
-    assert "lass 3 is predicted 0 % of the time" in verdict.reason
+    assert "lass 3 is predicted 0\N{NO-BREAK SPACE}% of the time" in verdict.reason
 
 
 def test_missing_image_statistics_are_left_out(made_up: Frames, params: DriftParams) -> None:
