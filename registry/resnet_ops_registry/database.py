@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 
-from resnet_ops.errors import ServiceError
+from resnet_ops.errors import ServiceError, StorageError
+from resnet_ops_registry.mlflow_errors import is_disk_problem
 from resnet_ops_registry.settings import database_uri, mask_password
 
 __all__ = [
@@ -153,7 +154,8 @@ deliveries = Table(
 def open_database(uri: str | None = None) -> Iterator[Connection]:
     """One transaction on the registry's database, our tables ready; committed when the block succeeds.
 
-    Without a URI, the configured one. Raises ServiceError when the database does not answer.
+    Without a URI, the configured one. Raises StorageError when the database cannot be written, ServiceError when it
+    does not answer.
     """
     uri = uri or database_uri()
     engine = _engine(uri)
@@ -162,6 +164,11 @@ def open_database(uri: str | None = None) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except OperationalError as error:
+        if is_disk_problem(str(error.orig)):
+            raise StorageError(
+                f"Cannot write the registry's database {mask_password(uri)}: {error.orig}. "
+                "Free some space or make it writable, then run the same command again."
+            ) from error
         raise ServiceError(
             f"The registry's database {mask_password(uri)} does not answer: {error.orig}. "
             "Try again; if it stays, check MLFLOW_REGISTRY_URI."

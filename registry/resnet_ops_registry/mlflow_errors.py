@@ -1,25 +1,53 @@
-"""What MLflow raises, as our own errors."""
+"""What MLflow and its database raise, as our own errors."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from resnet_ops.errors import ServiceError
+from resnet_ops.errors import ServiceError, StorageError
 from resnet_ops_registry.settings import mask_password, registry_uri
 
-__all__ = ["reported"]
+__all__ = ["cause", "is_disk_problem", "reported"]
+
+_DRIVER = re.compile(r"^\((?:\w+\.)+\w+\) .+", re.MULTILINE)
+_DISK = (
+    "disk is full",
+    "disk i/o error",
+    "readonly database",
+    "read-only",
+    "unable to open database file",
+    "no space left",
+)
 
 
 @contextmanager
 def reported(task: str) -> Iterator[None]:
-    """Turn what goes wrong inside MLflow into a ServiceError that says what was being done, and where."""
+    """Turn what goes wrong inside MLflow into an error that says what was being done, and where.
+
+    Raises StorageError when the database cannot be written, else ServiceError.
+    """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, RequestException) as error:
-        text = mask_password(str(error)).splitlines()[0][:500]
-        raise ServiceError(
-            f"{task} failed at {mask_password(registry_uri())}: {text} "
-            "Nothing is lost; run the same command again to continue."
-        ) from error
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        text = cause(error)
+        message = f"{task} failed at {mask_password(registry_uri())}: {text.rstrip('.')}."
+        again = "Nothing is lost; run the same command again to continue."
+        if is_disk_problem(text):
+            raise StorageError(f"{message} Free some space or make it writable. {again}") from error
+        raise ServiceError(f"{message} {again}") from error
+
+
+def cause(error: Exception) -> str:
+    """What went wrong, in one line: in the words of the database driver where it was the one, no password."""
+    text = mask_password(str(error)).strip()
+    found = _DRIVER.search(text)
+    return (found[0] if found else text.partition("\n")[0])[:500]
+
+
+def is_disk_problem(text: str) -> bool:
+    """Whether an error's text says that a file could not be written: full, read-only, forbidden."""
+    return any(words in text.lower() for words in _DISK)

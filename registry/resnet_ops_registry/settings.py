@@ -3,13 +3,13 @@
 Importing this module is cheap; mlflow is imported by `connect` alone, with telemetry switched off before.
 """
 
+import logging
 import os
 import re
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +23,7 @@ __all__ = [
     "database_uri",
     "ensure_experiment",
     "is_direct",
+    "is_http",
     "keys_folder",
     "mask_password",
     "prepare_environment",
@@ -33,7 +34,6 @@ __all__ = [
 GATED_SCHEME = "gated:"
 WRITE_ONCE_SCHEME = "write-once:"
 STATE = Path("var")
-PROBE_SECONDS = 5.0
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -60,7 +60,7 @@ def registry_uri() -> str:
     explicit = os.environ.get("MLFLOW_REGISTRY_URI")
     if explicit:
         return explicit
-    return tracking_uri() if _is_http(tracking_uri()) else GATED_SCHEME + tracking_uri()
+    return tracking_uri() if is_http(tracking_uri()) else GATED_SCHEME + tracking_uri()
 
 
 def keys_folder() -> Path:
@@ -70,13 +70,13 @@ def keys_folder() -> Path:
 
 def is_direct() -> bool:
     """Whether the registry is reached as a database, without a server between."""
-    return not _is_http(registry_uri())
+    return not is_http(registry_uri())
 
 
 def database_uri() -> str:
     """The registry's database as SQLAlchemy writes it. Raises ConfigError when only a server is known."""
     uri = registry_uri()
-    if _is_http(uri):
+    if is_http(uri):
         raise ConfigError(
             f"The registry is reached through {mask_password(uri)}, but this command needs its database. Run it "
             "on the server with MLFLOW_REGISTRY_URI=gated:<database URI>, or unset MLFLOW_TRACKING_URI."
@@ -101,21 +101,27 @@ def mask_password(uri: str) -> str:
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
-def _is_http(uri: str) -> bool:
+def is_http(uri: str) -> bool:
+    """Whether a URI names a server."""
     return uri.lower().startswith(("http://", "https://"))
 
 
 def connect() -> "MlflowClient":
     """A client on the configured tracking server and registry, once both are known to answer.
 
-    Makes the folders of SQLite databases. Raises ServiceError when a server or database does not answer
-    within seconds, StorageError when a database file cannot be written.
+    Makes SQLite databases that are missing. Raises ConfigError for a URI that is none, ServiceError when a server
+    or database does not answer within seconds, StorageError when a database file cannot be written.
     """
+    from resnet_ops_registry.mlflow_errors import reported
+    from resnet_ops_registry.probes import probe
+
     tracking, registry = tracking_uri(), registry_uri()
-    _probe(tracking, "MLFLOW_TRACKING_URI")
-    if registry.removeprefix(GATED_SCHEME) != tracking:
-        _probe(registry.removeprefix(GATED_SCHEME), "MLFLOW_REGISTRY_URI")
     prepare_environment()
+    # it would log a traceback of everything that it raises as well
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    probe(tracking, "MLFLOW_TRACKING_URI")
+    if registry.removeprefix(GATED_SCHEME) != tracking:
+        probe(registry.removeprefix(GATED_SCHEME), "MLFLOW_REGISTRY_URI")
     import mlflow
 
     before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
@@ -124,73 +130,8 @@ def connect() -> "MlflowClient":
     for name, value in before.items():
         # mlflow writes both into the environment, where the next call would mistake them for the user's wish
         os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
-    return mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)
-
-
-def _probe(uri: str, variable: str) -> None:
-    if _is_http(uri):
-        _probe_server(uri, variable)
-    elif uri.startswith("sqlite"):
-        _probe_sqlite(uri, variable)
-    elif "://" in uri and not uri.startswith("file:"):
-        _probe_database(uri, variable)
-
-
-def _probe_server(uri: str, variable: str) -> None:
-    import requests
-
-    try:
-        answer = requests.get(uri.rstrip("/") + "/health", timeout=PROBE_SECONDS)
-        problem = f"answers with status {answer.status_code}" if answer.status_code >= 500 else None
-    except requests.RequestException as error:
-        problem = f"does not answer ({type(error).__name__})"
-    if problem:
-        raise ServiceError(
-            f"The MLflow server at {mask_password(uri)} ({variable}) {problem}. "
-            f"Start it with `make ui`, or unset {variable} to work on the local database."
-        )
-
-
-def _probe_sqlite(uri: str, variable: str) -> None:
-    from sqlalchemy.engine import make_url
-
-    name = make_url(uri).database
-    if not name or name == ":memory:":
-        return
-    path = Path(name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=PROBE_SECONDS)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
-        finally:
-            connection.close()
-    except (OSError, sqlite3.Error) as error:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            return
-        raise StorageError(
-            f"Cannot write the database {path} ({variable}): {getattr(error, 'strerror', None) or error}. "
-            "Free some space or make its folder writable, then run the same command again."
-        ) from error
-
-
-def _probe_database(uri: str, variable: str) -> None:
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        timeout = {"connect_timeout": int(PROBE_SECONDS)} if uri.startswith(("postgres", "mysql")) else {}
-        engine = create_engine(uri, connect_args=timeout)
-        try:
-            engine.connect().close()
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, ImportError) as error:
-        raise ServiceError(
-            f"The database {mask_password(uri)} ({variable}) does not answer: "
-            f"{mask_password(str(error).splitlines()[0])}. Start it, or correct {variable}."
-        ) from error
+    with reported("Opening MLflow"):
+        return mlflow.MlflowClient(tracking_uri=tracking, registry_uri=registry)
 
 
 def ensure_experiment(client: "MlflowClient", name: str) -> str:
@@ -200,7 +141,7 @@ def ensure_experiment(client: "MlflowClient", name: str) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    location = None if _is_http(tracking_uri()) else (STATE / "artifacts" / name).resolve().as_uri()
+    location = None if is_http(tracking_uri()) else (STATE / "artifacts" / name).resolve().as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:

@@ -12,7 +12,8 @@ from resnet_ops.errors import ResnetOpsError
 from resnet_ops.training.epoch import Epoch
 from resnet_ops_registry import runs
 from resnet_ops_registry.display import MEMBER_TAG, WEIGHTS_TAG
-from resnet_ops_registry.settings import connect, ensure_experiment
+from resnet_ops_registry.mlflow_errors import cause
+from resnet_ops_registry.settings import connect, ensure_experiment, mask_password, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,11 +82,17 @@ class LiveRun:
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """A failure of MLflow is said once and ends the live view, not the training."""
+        """A failure of MLflow is said once, in one line, and ends the live view, not the training."""
         from mlflow.exceptions import MlflowException
 
         try:
             yield
-        except (ResnetOpsError, MlflowException) as error:
-            self._client = None
-            console.print(f"Training goes on without a live view in MLflow. {error}", style="yellow")
+        except ResnetOpsError as error:
+            problem = str(error)
+        except MlflowException as error:
+            place = mask_password(tracking_uri())
+            problem = f"{place}: {cause(error)}. Registering the model makes up for it."
+        else:
+            return
+        self._client = None
+        console.print(f"Training goes on without a live view in MLflow. {problem}", style="yellow")

@@ -1,0 +1,116 @@
+"""What a setting names is asked before it is used, and the answer is in words."""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops_registry.mlflow_errors import cause, is_disk_problem
+from resnet_ops_registry.new_database import make_database
+from resnet_ops_registry.settings import connect
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and does not talk about it."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web_server(tmp_path: Path) -> Iterator[str]:
+    """The address of a web server that is not MLflow."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])
+@pytest.mark.parametrize(
+    "uri", ["localhost:5000", "./mlruns", "file:///mlruns", "sqlite://var/x.db", "databricks"]
+)
+def test_a_setting_that_names_nothing_is_refused_with_an_example(
+    variable: str, uri: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, uri)
+    with pytest.raises(ConfigError, match=rf"{variable} is '{uri}'.*http://127\.0\.0\.1:5000"):
+        connect()
+
+
+def test_a_refused_setting_does_not_give_its_password_away(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "oracle://me:secret@host/x")
+    with pytest.raises(ConfigError, match=r"oracle://me:\*\*\*@host/x"):
+        connect()
+
+
+def test_another_web_server_is_not_taken_for_mlflow(
+    web_server: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", web_server)
+    with pytest.raises(
+        ServiceError, match=r"\(MLFLOW_TRACKING_URI\) answers with status 404\. Start it with"
+    ):
+        connect()
+
+
+def test_a_damaged_database_is_told_from_one_that_cannot_be_written(project: Path) -> None:
+    (project / "var").mkdir()
+    (project / "var" / "mlflow.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(
+        StorageError, match=r"mlflow\.db \(MLFLOW_TRACKING_URI\) is no database.*move it away"
+    ):
+        connect()
+
+
+def test_asking_a_database_does_not_change_it(project: Path) -> None:
+    connect()
+    before = (project / "var" / "mlflow.db").read_bytes()
+    connect()
+    assert (project / "var" / "mlflow.db").read_bytes() == before
+
+
+def test_a_new_database_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    make_database(tmp_path / "mlflow.db")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        assert connection.execute("SELECT count(*) FROM registered_models").fetchone() == (0,)
+    connection.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_database_that_somebody_else_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"theirs")
+    make_database(tmp_path / "mlflow.db")
+    assert (tmp_path / "mlflow.db").read_bytes() == b"theirs"
+
+
+def test_two_processes_may_make_it_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=make_database, args=(tmp_path / "mlflow.db",)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_the_cause_is_the_drivers_line_without_the_statement() -> None:
+    text = (
+        "(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) database or disk is full\n"
+        "[SQL: INSERT INTO runs]"
+    )
+    assert cause(RuntimeError(text)) == "(sqlite3.OperationalError) database or disk is full"
+    assert cause(RuntimeError("Run 'x' not found\nmore")) == "Run 'x' not found"
+    assert is_disk_problem(text)
+    assert not is_disk_problem("database is locked")
