@@ -61,15 +61,14 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
     known_head: a hash of the ledger's head from an earlier audit, which must still be in the chain.
     """
     found: list[Finding] = [*_check_ledger(connection, known_head)]
-    entries = [] if found else ledger.list_entries(connection)
+    entries = _readable(connection)
     notes: list[str] = []
     holders = list(_guarded_now(connection))
-    if entries or not found:
-        expected = _decided(entries)
-        for holder, version in holders:
-            found += _check_holder(holder, version, expected)
-        found += _check_keys(connection, entries)
-        found += _check_policies(connection, entries)
+    expected = _decided(entries)
+    for holder, version in holders:
+        found += _check_holder(holder, version, expected)
+    found += _check_keys(connection, entries)
+    found += _check_policies(connection, entries)
     files: dict[str, Files] = {}
     for holder, version in holders:
         if version is not None:
@@ -108,6 +107,14 @@ def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Fi
         yield Finding(
             "ledger", f"the entry {known_head[:16]} that was known is gone: the ledger was written anew"
         )
+
+
+def _readable(connection: Connection) -> list[Entry]:
+    """Every entry that can be read, also where the chain is broken: the rest of the audit goes on with them."""
+    try:
+        return ledger.list_entries(connection)
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _decided(entries: list[Entry]) -> dict[Holder, tuple[int, int | None]]:

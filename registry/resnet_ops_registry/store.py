@@ -93,6 +93,16 @@ class _Gate(SqlAlchemyStore):
         except ResnetOpsError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 
+    def transition_model_version_stage(
+        self, name: str, version: str, stage: str, archive_existing_versions: bool
+    ) -> ModelVersion:
+        """As MLflow does; the version as a number, because MLflow 3.17's text fails on PostgreSQL by psycopg 3."""
+        number = _validate_model_version(version)  # type: ignore[no-untyped-call]
+        changed: ModelVersion = super().transition_model_version_stage(  # type: ignore[no-untyped-call]
+            name, number, stage, archive_existing_versions
+        )
+        return changed
+
     def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
         """As MLflow does, but for reserved tags."""
         _refuse_reserved(key)

@@ -3,7 +3,8 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 from unittest.mock import patch
 
 import requests
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, select, text
 
 from resnet_ops_registry import audit, ledger
-from resnet_ops_registry.database import open_database
+from resnet_ops_registry.database import ledger as ledger_table
+from resnet_ops_registry.database import ledger_head, open_database, policies, statements, trusted_keys
 from resnet_ops_registry.digest import folder_digest
 from resnet_ops_registry.envelope import Statement, Subject, sign
 from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, Metric, Source
@@ -117,6 +119,21 @@ class Arena:
         destination = {"RESNET_OPS_ARTIFACTS": self.running.artifacts.as_uri()}
         with patch.dict(os.environ, destination), open_database(self.running.database) as connection:
             return [str(finding) for finding in audit.verify(connection).findings]
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Put our own tables back afterwards, so that each attack on them meets a whole registry."""
+        tables = (ledger_table, ledger_head, trusted_keys, policies, statements)
+        if not self.gated or self.hardened:
+            yield
+            return
+        with self.engine.begin() as connection:
+            kept = {table: connection.execute(select(table)).mappings().all() for table in tables}
+        yield
+        with self.engine.begin() as connection:
+            for table, rows in kept.items():
+                connection.execute(table.delete())
+                connection.execute(table.insert(), [dict(row) for row in rows])
 
     def refusals(self, model: str) -> int:
         with open_database(self.running.database) as connection:

@@ -61,17 +61,15 @@ def test_an_attack_succeeds_on_plain_mlflow_and_not_on_the_gate(arena: Arena, at
     if attack.on_plain and not arena.gated:
         pytest.skip(attack.on_plain)
     scene = Scene(arena)
-    before = arena.refusals(scene.name) if arena.gated else 0
-    known = set(arena.findings()) if arena.gated and attack.by == "database" else set()
-    succeeded = attack.run(scene)
     if not arena.gated:
-        assert succeeded, "the attack has no teeth: plain MLflow withstands it"
-        return
-    if attack.refused:
-        assert arena.refusals(scene.name) + arena.refusals(f"{scene.name}-renamed") > before
-    if attack.by != "database":
-        assert not succeeded
-        return
-    if succeeded:
-        assert not arena.hardened or attack.name == "trust_ones_own_key_by_sql"
-        assert set(arena.findings()) - known, "what was not prevented was not noticed either"
+        assert attack.run(scene), "the attack has no teeth: plain MLflow withstands it"
+    elif attack.by == "database":
+        with arena.restored():
+            known = set(arena.findings())
+            if attack.run(scene):
+                assert not arena.hardened or attack.name == "trust_ones_own_key_by_sql"
+                assert set(arena.findings()) - known, "what was not prevented was not noticed either"
+    else:
+        assert not attack.run(scene)
+    if arena.gated and attack.refused:
+        assert arena.refusals(scene.name) + arena.refusals(f"{scene.name}-renamed") > 0
