@@ -2,8 +2,10 @@
 
 import errno
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich import progress
 from rich.console import Console
@@ -31,7 +33,8 @@ def report_errors(task: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        where = error.filename or "a file"
+        # the second name is where a copy should go; without one it is one of the places where files are written
+        where = error.filename2 or error.filename or f"a file in {Path.cwd()} or {tempfile.gettempdir()}"
         message = (
             f"Cannot use {where}: {error.strerror}. "
             "Free some space or change its permissions, then run the same command again."

@@ -24,7 +24,9 @@ def parse_params(path: Path, shape: type[T]) -> T:
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(
+            f"{path} is not valid YAML: {error}\nCorrect it there, or restore it with: git checkout -- {path}"
+        ) from error
     try:
         return TypeAdapter(shape).validate_python(content)
     except ValidationError as error:
@@ -40,6 +42,10 @@ def _say(problem: dict[str, Any]) -> str:
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f"{key} is no known setting (check the spelling, or remove it)"
         case "value_error":
-            return f"{key}: {problem['ctx']['error']}"
+            message = str(problem["ctx"]["error"])
+            field = message.partition(" ")[0]
+            if isinstance(problem["input"], dict) and field in problem["input"]:
+                return ".".join([*map(str, problem["loc"]), message])
+            return f"{key}: {message}"
         case _:
             return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"

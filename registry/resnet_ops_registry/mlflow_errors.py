@@ -45,7 +45,10 @@ def cause(error: Exception) -> str:
     """What went wrong, in one line: in the words of the database driver where it was the one, no password."""
     text = mask_password(str(error)).strip()
     found = _DRIVER.search(text)
-    return (found[0] if found else text.partition("\n")[0])[:500]
+    first = text.partition("\n")[0]
+    if first.endswith(":"):
+        first = " ".join(text.split())
+    return (found[0] if found else first)[:500]
 
 
 def is_disk_problem(text: str) -> bool:

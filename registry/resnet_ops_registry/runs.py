@@ -139,17 +139,14 @@ def _final_metrics(evidence: Evidence, model_id: str | None) -> Iterable["Metric
 
 
 def _log_artifacts(client: "MlflowClient", run_id: str, artifacts: Mapping[str, Path]) -> None:
-    if not artifacts:
-        return
-    with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-        for name, path in artifacts.items():
-            target = Path(temporary) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                shutil.copytree(path, target)
-            else:
-                shutil.copyfile(path, target)
-        client.log_artifacts(run_id, temporary)
+    for name, path in artifacts.items():
+        if path.is_dir():
+            client.log_artifacts(run_id, str(path), name)
+            continue
+        folder, _, file = name.rpartition("/")
+        with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
+            copy = shutil.copyfile(path, Path(temporary) / file)
+            client.log_artifact(run_id, str(copy), folder or None)
 
 
 def _key(name: str) -> str:

@@ -2,6 +2,8 @@
 
 import errno
 import io
+import tempfile
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -46,6 +48,18 @@ def test_a_disk_that_refuses_is_named_with_the_remedy(
     assert capsys.readouterr().err == (
         "Cannot use /data/file: No. Free some space or change its permissions, then run the same command again.\n"
     )
+
+
+def test_a_copy_that_fails_names_the_place_that_is_full(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), report_errors():
+        raise OSError(errno.ENOSPC, "No space", "/models/a", None, "/full/a")
+    assert capsys.readouterr().err.startswith("Cannot use /full/a: No space.")
+
+
+def test_a_disk_error_without_a_name_says_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), report_errors():
+        raise OSError(errno.ENOSPC, "No space")
+    assert f"a file in {Path.cwd()} or {tempfile.gettempdir()}: No space." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ def wrong(**changes: Any) -> dict[str, Any]:
         ),
         (wrong(train__momentum=...), "train.momentum is missing"),
         (wrong(seed=...), "seed is missing"),
-        (wrong(train__momentum=1.5), "train: momentum is 1.5, but must be at least 0 and below 1"),
-        (wrong(members__tiny__depth=9), r"members.tiny: depth is 9, but must be 6n\+2"),
+        (wrong(train__momentum=1.5), "train.momentum is 1.5, but must be at least 0 and below 1"),
+        (wrong(members__tiny__depth=9), r"members.tiny.depth is 9, but must be 6n\+2"),
         (wrong(members__tiny__widths=[4, 8]), "members.tiny.widths.2 is missing"),
-        (wrong(members__tiny__widths=[16, 8, 4]), "members.tiny: widths are .*must be positive and not fall"),
+        (wrong(members__tiny__widths=[16, 8, 4]), "members.tiny.widths are .*must be positive and not fall"),
         (wrong(members="tiny"), "members: input should be a valid dictionary, got 'tiny'"),
         (wrong(train=None), "train: input should be a dictionary.*, got None"),
         ([1, 2], "the file: input should be a dictionary"),
@@ -91,7 +91,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         "seed: ",
         "train.epochs is missing",
         "train.peek_lr is no known",
-        "members.tiny: depth is 9",
+        "members.tiny.depth is 9",
     ):
         assert part in str(caught.value)
 
@@ -104,7 +104,9 @@ def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"train: [1, 2", b"a: b: c", b"\ttrain: 1", b"name: caf\xe9"])
 def test_a_file_that_is_no_yaml_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"params\.yaml is not valid YAML"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)params\.yaml is not valid YAML.*restore it with: git checkout -- "
+    ):
         parse_params(tmp_path / "params.yaml", Settings)
 
 

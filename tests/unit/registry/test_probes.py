@@ -112,5 +112,6 @@ def test_the_cause_is_the_drivers_line_without_the_statement() -> None:
     )
     assert cause(RuntimeError(text)) == "(sqlite3.OperationalError) database or disk is full"
     assert cause(RuntimeError("Run 'x' not found\nmore")) == "Run 'x' not found"
+    assert cause(RuntimeError("These failed:\n\n a: no space left")) == "These failed: a: no space left"
     assert is_disk_problem(text)
     assert not is_disk_problem("database is locked")
