@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_ops.console import console
-from resnet_ops.errors import ConfigError
 from resnet_ops_registry.commands_people import add_people_commands
+from resnet_ops_registry.commands_policy import gate_simulate, policy
 
 if TYPE_CHECKING:
     from resnet_ops_registry.gate import Verdict
@@ -22,7 +22,6 @@ Version = Annotated[int, typer.Argument(help="Number of its version.", min=1)]
 
 gate = typer.Typer(help="What the gate thinks of a version; changes nothing.", no_args_is_help=True)
 registry = typer.Typer(help="What is registered.", no_args_is_help=True)
-policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
 keys = typer.Typer(help="Whose signatures count.", no_args_is_help=True)
 ledger = typer.Typer(help="Every decision, in order.", no_args_is_help=True)
 
@@ -32,6 +31,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(gate, name="gate")
     app.add_typer(registry, name="registry")
     app.add_typer(policy, name="policy")
+    gate.command("simulate")(gate_simulate)
     app.add_typer(keys, name="keys")
     app.add_typer(ledger, name="ledger")
     app.command("promote")(promote)
@@ -148,47 +148,6 @@ def registry_ls(
             verdicts,
         )
     console.print(table)
-
-
-@policy.command("apply")
-def policy_apply(file: Annotated[Path, typer.Argument(help="A YAML file.")]) -> None:
-    """Put a policy into force on the registry's database; the same text again changes nothing."""
-    from resnet_ops_registry.database import open_database
-    from resnet_ops_registry.display import refresh_tags
-    from resnet_ops_registry.policies import apply_policy
-
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The policy {file} cannot be read: {error}.") from error
-    _connect_first()
-    with open_database() as connection:
-        applied, new = apply_policy(connection, text, str(file))
-        if new:
-            refresh_tags(connection)
-    state = "is in force now" if new else "was in force already"
-    console.print(f"{applied.label} {state} ({file}).", markup=False)
-
-
-@policy.command("show")
-def policy_show(
-    model: Annotated[str, typer.Argument(help="A registered model; without it, every policy.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Print the policies in force."""
-    from resnet_ops_registry.database import open_database
-    from resnet_ops_registry.policies import list_policies, policy_for
-
-    with open_database() as connection:
-        found = policy_for(connection, model) if model else None
-        applied = ([found] if found else []) if model else list_policies(connection)
-    if as_json:
-        _print_json([{"version": each.version, **each.policy.model_dump(mode="json")} for each in applied])
-        return
-    if not applied:
-        console.print("No policy is in force. Apply one with: resnet-ops policy apply FILE", markup=False)
-    for each in applied:
-        console.print(f"# {each.label}, from {each.file}\n{each.content}", markup=False)
 
 
 @keys.command("ls")

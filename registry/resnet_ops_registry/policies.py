@@ -1,8 +1,10 @@
 """Policies in force: every version ever applied is kept in the registry's database."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -11,7 +13,7 @@ from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.ledger import Event
 from resnet_ops_registry.policy import Policy, read_policy
 
-__all__ = ["AppliedPolicy", "apply_policy", "list_policies", "policy_for"]
+__all__ = ["AppliedPolicy", "apply_policy", "governing", "list_history", "list_policies", "policy_for"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,26 @@ def list_policies(connection: Connection) -> list[AppliedPolicy]:
     return [AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file)) for row in rows]
 
 
+def list_history(connection: Connection, model: str | None = None) -> list[dict[str, Any]]:
+    """Every version ever applied, oldest first: model, version, file, content, digest, applied_at, applied_by."""
+    table = database.policies
+    query = select(table).order_by(table.c.model, table.c.version)
+    if model is not None:
+        query = query.where(table.c.model == model)
+    return [
+        {name: value for name, value in row._mapping.items() if name != "id"}
+        for row in connection.execute(query)
+    ]
+
+
 def policy_for(connection: Connection, model: str) -> AppliedPolicy | None:
     """The policy that governs a registered model: the one of its name, else the longest pattern that matches."""
-    matching = [applied for applied in list_policies(connection) if applied.policy.governs(model)]
+    return governing(list_policies(connection), model)
+
+
+def governing(policies: Sequence[AppliedPolicy], model: str) -> AppliedPolicy | None:
+    """The one of these policies that governs a registered model."""
+    matching = [applied for applied in policies if applied.policy.governs(model)]
     exact = [applied for applied in matching if applied.policy.model == model]
     return max(exact or matching, key=lambda applied: len(applied.policy.model), default=None)
 
