@@ -75,12 +75,14 @@ def location_digest(location: str) -> str:
     if folder is not None:
         return folder_digest(folder)
     from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         try:
             return folder_digest(Path(download_artifacts(artifact_uri=location, dst_path=temporary)))
-        except (MlflowException, OSError) as error:
+        except EvidenceError:
+            raise
+        # each storage library has errors of its own, and a library may be missing: all mean that nothing was read
+        except Exception as error:
             raise EvidenceError(f"The model files cannot be read ({type(error).__name__}).") from error
 
 
