@@ -8,7 +8,7 @@ from serving import SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
-from resnet_ops_registry.candidates import apply_policies, judge_candidates, propose, serving_version
+from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
 from resnet_ops_registry.settings import connect
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     params = read_params()
     model = params.register.model
     client = connect()
-    for news in apply_policies(sorted(Path("policies").glob("*.yaml"))):
+    for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
         console.print(news)
     registered = read_json(Path("reports/registered.json"))
     versions = {member: registered[member]["version"] for member in params.family}

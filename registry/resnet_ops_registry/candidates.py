@@ -9,14 +9,15 @@ from resnet_ops_registry.database import open_database
 from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG, refresh_tags
 from resnet_ops_registry.gate import check_all
 from resnet_ops_registry.mlflow_errors import reported
-from resnet_ops_registry.policies import apply_policy
+from resnet_ops_registry.policies import apply_policy, list_policies
+from resnet_ops_registry.policy_file import parse_policy
 from resnet_ops_registry.settings import is_direct
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Candidate", "apply_policies", "judge_candidates", "propose", "serving_version"]
+__all__ = ["Candidate", "apply_first_policies", "judge_candidates", "propose", "serving_version"]
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
@@ -30,22 +31,28 @@ class Candidate:
     refusals: Mapping[str, str | None]
 
 
-def apply_policies(files: Iterable[Path]) -> list[str]:
-    """Put policy files into force on a registry that is reached as a database; says what is new.
+def apply_first_policies(files: Iterable[Path]) -> list[str]:
+    """Put policy files into force on a database that has none of that name yet, and say what is to be known.
 
-    Over http the server's operator applies policies, so nothing is done.
+    A policy in force is never changed here: that is an operator's decision, and so is anything over http.
     """
     if not is_direct():
         return []
-    said = []
-    for file in files:
-        with open_database() as connection:
-            applied, new = apply_policy(connection, file.read_text(), str(file))
-            if new:
-                refresh_tags(connection)
-        if new:
-            said.append(f"{file} is now in force as {applied.label}")
-    return said
+    return [said for file in files if (said := _apply_first_policy(file))]
+
+
+def _apply_first_policy(file: Path) -> str | None:
+    text = file.read_text(encoding="utf-8")
+    model = parse_policy(text, str(file)).model
+    with open_database() as connection:
+        in_force = {applied.policy.model: applied for applied in list_policies(connection)}.get(model)
+        if in_force is None:
+            applied, _ = apply_policy(connection, text, str(file))
+            refresh_tags(connection)
+            return f"{file} is now in force as {applied.label} (first use)"
+    if in_force.content == text:
+        return None
+    return f"{file} is not what is in force ({in_force.label}). Put it into force: resnet-ops policy apply {file}"
 
 
 def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, int]) -> list[Candidate]:
