@@ -1,0 +1,77 @@
+"""Candidates: policies on first use, verdicts, the proposal, and which version serves."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.ledger import list_entries
+from resnet_ops_registry.policies import list_policies
+from tests.unit.registry.conftest import NAME, POLICY, Publisher, make_model
+
+
+def policy_file(folder: Path, text: str = POLICY) -> Path:
+    path = folder / "digits.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_first_policy_of_a_name_is_put_into_force_once(client: MlflowClient, project: Path) -> None:
+    file = policy_file(project)
+    assert "is now in force" in apply_first_policies([file])[0]
+    assert apply_first_policies([file]) == []
+
+
+def test_a_changed_policy_stays_out_of_force_and_the_command_to_apply_it_is_named(
+    client: MlflowClient, project: Path
+) -> None:
+    apply_first_policies([policy_file(project)])
+    said = apply_first_policies([policy_file(project, POLICY.replace("min: 0.95", "min: 0.10"))])
+    assert "resnet-ops policy apply" in said[0]
+    with open_database() as connection:
+        assert [applied.content for applied in list_policies(connection)] == [POLICY]
+
+
+def test_candidates_are_judged_in_the_order_they_are_given(
+    client: MlflowClient, policy: None, published: Publisher, project: Path
+) -> None:
+    good = published(0.96).version
+    bad = published(0.90, folder=make_model(project / "models" / "other", seed=1)).version
+    found = judge_candidates(client, NAME, {"weak": bad, "strong": good})
+    assert [candidate.member for candidate in found] == ["weak", "strong"]
+    assert found[1].refusals == {"@champion": None, "stage Production": None}
+    assert "test.top1" in (found[0].refusals["@champion"] or "")
+
+
+def test_the_best_candidate_that_passes_becomes_challenger_and_the_alias_is_set_once(
+    client: MlflowClient, policy: None, published: Publisher, project: Path
+) -> None:
+    good = published(0.96).version
+    bad = published(0.90, folder=make_model(project / "models" / "other", seed=1)).version
+    candidates = judge_candidates(client, NAME, {"strong": good, "weak": bad})
+    for _ in range(2):
+        assert propose(client, NAME, candidates, {"strong": 0.97, "weak": 0.99}) == "strong"
+    assert int(client.get_model_version_by_alias(NAME, "challenger").version) == good
+
+
+def test_nobody_is_proposed_where_nobody_passes_and_then_nothing_serves(
+    client: MlflowClient, policy: None, published: Publisher
+) -> None:
+    version = published(0.90).version
+    candidates = judge_candidates(client, NAME, {"weak": version})
+    assert propose(client, NAME, candidates, {"weak": 0.99}) is None
+    assert serving_version(client, NAME)["version"] is None
+
+
+def test_the_champion_serves_before_the_challenger(
+    client: MlflowClient, policy: None, published: Publisher
+) -> None:
+    version = published(0.96).version
+    client.set_registered_model_alias(NAME, "challenger", str(version))
+    assert serving_version(client, NAME)["alias"] == "challenger"
+    client.set_registered_model_alias(NAME, "champion", str(version))
+    served = serving_version(client, NAME)
+    assert (served["alias"], served["version"]) == ("champion", version)
+    with open_database() as connection:
+        assert any(entry.event.target == "@champion" for entry in list_entries(connection))
