@@ -11,6 +11,7 @@ from resnet_ops.device_profile import Profile
 from resnet_ops.export_params import ExportParams
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
+from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.params import DriftParams
@@ -102,6 +103,7 @@ class Params:
     family: tuple[str, ...]
     members: dict[str, Member]
     train: Recipe
+    checkpoint: CheckpointParams
     evaluate: EvaluateParams
     benchmark: BenchmarkParams
     export: ExportParams

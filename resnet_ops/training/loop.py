@@ -3,21 +3,24 @@
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_ops.console import console
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.augment import random_crop_flip
+from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.recipe import Recipe
+from resnet_ops.training.state import TrainingState
 
 __all__ = ["fit", "learning_rate"]
 
@@ -39,12 +42,14 @@ def fit(
     data: PreparedData,
     seed: int,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainedModel:
     """Train one member on split `train`, watching split `validation`.
 
-    The same arguments on the same device kind give the same weights to the bit. callbacks: called after every
-    epoch. Raises DataError when a class has no training image or a label is out of range, ConfigError when the
-    loss stops being a number or the device is missing.
+    The same arguments on the same device kind give the same weights to the bit, also where a training was killed
+    after any step and goes on from `checkpoints`. callbacks: called after every epoch; a training that goes on
+    calls them for the epochs it has behind it first. Raises DataError when a class has no training image or a
+    label is out of range, ConfigError when the loss stops being a number or the device is missing.
     """
     train, validation = data.split("train"), data.split("validation")
     for part in (train, validation):
@@ -52,50 +57,27 @@ def fit(
     _check_classes(train)
     device = _set_up(recipe, seed)
     classifier = _fresh_classifier(member, train, device)
-    network = classifier.network
-    optimiser = _optimiser(network, recipe)
-    generator = torch.Generator().manual_seed(seed)
+    state = TrainingState(
+        network=classifier.network,
+        optimiser=_optimiser(classifier.network, recipe),
+        generator=torch.Generator().manual_seed(seed),
+        loss_sum=torch.zeros((), device=device),
+        hits=torch.zeros((), device=device),
+    )
+    steps = _steps_per_epoch(recipe, train) * recipe.epochs
+    if checkpoints is not None and (checkpoint := checkpoints.newest()) is not None:
+        state.resume(checkpoint)
+        console.print(f"{name} goes on after step {state.step} of {steps}, from its checkpoint")
     images = torch.from_numpy(train.images).to(device)
     labels = torch.from_numpy(train.labels).to(device)
-    batch = min(recipe.batch_size, len(train))
-    per_epoch = len(train) // batch
-    steps = per_epoch * recipe.epochs
-    for epoch in range(recipe.epochs):
-        started = time.perf_counter()
-        network.train()
-        order = torch.randperm(len(train), generator=generator)[: per_epoch * batch].to(device)
-        loss_sum, hits = torch.zeros((), device=device), torch.zeros((), device=device)
-        for index, rows in enumerate(order.split(batch)):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(recipe, epoch * per_epoch + index, steps)
-            inputs = classifier.normalise(images[rows])
-            inputs = random_crop_flip(inputs, recipe.crop_padding, recipe.flip, generator)
-            logits, loss = _step(network, inputs, labels[rows], optimiser, recipe)
-            loss_sum += loss
-            hits += (logits.argmax(1) == labels[rows]).sum()
-        seen = per_epoch * batch
-        train_loss = loss_sum.item() / per_epoch
-        elapsed = time.perf_counter() - started
-        validation_loss, validation_top1 = _validate(classifier, validation)
-        for split, value in {"training": train_loss, "validation": validation_loss}.items():
-            if not math.isfinite(value):
-                raise ConfigError(
-                    f"{name}: the {split} loss is {value} in epoch {epoch + 1}; training diverged. "
-                    "Lower train.peak_lr or raise train.warmup in params.yaml."
-                )
-        result = Epoch(
-            epoch=epoch + 1,
-            learning_rate=optimiser.param_groups[0]["lr"],
-            train_loss=train_loss,
-            train_top1=hits.item() / seen,
-            validation_loss=validation_loss,
-            validation_top1=validation_top1,
-            images_per_second=seen / elapsed,
-        )
-        for callback in callbacks:
-            callback(result)
+    for result in state.epochs:
+        _tell(callbacks, result)
+    while len(state.epochs) < recipe.epochs:
+        speed = _run_epoch(classifier, state, images, labels, recipe, checkpoints)
+        state.epochs.append(_finish_epoch(name, classifier, state, validation, recipe, len(train), speed))
+        _tell(callbacks, state.epochs[-1])
     return TrainedModel(
-        network=network.eval(),
+        network=classifier.network.eval(),
         name=name,
         member=member,
         classes=data.classes,
@@ -103,6 +85,76 @@ def fit(
         channels=train.images.shape[3],
         mean=tuple(classifier.mean.flatten().tolist()),
         std=tuple(classifier.std.flatten().tolist()),
+    )
+
+
+def _tell(callbacks: Sequence[Callable[[Epoch], None]], epoch: Epoch) -> None:
+    for callback in callbacks:
+        callback(epoch)
+
+
+def _steps_per_epoch(recipe: Recipe, train: Sized) -> int:
+    return len(train) // min(recipe.batch_size, len(train))
+
+
+def _run_epoch(
+    classifier: ImageClassifier,
+    state: TrainingState,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    checkpoints: Checkpoints | None,
+) -> float:
+    """Do the steps that are left of the current epoch, and give their images per second."""
+    per_epoch = _steps_per_epoch(recipe, labels)
+    batch = min(recipe.batch_size, len(labels))
+    done = state.step - per_epoch * len(state.epochs)
+    if done == 0:
+        state.start_epoch(len(labels))
+    started = time.perf_counter()
+    state.network.train()
+    order = state.order(len(labels)).to(labels.device)
+    for rows in order.split(batch)[done:per_epoch]:
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, state.step, per_epoch * recipe.epochs)
+        inputs = classifier.normalise(images[rows])
+        inputs = random_crop_flip(inputs, recipe.crop_padding, recipe.flip, state.generator)
+        logits, loss = _step(state.network, inputs, labels[rows], state.optimiser, recipe)
+        state.loss_sum += loss
+        state.hits += (logits.argmax(1) == labels[rows]).sum()
+        state.step += 1
+        if checkpoints is not None and checkpoints.due():
+            checkpoints.write(state.checkpoint())
+    return (per_epoch - done) * batch / (time.perf_counter() - started)
+
+
+def _finish_epoch(
+    name: str,
+    classifier: ImageClassifier,
+    state: TrainingState,
+    validation: PreparedData,
+    recipe: Recipe,
+    images: int,
+    speed: float,
+) -> Epoch:
+    """Validate. Raises ConfigError when a loss is no number."""
+    per_epoch, number = images // min(recipe.batch_size, images), len(state.epochs) + 1
+    train_loss = state.loss_sum.item() / per_epoch
+    validation_loss, validation_top1 = _validate(classifier, validation)
+    for split, value in {"training": train_loss, "validation": validation_loss}.items():
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"{name}: the {split} loss is {value} in epoch {number}; training diverged. "
+                "Lower train.peak_lr or raise train.warmup in params.yaml."
+            )
+    return Epoch(
+        epoch=number,
+        learning_rate=learning_rate(recipe, state.step - 1, per_epoch * recipe.epochs),
+        train_loss=train_loss,
+        train_top1=state.hits.item() / (per_epoch * min(recipe.batch_size, images)),
+        validation_loss=validation_loss,
+        validation_top1=validation_top1,
+        images_per_second=speed,
     )
 
 
@@ -164,7 +216,7 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 
 def _step(
-    network: nn.Module, inputs: Tensor, labels: Tensor, optimiser: torch.optim.SGD, recipe: Recipe
+    network: nn.Module, inputs: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe
 ) -> tuple[Tensor, Tensor]:
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):

@@ -1,0 +1,76 @@
+"""A training in processes that get SIGKILL at random moments: `python -m tests.unit.core.killing FOLDER PRECISION`.
+
+A program of its own, because torch cannot train in a fork of a process that has trained with threads before.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from resnet_ops.data import PreparedData
+from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
+from resnet_ops.training.loop import fit
+from resnet_ops.training.recipe import Recipe
+from tests.unit.core.makers import TINY, digits, make_recipe, take
+
+__all__ = ["KILLS", "SEED", "recipe", "small"]
+
+KILLS, SEED = 25, 3
+
+
+def small(images: PreparedData) -> PreparedData:
+    """96 images to train on and 40 to validate, so that an epoch of 32 has three steps."""
+    return take(images, train=96, validation=40, test=20, production=20)
+
+
+def recipe(precision: str) -> Recipe:
+    """84 steps: more than 25 lives of three steps."""
+    return make_recipe(epochs=28, flip=True, precision=precision)
+
+
+class Telling(Checkpoints):
+    """Says into a pipe when it starts to write."""
+
+    def __init__(self, folder: Path, pipe: int) -> None:
+        super().__init__(folder, every_seconds=0)
+        self.pipe = pipe
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        os.write(self.pipe, b".")
+        super().write(checkpoint)
+
+
+def live_and_die(folder: Path, precision: str, data: PreparedData, steps: int, seconds: float) -> None:
+    """Train in a fork, which gets SIGKILL some seconds into its `steps`-th writing."""
+    listen, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        fit("tiny", TINY, recipe(precision), data, SEED, checkpoints=Telling(folder, tell))
+        os._exit(0)
+    os.close(tell)
+    for _ in range(steps):
+        os.read(listen, 1)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.close(listen)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+        raise RuntimeError("the training ended before it was killed")
+
+
+def main(folder: Path, precision: str) -> None:
+    """Print the step that the newest checkpoint had after each kill."""
+    torch.set_num_threads(1)
+    data, rng = small(digits()), random.Random(0)
+    for _ in range(KILLS):
+        live_and_die(folder, precision, data, rng.randint(1, 3), rng.uniform(0, 0.02))
+        found = Checkpoints(folder, 0).newest()
+        print("reached", found.step if found else 0, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
