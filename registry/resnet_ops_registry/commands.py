@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.commands_operator import add_operator_commands
 from resnet_ops_registry.commands_people import add_people_commands
 from resnet_ops_registry.commands_policy import gate_simulate, policy
 
@@ -37,6 +38,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("promote")(promote)
     app.command("ui")(ui)
     add_people_commands(app)
+    add_operator_commands(app, ledger)
 
 
 @gate.command("check")

@@ -13,7 +13,7 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json
 from resnet_ops_registry import database
 
-__all__ = ["Entry", "Event", "append", "head", "list_entries", "verify"]
+__all__ = ["Entry", "Event", "append", "entry_after", "head", "list_entries", "verify"]
 
 GENESIS = "0" * 64
 
@@ -72,6 +72,13 @@ def list_entries(connection: Connection, model: str | None = None, limit: int | 
     if model is not None:
         query = query.where(database.ledger.c.model == model)
     return [_entry(row) for row in reversed(connection.execute(query).all())]
+
+
+def entry_after(connection: Connection, seq: int) -> Entry | None:
+    """The entry that follows number `seq`, or None at the end."""
+    table = database.ledger
+    row = connection.execute(select(table).where(table.c.seq == seq + 1)).one_or_none()
+    return None if row is None else _entry(row)
 
 
 def head(connection: Connection) -> str:

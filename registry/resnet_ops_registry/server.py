@@ -2,11 +2,13 @@
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.outbox import configured_endpoint
 from resnet_ops_registry.settings import (
     STATE,
     WRITE_ONCE_SCHEME,
@@ -52,5 +54,13 @@ def run_server(host: str, port: int) -> None:
     sys.stdout.flush()
     artifacts = WRITE_ONCE_SCHEME + (Path.cwd() / STATE / "artifacts").as_uri()
     arguments = ["--backend-store-uri", tracking_uri(), "--registry-store-uri", registry_uri()]
+    if configured_endpoint() is not None:
+        _start_sender()
     arguments += ["--artifacts-destination", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *arguments])  # noqa: S606
+
+
+def _start_sender() -> None:
+    """A process beside the server that tells the webhook of decisions, and ends with the server."""
+    code = "from resnet_ops.cli import main; main()"
+    subprocess.Popen([sys.executable, "-c", code, "events", "send", "--follow"])  # noqa: S603

@@ -9,7 +9,7 @@ from resnet_ops_registry import harden
 from resnet_ops_registry.database import open_database
 from tests.attacks.attacks import ATTACKS, Attack
 from tests.attacks.scene import Arena, Scene
-from tests.attacks.servers import Config, postgresql, postgresql_missing, start
+from tests.attacks.servers import Config, postgresql_missing, start
 
 pytestmark = pytest.mark.e2e
 
@@ -22,12 +22,6 @@ CONFIGS = [
     Config(gated=True, database="postgresql", auth=True),
     Config(gated=True, database="postgresql", workspaces=True, workers=2, hardened=True),
 ]
-
-
-@pytest.fixture(scope="session")
-def postgresql_uri() -> Iterator[str]:
-    with postgresql() as uri:
-        yield uri
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.id)

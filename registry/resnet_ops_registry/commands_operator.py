@@ -1,0 +1,145 @@
+"""Commands of `resnet-ops` for whoever runs the registry: the second line, the audit, exports, events."""
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resnet_ops.console import console
+from resnet_ops.errors import ConfigError, ServiceError
+
+__all__ = ["add_operator_commands"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+db = typer.Typer(help="The registry's database.", no_args_is_help=True)
+audit = typer.Typer(help="What serves, against what was decided.", no_args_is_help=True)
+events = typer.Typer(help="Decisions told to a webhook.", no_args_is_help=True)
+
+
+def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
+    """Add these commands to the application, and `export` to the ledger's."""
+    app.add_typer(db, name="db")
+    app.add_typer(audit, name="audit")
+    app.add_typer(events, name="events")
+    ledger.command("export")(ledger_export)
+
+
+@db.command("harden")
+def db_harden() -> None:
+    """Have the database itself refuse what comes past the gate, by triggers (SQLite, PostgreSQL)."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.harden import harden
+    from resnet_ops_registry.settings import connect
+
+    connect().search_registered_models(max_results=1)
+    with open_database() as connection:
+        new = harden(connection)
+    state = "is hardened now" if new else "was hardened already; its triggers were installed anew"
+    console.print(f"The database {state}.", markup=False)
+    console.print("From now on aliases and stages are set through the gate alone.", markup=False)
+    console.print("Take it back with: resnet-ops db unharden", markup=False)
+
+
+@db.command("unharden")
+def db_unharden() -> None:
+    """Remove the triggers; the gate in the server stays."""
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.harden import unharden
+
+    with open_database() as connection:
+        removed = unharden(connection)
+    console.print("The triggers are removed." if removed else "There were no triggers.", markup=False)
+
+
+@audit.command("verify")
+def audit_verify(
+    artifacts: Annotated[
+        str, typer.Option(help="The server's --artifacts-destination; without it, var/artifacts.")
+    ] = "",
+    head: Annotated[str, typer.Option(help="A hash of the ledger's head from an earlier audit.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Check ledger, aliases, stages, files, statements, keys, policies. Exit status 1 on a finding."""
+    from resnet_ops_registry.audit import verify
+    from resnet_ops_registry.database import open_database
+
+    if artifacts:
+        os.environ["RESNET_OPS_ARTIFACTS"] = artifacts
+    with open_database() as connection:
+        report = verify(connection, head or None)
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+        raise typer.Exit(1 if report.findings else 0)
+    for finding in report.findings:
+        console.print(f"FOUND  {finding}", markup=False)
+    for note in report.notes:
+        console.print(f"note   {note}", markup=False)
+    looked = f"{report.entries} ledger entries, {report.guarded} guarded aliases and stages"
+    looked += f", {report.statements} statements; {'hardened' if report.hardened else 'not hardened'}"
+    verdict = f"{len(report.findings)} findings" if report.findings else "Nothing was changed past the gate"
+    console.print(f"{verdict} ({looked}).", markup=False)
+    console.print(f"Keep this elsewhere for the next audit: --head {report.head}", markup=False)
+    raise typer.Exit(1 if report.findings else 0)
+
+
+def ledger_export(
+    format: Annotated[str, typer.Option(help="jsonl or csv.")] = "jsonl",
+    model: Annotated[str, typer.Option(help="Only this registered model.")] = "",
+    out: Annotated[Path | None, typer.Option(help="A file to write; without it, standard output.")] = None,
+) -> None:
+    """Write every entry for an auditor: JSON Lines with the hashes of the chain, or CSV."""
+    from resnet_ops.files import write_text
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.exporting import as_csv, as_jsonl
+    from resnet_ops_registry.ledger import list_entries
+
+    if format not in ("jsonl", "csv"):
+        raise ConfigError(f"--format must be jsonl or csv, not {format!r}.")
+    with open_database() as connection:
+        entries = list_entries(connection, model or None)
+    text = "".join(as_csv(entries) if format == "csv" else as_jsonl(entries))
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    console.print(f"Wrote {len(entries)} entries to {out}.", markup=False)
+
+
+@events.command("send")
+def events_send(
+    follow: Annotated[bool, typer.Option(help="Stay, and send what comes.")] = False,
+    from_start: Annotated[
+        bool, typer.Option(help="A new endpoint is told of all that was ever decided.")
+    ] = False,
+    every: Annotated[float, typer.Option(help="Seconds between looks, with --follow.", min=0.1)] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Tell RESNET_OPS_WEBHOOK_URL of decisions, signed with RESNET_OPS_WEBHOOK_SECRET. Exit status 1 on failure."""
+    from resnet_ops_registry.outbox import configured_endpoint, send_due
+
+    endpoint = configured_endpoint()
+    if endpoint is None:
+        raise ConfigError("Set RESNET_OPS_WEBHOOK_URL and RESNET_OPS_WEBHOOK_SECRET first.")
+    parent = os.getppid()
+    # started by `resnet-ops ui`, it ends with the server
+    while follow and os.getppid() == parent:
+        try:
+            send_due(endpoint, from_start=from_start)
+        except ServiceError as error:
+            console.print(f"{error} Trying again.", markup=False)
+        time.sleep(every)
+    if follow:
+        return
+    delivery = send_due(endpoint, from_start=from_start)
+    if as_json:
+        typer.echo(json.dumps(asdict(delivery)))
+    else:
+        console.print(f"Told of {delivery.sent} decisions.", markup=False)
+        if delivery.problem:
+            console.print(f"The next one failed ({delivery.problem}) and is tried again later.", markup=False)
+    raise typer.Exit(1 if delivery.problem else 0)
