@@ -13,6 +13,7 @@ from resnet_ops_registry.rules import Case, Rule, RuleResult, rule_kind, rule_na
 __all__ = ["parse_policy"]
 
 MAX_CHARACTERS = 200_000
+MAX_DEPTH = 20
 Path = tuple[int | str, ...]
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -53,7 +54,12 @@ class _Reader:
         if len(text) > MAX_CHARACTERS:
             raise ConfigError(f"{self.file}: a policy is at most {MAX_CHARACTERS:,} characters long.")
         try:
+            depth = 0
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                depth += isinstance(event, yaml.CollectionStartEvent)
+                depth -= isinstance(event, yaml.CollectionEndEvent)
+                if depth > MAX_DEPTH:
+                    raise ConfigError(f"{self.file}: not YAML: nested deeper than {MAX_DEPTH} levels.")
                 if isinstance(event, yaml.AliasEvent):
                     line = event.start_mark.line + 1 if event.start_mark else 1
                     raise ConfigError(
@@ -88,7 +94,7 @@ class _Reader:
             return loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"{self.file}:{self.lines[path]}: {str(node.value)[:100]!r} cannot be read: {error}."
+                f"{self.file}:{self.lines[path]}: {str(node.value)[:100]!r} cannot be read: {getattr(error, 'problem', None) or error}."
             ) from error
         finally:
             loader.dispose()
@@ -123,7 +129,7 @@ class _Reader:
         known = path
         while known and known not in self.lines:
             known = known[:-1]
-        key = ".".join(map(str, path)) or "policy"
+        key = ".".join(ascii(part) if not str(part).isprintable() else str(part) for part in path) or "policy"
         self.problems.append((self.lines.get(known, 1), f"{key}: {problem}"))
 
 
