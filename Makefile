@@ -38,7 +38,7 @@ repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc 
 
 .PHONY: test
 test: $(STAMP) lint ## every check: lint, types, architecture, tests
-	@pytest
+	@pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy --strict and import-linter

@@ -1,6 +1,9 @@
-"""For all tests: no library reports home. Set before the first import of one."""
+"""For all tests: no library reports home (set before the first import of one), and what shares stays together."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.update(
     MLFLOW_DISABLE_TELEMETRY="true",
@@ -10,3 +13,11 @@ os.environ.update(
     DVC_STUDIO_OFFLINE="true",
     GX_ANALYTICS_ENABLED="false",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a server or a reproduced project stay on one worker (`pytest -n 2 --dist loadgroup`)."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in ("attacks", "contract", "e2e"):
+            item.add_marker(pytest.mark.xdist_group(folder))
