@@ -186,10 +186,10 @@ def _description(evidence: Evidence) -> str:
     """A markdown table of the main metrics, as MLflow's version page shows it."""
     latencies = [name for name in sorted(evidence.metrics) if name.endswith("latency_p95_ms")]
     rows = [
-        f"| {name} | {show_metric(evidence.metrics[name])} |"
+        f"| {name}&nbsp;&nbsp; | {show_metric(evidence.metrics[name])} |"
         for name in (*MAIN_METRICS, *latencies)
         if name in evidence.metrics
     ]
     commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
-    made = f"`{evidence.member}`, weights `{evidence.weights_digest[:12]}`, commit `{commit or 'unknown'}`"
+    made = f"{evidence.member}, weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
     return "\n".join([made, "", "| metric | value |", "|---|---|", *rows])

@@ -15,7 +15,7 @@ from resnet_ops_registry.database import open_database
 from resnet_ops_registry.ledger import list_entries, verify
 
 NAME = "digits-classifier"
-REASON = "test.top1 0.980 (0.900-0.990, n=360): low end is below 0.950"
+REASON = "test.top1 0.980 (0.900-0.990, n=360): its interval's low end is below 0.950"
 
 pytestmark = pytest.mark.e2e
 

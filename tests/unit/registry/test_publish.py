@@ -38,7 +38,7 @@ def test_a_model_is_published_once(client: MlflowClient, published: Publisher) -
 def test_the_version_page_says_what_the_gate_thinks(client: MlflowClient, published: Publisher) -> None:
     tags = client.get_model_version(NAME, str(published(low=0.9).version)).tags
     assert tags["gate champion"].startswith(
-        "refused: test.top1 0.980 (0.900-0.990, n=360): low end is below 0.95"
+        "refused: test.top1 0.980 (0.900-0.990, n=360): its interval's low end is below 0.95"
     )
     assert tags["evidence"].startswith("signed by pipeline ")
     assert "resnet_ops.statement" not in tags
