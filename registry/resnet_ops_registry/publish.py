@@ -186,7 +186,7 @@ def _description(evidence: Evidence) -> str:
     """A markdown table of the main metrics, as MLflow's version page shows it."""
     latencies = [name for name in sorted(evidence.metrics) if name.endswith("latency_p95_ms")]
     rows = [
-        f"| {name}&nbsp;&nbsp; | {show_metric(evidence.metrics[name])} |"
+        f"| {name} | {show_metric(evidence.metrics[name])} |"
         for name in (*MAIN_METRICS, *latencies)
         if name in evidence.metrics
     ]
