@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest
 from resnet_ops_registry.envelope import Statement, Subject, sign
 from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, Metric, Source
+from resnet_ops_registry.gate import hash_files
 from resnet_ops_registry.keys import PrivateKey, make_key
 from resnet_ops_registry.policies import apply_policy
+from resnet_ops_registry.statements import find_version
 from resnet_ops_registry.trust import trust_key
 
 __all__ = ["MODEL", "Registry"]
@@ -36,9 +37,8 @@ class Registry:
 
     def __init__(self, database: str, folder: Path) -> None:
         self.database, self.folder = database, folder
-        # MLflow's own tables first: they take a while
-        SqlAlchemyStore(database)  # type: ignore[no-untyped-call]
         self.client = MlflowClient(database, f"gated:{database}")
+        self.client.search_registered_models(max_results=1)
         self.keys: dict[str, PrivateKey] = {}
         with open_database(database) as connection:
             apply_policy(connection, POLICY, "attacked.yaml")
@@ -83,6 +83,13 @@ class Registry:
         )
         text = sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key).text
         self.client.set_model_version_tag(model, str(number), "resnet_ops.statement", text)
+
+    def digest(self, number: int, model: str = MODEL) -> str | None:
+        """As the gate hashes the version's files."""
+        with open_database(self.database) as connection:
+            found = find_version(connection, "default", model, number)
+        assert found is not None
+        return hash_files(found).digest
 
     def champion(self, model: str = MODEL) -> int | None:
         version = self.client.get_registered_model(model).aliases.get("champion")

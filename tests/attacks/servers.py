@@ -104,7 +104,8 @@ def postgresql() -> Iterator[str]:
         _wait_for_postgresql(port)
         yield f"postgresql://tester@127.0.0.1:{port}"
     finally:
-        process.terminate()
+        stop = [str(binaries / "pg_ctl"), "stop", "-D", str(data), "-m", "immediate"]
+        subprocess.run([*prefix, *stop], check=True, capture_output=True, cwd=folder)
         process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
         Path(log.name).unlink(missing_ok=True)
@@ -120,9 +121,10 @@ def _wait_for_postgresql(port: int) -> None:
     raise RuntimeError("PostgreSQL did not start")
 
 
-def new_database(postgresql_uri: str, name: str) -> str:
+def new_database(postgresql_uri: str, name: str, template: str = "template1") -> str:
+    """Make a database, as a copy of another one where it is named, and give its URI."""
     with psycopg.connect(f"{postgresql_uri}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return f"{postgresql_uri}/{name}"
 
 

@@ -1,0 +1,244 @@
+"""The database's own triggers, the audit, and what both must leave alone."""
+
+import os
+from unittest.mock import patch
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+
+from resnet_ops_registry import audit
+from resnet_ops_registry.database import open_database, tickets
+from resnet_ops_registry.harden import harden, is_hardened, missing_triggers, repair, unharden
+from resnet_ops_registry.ledger import head, list_entries, verify
+from resnet_ops_registry.trust import revoke_key
+from tests.attacks.registry import MODEL, Registry
+
+pytestmark = pytest.mark.e2e
+
+
+def findings(registry: Registry, known_head: str | None = None) -> list[str]:
+    with open_database(registry.database) as connection:
+        return [str(finding) for finding in audit.verify(connection, known_head).findings]
+
+
+def sql(registry: Registry, statement: str) -> None:
+    engine = create_engine(registry.database)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+def hardened(registry: Registry) -> None:
+    with open_database(registry.database) as connection:
+        assert harden(connection)
+
+
+def test_the_gate_works_on_a_hardened_database_and_leaves_no_ticket(registry: Registry) -> None:
+    hardened(registry)
+    client, good = registry.client, str(registry.version(b"good"))
+    bad = str(registry.version(b"bad", low=0.9))
+    client.set_registered_model_alias(MODEL, "champion", good)
+    client.set_registered_model_alias(MODEL, "champion", good)
+    client.set_registered_model_alias(MODEL, "free", bad)
+    client.set_registered_model_alias(MODEL, "free", good)
+    client.transition_model_version_stage(MODEL, good, "Production")
+    client.transition_model_version_stage(MODEL, good, "Archived")
+    client.transition_model_version_stage(MODEL, bad, "Staging", archive_existing_versions=True)
+    with pytest.raises(MlflowException, match="may not become @champion"):
+        client.set_registered_model_alias(MODEL, "champion", bad)
+    assert registry.champion() == int(good)
+    client.delete_registered_model_alias(MODEL, "champion")
+    client.rename_registered_model(MODEL, "elsewhere")
+    assert client.get_registered_model("elsewhere").aliases["free"] == int(good)
+    client.delete_model_version("elsewhere", good)
+    client.delete_registered_model("elsewhere")
+    with open_database(registry.database) as connection:
+        assert connection.execute(select(tickets)).all() == []
+        verify(connection)
+    assert findings(registry) == []
+
+
+def test_hardening_is_taken_back_whole(registry: Registry) -> None:
+    def triggers() -> int:
+        catalogue = (
+            "sqlite_master WHERE type = 'trigger' AND name"
+            if "sqlite" in registry.database
+            else "pg_proc WHERE proname"
+        )
+        with open_database(registry.database) as connection:
+            return int(
+                connection.execute(
+                    text(f"SELECT count(*) FROM {catalogue} LIKE 'resnet_ops_guard_%'")
+                ).scalar_one()
+            )
+
+    assert triggers() == 0
+    hardened(registry)
+    with open_database(registry.database) as connection:
+        assert not harden(connection), "a second time changes nothing"
+    assert triggers() > 15
+    with open_database(registry.database) as connection:
+        assert unharden(connection)
+        assert not unharden(connection)
+        assert not is_hardened(connection)
+        actions = [entry.event.action for entry in list_entries(connection)]
+    assert triggers() == 0
+    assert actions[-2:] == ["database hardened", "database unhardened"]
+    plain = MlflowClient(registry.database, registry.database)
+    plain.set_registered_model_alias(MODEL, "champion", str(registry.version(b"x", None)))
+    assert any("set past the gate" in finding for finding in findings(registry))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM resnet_ops_ledger",
+        "DELETE FROM resnet_ops_ledger_head",
+        "UPDATE resnet_ops_ledger_head SET seq = 0",
+        "INSERT INTO resnet_ops_ledger_head (id, seq, hash) VALUES (2, 0, 'x')",
+        "INSERT INTO resnet_ops_ledger (seq, entry, previous, hash, workspace) VALUES (999, '{}', 'x', 'y', 'default')",
+        "UPDATE resnet_ops_ledger SET entry = '{}'",
+        "DELETE FROM resnet_ops_policies",
+        "UPDATE resnet_ops_policies SET content = 'x'",
+        "DELETE FROM resnet_ops_statements",
+        "UPDATE resnet_ops_statements SET version = 9",
+        "UPDATE resnet_ops_trusted_keys SET revoked_at = NULL",
+        "UPDATE resnet_ops_trusted_keys SET public_key = 'x'",
+        "DELETE FROM resnet_ops_trusted_keys",
+        "DELETE FROM resnet_ops_places",
+        "UPDATE model_versions SET creation_time = 1",
+        "UPDATE model_versions SET storage_location = '/evil'",
+        "UPDATE model_versions SET source = '/evil'",
+        "UPDATE model_versions SET current_stage = 'PRODUCTION'",
+        "DELETE FROM model_versions",
+        "UPDATE registered_model_aliases SET alias = 'other'",
+        "UPDATE registered_model_aliases SET version = 2",
+        "INSERT INTO registered_model_aliases (name, alias, version) VALUES ('attacked', 'live', 1)",
+    ],
+)
+def test_a_hardened_database_refuses_what_comes_past_the_gate(registry: Registry, statement: str) -> None:
+    registry.version(b"good")
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
+    sql(registry, "DELETE FROM model_version_tags")
+    with open_database(registry.database) as connection:
+        revoke_key(connection, registry.keys["pipeline"].public.id)
+    hardened(registry)
+    with pytest.raises(DBAPIError, match="The registry is hardened"):
+        sql(registry, statement)
+
+
+def test_replacing_rows_is_refused_on_sqlite_too(registry: Registry) -> None:
+    """INSERT OR REPLACE removes a row without asking a DELETE trigger."""
+    if "sqlite" not in registry.database:
+        pytest.skip("PostgreSQL has no INSERT OR REPLACE")
+    registry.version(b"good")
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
+    hardened(registry)
+    for table in (
+        "resnet_ops_ledger",
+        "resnet_ops_policies",
+        "resnet_ops_statements",
+        "model_versions",
+        "registered_model_aliases",
+    ):
+        with pytest.raises(DBAPIError, match="The registry is hardened"):
+            sql(registry, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+
+
+def test_mlflows_kind_of_migration_works_and_triggers_come_back(registry: Registry) -> None:
+    """Alembic's batch mode makes a table anew on SQLite; MLflow's migrations use it."""
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from sqlalchemy import Column, String
+
+    registry.version(b"good")
+    hardened(registry)
+    engine = create_engine(registry.database)
+    with engine.begin() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        for table in ("model_versions", "registered_model_aliases", "registered_models"):
+            with operations.batch_alter_table(table, recreate="auto") as batch:
+                batch.add_column(Column("tried", String(10)))
+                if "sqlite" in registry.database:
+                    batch.alter_column("name", existing_type=String(256), nullable=False)
+            with operations.batch_alter_table(table) as batch:
+                batch.drop_column("tried")
+    with engine.begin() as connection:
+        lost = missing_triggers(connection)
+    assert bool(lost) == ("sqlite" in registry.database)
+    if lost:
+        assert any("trigger" in finding for finding in findings(registry))
+    repair(engine)
+    with engine.begin() as connection:
+        assert missing_triggers(connection) == []
+    engine.dispose()
+    with pytest.raises(DBAPIError, match="The registry is hardened"):
+        sql(registry, "UPDATE model_versions SET creation_time = 1")
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
+
+
+def test_an_audit_of_an_honest_registry_finds_nothing(registry: Registry) -> None:
+    one, two = registry.version(b"one"), registry.version(b"two")
+    for version in (one, two, one):
+        registry.client.set_registered_model_alias(MODEL, "champion", str(version))
+    registry.client.transition_model_version_stage(MODEL, str(two), "Production")
+    registry.client.set_registered_model_alias(MODEL, "free", str(registry.version(b"x", None)))
+    registry.client.delete_registered_model_alias(MODEL, "champion")
+    registry.client.set_registered_model_alias(MODEL, "champion", str(two))
+    assert findings(registry) == []
+
+
+def test_an_audit_finds_files_that_were_changed_after_the_promotion(registry: Registry) -> None:
+    number = registry.version(b"good")
+    registry.client.set_registered_model_alias(MODEL, "champion", str(number))
+    (registry.files(number) / "weights.safetensors").write_bytes(b"evil")
+    (found,) = findings(registry)
+    assert found == f"{MODEL} @champion: v{number}: its files were changed after the evidence was signed"
+
+
+def test_an_audit_finds_a_ledger_written_anew(registry: Registry) -> None:
+    """Whoever owns the database can make a new chain; not one that holds the hash which was kept elsewhere."""
+    registry.client.set_registered_model_alias(MODEL, "champion", str(registry.version(b"good")))
+    with open_database(registry.database) as connection:
+        known = head(connection)
+    assert findings(registry, known) == []
+    sql(registry, "DELETE FROM resnet_ops_ledger")
+    sql(registry, f"UPDATE resnet_ops_ledger_head SET seq = 0, hash = '{'0' * 64}'")
+    found = findings(registry, known)
+    assert any("was written anew" in finding for finding in found)
+    assert any("no entry of the ledger allowed it" in finding for finding in found)
+    assert any("no entry trusts it" in finding for finding in found)
+    assert any("no entry of the ledger applied it" in finding for finding in found)
+
+
+def test_a_name_in_a_header_is_not_believed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from flask import Flask, g
+
+    from resnet_ops_registry.actor import actor
+
+    app = Flask("actor")
+    with app.test_request_context(
+        headers={"Authorization": "Basic YWRtaW46eA=="}, environ_base={"REMOTE_ADDR": "10.0.0.9"}
+    ):
+        assert actor() == "anonymous at 10.0.0.9"
+        g.mlflow_authenticated_user = "anna"
+        assert actor() == "anna"
+
+
+def test_a_version_is_hashed_where_the_server_keeps_it(registry: Registry) -> None:
+    """What clients know as mlflow-artifacts: lies at the server's destination; an audit beside it is told where."""
+    folder = registry.folder / "artifacts" / "1" / "model"
+    folder.mkdir(parents=True)
+    (folder / "weights.safetensors").write_bytes(b"good")
+    registry.client.create_model_version(MODEL, "mlflow-artifacts:/1/model")
+    for destination in (
+        (registry.folder / "artifacts").as_uri(),
+        f"write-once:{(registry.folder / 'artifacts').as_uri()}",
+    ):
+        with patch.dict(os.environ, {"RESNET_OPS_ARTIFACTS": destination}):
+            assert registry.digest(1) is not None
