@@ -93,8 +93,9 @@ class _Reader:
         try:
             return loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, OverflowError) as error:
+            found, problem = str(node.value)[:100], getattr(error, "problem", None) or error
             raise ConfigError(
-                f"{self.file}:{self.lines[path]}: {str(node.value)[:100]!r} cannot be read: {getattr(error, 'problem', None) or error}."
+                f"{self.file}:{self.lines[path]}: {found!r} cannot be read: {problem}."
             ) from error
         finally:
             loader.dispose()

@@ -55,7 +55,9 @@ class Threshold(Rule):
     def _judge_one(self, name: str, metric: Metric, count: int) -> RuleResult:
         number, shown = self._number(metric), show_metric(metric)
         assert number is not None
-        subject = f"{name} {shown}" if self.bound == "value" else f"{name} {shown}: its interval's {self.bound} end"
+        subject = (
+            f"{name} {shown}" if self.bound == "value" else f"{name} {shown}: its interval's {self.bound} end"
+        )
         measured = f"{name} {shown}, the worst of {count}" if "*" in self.metric else shown
         if self.min is not None and not number >= self.min:
             return self._result(False, measured, f"{subject} is below {show_number(self.min)}")

@@ -66,7 +66,7 @@ VALUE = "rule: threshold, metric: acc, max: 20"
     ("text", "metric", "passed", "reason"),
     [
         (LOW, Metric(value=0.98, n=10, low=0.95, high=1), True, "low end"),
-        (LOW, Metric(value=0.98, n=10, low=0.9499, high=1), False, "acc 0.980 (0.950-1, n=10): its interval's low end is below 0.950"),
+        (LOW, Metric(value=0.98, n=10, low=0.9499, high=1), False, "its interval's low end is below 0.950"),
         (LOW, Metric(value=0.98, n=10), False, "acc 0.980 (n=10) has no interval"),
         (VALUE, Metric(value=20, n=10), True, "<= 20"),
         (VALUE, Metric(value=20.01, n=10, unit="ms"), False, "acc 20.01 ms (n=10) is above 20"),
