@@ -32,6 +32,7 @@ from resnet_ops_registry.settings import database_uri, mask_password
 
 __all__ = [
     "HEAD",
+    "Standing",
     "deliveries",
     "ledger",
     "ledger_head",
@@ -41,6 +42,7 @@ __all__ = [
     "open_database",
     "places",
     "policies",
+    "standing",
     "state",
     "statements",
     "tickets",
@@ -224,6 +226,23 @@ def lock(connection: Connection) -> tuple[int, str]:
     connection.execute(update(ledger_head).where(ledger_head.c.id == 1).values(id=1))
     row = connection.execute(select(ledger_head.c.seq, ledger_head.c.hash)).one()
     return int(row.seq), str(row.hash)
+
+
+Standing = tuple[int | None, str | None, int | None, str | None]
+"""The last policy's id, digest and time, and whether the database is hardened: what a decision depends on first."""
+
+_STANDING = text(
+    "SELECT (SELECT max(id) FROM resnet_ops_policies),"
+    " (SELECT digest FROM resnet_ops_policies ORDER BY id DESC LIMIT 1),"
+    " (SELECT applied_at FROM resnet_ops_policies ORDER BY id DESC LIMIT 1),"
+    " (SELECT value FROM resnet_ops_state WHERE name = 'hardened')"
+)
+
+
+def standing(connection: Connection) -> Standing:
+    """One cheap question that tells whether what was known of the policies still holds."""
+    found: Standing = tuple(connection.execute(_STANDING).one())
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -28,13 +28,17 @@ class Refused(MlflowException):
         self.event = refused
 
 
-def decide(connection: Connection, changes: Sequence[Change]) -> None:
+def decide(connection: Connection, changes: Sequence[Change], standing: database.Standing) -> None:
     """Judge the changes and write down what is allowed. Raises Refused for the first that is not.
 
     Files are hashed before the ledger is locked, since that may take long, and once more if they were written to
     in between. From the lock on, keys, policies and statements stay as they are until the commit.
     """
-    guarded = [change for change in changes if _is_guarded(connection, change)]
+    guarded = [
+        change
+        for change in changes
+        if is_guarded(policy_for(connection, change.model, standing), change.target)
+    ]
     if not guarded:
         return
     found = {change: _found(connection, change) for change in guarded if not change.removed}
@@ -48,10 +52,6 @@ def decide(connection: Connection, changes: Sequence[Change]) -> None:
         if _fingerprint(version) != before:
             files = hash_files(version)
         _decide_one(connection, change, version, files)
-
-
-def _is_guarded(connection: Connection, change: Change) -> bool:
-    return is_guarded(policy_for(connection, change.model), change.target)
 
 
 def _found(connection: Connection, change: Change) -> Version:

@@ -61,8 +61,21 @@ def apply_policy(connection: Connection, text: str, file: str) -> tuple[AppliedP
     return AppliedPolicy(version, file, text, policy), True
 
 
-def list_policies(connection: Connection) -> list[AppliedPolicy]:
-    """The policies in force, one for each name or pattern."""
+def list_policies(connection: Connection, standing: database.Standing | None = None) -> list[AppliedPolicy]:
+    """The policies in force, one for each name or pattern.
+
+    Kept from one call to the next as long as no policy was applied: rows are only ever added to the table.
+    """
+    known = (connection.engine.url.database, (standing or database.standing(connection))[:3])
+    if _kept.get("key") != known:
+        _kept.update(key=known, policies=_read_policies(connection))
+    return list(_kept["policies"])
+
+
+_kept: dict[str, Any] = {}
+
+
+def _read_policies(connection: Connection) -> list[AppliedPolicy]:
     table = database.policies
     newest = select(func.max(table.c.id)).group_by(table.c.model)
     rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.model))
@@ -81,9 +94,11 @@ def list_history(connection: Connection, model: str | None = None) -> list[dict[
     ]
 
 
-def policy_for(connection: Connection, model: str) -> AppliedPolicy | None:
+def policy_for(
+    connection: Connection, model: str, standing: database.Standing | None = None
+) -> AppliedPolicy | None:
     """The policy that governs a registered model: the one of its name, else the longest pattern that matches."""
-    return governing(list_policies(connection), model)
+    return governing(list_policies(connection, standing), model)
 
 
 def governing(policies: Sequence[AppliedPolicy], model: str) -> AppliedPolicy | None:

@@ -191,8 +191,9 @@ def _judge(session: Session) -> None:
         changes, deleted = changes_of(session), deleted_versions(session)
         if changes or deleted:
             connection = session.connection()
-            decide(connection, changes)
-            if harden.is_hardened(connection):
+            standing = database.standing(connection)
+            decide(connection, changes, standing)
+            if standing[-1] is not None:
                 let_through(connection, changes, deleted)
                 session.info[TICKETS] = True
     except ResnetOpsError as error:
