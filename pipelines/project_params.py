@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
 from resnet_ops.data.sources import DataParams
 from resnet_ops.device_profile import Profile
 from resnet_ops.export_params import ExportParams
+from resnet_ops.families.any_member import FAMILIES, family_of
+from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
+from resnet_ops.families.preactivation_member import PreActivationMember
 from resnet_ops.params import parse_params
 from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.recipe import Recipe
@@ -19,6 +22,23 @@ from resnet_ops_monitoring.params import DriftParams
 __all__ = ["Params", "read_params"]
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
+
+
+def _without_family(settings: Any) -> Any:
+    return {k: v for k, v in settings.items() if k != "family"} if isinstance(settings, dict) else settings
+
+
+SomeMember = Annotated[
+    Annotated[Member, BeforeValidator(_without_family), Tag("(cifar)")]
+    | Annotated[PreActivationMember, Tag("(preactivation)")]
+    | Annotated[ImageNetMember, Tag("(imagenet)")],
+    Discriminator(
+        lambda settings: f"({family_of(settings) if isinstance(settings, dict) else 'cifar'})",
+        custom_error_type="family",
+        custom_error_message=f"Family must be {', '.join(FAMILIES)}",
+    ),
+]
+"""A member of any family; which one, says its `family`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +121,7 @@ class Params:
     data: DataParams
     validate: ManifestParams
     family: tuple[str, ...]
-    members: dict[str, Member]
+    members: dict[str, SomeMember]
     train: Recipe
     checkpoint: CheckpointParams
     evaluate: EvaluateParams

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from resnet_ops.errors import DataError
-from resnet_ops.families.cifar import ResNet, build_member
-from resnet_ops.families.member import Member
+from resnet_ops.families.any_member import AnyMember, member_from_json
+from resnet_ops.families.build import Network, build_network
 from resnet_ops.files import read_json, write_bytes, write_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS
 
@@ -40,7 +40,7 @@ class ImageClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: ResNet, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, network: Network, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -58,10 +58,10 @@ class ImageClassifier(nn.Module):
 class TrainedModel:
     """A network in evaluation mode and all that is needed to use it."""
 
-    network: ResNet
+    network: Network
     name: str
     """The member's name, such as `resnet20`."""
-    member: Member
+    member: AnyMember
     classes: tuple[str, ...]
     image_size: int
     """Side of the square input in pixels."""
@@ -116,11 +116,10 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
     """Load a model's folder. Raises DataError when a file is missing, corrupt or does not fit the other."""
     description = read_json(folder / DESCRIPTION)
     try:
-        architecture = description.pop("member")
-        member = Member(**{**architecture, "widths": tuple(architecture["widths"])})
+        member = member_from_json(description.pop("member"))
         for key in ("classes", "mean", "std"):
             description[key] = tuple(description[key])
-        network = build_member(member, description["channels"], len(description["classes"]))
+        network = build_network(member, description["channels"], len(description["classes"]))
         network.load_state_dict(load_file(folder / WEIGHTS))
         return TrainedModel(network=network.to(device).eval(), member=member, **description)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:

@@ -35,7 +35,8 @@ def parse_params(path: Path, shape: type[T]) -> T:
 
 
 def _say(problem: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    parts = [str(part) for part in problem["loc"] if not str(part).startswith("(")]  # "(cifar)" is no key
+    key = ".".join(parts) or "the file"
     match problem["type"]:
         case "missing":
             return f"{key} is missing"
@@ -45,7 +46,7 @@ def _say(problem: dict[str, Any]) -> str:
             message = str(problem["ctx"]["error"])
             field = message.partition(" ")[0]
             if isinstance(problem["input"], dict) and field in problem["input"]:
-                return ".".join([*map(str, problem["loc"]), message])
+                return ".".join([*parts, message])
             return f"{key}: {message}"
         case _:
             return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"

@@ -87,6 +87,14 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def stage_features(self, x: Tensor) -> dict[str, Tensor]:
+        """Maps (N, C, H, W) of each part, from `stem` to `stage3`, for detection and segmentation."""
+        maps = {"stem": self.stem(x)}
+        x = maps["stem"]
+        for number, stage in enumerate(self.stages, 1):
+            x = maps[f"stage{number}"] = stage(x)
+        return maps
+
     def features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) floats -> (N, F) embeddings: the last stage, averaged over its pixels."""
         return torch.flatten(F.adaptive_avg_pool2d(self.stages(self.stem(x)), 1), 1)

@@ -2,21 +2,21 @@
 
 import hashlib
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
 from resnet_ops.data import PreparedData
+from resnet_ops.families.any_member import AnyMember
 from resnet_ops.files import canonical_json
 from resnet_ops.training.recipe import Recipe
 
 __all__ = ["training_key"]
 
 
-def training_key(member: Any, recipe: Recipe, data: PreparedData, seed: int) -> str:
+def training_key(member: AnyMember, recipe: Recipe, data: PreparedData, seed: int) -> str:
     """The sha256 over settings, seed, images, labels, torch's version and the processor's instruction set.
 
-    member: the settings of the architecture, a dataclass. Trainings with equal keys give equal bits, so that a
+    Trainings with equal keys give equal bits, so that a
     checkpoint of one may be continued by the other.
     """
     images = hashlib.sha256()

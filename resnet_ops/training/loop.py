@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from resnet_ops.console import console
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops.families.cifar import build_member
-from resnet_ops.families.member import Member
+from resnet_ops.families.any_member import AnyMember
+from resnet_ops.families.build import build_network
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.augment import random_crop_flip
 from resnet_ops.training.checkpoints import Checkpoints
@@ -37,7 +37,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 def fit(
     name: str,
-    member: Member,
+    member: AnyMember,
     recipe: Recipe,
     data: PreparedData,
     seed: int,
@@ -188,10 +188,10 @@ def _set_up(recipe: Recipe, seed: int) -> torch.device:
     return torch.device(recipe.device)
 
 
-def _fresh_classifier(member: Member, train: PreparedData, device: torch.device) -> ImageClassifier:
+def _fresh_classifier(member: AnyMember, train: PreparedData, device: torch.device) -> ImageClassifier:
     """New weights, with the training split's mean and deviation of each channel, exact whatever the threads."""
     mean, std = _channel_moments(train.images)
-    network = build_member(member, train.images.shape[3], len(train.classes))
+    network = build_network(member, train.images.shape[3], len(train.classes))
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return ImageClassifier(network, mean, std).to(device)
 

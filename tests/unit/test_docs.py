@@ -39,8 +39,9 @@ def settings(shape: Any) -> Iterator[type]:
     if is_dataclass(shape) and isinstance(shape, type):
         yield shape
         for hint in get_type_hints(shape).values():
-            for part in (hint, *get_args(hint)):
-                yield from settings(part)
+            yield from settings(hint)
+    for part in get_args(shape):
+        yield from settings(part)
 
 
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))

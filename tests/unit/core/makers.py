@@ -9,7 +9,9 @@ import torch
 from resnet_ops.data import ManifestRow, PreparedData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 from resnet_ops.data.splits import split_images
-from resnet_ops.families.cifar import build_member
+from resnet_ops.families.any_member import AnyMember
+from resnet_ops.families.build import build_network
+from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel
 from resnet_ops.training.recipe import Recipe
@@ -36,6 +38,24 @@ def make_recipe(**changes: Any) -> Recipe:
         device="cpu",
     )
     return replace(base, **changes)
+
+
+def make_imagenet_member(**changes: Any) -> ImageNetMember:
+    """One small bottleneck in each stage, for small images, with `changes`."""
+    base: dict[str, Any] = {
+        "block": "bottleneck",
+        "layers": (1, 1, 1, 1),
+        "width": 8,
+        "groups": 1,
+        "width_per_group": 64,
+        "stem": "small",
+        "downsample": "convolution",
+        "squeeze": 0,
+        "attention": 0,
+        "zero_init": False,
+        "checkpointing": False,
+    }
+    return ImageNetMember(family="imagenet", **{**base, **changes})
 
 
 def digits() -> PreparedData:
@@ -73,11 +93,13 @@ def make_data(labels: dict[str, list[int]], classes: tuple[str, ...], seed: int 
     return PreparedData(images, np.array([label for _, label in flat], np.int64), rows, classes)
 
 
-def untrained(member: Member = TINY, channels: int = 1, image_size: int = 8, seed: int = 0) -> TrainedModel:
+def untrained(
+    member: AnyMember = TINY, channels: int = 1, image_size: int = 8, seed: int = 0
+) -> TrainedModel:
     """A model with fresh weights and ten classes."""
     torch.manual_seed(seed)
     return TrainedModel(
-        network=build_member(member, channels, 10).eval(),
+        network=build_network(member, channels, 10).eval(),
         name="tiny",
         member=member,
         classes=tuple("0123456789"),

@@ -84,7 +84,7 @@ def test_the_seed_decides_the_order_of_the_images_too(
             torch.manual_seed(0)
             return build_member(member, in_channels, classes)
 
-    monkeypatch.setattr(loop, "build_member", build_the_same)
+    monkeypatch.setattr(loop, "build_network", build_the_same)
     digests = {
         digest(fit("tiny", TINY, make_recipe(crop_padding=0), small, seed), tmp_path / str(seed))
         for seed in (0, 1)
