@@ -218,10 +218,13 @@ def keys_revoke(
 ) -> None:
     """Make everything a key signed worthless, for ever."""
     from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.display import refresh_tags
     from resnet_ops_registry.trust import revoke_key
 
+    _connect_first()
     with open_database() as connection:
         revoked = revoke_key(connection, key)
+        refresh_tags(connection)
     console.print(
         f"Key {revoked.id[:16]} ({revoked.name}) is revoked; what it signed counts no more.", markup=False
     )

@@ -6,12 +6,12 @@ They are display: nothing here is ever believed.
 from sqlalchemy import Connection, delete, insert, select
 
 from resnet_ops_registry import database
-from resnet_ops_registry.evidence import show_metric
+from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.gate import Files, judge
 from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.policies import policy_for
 from resnet_ops_registry.policy import Target, canonical_name
-from resnet_ops_registry.statements import Version, believed_about, find_version
+from resnet_ops_registry.statements import Accepted, Version, believed_about, find_version
 
 __all__ = [
     "EVIDENCE_TAG",
@@ -43,30 +43,31 @@ def is_reserved(key: str) -> bool:
 
 
 def version_tags(connection: Connection, version: Version) -> dict[str, str]:
-    """Every tag of a version with statements, and what each says; empty without evidence."""
+    """Every tag of a version with statements, and what each says."""
     believed = believed_about(connection, version)
     accepted = believed.evidence()
-    if accepted is None:
-        return {}
+    tags = told_by_people(believed) | (_evidence_tags(accepted) if accepted else {})
+    files = Files(accepted.subject.digest if accepted else "")
+    applied = policy_for(connection, version.model)
+    for target in applied.policy.targets() if applied else []:
+        tags[_gate_tag(target)] = judge(connection, version, target, files).summary
+    return tags
+
+
+def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
     headline = accepted.said.metrics.get(HEADLINE_METRIC)
     found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
-    tags = {
+    return {
         "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
         WEIGHTS_TAG: accepted.said.weights_digest,
         EVIDENCE_TAG: accepted.said.digest(),
         FILES_TAG: accepted.subject.digest,
         KEY_TAG: accepted.key.id,
-        **told_by_people(believed),
     }
-    applied = policy_for(connection, version.model)
-    for target in applied.policy.targets() if applied else []:
-        verdict = judge(connection, version, target, Files(accepted.subject.digest))
-        tags[_gate_tag(target)] = verdict.summary
-    return tags
 
 
 def refresh_tags(connection: Connection) -> None:
-    """Write the tags of every version with evidence anew, after a policy changed.
+    """Write the tags of every version with statements anew, after a policy or a key changed.
 
     Straight into MLflow's table: this is the operator on the database, not a client of the store.
     """
@@ -76,18 +77,19 @@ def refresh_tags(connection: Connection) -> None:
     versions = select(known.workspace, known.model, known.version).distinct()
     for workspace, model, number in connection.execute(versions).all():
         version = find_version(connection, workspace, model, number)
-        wanted = version_tags(connection, version) if version else {}
-        if not wanted:
+        if version is None:
             continue
+        wanted = version_tags(connection, version)
         where = (tags.c.workspace == workspace, tags.c.name == model, tags.c.version == number)
         present = connection.execute(select(tags.c.key).where(*where)).scalars()
-        stale = [key for key in present if is_reserved(key)]
+        stale = [key for key in present if is_reserved(key) and (key != WEIGHTS_TAG or key in wanted)]
         connection.execute(delete(tags).where(*where, tags.c.key.in_(stale)))
         rows = [
             {"workspace": workspace, "name": model, "version": number, "key": key, "value": value}
             for key, value in wanted.items()
         ]
-        connection.execute(insert(tags), rows)
+        if rows:
+            connection.execute(insert(tags), rows)
 
 
 def _gate_tag(target: Target) -> str:

@@ -148,7 +148,7 @@ def test_evidence_is_not_read_as_an_approval() -> None:
         read_said(EVIDENCE_TYPE, SAID[1].predicate())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), value=VALUES)
 def test_a_policy_with_anything_put_anywhere_is_read_or_refused_with_its_file(
     data: st.DataObject, value: Any

@@ -171,6 +171,19 @@ def test_revoking_a_key_makes_its_approval_worthless_at_once(run: Runner, publis
     assert "0 of 1 approvals" in refusal()
 
 
+def test_revoking_a_key_changes_what_the_page_says(
+    run: Runner, published: Publisher, client: MlflowClient
+) -> None:
+    published()
+    govern()
+    before = client.get_model_version(NAME, "1").tags
+    run("keys", "revoke", before["resnet_ops.evidence_key"])
+    after = client.get_model_version(NAME, "1").tags
+    assert after["gate champion"] == "refused: there is no evidence signed by a trusted pipeline key"
+    assert "evidence" not in after
+    assert after["resnet_ops.weights_digest"] == before["resnet_ops.weights_digest"]
+
+
 def test_an_approval_is_for_one_alias_of_one_version(
     run: Runner, published: Publisher, project: Path
 ) -> None:

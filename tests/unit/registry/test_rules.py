@@ -263,11 +263,11 @@ def test_a_rule_that_passes_needs_no_waiver() -> None:
     assert (result.passed, result.waived) == (True, "")
 
 
-def outcomes(right: Sequence[bool], images: str = "2" * 64) -> dict[str, Outcomes]:
+def outcomes(right: Sequence[bool] | np.ndarray, images: str = "2" * 64) -> dict[str, Outcomes]:
     return {"test": pack_outcomes(images, np.array(right))}
 
 
-def champion(right: Sequence[bool], version: int = 7, images: str = "2" * 64) -> Champion:
+def champion(right: Sequence[bool] | np.ndarray, version: int = 7, images: str = "2" * 64) -> Champion:
     return Champion(version, False, make_evidence(outcomes=outcomes(right, images)))
 
 
@@ -300,6 +300,34 @@ def test_a_candidate_is_compared_image_by_image(
 
 
 MCNEMAR = NOT_WORSE.replace("METHOD", "mcnemar")
+
+
+@pytest.mark.parametrize(("won", "lost", "p", "passed"), [(5, 0, 0.031, True), (6, 1, 0.062, False)])
+def test_alpha_is_the_limit_of_the_p_value(won: int, lost: int, p: float, passed: bool) -> None:
+    mine = [True] * won + [False] * lost + ALL
+    theirs = [False] * won + [True] * lost + ALL
+    result = judged(
+        BETTER.replace("METHOD", "mcnemar"), case(champions=[champion(theirs)], outcomes=outcomes(mine))
+    )
+    assert f"p={p}" in result.measured
+    assert result.passed is passed
+
+
+def test_of_a_thousand_candidates_worse_by_the_margin_at_most_alpha_pass_the_rule() -> None:
+    """Image by image, through the signed form: the whole rule, not its arithmetic alone."""
+    n, margin, disagreement, draws = 200, 0.05, 0.09, 1000
+    rng = np.random.default_rng(3)
+    drawn = rng.random((draws, n))
+    lost = drawn < (disagreement + margin) / 2
+    won = drawn > 1 - (disagreement - margin) / 2
+    right = rng.random((draws, n)) < 0.9
+    passed = sum(
+        judged(
+            MCNEMAR, case(champions=[champion((theirs | b) & ~a)], outcomes=outcomes((theirs | a) & ~b))
+        ).passed
+        for theirs, a, b in zip(right, won, lost, strict=True)
+    )
+    assert 10 < passed <= 1000 * (0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000))
 
 
 def test_what_a_comparison_says_can_be_checked_by_hand() -> None:
