@@ -33,6 +33,7 @@ install: $(STAMP) ## make the virtual environment
 
 .PHONY: repro
 repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc repro)
+	@python pipelines/check_project.py
 	@dvc repro --quiet
 	@python pipelines/show_summary.py
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
 
-__all__ = ["DataParams", "RawData", "SplitParams", "read_source"]
+__all__ = ["DataParams", "RawData", "SplitParams", "check_source", "read_source"]
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -56,7 +56,8 @@ class DataParams:
     source: Literal["digits", "imagefolder"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE."""
     root: str | None
-    """The image folder, absolute or relative to the project; null for digits."""
+    """The image folder, absolute or relative to the project. DVC watches it, so it must be there for digits too: the
+    pipeline names the file that reads them. Not read for digits."""
     image_size: int
     """Side in pixels to which images are brought: shorter side resized, then the centre cut out."""
     channels: Literal[1, 3]
@@ -102,16 +103,19 @@ def read_digits() -> RawData:
     return RawData(images, digits.target.astype(np.int64), paths, [(8, 8)] * len(images), tuple("0123456789"))
 
 
-def read_folder(params: DataParams, progress: Progress) -> RawData:
-    """Read ROOT/CLASS/IMAGE; class names are the folders' names in alphabetical order."""
-    root = Path(params.root or "")
+def check_source(params: DataParams) -> None:
+    """Raise the DataError of a folder that is missing or has an empty class, without reading an image."""
+    if params.source == "imagefolder":
+        list_classes(Path(params.root or ""))
+
+
+def list_classes(root: Path) -> dict[str, list[Path]]:
+    """The images of each class folder, both in alphabetical order."""
     if not root.is_dir():
         raise DataError(
             f"The image folder {root} is missing. Set data.root in params.yaml to a folder of class folders."
         )
-    classes = tuple(
-        sorted(folder.name for folder in root.iterdir() if folder.is_dir() and folder.name[0] != ".")
-    )
+    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and folder.name[0] != ".")
     files = {name: _images_in(root / name) for name in classes}
     empty = [name for name in classes if not files[name]]
     if len(classes) < 2 or empty:
@@ -123,7 +127,14 @@ def read_folder(params: DataParams, progress: Progress) -> RawData:
         raise DataError(
             f"{root}: {what}. Lay images out as {root}/CLASS/IMAGE, and remove folders that are no class."
         )
-    listing = [(path, label) for label, name in enumerate(classes) for path in files[name]]
+    return files
+
+
+def read_folder(params: DataParams, progress: Progress) -> RawData:
+    """Read ROOT/CLASS/IMAGE; class names are the folders' names in alphabetical order."""
+    root = Path(params.root or "")
+    files = list_classes(root)
+    listing = [(path, label) for label, paths in enumerate(files.values()) for path in paths]
     images = np.empty((len(listing), params.image_size, params.image_size, params.channels), np.uint8)
     sizes: list[tuple[int, int]] = []
     broken: list[str] = []
@@ -142,7 +153,7 @@ def read_folder(params: DataParams, progress: Progress) -> RawData:
             f"{root}: {len(broken)} of {len(listing)} images cannot be read; replace or remove them:\n  {shown}"
         )
     labels = np.array([label for _, label in listing], np.int64)
-    return RawData(images, labels, [str(path.relative_to(root)) for path, _ in listing], sizes, classes)
+    return RawData(images, labels, [str(path.relative_to(root)) for path, _ in listing], sizes, tuple(files))
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -58,7 +59,25 @@ class Project:
             symlinks=True,
             ignore=lambda parent, names: [name for name in names if Path(parent) / name in skip],
         )
+        _move_artifacts(folder / "var" / "mlflow.db", str(self.folder), str(folder))
         return Project(folder)
+
+
+def _move_artifacts(database: Path, old: str, new: str) -> None:
+    """Let MLflow find its artifacts in the copy: it knows absolute places, and would write into the original."""
+    if not database.exists():
+        return
+    places = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+        "model_versions": "storage_location",
+    }
+    connection = sqlite3.connect(database)
+    with connection:
+        for table, column in places.items():
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+    connection.close()
 
 
 def check_out(folder: Path) -> Project:

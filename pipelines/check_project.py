@@ -1,0 +1,66 @@
+"""Before `dvc repro`: settings, images and a lock left behind, because DVC's own words would not help.
+
+A killed run leaves its use of files in DVC's record. DVC clears that by itself, unless the record was cut off, or the
+process number belongs to another process by now, as it does after a container's restart.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from project_params import read_params
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.data.sources import DataParams, check_source
+from resnet_ops.errors import ConfigError
+
+LOCK = Path(".dvc/tmp/rwlock")
+
+
+def check_images(data: DataParams) -> None:
+    check_source(data)
+    if not data.root or not Path(data.root).exists():
+        raise ConfigError(
+            f"params.yaml: data.root is {data.root!r}, where there is nothing that DVC could watch. Name your image "
+            "folder; or, for the digits, resnet_ops/data/sources.py"
+        )
+
+
+def clear_lock() -> None:
+    if LOCK.exists() and left_behind():
+        LOCK.unlink(missing_ok=True)
+        console.print(f"Removed {LOCK}, which a killed run had left behind.")
+
+
+def left_behind() -> bool:
+    """Whether the record cannot be read, or names processes of which none runs any more."""
+    for _ in range(2):
+        changed = LOCK.stat().st_mtime
+        try:
+            numbers = process_numbers(json.loads(LOCK.read_text()))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            time.sleep(0.5)  # perhaps it is just being written
+        else:
+            return bool(numbers) and not any(runs_since(number, changed) for number in numbers)
+    return True
+
+
+def process_numbers(record: dict[str, Any]) -> set[int]:
+    writers = list(record.get("write", {}).values())
+    readers = [reader for group in record.get("read", {}).values() for reader in group]
+    return {int(entry["pid"]) for entry in [*writers, *readers]}
+
+
+def runs_since(number: int, moment: float) -> bool:
+    try:
+        return psutil.Process(number).create_time() <= moment
+    except psutil.NoSuchProcess:
+        return False
+
+
+if __name__ == "__main__":
+    with report_errors("check_project"):
+        check_images(read_params().data)
+        clear_lock()
