@@ -53,8 +53,8 @@ def publish_window(client: MlflowClient, folder: Path) -> str:
                 client.log_artifact(run.info.run_id, str(folder / name), place)
         client.log_batch(run.info.run_id, metrics=_metrics(verdict, step))
         client.set_tag(run.info.run_id, "resnet_ops.last_verdict", f"{verdict.window}: {verdict.headline}")
-        client.set_tag(run.info.run_id, tag, f"{step}:{content}")
         client.set_terminated(run.info.run_id)
+        client.set_tag(run.info.run_id, tag, f"{step}:{content}")  # last: a repeat then has nothing to do
         return link
 
 

@@ -94,9 +94,9 @@ def complete(
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     _log_artifacts(client, run_id, artifacts)
-    client.set_tag(run_id, COMPLETED_TAG, digest)
     if run.info.status != "FINISHED":
         client.set_terminated(run_id)
+    client.set_tag(run_id, COMPLETED_TAG, digest)  # last: a run with this tag is left alone from now on
 
 
 def _log_params(
