@@ -166,7 +166,8 @@ def hashing(folder: Path, rounds: int = 15) -> None:
         speeds.append(size / (time.perf_counter() - start_at) / 1e9)
     speeds.sort()
     print(
-        f"\nHashing: {statistics.median(speeds):.2f} GB/s (quartiles {speeds[rounds // 4]:.2f}-{speeds[-rounds // 4]:.2f}, "
+        f"\nHashing: {statistics.median(speeds):.2f} GB/s "
+        f"(quartiles {speeds[rounds // 4]:.2f}-{speeds[-rounds // 4]:.2f}, "
         f"n={rounds}, one file of {size / 1e6:.0f} MB in the page cache, 1 thread)"
     )
 
