@@ -17,12 +17,14 @@ from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.build import build_network
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.augment import random_crop_flip
+from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.epoch import Epoch
+from resnet_ops.training.mixing import Targets, erase, mix
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.state import TrainingState
 
-__all__ = ["fit", "learning_rate"]
+__all__ = ["fit", "learning_rate", "out_of_patience"]
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -31,6 +33,8 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     rise = max(1, round(recipe.warmup * steps))
     if step < rise:
         return peak * (step + 1) / rise
+    if recipe.schedule == "step":
+        return peak * recipe.drop ** sum(step >= share * steps for share in recipe.milestones)
     left = (steps - step) / (steps - rise + 1)
     return peak * left if recipe.schedule == "one_cycle" else peak * (1 - math.cos(math.pi * left)) / 2
 
@@ -56,13 +60,15 @@ def fit(
         _check_range(part)
     _check_classes(train)
     device = _set_up(recipe, seed)
-    classifier = _fresh_classifier(member, train, device)
+    moments = _channel_moments(train.images)
+    classifier = _fresh_classifier(member, train, moments, device)
     state = TrainingState(
         network=classifier.network,
         optimiser=_optimiser(classifier.network, recipe),
         generator=torch.Generator().manual_seed(seed),
         loss_sum=torch.zeros((), device=device),
         hits=torch.zeros((), device=device),
+        average=WeightAverage(classifier.network, recipe.ema) if recipe.ema else None,
     )
     steps = _steps_per_epoch(recipe, train) * recipe.epochs
     if checkpoints is not None and (checkpoint := checkpoints.newest()) is not None:
@@ -72,12 +78,13 @@ def fit(
     labels = torch.from_numpy(train.labels).to(device)
     for result in state.epochs:
         _tell(callbacks, result)
-    while len(state.epochs) < recipe.epochs:
+    judged = ImageClassifier(state.average.network, *moments).to(device) if state.average else classifier
+    while len(state.epochs) < recipe.epochs and not out_of_patience(recipe, state.epochs):
         speed = _run_epoch(classifier, state, images, labels, recipe, checkpoints)
-        state.epochs.append(_finish_epoch(name, classifier, state, validation, recipe, len(train), speed))
+        state.epochs.append(_finish_epoch(name, judged, state, validation, recipe, len(train), speed))
         _tell(callbacks, state.epochs[-1])
     return TrainedModel(
-        network=classifier.network.eval(),
+        network=judged.network.eval(),
         name=name,
         member=member,
         classes=data.classes,
@@ -86,6 +93,12 @@ def fit(
         mean=tuple(classifier.mean.flatten().tolist()),
         std=tuple(classifier.std.flatten().tolist()),
     )
+
+
+def out_of_patience(recipe: Recipe, epochs: Sequence[Epoch]) -> bool:
+    """Whether the best validation top-1 lies `recipe.patience` epochs back, or more."""
+    scores = [epoch.validation_top1 for epoch in epochs]
+    return bool(recipe.patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= recipe.patience
 
 
 def _tell(callbacks: Sequence[Callable[[Epoch], None]], epoch: Epoch) -> None:
@@ -119,9 +132,9 @@ def _run_epoch(
             group["lr"] = learning_rate(recipe, state.step, per_epoch * recipe.epochs)
         inputs = classifier.normalise(images[rows])
         inputs = random_crop_flip(inputs, recipe.crop_padding, recipe.flip, state.generator)
-        logits, loss = _step(state.network, inputs, labels[rows], state.optimiser, recipe)
-        state.loss_sum += loss
-        state.hits += (logits.argmax(1) == labels[rows]).sum()
+        inputs = erase(inputs, recipe.erasing, state.generator)
+        inputs, targets = mix(inputs, labels[rows], recipe.mixup, recipe.cutmix, state.generator)
+        _step(state, inputs, targets, recipe)
         state.step += 1
         if checkpoints is not None and checkpoints.due():
             checkpoints.write(state.checkpoint())
@@ -188,16 +201,20 @@ def _set_up(recipe: Recipe, seed: int) -> torch.device:
     return torch.device(recipe.device)
 
 
-def _fresh_classifier(member: AnyMember, train: PreparedData, device: torch.device) -> ImageClassifier:
-    """New weights, with the training split's mean and deviation of each channel, exact whatever the threads."""
-    mean, std = _channel_moments(train.images)
+def _fresh_classifier(
+    member: AnyMember,
+    train: PreparedData,
+    moments: tuple[tuple[float, ...], tuple[float, ...]],
+    device: torch.device,
+) -> ImageClassifier:
+    """New weights; moments: the training split's mean and deviation of each channel."""
     network = build_network(member, train.images.shape[3], len(train.classes))
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return ImageClassifier(network, mean, std).to(device)
+    return ImageClassifier(network, *moments).to(device)
 
 
 def _channel_moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel in [0, 1], from exact counts of the 256 values."""
+    """Mean and deviation of each channel in [0, 1], from counts of the 256 values: exact whatever the threads."""
     values = np.arange(256) / 255
     counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[3])]
     means = [float(np.average(values, weights=count)) for count in counts]
@@ -205,27 +222,36 @@ def _channel_moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float
     return tuple(means), tuple(max(float(variance) ** 0.5, 1e-3) for variance in variances)
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
     ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(recipe.momentum, recipe.second_moment))
     nesterov = recipe.momentum > 0
     return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=nesterov)
 
 
-def _step(
-    network: nn.Module, inputs: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe
-) -> tuple[Tensor, Tensor]:
+def _step(state: TrainingState, inputs: Tensor, targets: Targets, recipe: Recipe) -> None:
+    """One step of the optimiser on (N, C, H, W) normalised images, in parts where the recipe says so."""
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        logits = network(inputs)
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return logits.detach(), loss.detach()
+    state.optimiser.zero_grad(set_to_none=True)
+    size = -(-len(inputs) // recipe.accumulate)
+    for start in range(0, len(inputs), size):
+        part = targets.part(start, start + size)
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            logits = state.network(inputs[start : start + size])
+        loss = part.loss(logits.float(), recipe.label_smoothing) * (len(logits) / len(inputs))
+        loss.backward()
+        state.loss_sum += loss.detach()
+        state.hits += part.hits(logits.detach())
+    if recipe.clip:
+        nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+    state.optimiser.step()
+    if state.average is not None:
+        state.average.update(state.network)
 
 
 def _validate(classifier: ImageClassifier, data: PreparedData) -> tuple[float, float]:

@@ -9,7 +9,7 @@ __all__ = ["Recipe"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """In `params.yaml` under `train`. Stochastic gradient descent with Nesterov momentum."""
+    """In `params.yaml` under `train`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -17,15 +17,27 @@ class Recipe:
     """Passes over the training split."""
     batch_size: int
     """Images a step."""
+    accumulate: int
+    """Parts in which a step's images pass through the network, 1 for all at once: less memory, other bits."""
+    optimiser: Literal["sgd", "adamw"]
+    """`sgd` has Nesterov momentum; `adamw` is Loshchilov & Hutter 2017, with peak rates about a hundredth of those."""
     peak_lr: float
     """Highest learning rate of the schedule, per 256 images of batch (Goyal et al. 2017: linear scaling)."""
     momentum: float
-    """Nesterov's, a fraction; 0 for plain descent."""
+    """Nesterov's, a fraction, 0 for plain descent; of `adamw` the decay of the first moment."""
+    second_moment: float
+    """Decay of the second moment of `adamw`, a fraction; 0.999 in the paper. Not used by `sgd`."""
     weight_decay: float
     """Not applied to biases and normalisation."""
-    schedule: Literal["one_cycle", "cosine"]
+    clip: float
+    """Largest norm of a step's gradient, longer ones are shortened to it (Pascanu et al. 2012); 0 for no limit."""
+    schedule: Literal["one_cycle", "cosine", "step"]
     """`one_cycle` rises linearly and falls to zero linearly (Smith & Topin 2017); `cosine` rises linearly, then
-    falls as a half cosine (Loshchilov & Hutter 2016)."""
+    falls as a half cosine (Loshchilov & Hutter 2016); `step` rises linearly, then drops at `milestones`."""
+    milestones: tuple[float, ...]
+    """Shares of all steps at which the rate of `step` drops; the paper of ResNet has 0.5 and 0.75. Else unused."""
+    drop: float
+    """What a milestone multiplies the rate by, a fraction above 0; 0.1 in the paper of ResNet."""
     warmup: float
     """Share of the steps in which the rate rises."""
     label_smoothing: float
@@ -34,6 +46,16 @@ class Recipe:
     """Images are padded by so many pixels and cut at random; 0 for none."""
     flip: bool
     """Mirror half of the images left to right; false where left and right mean something, as in digits."""
+    erasing: float
+    """Share of the images of which a random rectangle is hidden (Zhong et al. 2017)."""
+    mixup: float
+    """Alpha of averaging pairs of images (Zhang et al. 2017), 0.1 to 1; 0 for none."""
+    cutmix: float
+    """Alpha of cutting a rectangle of one image into another (Yun et al. 2019), about 1; 0 for none."""
+    ema: float
+    """Decay at each step of the moving average of the weights, which then is the model; 0 for the last weights."""
+    patience: int
+    """Training stops after so many epochs without a better validation top-1, keeping its last weights; 0 for never."""
     precision: Literal["fp32", "bf16"]
     """Of the forward pass; `bf16` is faster where the device knows it. Weights stay fp32."""
     threads: int
@@ -43,17 +65,29 @@ class Recipe:
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}
-        for name, value in {**positive, "threads": self.threads}.items():
+        for name, value in {**positive, "threads": self.threads, "accumulate": self.accumulate}.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value}, but must be above 0 and finite")
         fractions = {
             "momentum": self.momentum,
             "warmup": self.warmup,
             "label_smoothing": self.label_smoothing,
+            "second_moment": self.second_moment,
+            "ema": self.ema,
         }
         for name, value in fractions.items():
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, but must be at least 0 and below 1")
-        for name, value in {"weight_decay": self.weight_decay, "crop_padding": self.crop_padding}.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} is {value}, but must be at least 0 and finite")
+        for name in ("weight_decay", "clip", "crop_padding", "mixup", "cutmix", "patience"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0 and finite")
+        if not 0 <= self.erasing <= 1:
+            raise ValueError(f"erasing is {self.erasing}, but must be within 0 and 1")
+        if not 0 < self.drop <= 1:
+            raise ValueError(f"drop is {self.drop}, but must be above 0 and at most 1")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones are {list(self.milestones)}, but must be above 0 and below 1")
+        if self.schedule == "step" and not self.milestones:
+            raise ValueError("milestones are empty, but schedule step needs at least one")
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate is {self.accumulate}, but must be at most batch_size")

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
+from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.checkpoints import Checkpoint
 from resnet_ops.training.epoch import Epoch
 
@@ -23,6 +24,8 @@ class TrainingState:
     """Of the steps of this epoch, a scalar."""
     hits: Tensor
     """Images of this epoch that were classified rightly, a scalar."""
+    average: WeightAverage | None
+    """Where the recipe asks for one."""
     step: int = 0
     """Steps done in all."""
     epochs: list[Epoch] = field(default_factory=list)
@@ -53,6 +56,9 @@ class TrainingState:
             "epoch.loss_sum": self.loss_sum,
             "epoch.hits": self.hits,
         }
+        if self.average is not None:
+            averaged = self.average.network.state_dict()
+            tensors |= {f"average.{name}": tensor for name, tensor in averaged.items()}
         if self.loss_sum.is_cuda:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.loss_sum.device)
         numbers: dict[str, float] = {}
@@ -69,6 +75,8 @@ class TrainingState:
         """Go on as if the training had never stopped."""
         tensors = checkpoint.tensors
         self.network.load_state_dict(_below("network.", tensors))
+        if self.average is not None:
+            self.average.network.load_state_dict(_below("average.", tensors))
         self._resume_optimiser({**_below("optimiser.", tensors), **checkpoint.rest["optimiser"]})
         self.generator.set_state(tensors["random.images"])
         self.epoch_start = tensors["random.epoch_start"]

@@ -1,4 +1,4 @@
-"""A training in processes that get SIGKILL at random moments: `python -m tests.unit.core.killing FOLDER PRECISION`.
+"""A training in processes that get SIGKILL at random moments: `python -m tests.unit.core.killing FOLDER KIND`.
 
 A program of its own, because torch cannot train in a fork of a process that has trained with threads before.
 """
@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,9 +29,25 @@ def small(images: PreparedData) -> PreparedData:
     return take(images, train=96, validation=40, test=20, production=20)
 
 
-def recipe(precision: str) -> Recipe:
-    """300 steps: more than 25 lives reach."""
-    return make_recipe(epochs=100, flip=True, precision=precision)
+def recipe(kind: str) -> Recipe:
+    """300 steps: more than 25 lives reach. `plain`, or `all` that a recipe can have and a kill could lose."""
+    if kind == "plain":
+        return make_recipe(epochs=100, flip=True)
+    return make_recipe(
+        epochs=100,
+        flip=True,
+        precision="bf16",
+        optimiser="adamw",
+        peak_lr=0.02,
+        accumulate=2,
+        clip=1.0,
+        schedule="step",
+        milestones=(0.1, 0.5),
+        erasing=0.5,
+        mixup=0.4,
+        cutmix=1.0,
+        ema=0.9,
+    )
 
 
 class Telling(Checkpoints):
@@ -45,12 +62,12 @@ class Telling(Checkpoints):
         super().write(checkpoint)
 
 
-def live_and_die(folder: Path, precision: str, data: PreparedData, steps: int, seconds: float) -> None:
+def live_and_die(folder: Path, kind: str, data: PreparedData, steps: int, seconds: float) -> None:
     """Train in a fork, which gets SIGKILL some seconds into its `steps`-th writing."""
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        fit("tiny", TINY, recipe(precision), data, SEED, checkpoints=Telling(folder, tell))
+        fit("tiny", TINY, recipe(kind), data, SEED, checkpoints=Telling(folder, tell))
         os._exit(0)
     os.close(tell)
     for _ in range(steps):
@@ -62,13 +79,13 @@ def live_and_die(folder: Path, precision: str, data: PreparedData, steps: int, s
         raise RuntimeError("the training ended before it was killed")
 
 
-def main(folder: Path, precision: str) -> None:
+def main(folder: Path, kind: str) -> None:
     """Print the step that the newest checkpoint had after each kill."""
     torch.set_num_threads(1)
     data, rng = small(digits()), random.Random(0)
-    fit("tiny", TINY, make_recipe(epochs=1, precision=precision), data, SEED)  # forks need not warm up again
+    fit("tiny", TINY, replace(recipe(kind), epochs=1), data, SEED)  # forks need not warm up again
     for _ in range(KILLS):
-        live_and_die(folder, precision, data, rng.randint(1, 3), rng.uniform(0, 0.01))
+        live_and_die(folder, kind, data, rng.randint(1, 3), rng.uniform(0, 0.01))
         found = Checkpoints(folder, 0).newest()
         print("reached", found.step if found else 0, flush=True)
 

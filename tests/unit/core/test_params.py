@@ -25,7 +25,7 @@ class Settings:
 
 def good() -> dict[str, Any]:
     member = {**vars(TINY), "widths": list(TINY.widths)}
-    return {"seed": 3, "train": dict(vars(make_recipe())), "members": {"tiny": member}}
+    return {"seed": 3, "train": {**vars(make_recipe()), "milestones": []}, "members": {"tiny": member}}
 
 
 def parse(folder: Path, content: Any) -> Settings:
@@ -64,7 +64,7 @@ def wrong(**changes: Any) -> dict[str, Any]:
         (wrong(train__peak_lr=None), "train.peak_lr: input should be a valid number, got None"),
         (
             wrong(train__schedule="linear"),
-            "train.schedule: input should be 'one_cycle' or 'cosine', got 'linear'",
+            "train.schedule: input should be 'one_cycle', 'cosine' or 'step', got 'linear'",
         ),
         (wrong(train__momentum=...), "train.momentum is missing"),
         (wrong(seed=...), "seed is missing"),

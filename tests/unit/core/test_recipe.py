@@ -24,6 +24,11 @@ def test_cosine_rises_in_a_line_and_falls_as_a_half_cosine() -> None:
     assert rates(8, warmup=0.5, schedule="cosine") == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, *falling])
 
 
+def test_step_rises_in_a_line_and_drops_at_its_milestones() -> None:
+    found = rates(8, warmup=0.25, schedule="step", milestones=(0.5, 0.75), drop=0.1)
+    assert found == pytest.approx([0.5, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.25, 0.9, 0.999])
 @pytest.mark.parametrize("steps", [1, 2, 7, 100])
@@ -60,8 +65,29 @@ def test_the_rate_grows_with_the_batch_as_it_is_given_per_256_images() -> None:
         ("weight_decay", -0.1),
         ("weight_decay", math.nan),
         ("crop_padding", -1),
+        ("accumulate", 0),
+        ("accumulate", 33),
+        ("second_moment", 1.0),
+        ("clip", -1.0),
+        ("drop", 0.0),
+        ("erasing", 1.1),
+        ("mixup", -0.1),
+        ("cutmix", math.nan),
+        ("ema", 1.0),
+        ("patience", -1),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_name(setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{setting} is {value}, but must be"):
         make_recipe(**{setting: value})
+
+
+@pytest.mark.parametrize("milestones", [(0.0,), (0.5, 1.0)])
+def test_milestones_at_the_ends_are_refused(milestones: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"milestones are \[.*\], but must be above 0 and below 1"):
+        make_recipe(milestones=milestones)
+
+
+def test_a_step_schedule_without_milestones_is_refused() -> None:
+    with pytest.raises(ValueError, match="milestones are empty, but schedule step needs at least one"):
+        make_recipe(schedule="step")

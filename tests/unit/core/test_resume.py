@@ -35,12 +35,12 @@ def without_speed(epochs: list[Epoch]) -> list[dict[str, float]]:
     return [{**asdict(epoch), "images_per_second": 0.0} for epoch in epochs]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["plain", "all"])
 def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
-    precision: str, small: PreparedData, tmp_path: Path
+    kind: str, small: PreparedData, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.core.killing", str(tmp_path / "ck"), precision],
+        [sys.executable, "-m", "tests.unit.core.killing", str(tmp_path / "ck"), kind],
         cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
@@ -52,7 +52,7 @@ def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
     assert len(set(reached)) > killing.KILLS / 2, "kills must fall on different steps"
     expected: list[Epoch] = []
     seen: list[Epoch] = []
-    recipe, checkpoints = killing.recipe(precision), Checkpoints(tmp_path / "ck", every_seconds=0)
+    recipe, checkpoints = killing.recipe(kind), Checkpoints(tmp_path / "ck", every_seconds=0)
     resumed = fit("tiny", TINY, recipe, small, killing.SEED, [seen.append], checkpoints)
     assert checkpoints.written == 300 - reached[-1] > 0
     whole = fit("tiny", TINY, recipe, small, killing.SEED, [expected.append])
