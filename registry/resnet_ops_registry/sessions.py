@@ -21,7 +21,7 @@ SessionMaker = Callable[..., AbstractContextManager[Session]]
 TICKETS = "resnet_ops.tickets"
 """Set in a session's `info` by whoever wrote tickets for its flush."""
 Judge = Callable[[Session], None]
-_SESSION = "resnet_ops.session"
+_SESSION, _WATCHED = "resnet_ops.session", "resnet_ops_watched"
 _GUARDED = re.compile(r"registered_model|model_version", re.IGNORECASE)
 
 
@@ -58,9 +58,14 @@ class _JudgedSession(Session):
 
 
 def _maker(store: SqlAlchemyStore, engine: Engine, judge: Judge) -> SessionMaker:
-    # a view of the engine with the same pool: its listeners are not those of MLflow's other stores
-    watched = engine.execution_options()
-    event.listen(watched, "before_cursor_execute", _refuse_unjudged)
+    # a view of the engine with the same pool, so that our statements can be told from MLflow's other stores'
+    watched = engine.execution_options(**{_WATCHED: True})
+    # these events cost a third of `before_cursor_execute`, which makes SQLAlchemy prepare for all others
+    for name in ("do_execute", "do_executemany"):
+        if not event.contains(engine, name, _refuse_unjudged):
+            event.listen(engine, name, _refuse_unjudged)
+    if not event.contains(engine, "do_execute_no_params", _refuse_unjudged_text):
+        event.listen(engine, "do_execute_no_params", _refuse_unjudged_text)
     sessions = sessionmaker(bind=watched, class_=_JudgedSession)
 
     def before_flush(session: _JudgedSession, context: object, instances: object) -> None:
@@ -76,13 +81,17 @@ def _maker(store: SqlAlchemyStore, engine: Engine, judge: Judge) -> SessionMaker
     return made
 
 
-def _refuse_unjudged(
-    connection: Connection, cursor: object, statement: str, parameters: Any, context: object, many: bool
-) -> None:
+def _refuse_unjudged(cursor: object, statement: str, parameters: object, context: Any) -> None:
     if statement.startswith("SELECT") and ";" not in statement:
         return
-    if _GUARDED.search(statement) and not connection.info[_SESSION]().judged:
+    if not context.execution_options.get(_WATCHED) or not _GUARDED.search(statement):
+        return
+    if not context.root_connection.info[_SESSION]().judged:
         raise MlflowException(
             "The gate allows no bulk change of models, versions, aliases or their tags.",
             error_code=RESOURCE_CONFLICT,
         )
+
+
+def _refuse_unjudged_text(cursor: object, statement: str, context: Any) -> None:
+    _refuse_unjudged(cursor, statement, None, context)
