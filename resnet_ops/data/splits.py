@@ -4,8 +4,9 @@ import hashlib
 
 import numpy as np
 
+from resnet_ops.data.params import SplitParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
-from resnet_ops.data.sources import RawData, SplitParams
+from resnet_ops.data.raw import RawData
 from resnet_ops.errors import DataError
 
 __all__ = ["split_images"]
@@ -14,25 +15,25 @@ __all__ = ["split_images"]
 def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     """Give every image a split and a manifest row.
 
-    Images of equal pixels go to the same split, so that none leaks from training into the test. Raises
-    DataError when a class is too small to be in every split.
+    Images of equal pixels go to the same split, so that none leaks from training into the test. Where the data set
+    says where an image may go it goes there, dealt out by the shares of those splits. Raises DataError when a class
+    is too small to be in every split.
     """
     digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in raw.images]
-    names, bounds = list(shares.as_dict()), np.cumsum(list(shares.as_dict().values()))
     rng = np.random.default_rng(seed)
+    allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
+    pools = list(dict.fromkeys(allowed))
+    pool_of = np.array([pools.index(names) for names in allowed])
     split_of: dict[str, str] = {}
     for label, class_name in enumerate(raw.classes):
-        members = np.flatnonzero(raw.labels == label)
-        groups = [digest for digest in dict.fromkeys(digests[i] for i in members) if digest not in split_of]
-        rng.shuffle(groups)
-        starts = [0, *np.round(bounds * len(groups)).astype(int)]
-        for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True):
-            if start == stop:
-                raise DataError(
-                    f"Class {class_name} has only {len(groups)} different images: too few to put one into {name}. "
-                    f"Add images, or raise data.split.{name} in params.yaml."
-                )
-            split_of.update(dict.fromkeys(groups[start:stop], name))
+        for pool, names in enumerate(pools):
+            members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
+            groups = [
+                digest for digest in dict.fromkeys(digests[i] for i in members) if digest not in split_of
+            ]
+            if groups or len(pools) == 1 or not (raw.labels == label).any():
+                rng.shuffle(groups)
+                split_of |= _deal(groups, names, shares, class_name)
     rows = [
         ManifestRow(
             index=index,
@@ -47,3 +48,20 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
         for index, digest in enumerate(digests)
     ]
     return PreparedData(raw.images, raw.labels, rows, raw.classes)
+
+
+def _deal(groups: list[str], names: tuple[str, ...], shares: SplitParams, class_name: str) -> dict[str, str]:
+    """The split of each group: consecutive stretches, as long as the shares of these splits say."""
+    bounds = np.cumsum([shares.as_dict()[name] for name in names])
+    if len(names) < len(shares.as_dict()):
+        bounds = bounds / bounds[-1]
+    starts = [0, *np.round(bounds * len(groups)).astype(int)]
+    split_of: dict[str, str] = {}
+    for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True):
+        if start == stop:
+            raise DataError(
+                f"Class {class_name} has only {len(groups)} different images: too few to put one into {name}. "
+                f"Add images, or raise data.split.{name} in params.yaml."
+            )
+        split_of.update(dict.fromkeys(groups[start:stop], name))
+    return split_of

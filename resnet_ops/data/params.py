@@ -1,0 +1,67 @@
+"""Which images are used, and how they are dealt out."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+__all__ = ["DataParams", "SplitParams"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitParams:
+    """Shares of the images, each a fraction; they sum to 1."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    train: float
+    """Fitted on."""
+    validation: float
+    """Watched while fitting; used for calibration."""
+    test: float
+    """What the gate judges by, and the monitor's reference."""
+    production: float
+    """Never seen by training or gate; stands in for production traffic."""
+
+    def __post_init__(self) -> None:
+        shares = self.as_dict()
+        wrong = {name: share for name, share in shares.items() if not 0 < share < 1}
+        if wrong or abs(sum(shares.values()) - 1) > 1e-6:
+            raise ValueError(f"shares must each be above 0 and sum to 1, but are {shares}")
+
+    def as_dict(self) -> dict[str, float]:
+        """The shares by name, in the order in which images are dealt out."""
+        return {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+            "production": self.production,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataParams:
+    """Which images, at which size. In `params.yaml` under `data`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    source: Literal["digits", "imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
+    """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is
+    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `csv` is a file with columns path, class and perhaps split;
+    `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100` are their binary versions."""
+    root: str | None
+    """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits
+    too: the pipeline names the file that reads them. Not read for digits."""
+    image_size: int
+    """Side in pixels to which images are brought: shorter side resized, then the centre cut out."""
+    channels: Literal[1, 3]
+    """1 for grey, 3 for colour."""
+    split: SplitParams
+    """How the images are dealt out."""
+
+    def __post_init__(self) -> None:
+        if self.source != "digits" and not self.root:
+            what = "CSV file" if self.source == "csv" else "image folder"
+            raise ValueError(f"root must name the {what} when source is {self.source}")
+        if self.source == "digits" and (self.image_size, self.channels) != (8, 1):
+            raise ValueError("digits are grey images of 8x8: image_size must be 8 and channels 1")
+        if not 8 <= self.image_size <= 1024:
+            raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")

@@ -1,0 +1,23 @@
+"""Images as they were read, before they are dealt out to splits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["HELD_OUT", "LEARNED", "RawData"]
+
+LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
+"""Where images may go that a data set's makers gave for training, and those that they held out."""
+
+
+@dataclass(frozen=True)
+class RawData:
+    """N images (N, H, W, C) uint8 with labels (N,), stable names, original sizes and the class names."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    paths: list[str]
+    sizes: list[tuple[int, int]]
+    classes: tuple[str, ...]
+    allowed: list[tuple[str, ...]] | None = None
+    """The splits that each image may go to, where the data set says so; None where all may go anywhere."""
