@@ -1,4 +1,4 @@
-"""The first losses of two members are the committed ones: no change of numbers goes unseen."""
+"""The first losses of each family are the committed ones: no change of numbers goes unseen."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +26,12 @@ def test_the_first_ten_losses_are_the_committed_ones(name: str) -> None:
         f"{name}: losses differ by {difference:.2g} from those made with {golden['made_with']}. "
         "If the change is meant to be numeric: python tests/golden/regenerate.py --write"
     )
+
+
+@pytest.mark.parametrize("name", ["preactivation11", "imagenet14"])
+def test_the_tolerance_of_every_family_notices_a_changed_schedule(name: str) -> None:
+    losses = measure(name, replace(make_recipe(name), schedule="cosine"))
+    assert relative_difference(losses, read_json(path_of(name))["losses"]) > TOLERANCES[name]
 
 
 @pytest.mark.parametrize("change", [{"schedule": "cosine"}, {"crop_padding": 0}, {"label_smoothing": 0.06}])
