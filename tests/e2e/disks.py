@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.project import Project
 
-__all__ = ["Disk", "run_with_disk"]
+__all__ = ["Disk", "mount_namespace", "run_with_disk"]
 
 Disk = Literal["full", "read-only"]
 FULL = """
