@@ -4,6 +4,7 @@ A training that was killed goes on from its last checkpoint when the stage runs 
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from project_params import read_params
@@ -31,7 +32,7 @@ def main(name: str) -> None:
         save_model(model, Path("models") / name)
         live.finish(model_digest(Path("models") / name))
     history.save(Path("reports/training") / f"{name}.csv")
-    checkpoints.remove()
+    shutil.rmtree(folder.parent, ignore_errors=True)  # also what other settings left behind
     console.print(f"models/{name}: validation top-1 {history.epochs[-1].validation_top1:.4f}")
 
 

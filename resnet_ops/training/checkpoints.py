@@ -7,7 +7,6 @@ the step and the sha256 of its content, so that a file that was cut off or chang
 import hashlib
 import json
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +78,6 @@ class Checkpoints:
             except (OSError, ValueError, KeyError, SafetensorError) as error:
                 console.print(f"Checkpoint {path} is broken ({error}); taking the one before", style="yellow")
         return None
-
-    def remove(self) -> None:
-        """Delete them all: the training is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _newest_first(self) -> list[tuple[int, Path]]:
         if not self.folder.is_dir():
