@@ -1,6 +1,6 @@
 """What a person sees in MLflow's own pages: versions and verdicts, the refusal, the promotion, the drift report.
 
-RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of three of them. Those in docs/images were made by
+RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of four of them. Those in docs/images were made by
 
     RESNET_OPS_SCREENSHOTS=docs/images pytest --basetemp /srv/resnet-ops tests/e2e/test_browser.py
 """
@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,28 @@ def give_alias(page: Page, alias: str) -> Locator:
     return dialog
 
 
+@contextmanager
+def stages_shown(page: Page) -> Iterator[None]:
+    """A version's page with MLflow's stages. The browser keeps to that view until it is switched back."""
+    switch = page.get_by_role("switch", name="New model registry UI")
+    switch.click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(switch).not_to_be_checked()
+    try:
+        yield
+    finally:
+        switch.click()
+        expect(switch).to_be_checked()
+
+
+def move_to_stage(page: Page, stage: str) -> None:
+    """Choose a stage in the drop-down of a version's page, and confirm."""
+    label = page.get_by_test_id("descriptions-item-label").filter(has_text="Stage")
+    label.locator("xpath=..").get_by_text("None", exact=True).click()
+    page.get_by_role("menuitem", name="Transition to").filter(has_text=stage).click()
+    page.get_by_role("dialog", name="Stage transition").get_by_role("button", name="OK").click()
+
+
 def wait_until_loaded(frame: Locator) -> None:
     """Until everything that a frame's document asks for has come, or failed."""
     inside = frame.element_handle().content_frame()
@@ -163,6 +186,20 @@ def test_mlflows_dialog_refuses_a_failing_version_with_the_reason(
     keep_picture(page, "refusal.png", 1400, 560)
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("status", name="champion", exact=True)).to_have_count(0)
+
+
+def test_mlflows_stage_transition_refuses_a_failing_version_with_the_reason(
+    page: Page, ui: Ui, failing: Candidate
+) -> None:
+    open_version(page, ui, failing.version)
+    with stages_shown(page):
+        move_to_stage(page, "Production")
+        refusal = page.get_by_role("alert")
+        expect(refusal).to_contain_text(f"{MODEL} v{failing.version} may not become stage Production")
+        expect(refusal).to_contain_text(re.compile(r"test\.top1 .*below 0\.950"))
+        keep_picture(page, "stage-refusal.png", 1200, 560)
+    version = ui.get("model-versions/get", name=MODEL, version=failing.version).json()["model_version"]
+    assert version["current_stage"] == "None"
 
 
 def test_mlflows_dialog_lets_a_passing_version_become_champion(
