@@ -9,16 +9,20 @@ from resnet_ops.data import save_prepared
 from resnet_ops.data.sources import read_source
 from resnet_ops.data.splits import split_images
 
+FOLDERS = {Path("data/prepared"): ("train", "validation", "test"), Path("data/production"): ("production",)}
+
 
 def main() -> None:
     params = read_params()
+    scratch = Path("data")
+    scratch.mkdir(exist_ok=True)
     with progress_bar("Reading images") as progress:
-        raw = read_source(params.data, progress)
+        raw = read_source(params.data, progress, scratch)
     data = split_images(raw, params.data.split, params.seed)
-    for folder, names in {"prepared": ("train", "validation", "test"), "production": ("production",)}.items():
-        part = data.split(*names)
-        save_prepared(part, Path("data") / folder)
-        console.print(f"data/{folder}: {len(part)} images of {len(data.classes)} classes")
+    for folder, splits in FOLDERS.items():
+        save_prepared(data, folder, splits)
+        count = len(data.places(*splits))
+        console.print(f"{folder}: {count} images of {len(data.classes)} classes")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,70 @@
 """DVC stage `train_model`: fit one member; weights, learning curve, and a live MLflow run.
 
 A training that was killed goes on from its last checkpoint when the stage runs again, and ends with the same bits.
+With `train.processes` above 1 it starts that many workers; under torchrun it is one of them.
 """
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from project_params import read_params
+from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
+from resnet_ops.files import write_json
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.provenance import hardware
 from resnet_ops.training.checkpoints import Checkpoints
+from resnet_ops.training.choices import settle
 from resnet_ops.training.history import History
 from resnet_ops.training.identity import training_key
+from resnet_ops.training.launch import start_workers
 from resnet_ops.training.loop import fit
+from resnet_ops.training.plan import Plan
+from resnet_ops.training.recipe import Recipe
+from resnet_ops.training.start import REGISTERED
+from resnet_ops.training.workers import Workers, join_workers, started_as_worker
+from resnet_ops_registry.loading import load
 from resnet_ops_registry.tracking import LiveRun
+
+
+def with_weights_at_hand(recipe: Recipe) -> Recipe:
+    """The recipe with the registered version that it starts from fetched and verified, as a folder."""
+    if recipe.start is None or not REGISTERED.fullmatch(recipe.start.source):
+        return recipe
+    folder = load(recipe.start.source).folder
+    return replace(recipe, start=replace(recipe.start, source=f"file:{folder}"))
 
 
 def main(name: str) -> None:
     params = read_params()
+    if params.train.processes > 1 and not started_as_worker():
+        start_workers(params.train.processes, [__file__, "--member", name])
+    else:
+        with join_workers(params.train.device) as workers:
+            train(name, params, workers)
+
+
+def train(name: str, params: Params, workers: Workers) -> None:
     data = load_prepared(Path("data/prepared"))
-    member, recipe, seed = params.members[name], params.train, params.seed
-    history = History(name, recipe.epochs)
-    folder = Path("var/checkpoints") / name / training_key(member, recipe, data, seed)[:16]
+    recipe = with_weights_at_hand(params.recipes[params.family[name]])
+    plan = Plan(name=name, member=params.members[name], recipe=recipe, engine=params.train, seed=params.seed)
+    plan = settle(plan, data, Path("threads.json"), workers)
+    folder = Path("var/checkpoints") / name / training_key(plan, data)[:16]
     checkpoints = Checkpoints(folder, params.checkpoint.every_seconds)
+    if not workers.leads:
+        fit(plan, data, checkpoints=checkpoints, workers=workers)
+        return
+    history = History(name, recipe.epochs)
     with LiveRun(params.register.experiment, name) as live:
-        model = fit(name, member, recipe, data, seed, [history.add, live.log_epoch], checkpoints)
+        model = fit(plan, data, [history.add, live.log_epoch], checkpoints, workers)
         save_model(model, Path("models") / name)
         live.finish(model_digest(Path("models") / name))
     history.save(Path("reports/training") / f"{name}.csv")
+    write_json(Path("reports/machines") / f"{name}.json", hardware() | {"workers": workers.count})
     shutil.rmtree(folder.parent, ignore_errors=True)  # also what other settings left behind
     console.print(f"models/{name}: validation top-1 {history.epochs[-1].validation_top1:.4f}")
 

@@ -5,6 +5,7 @@ Each entry point is a function that takes the typer application and adds its com
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 import typer
@@ -37,4 +38,13 @@ def main() -> None:
     """Entry point of the console script: 0 done or allowed, 1 denied or failed, 2 wrong usage."""
     os.environ.setdefault("COLUMNS", "100") if not sys.stdout.isatty() else None
     with report_errors():
+        _check_words(sys.argv)
         build_app()()
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 could be kept in no database and no file: said once, for every command."""
+    for number, word in enumerate(words):
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            sys.stderr.write(f"Word {number} of the command, {word!r}, is not UTF-8. Write it in UTF-8.\n")
+            raise SystemExit(2)

@@ -3,21 +3,40 @@
 import errno
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich import progress
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from resnet_ops.errors import ResnetOpsError
 
-__all__ = ["Progress", "console", "progress_bar", "report_errors"]
+__all__ = ["Progress", "console", "plain", "progress_bar", "report_errors"]
 
 Progress = Callable[[int, int], None]
 """Takes the number of steps done and of steps in all."""
 
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+_CONTROL = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
+
+
+def plain(text: str) -> str:
+    """The text without signs that move a terminal: what is shown may come from anybody."""
+    return text.translate(_CONTROL)
+
+
+class _PlainConsole(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else plain(text), style, control)
+
+
+console = _PlainConsole(
+    markup=False, emoji=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120
+)
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
 
@@ -31,19 +50,19 @@ def report_errors(task: str = "") -> Iterator[None]:
     except ResnetOpsError as error:
         message = str(error)
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in _DISK_ERRORS and error.filename is None:
             raise
         # the second name is where a copy should go; without one it is one of the places where files are written
         where = error.filename2 or error.filename or f"a file in {Path.cwd()} or {tempfile.gettempdir()}"
-        message = (
-            f"Cannot use {where}: {error.strerror}. "
-            "Free some space or change its permissions, then run the same command again."
+        remedy = (
+            "Free some space or change its permissions" if error.errno in _DISK_ERRORS else "Name another"
         )
+        message = f"Cannot use {where}: {error.strerror}. {remedy}, then run the same command again."
     except KeyboardInterrupt:
         message = "Stopped. Nothing half-written was kept; run the same command again to continue."
     else:
         return
-    sys.stderr.write(f"{prefix}{message}\n")
+    sys.stderr.write(plain(f"{prefix}{message}\n"))
     raise SystemExit(1)
 
 

@@ -94,5 +94,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise DataError(f"{path} is missing; the stage that makes it has not run. Run: dvc repro") from None
-    except ValueError as error:
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}. Name another, or run: dvc repro"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). Delete it and run: dvc repro") from error

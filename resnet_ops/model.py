@@ -17,18 +17,9 @@ from resnet_ops.families.any_member import AnyMember, member_from_json
 from resnet_ops.families.build import Network, build_network
 from resnet_ops.files import read_json, write_bytes, write_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS
+from resnet_ops.predictions import Predictions, check_images
 
-__all__ = ["ImageClassifier", "Predictions", "TrainedModel", "load_model", "save_model"]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says of N images: (N, K) logits and probabilities, (N, F) embeddings, (N,) classes."""
-
-    logits: np.ndarray
-    probabilities: np.ndarray
-    embeddings: np.ndarray
-    predicted: np.ndarray
+__all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 
 
 class ImageClassifier(nn.Module):
@@ -76,12 +67,7 @@ class TrainedModel:
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
-        expected = (self.image_size, self.image_size, self.channels)
-        if images.dtype != np.uint8 or images.shape[1:] != expected:
-            raise DataError(
-                f"{self.name} takes uint8 images (N, {', '.join(map(str, expected))}), "
-                f"but got {images.dtype} {images.shape}. Resize them as data.image_size in params.yaml says."
-            )
+        check_images(self, images)
         classifier = self.classifier()
         device = next(self.network.parameters()).device
         embeddings, logits = [], []

@@ -1,4 +1,4 @@
-"""The two files of a trained model, and their digest: known without torch."""
+"""The two files of a model, and their digest: known without torch."""
 
 import hashlib
 from pathlib import Path
@@ -6,9 +6,27 @@ from pathlib import Path
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json, file_digest
 
-__all__ = ["DESCRIPTION", "WEIGHTS", "model_digest"]
+__all__ = ["DESCRIPTION", "EXPORT_FILES", "WEIGHTS", "model_digest", "model_file"]
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "member.json"
+EXPORT_FILES = {"pt2": "model.pt2", "onnx": "model.onnx", "int8": "model.onnx"}
+"""By format."""
+
+
+def model_file(folder: Path) -> Path:
+    """The file beside the description: a trained model's weights, or the one that an export made.
+
+    Raises DataError when there is none, or more than one.
+    """
+    found = [path for name in sorted({WEIGHTS, *EXPORT_FILES.values()}) if (path := folder / name).is_file()]
+    if not found:
+        raise DataError(f"{folder / WEIGHTS} is missing. Restore it from the registry or run: dvc repro")
+    if len(found) > 1:
+        raise DataError(
+            f"{folder} holds {' and '.join(path.name for path in found)}, but a model is one of them. "
+            "Delete the folder and run: dvc repro"
+        )
+    return found[0]
 
 
 def model_digest(folder: Path) -> str:
@@ -17,7 +35,7 @@ def model_digest(folder: Path) -> str:
     Raises DataError when one is missing.
     """
     try:
-        files = {name: file_digest(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+        files = {path.name: file_digest(path) for path in (folder / DESCRIPTION, model_file(folder))}
     except FileNotFoundError as error:
         raise DataError(
             f"{error.filename} is missing. Restore it from the registry or run: dvc repro"

@@ -23,7 +23,9 @@ def parse_params(path: Path, shape: type[T]) -> T:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. Restore it with: git checkout -- {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}. Name another.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not valid YAML: {error}\nCorrect it there, or restore it with: git checkout -- {path}"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["environment", "git_state", "hardware"]
 
-PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "resnet-ops")
+PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "onnxruntime", "resnet-ops")
 
 
 def git_state(folder: Path) -> dict[str, Any]:

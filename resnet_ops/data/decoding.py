@@ -1,13 +1,20 @@
 """One image file, or one array, at the size and with the channels that are wanted."""
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from resnet_ops.data.params import DataParams
+from resnet_ops.data.spool import spool
+from resnet_ops.threads import mapped
 
-__all__ = ["decode", "fit_arrays"]
+__all__ = ["AHEAD", "decode", "fit_arrays"]
+
+AHEAD = 64
+"""Images made ready before they are written, at most."""
 
 
 def decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]] | str:
@@ -22,12 +29,16 @@ def decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]]
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
 
 
-def fit_arrays(images: np.ndarray, params: DataParams) -> np.ndarray:
-    """(N, H, W, C) uint8 images, brought to the size and channels of the settings; as they are where they fit."""
-    if images.shape[1:] == (params.image_size, params.image_size, params.channels):
-        return images
-    squeezed = images[..., 0] if images.shape[3] == 1 else images
-    return np.stack([_fit(Image.fromarray(image), params) for image in squeezed])
+def fit_arrays(parts: Sequence[np.ndarray], params: DataParams, scratch: Path | None) -> np.ndarray:
+    """(N, H, W, C) uint8 images of several arrays in one, brought to the size and channels of the settings."""
+    shape = (params.image_size, params.image_size, params.channels)
+    if all(images.shape[1:] == shape for images in parts):
+        return np.concatenate(parts)
+
+    def fit(image: np.ndarray) -> np.ndarray:
+        return _fit(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), params)
+
+    return spool(mapped(fit, chain.from_iterable(parts), AHEAD), shape, scratch)
 
 
 def _fit(image: Image.Image, params: DataParams) -> np.ndarray:

@@ -24,7 +24,7 @@ CIFAR100_FILES = {"train.bin": 50_000, "test.bin": 10_000}
 PIXELS = 3 * 32 * 32
 
 
-def read_idx(params: DataParams) -> RawData:
+def read_idx(params: DataParams, scratch: Path | None) -> RawData:
     """Read the four files of MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), packed or not.
 
     Class names are the lines of classes.txt where there is one, else the labels.
@@ -42,10 +42,10 @@ def read_idx(params: DataParams) -> RawData:
     _require(root, wrong)
     highest = max(int(labels.max(initial=0)) for _, labels in arrays.values())
     classes = _class_names(root / "classes.txt", highest + 1)
-    return _join(arrays, {part: IDX_PARTS[part] for part in arrays}, classes, params, root)
+    return _join(arrays, {part: IDX_PARTS[part] for part in arrays}, classes, params, root, scratch)
 
 
-def read_cifar(params: DataParams) -> RawData:
+def read_cifar(params: DataParams, scratch: Path | None) -> RawData:
     """Read the binary version of CIFAR-10 or CIFAR-100 (Krizhevsky 2009); of the latter the 100 fine classes."""
     root = Path(params.root or "")
     ten = params.source == "cifar10"
@@ -69,7 +69,7 @@ def read_cifar(params: DataParams) -> RawData:
     _require(root, wrong)
     classes = _class_names(names, 10 if ten else 100)
     allowed = {name: HELD_OUT if name.startswith("test") else LEARNED for name in arrays}
-    return _join(arrays, allowed, classes, params, root)
+    return _join(arrays, allowed, classes, params, root, scratch)
 
 
 def _read_idx_file(path: Path, dimensions: int, wrong: list[str]) -> np.ndarray | None:
@@ -121,6 +121,7 @@ def _join(
     classes: tuple[str, ...],
     params: DataParams,
     root: Path,
+    scratch: Path | None,
 ) -> RawData:
     labels = np.concatenate([part for _, part in arrays.values()]).astype(np.int64)
     if labels.max(initial=0) >= len(classes):
@@ -128,7 +129,7 @@ def _join(
     first = next(iter(arrays.values()))[0]
     size = (first.shape[2], first.shape[1])
     return RawData(
-        images=np.concatenate([fit_arrays(images, params) for images, _ in arrays.values()]),
+        images=fit_arrays([images for images, _ in arrays.values()], params, scratch),
         labels=labels,
         paths=[f"{name}/{index:05d}" for name, (images, _) in arrays.items() for index in range(len(images))],
         sizes=[size] * len(labels),

@@ -4,6 +4,9 @@ import numpy as np
 
 __all__ = ["image_stats"]
 
+CHUNK = 32
+"""Images that are in memory as floats at once."""
+
 
 def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
     """Five numbers for each of N images, each an (N,) float32 array.
@@ -16,6 +19,12 @@ def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
     - saturation: mean over the pixels of (max - min) / max over the channels, in [0, 1]; 0 for grey images
     - entropy: of the 32-bin histogram of the luminance, in bits, in [0, 5]
     """
+    starts = range(0, max(len(images), 1), CHUNK)
+    parts = [_stats_of(np.asarray(images[start : start + CHUNK])) for start in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _stats_of(images: np.ndarray) -> dict[str, np.ndarray]:
     count = len(images)
     pixels = images.astype(np.float32) / 255
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if images.shape[3] == 3 else pixels[..., 0]

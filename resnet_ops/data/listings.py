@@ -2,18 +2,19 @@
 
 import csv
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from resnet_ops.console import Progress
-from resnet_ops.data.decoding import decode
+from resnet_ops.data.decoding import AHEAD, decode
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
+from resnet_ops.data.spool import spool
 from resnet_ops.errors import DataError
+from resnet_ops.threads import mapped
 
 __all__ = ["Listed", "list_images", "read_listed"]
 
@@ -29,13 +30,15 @@ class Listed:
     allowed: tuple[str, ...] | None = None
 
 
-def read_listed(params: DataParams, progress: Progress) -> RawData:
+def read_listed(params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
     """Read every image that `list_images` finds; class names are in alphabetical order.
 
     Raises DataError that names every image that cannot be read.
     """
     root = Path(params.root or "")
-    return _read(root.parent if params.source == "csv" else root, list_images(params), params, progress)
+    return _read(
+        root.parent if params.source == "csv" else root, list_images(params), params, progress, scratch
+    )
 
 
 def list_images(params: DataParams) -> list[Listed]:
@@ -123,28 +126,33 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def _read(root: Path, listing: Sequence[Listed], params: DataParams, progress: Progress) -> RawData:
+def _read(
+    root: Path, listing: Sequence[Listed], params: DataParams, progress: Progress, scratch: Path | None
+) -> RawData:
     classes = tuple(sorted({listed.class_name for listed in listing}))
     if len(classes) < 2:
         raise DataError(f"{root}: {len(classes)} class(es) in {len(listing)} images, but two are needed.")
-    images = np.empty((len(listing), params.image_size, params.image_size, params.channels), np.uint8)
-    sizes: list[tuple[int, int]] = []
-    broken: list[str] = []
     names = [os.path.relpath(each.path, root) for each in listing]
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(lambda listed: decode(listed.path, params), listing)
-        for position, result in enumerate(decoded):
+    sizes: list[tuple[int, int]] = []
+
+    def read() -> Iterator[np.ndarray]:
+        broken: list[str] = []
+        decoded = mapped(lambda listed: decode(listed.path, params), listing, AHEAD)
+        for done, (name, result) in enumerate(zip(names, decoded, strict=True), 1):
             if isinstance(result, str):
-                broken.append(f"{names[position]} ({result})")
+                broken.append(f"{name} ({result})")
             else:
-                images[position], size = result
+                pixels, size = result
                 sizes.append(size)
-            progress(position + 1, len(listing))
-    if broken:
-        shown = "\n  ".join(broken)
-        raise DataError(
-            f"{root}: {len(broken)} of {len(listing)} images cannot be read; replace or remove them:\n  {shown}"
-        )
+                yield pixels
+            progress(done, len(listing))
+        if broken:
+            shown = "\n  ".join(broken)
+            raise DataError(
+                f"{root}: {len(broken)} of {len(listing)} images cannot be read; replace or remove them:\n  {shown}"
+            )
+
+    images = spool(read(), (params.image_size, params.image_size, params.channels), scratch)
     label_of = {name: label for label, name in enumerate(classes)}
     labels = np.array([label_of[listed.class_name] for listed in listing], np.int64)
     anywhere = tuple(params.split.as_dict())

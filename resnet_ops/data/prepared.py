@@ -1,23 +1,27 @@
 """Prepared data: all images of a data set at one size as uint8, with a manifest that says what each one is.
 
-A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order) and
-`classes.json`.
+A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order, one split after the
+other) and `classes.json`.
 """
 
 import csv
-import io
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from resnet_ops.errors import DataError
-from resnet_ops.files import read_json, write_json, write_path, write_text
+from resnet_ops.files import read_json, write_json, write_path
 
-__all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
+__all__ = ["ManifestRow", "PreparedData", "load_columns", "load_prepared", "save_prepared"]
+
+CHUNK = 64
+"""Images that are written at once."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestRow:
     """One image: where it came from and where it belongs."""
 
@@ -47,40 +51,60 @@ class PreparedData:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def split(self, *names: str) -> "PreparedData":
-        """The rows of these splits. Raises DataError when there are none."""
-        keep = [position for position, row in enumerate(self.rows) if row.split in names]
-        if not keep:
+    def places(self, *names: str) -> np.ndarray:
+        """Where the rows of these splits are, in order. Raises DataError when there are none."""
+        found = np.flatnonzero([row.split in names for row in self.rows])
+        if not len(found):
             raise DataError(f"No image is in split {' or '.join(names)}. Check data.split in params.yaml.")
-        return PreparedData(self.images[keep], self.labels[keep], [self.rows[i] for i in keep], self.classes)
+        return found
+
+    def split(self, *names: str) -> "PreparedData":
+        """The rows of these splits: a view where they lie in one stretch. Raises DataError when there are none."""
+        places = self.places(*names)
+        first, last = int(places[0]), int(places[-1])
+        where = slice(first, last + 1) if last - first + 1 == len(places) else places
+        rows = [self.rows[place] for place in places.tolist()]
+        return PreparedData(self.images[where], self.labels[where], rows, self.classes)
 
 
-def save_prepared(data: PreparedData, folder: Path) -> None:
-    """Write the three files, each atomically."""
+def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> None:
+    """Write these splits, one after the other, each in one stretch; the three files each atomically.
+
+    No more than a few images are in memory at once. Raises DataError when a split has no image.
+    """
+    order = np.concatenate([data.places(name) for name in splits])
     with write_path(folder / "images.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, data.images)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ManifestRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in data.rows)
-    write_text(folder / "manifest.csv", text.getvalue())
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *data.images.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(order), CHUNK):
+            file.write(data.images[order[start : start + CHUNK]].data)
+    with (
+        write_path(folder / "manifest.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as text,
+    ):
+        writer = csv.DictWriter(text, [field.name for field in fields(ManifestRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(data.rows[place]) for place in order)
     write_json(folder / "classes.json", list(data.classes))
 
 
 def load_prepared(folder: Path) -> PreparedData:
-    """Read a folder that `save_prepared` wrote. Raises DataError when it is missing, partial or inconsistent."""
+    """Read a folder that `save_prepared` wrote; its images stay on disk until they are looked at, and are read-only.
+
+    Raises DataError when it is missing, partial or inconsistent.
+    """
     names = read_json(folder / "classes.json")
     try:
         classes = tuple(str(name) for name in names)
-        images = np.load(folder / "images.npy", allow_pickle=False)
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         with (folder / "manifest.csv").open(newline="") as file:
             rows = [
                 ManifestRow(
                     index=int(row["index"]),
                     path=row["path"],
                     label=int(row["label"]),
-                    class_name=row["class_name"],
-                    split=row["split"],
+                    class_name=sys.intern(row["class_name"]),
+                    split=sys.intern(row["split"]),
                     sha256=row["sha256"],
                     width=int(row["width"]),
                     height=int(row["height"]),
@@ -99,3 +123,20 @@ def load_prepared(folder: Path) -> PreparedData:
             f"{folder}: {len(images)} images but {len(rows)} manifest rows. Delete it and run: dvc repro"
         )
     return PreparedData(images, np.array([row.label for row in rows], np.int64), rows, classes)
+
+
+def load_columns(folder: Path, split: str) -> dict[str, np.ndarray]:
+    """Every column of the manifest by name, (N,) texts of the images of one split in their order.
+
+    Raises DataError when the manifest cannot be read.
+    """
+    manifest = folder / "manifest.csv"
+    try:
+        with manifest.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if row["split"] == split]
+            return {name: np.array([row[name] for row in rows]) for name in reader.fieldnames or ()}
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{manifest} cannot be read ({error!r}). Delete {folder} and run: dvc repro"
+        ) from error

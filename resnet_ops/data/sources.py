@@ -14,20 +14,23 @@ from resnet_ops.errors import DataError
 __all__ = ["DataParams", "RawData", "SplitParams", "check_source", "read_digits", "read_source"]
 
 
-def read_source(params: DataParams, progress: Progress = lambda done, total: None) -> RawData:
+def read_source(
+    params: DataParams, progress: Progress = lambda done, total: None, scratch: Path | None = None
+) -> RawData:
     """Read every image. Raises DataError that lists all corrupt images and files, before anything is kept.
 
-    progress: called with (images done, images in all) where images are read one by one.
+    progress: called with (images done, images in all) where images are read one by one. scratch: the folder of a file
+    that holds the decoded images for as long as they are used; that of temporary files where it is None.
     """
     match params.source:
         case "digits":
             return read_digits()
         case "imagefolder" | "imagenet" | "csv":
-            return read_listed(params, progress)
+            return read_listed(params, progress, scratch)
         case "idx":
-            return read_idx(params)
+            return read_idx(params, scratch)
         case "cifar10" | "cifar100":
-            return read_cifar(params)
+            return read_cifar(params, scratch)
 
 
 def read_digits() -> RawData:

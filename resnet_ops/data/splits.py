@@ -1,9 +1,8 @@
 """Dealing images out to splits: stratified by class, seeded, and equal images never in two splits."""
 
-import hashlib
-
 import numpy as np
 
+from resnet_ops.data.digests import pixel_digests
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
@@ -19,7 +18,7 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     says where an image may go it goes there, dealt out by the shares of those splits. Raises DataError when a class
     is too small to be in every split.
     """
-    digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in raw.images]
+    digests = pixel_digests(raw.images)
     rng = np.random.default_rng(seed)
     allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
     pools = list(dict.fromkeys(allowed))

@@ -4,6 +4,8 @@ Three stages of n basic blocks each; the first keeps the resolution, the other t
 the global average of the last stage.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,6 +60,15 @@ class ResNet(nn.Module):
     `forward` takes (N, C, H, W) floats and gives (N, classes) logits; `features` gives the (N, F) embeddings
     that `head` turns into logits.
     """
+
+    PARTS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("stem",),
+        "stage1": ("stages.0",),
+        "stage2": ("stages.1",),
+        "stage3": ("stages.2",),
+        "head": ("head",),
+    }
+    """The modules of each part that has a name of its own in settings; together they hold every weight."""
 
     def __init__(self, member: Member, in_channels: int, classes: int) -> None:
         super().__init__()

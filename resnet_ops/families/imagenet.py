@@ -4,6 +4,8 @@ ResNet (He et al. 2015), ResNeXt (Xie et al. 2016), Wide-ResNet (Zagoruyko & Kom
 squeeze-and-excitation (Hu et al. 2017), BoTNet (Srinivas et al. 2021), depthwise-separable (Howard et al. 2017).
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,6 +67,16 @@ class Bottleneck(nn.Module):
 
 class ImageNetResNet(nn.Module):
     """Four stages after a stem. `forward` takes (N, C, H, W) floats and gives (N, classes) logits."""
+
+    PARTS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("conv1", "bn1"),
+        "stage1": ("layer1",),
+        "stage2": ("layer2",),
+        "stage3": ("layer3",),
+        "stage4": ("layer4",),
+        "head": ("fc",),
+    }
+    """The modules of each part that has a name of its own in settings; together they hold every weight."""
 
     def __init__(self, member: ImageNetMember, in_channels: int, classes: int) -> None:
         super().__init__()

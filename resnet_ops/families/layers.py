@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 __all__ = ["SelfAttention", "SqueezeExcitation", "run_blocks"]
@@ -79,7 +80,7 @@ def run_blocks(blocks: nn.Sequential, x: Tensor, checkpointing: bool) -> Tensor:
 @contextmanager
 def _moments_at_rest(block: nn.Module) -> Iterator[None]:
     """While a block is computed again its normalisations count into copies, not the same batch twice."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [dict(norm.named_buffers()) for norm in norms]
     for norm, buffers in zip(norms, kept, strict=True):
         for name, value in buffers.items():

@@ -1,5 +1,7 @@
 """CIFAR-style residual networks with pre-activation (He et al. 2016, "Identity Mappings in Deep Residual Networks")."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,6 +41,15 @@ class PreActivationBlock(nn.Module):
 
 class PreActivationResNet(nn.Module):
     """Three stages. `forward` takes (N, C, H, W) floats and gives (N, classes) logits."""
+
+    PARTS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("stem",),
+        "stage1": ("stages.0",),
+        "stage2": ("stages.1",),
+        "stage3": ("stages.2", "norm"),
+        "head": ("head",),
+    }
+    """The modules of each part that has a name of its own in settings; together they hold every weight."""
 
     def __init__(self, member: PreActivationMember, in_channels: int, classes: int) -> None:
         super().__init__()

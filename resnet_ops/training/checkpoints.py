@@ -34,6 +34,17 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     rest: dict[str, Any]
 
+    def pack(self) -> bytes:
+        """All of it, as a safetensors file's content."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        return save(tensors, {"step": str(self.step), "rest": json.dumps(self.rest, sort_keys=True)})
+
+    @classmethod
+    def unpack(cls, content: bytes) -> "Checkpoint":
+        """From what `pack` gave."""
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        return cls(int(header["step"]), load(content), json.loads(header["rest"]))
+
 
 class Checkpoints:
     """The checkpoints of one training in a folder of their own."""
@@ -54,8 +65,7 @@ class Checkpoints:
     def write(self, checkpoint: Checkpoint) -> None:
         """Write it and forget all but the two newest. A full disk is said and does not stop the training."""
         started = time.monotonic()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-        content = save(tensors, {"rest": json.dumps(checkpoint.rest, sort_keys=True)})
+        content = checkpoint.pack()
         name = f"step-{checkpoint.step:010d}-{hashlib.sha256(content).hexdigest()}.safetensors"
         try:
             write_bytes(self.folder / name, content)
@@ -72,9 +82,9 @@ class Checkpoints:
         """The newest whole checkpoint; a broken one is named and passed over. None where there is none."""
         for path in self.folder.glob(".*.part"):
             path.unlink(missing_ok=True)  # a write that was killed
-        for step, path in self._newest_first():
+        for _, path in self._newest_first():
             try:
-                return _read(step, path)
+                return _read(path)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
                 console.print(f"Checkpoint {path} is broken ({error}); taking the one before", style="yellow")
         return None
@@ -86,10 +96,8 @@ class Checkpoints:
         return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def _read(step: int, path: Path) -> Checkpoint:
+def _read(path: Path) -> Checkpoint:
     match = NAME.fullmatch(path.name)
     if match is None or file_digest(path) != match[2]:
         raise ValueError("its content is not what its name says")
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return Checkpoint(step, load(content), json.loads(header["__metadata__"]["rest"]))
+    return Checkpoint.unpack(path.read_bytes())

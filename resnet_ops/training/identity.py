@@ -5,31 +5,40 @@ from dataclasses import asdict
 
 import torch
 
-from resnet_ops.data import PreparedData
-from resnet_ops.families.any_member import AnyMember
+from resnet_ops.data import ManifestRow, PreparedData
+from resnet_ops.data.digests import pixel_digests
+from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
-from resnet_ops.training.recipe import Recipe
+from resnet_ops.training.plan import Plan
 
 __all__ = ["training_key"]
 
+SPARED = ("images", "processes")
+"""Settings of the engine by which a checkpoint may be continued differently."""
+SHOWN = 5
+"""Changed images that are named."""
 
-def training_key(member: AnyMember, recipe: Recipe, data: PreparedData, seed: int) -> str:
+
+def training_key(plan: Plan, data: PreparedData) -> str:
     """The sha256 over settings, seed, images, labels, torch's version and the processor's instruction set.
 
-    Trainings with equal keys give equal bits, so that a
-    checkpoint of one may be continued by the other.
+    Trainings with equal keys give equal bits, so that a checkpoint of one may be continued by the other; with another
+    number of workers, equal to rounding. Raises DataError when an image is not the one of its row in the manifest.
     """
     images = hashlib.sha256()
     for split in ("train", "validation"):
         part = data.split(split)
+        digests = pixel_digests(part.images)
+        _require(digests, part.rows)
         images.update(repr((split, part.images.shape)).encode())
-        images.update(part.images.data)
+        images.update("".join(digests).encode())
         images.update(part.labels.data)
-    where = torch.cuda.get_device_name() if recipe.device == "cuda" and torch.cuda.is_available() else ""
+    where = torch.cuda.get_device_name() if plan.engine.device == "cuda" and torch.cuda.is_available() else ""
     depends_on = {
-        "member": asdict(member),
-        "recipe": asdict(recipe),
-        "seed": seed,
+        "member": asdict(plan.member),
+        "recipe": asdict(plan.recipe),
+        "engine": {name: value for name, value in asdict(plan.engine).items() if name not in SPARED},
+        "seed": plan.seed,
         "classes": data.classes,
         "images": images.hexdigest(),
         "torch": torch.__version__,
@@ -37,3 +46,13 @@ def training_key(member: AnyMember, recipe: Recipe, data: PreparedData, seed: in
         "device": where,
     }
     return hashlib.sha256(canonical_json(depends_on)).hexdigest()
+
+
+def _require(digests: list[str], rows: list[ManifestRow]) -> None:
+    changed = [row.path for digest, row in zip(digests, rows, strict=True) if digest != row.sha256]
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise DataError(
+            f"{len(changed)} of {len(rows)} prepared images are not those of their manifest: "
+            f"{', '.join(changed[:SHOWN])}{more}. Delete the prepared data and run: dvc repro"
+        )

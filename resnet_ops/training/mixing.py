@@ -1,7 +1,4 @@
-"""Augmentation that mixes images of a batch or hides parts of them, on the device where they are trained on.
-
-Everything random is drawn on the CPU from one generator, so that the same seed gives the same on every device.
-"""
+"""Augmentation that mixes images of a batch or hides parts of them, on the device where they are trained on."""
 
 from dataclasses import dataclass
 
@@ -10,8 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_ops.training.draws import Draws
+from resnet_ops.training.recipe import Loss
+
 __all__ = ["Targets", "erase", "mix"]
 
+PRESENT = 0.2
+"""Share of a mixed image above which a class is in it, for binary cross-entropy: that of the paper's code."""
 ERASED_AREA, ERASED_ASPECT = (0.02, 1 / 3), (0.3, 3.3)
 
 
@@ -23,26 +25,41 @@ class Targets:
     second: Tensor
     share: float
 
-    def loss(self, logits: Tensor, label_smoothing: float) -> Tensor:
-        """Mean cross-entropy of (N, K) logits in nats."""
+    def loss(self, logits: Tensor, kind: Loss, label_smoothing: float) -> Tensor:
+        """Mean loss of (N, K) logits in nats.
+
+        `binary` asks of each class by itself whether it is in the image (Wightman et al. 2021): both classes of a mixed
+        image are, unless one has next to nothing of it. Its mean is over classes too.
+        """
+        if kind == "binary":
+            wanted = (
+                self._present(logits.shape[1]) * (1 - label_smoothing) + label_smoothing / logits.shape[1]
+            )
+            return F.binary_cross_entropy_with_logits(logits, wanted)
         loss = F.cross_entropy(logits, self.first, label_smoothing=label_smoothing)
         if self.share == 1:
             return loss
         other = F.cross_entropy(logits, self.second, label_smoothing=label_smoothing)
         return self.share * loss + (1 - self.share) * other
 
+    def _present(self, classes: int) -> Tensor:
+        """(N, classes): 1 for what is in an image, 0 for what is not."""
+        every = torch.arange(classes, device=self.first.device)
+        first, second = (labels[:, None] == every for labels in (self.first, self.second))
+        if 1 - self.share <= PRESENT:
+            return first.float()
+        return second.float() if self.share <= PRESENT else (first | second).float()
+
     def hits(self, logits: Tensor) -> Tensor:
         """How many images are classified as the larger of their parts."""
         return (logits.argmax(1) == (self.first if self.share >= 0.5 else self.second)).sum()
 
-    def part(self, start: int, stop: int) -> "Targets":
+    def of(self, places: slice | Tensor) -> "Targets":
         """Those of some of the images."""
-        return Targets(self.first[start:stop], self.second[start:stop], self.share)
+        return Targets(self.first[places], self.second[places], self.share)
 
 
-def mix(
-    images: Tensor, labels: Tensor, mixup: float, cutmix: float, generator: torch.Generator
-) -> tuple[Tensor, Targets]:
+def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, draws: Draws) -> tuple[Tensor, Targets]:
     """Mix each image with its neighbour in the batch.
 
     images: (N, C, H, W), normalised; labels: (N,). mixup: alpha of Zhang et al. 2017, where the pixels are averaged;
@@ -51,7 +68,7 @@ def mix(
     """
     if not mixup and not cutmix:
         return images, Targets(labels, labels, 1.0)
-    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    rng = draws.for_the_batch()
     cut = bool(cutmix) and (not mixup or rng.random() < 0.5)
     alpha = cutmix if cut else mixup
     share = float(rng.beta(alpha, alpha))
@@ -66,7 +83,7 @@ def mix(
     return images, Targets(labels, labels.roll(1, 0), 1 - tall * wide / (height * width))
 
 
-def erase(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
     """Set a random rectangle of some images to the mean (Zhong et al. 2017).
 
     images: (N, C, H, W), normalised, so that the mean is 0. A rectangle covers 2 % to a third of the image before it
@@ -74,8 +91,8 @@ def erase(images: Tensor, probability: float, generator: torch.Generator) -> Ten
     """
     if not probability:
         return images
-    n, _, height, width = images.shape
-    chance, area, aspect, down, right = torch.rand(5, n, generator=generator)
+    height, width = images.shape[2:]
+    chance, area, aspect, down, right = draws.fractions(5)
     low, high = ERASED_AREA
     size = (low + (high - low) * area) * height * width
     low, high = (float(np.log(value)) for value in ERASED_ASPECT)

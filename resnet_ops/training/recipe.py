@@ -4,29 +4,36 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-__all__ = ["Recipe"]
+from resnet_ops.training.start import Start
+
+__all__ = ["Loss", "Recipe"]
+
+Loss = Literal["cross_entropy", "binary"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """In `params.yaml` under `train`."""
+    """In `params.yaml` under `recipes`, by name."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
+    source: str
+    """Where its values are from: a paper, or why they were chosen."""
     epochs: int
     """Passes over the training split."""
     batch_size: int
     """Images a step."""
     accumulate: int
     """Parts in which a step's images pass through the network, 1 for all at once: less memory, other bits."""
-    optimiser: Literal["sgd", "adamw"]
-    """`sgd` has Nesterov momentum; `adamw` is Loshchilov & Hutter 2017, with peak rates about a hundredth of those."""
+    optimiser: Literal["sgd", "adamw", "lamb"]
+    """`sgd` has Nesterov momentum; `adamw` is Loshchilov & Hutter 2017, with peak rates about a hundredth of those;
+    `lamb` is You et al. 2019, for batches of thousands."""
     peak_lr: float
     """Highest learning rate of the schedule, per 256 images of batch (Goyal et al. 2017: linear scaling)."""
     momentum: float
-    """Nesterov's, a fraction, 0 for plain descent; of `adamw` the decay of the first moment."""
+    """Nesterov's, a fraction, 0 for plain descent; of `adamw` and `lamb` the decay of the first moment."""
     second_moment: float
-    """Decay of the second moment of `adamw`, a fraction; 0.999 in the paper. Not used by `sgd`."""
+    """Decay of the second moment of `adamw` and `lamb`, a fraction; 0.999 in the papers. Not used by `sgd`."""
     weight_decay: float
     """Not applied to biases and normalisation."""
     clip: float
@@ -40,8 +47,20 @@ class Recipe:
     """What a milestone multiplies the rate by, a fraction above 0; 0.1 in the paper of ResNet."""
     warmup: float
     """Share of the steps in which the rate rises."""
+    loss: Loss
+    """`cross_entropy`, or `binary`: one for each class by itself (Wightman et al. 2021)."""
     label_smoothing: float
     """Share of the target spread over all classes (Szegedy et al. 2015); more of it costs calibration."""
+    image_size: int
+    """Side in pixels to which `crop_area` resizes, 0 for the prepared size. The model is validated at the prepared
+    size; training on smaller images is faster (Touvron et al. 2019)."""
+    crop_area: float
+    """A rectangle of at least this share of the image is cut out at random and resized (Szegedy et al. 2014); 0.08 is
+    usual for ImageNet, 1 keeps nearly all, 0 for no cut."""
+    rand_augment: float
+    """Magnitude of two operations on each image, drawn from 14 (Cubuk et al. 2019), 0 to 10; 0 for none."""
+    rand_augment_spread: float
+    """Standard deviation of that magnitude."""
     crop_padding: int
     """Images are padded by so many pixels and cut at random; 0 for none."""
     flip: bool
@@ -56,16 +75,12 @@ class Recipe:
     """Decay at each step of the moving average of the weights, which then is the model; 0 for the last weights."""
     patience: int
     """Training stops after so many epochs without a better validation top-1, keeping its last weights; 0 for never."""
-    precision: Literal["fp32", "bf16"]
-    """Of the forward pass; `bf16` is faster where the device knows it. Weights stay fp32."""
-    threads: int
-    """CPU threads; another count gives other bits."""
-    device: Literal["cpu", "cuda"]
-    """Where training runs; another kind gives other bits."""
+    start: Start | None
+    """The weights that training starts from; null for fresh ones."""
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}
-        for name, value in {**positive, "threads": self.threads, "accumulate": self.accumulate}.items():
+        for name, value in {**positive, "accumulate": self.accumulate}.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value}, but must be above 0 and finite")
         fractions = {
@@ -78,11 +93,15 @@ class Recipe:
         for name, value in fractions.items():
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, but must be at least 0 and below 1")
-        for name in ("weight_decay", "clip", "crop_padding", "mixup", "cutmix", "patience"):
+        sizes = ("image_size", "crop_padding", "patience", "clip", "weight_decay")
+        for name in (*sizes, "rand_augment_spread", "mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0 and finite")
-        if not 0 <= self.erasing <= 1:
-            raise ValueError(f"erasing is {self.erasing}, but must be within 0 and 1")
+        for name, most in {"erasing": 1, "crop_area": 1, "rand_augment": 10}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be within 0 and {most}")
+        if self.image_size and not self.crop_area:
+            raise ValueError(f"image_size is {self.image_size}, but needs a crop_area, which resizes to it")
         if not 0 < self.drop <= 1:
             raise ValueError(f"drop is {self.drop}, but must be above 0 and at most 1")
         if not all(0 < share < 1 for share in self.milestones):

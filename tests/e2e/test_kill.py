@@ -133,11 +133,12 @@ def test_registering_that_was_killed_anywhere_makes_nothing_twice(
         (1, "resnet8"),
         (2, "resnet14"),
         (3, "resnet20"),
+        (4, "resnet20-int8"),
     ]
     assert all(version["evidence"].startswith("signed by pipeline") for version in found)
-    assert run_states(database) == ["FINISHED"] * 3
+    assert run_states(database) == ["FINISHED"] * 4
     for table in ("logged_models", "resnet_ops_statements", "model_versions"):
-        assert rows(database, f"SELECT count(*) FROM {table}") == [(3,)], table
+        assert rows(database, f"SELECT count(*) FROM {table}") == [(4,)], table
     points = Counter(rows(database, "SELECT run_uuid, key, step FROM metrics"))
     assert points
     assert max(points.values()) == 1, "a point of a curve is there twice"

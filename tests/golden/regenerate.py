@@ -2,8 +2,8 @@
 
 A change that is not meant to be numeric must leave them as they are. Run this file before and after it:
 
-    python tests/golden/regenerate.py            # shows how far the losses are from the committed ones
-    python tests/golden/regenerate.py --write    # after a change that is meant: writes them anew, with the reason
+    python -m tests.golden.regenerate            # shows how far the losses are from the committed ones
+    python -m tests.golden.regenerate --write    # after a change that is meant: writes them anew, with the reason
                                                  # in the commit message
 
 On the machine that wrote them the difference is 0. Another instruction set or thread count sums in another order,
@@ -19,9 +19,6 @@ from pathlib import Path
 import torch
 
 from resnet_ops.console import console
-from resnet_ops.data import PreparedData
-from resnet_ops.data.sources import DataParams, SplitParams, read_source
-from resnet_ops.data.splits import split_images
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
@@ -29,9 +26,10 @@ from resnet_ops.families.preactivation_member import PreActivationMember
 from resnet_ops.files import read_json, write_json
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
-from resnet_ops.training.recipe import Recipe
+from resnet_ops.training.plan import Plan
+from tests.unit.core.makers import digits, make_plan, make_recipe, take
 
-__all__ = ["MEMBERS", "RATES", "TOLERANCES", "make_recipe", "measure", "path_of", "relative_difference"]
+__all__ = ["MEMBERS", "TOLERANCES", "measure", "path_of", "plan_of", "relative_difference"]
 
 MEMBERS: dict[str, AnyMember] = {
     "resnet8": Member(depth=8, widths=(4, 4, 8), stem_kernel=3, stem_stride=1, shortcut="identity"),
@@ -67,52 +65,16 @@ def path_of(name: str) -> Path:
     return Path(__file__).parent / f"{name}.json"
 
 
-def make_recipe(name: str) -> Recipe:
+def plan_of(name: str) -> Plan:
     """Ten steps of one batch each."""
-    return Recipe(
-        epochs=10,
-        batch_size=IMAGES,
-        peak_lr=RATES[name],
-        momentum=0.9,
-        weight_decay=0.0005,
-        schedule="one_cycle",
-        warmup=0.25,
-        label_smoothing=0.05,
-        crop_padding=1,
-        flip=False,
-        accumulate=1,
-        optimiser="sgd",
-        second_moment=0.999,
-        clip=0.0,
-        milestones=(),
-        drop=0.1,
-        erasing=0.0,
-        mixup=0.0,
-        cutmix=0.0,
-        ema=0.0,
-        patience=0,
-        precision="fp32",
-        threads=1,
-        device="cpu",
-    )
+    recipe = make_recipe(epochs=10, batch_size=IMAGES, peak_lr=RATES[name])
+    return make_plan(recipe, member=MEMBERS[name])
 
 
-def read_images() -> PreparedData:
-    """The first digits of split `train`, and 64 of split `validation`."""
-    shares = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
-    params = DataParams(source="digits", root=None, image_size=8, channels=1, split=shares)
-    data = split_images(read_source(params), shares, seed=0)
-    places = {
-        name: [i for i, row in enumerate(data.rows) if row.split == name] for name in ("train", "validation")
-    }
-    keep = places["train"][:IMAGES] + places["validation"][:64]
-    return PreparedData(data.images[keep], data.labels[keep], [data.rows[i] for i in keep], data.classes)
-
-
-def measure(name: str, recipe: Recipe) -> dict[str, list[float]]:
+def measure(plan: Plan) -> dict[str, list[float]]:
     """`train` and `validation` losses of each step, in nats."""
     epochs: list[Epoch] = []
-    fit(name, MEMBERS[name], recipe, read_images(), seed=0, callbacks=[epochs.append])
+    fit(plan, take(digits(), train=IMAGES, validation=64), callbacks=[epochs.append])
     return {
         "train": [epoch.train_loss for epoch in epochs],
         "validation": [epoch.validation_loss for epoch in epochs],
@@ -131,7 +93,7 @@ def main(write: bool) -> int:
     """Compare, and write where asked; 1 where a member is beyond its tolerance."""
     beyond = 0
     for name in MEMBERS:
-        losses = measure(name, make_recipe(name))
+        losses = measure(plan_of(name))
         if path_of(name).exists():
             difference = relative_difference(losses, read_json(path_of(name))["losses"])
             console.print(

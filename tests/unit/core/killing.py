@@ -16,10 +16,11 @@ import torch
 from resnet_ops.data import PreparedData
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.loop import fit
+from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import TINY, digits, make_recipe, take
+from tests.unit.core.makers import digits, make_plan, make_recipe, take
 
-__all__ = ["KILLS", "SEED", "recipe", "small"]
+__all__ = ["KILLS", "plan", "small"]
 
 KILLS, SEED = 25, 3
 
@@ -36,11 +37,15 @@ def recipe(kind: str) -> Recipe:
     return make_recipe(
         epochs=100,
         flip=True,
-        precision="bf16",
-        optimiser="adamw",
+        optimiser="lamb",
         peak_lr=0.02,
         accumulate=2,
         clip=1.0,
+        loss="binary",
+        image_size=6,
+        crop_area=0.5,
+        rand_augment=6.0,
+        rand_augment_spread=0.5,
         schedule="step",
         milestones=(0.1, 0.5),
         erasing=0.5,
@@ -48,6 +53,11 @@ def recipe(kind: str) -> Recipe:
         cutmix=1.0,
         ema=0.9,
     )
+
+
+def plan(kind: str) -> Plan:
+    """With the recipe of that kind, `all` in bf16."""
+    return make_plan(recipe(kind), SEED, precision="fp32" if kind == "plain" else "bf16")
 
 
 class Telling(Checkpoints):
@@ -67,7 +77,7 @@ def live_and_die(folder: Path, kind: str, data: PreparedData, steps: int, second
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        fit("tiny", TINY, recipe(kind), data, SEED, checkpoints=Telling(folder, tell))
+        fit(plan(kind), data, checkpoints=Telling(folder, tell))
         os._exit(0)
     os.close(tell)
     for _ in range(steps):
@@ -83,7 +93,7 @@ def main(folder: Path, kind: str) -> None:
     """Print the step that the newest checkpoint had after each kill."""
     torch.set_num_threads(1)
     data, rng = small(digits()), random.Random(0)
-    fit("tiny", TINY, replace(recipe(kind), epochs=1), data, SEED)  # forks need not warm up again
+    fit(replace(plan(kind), recipe=replace(recipe(kind), epochs=1)), data)  # forks need not warm up again
     for _ in range(KILLS):
         live_and_die(folder, kind, data, rng.randint(1, 3), rng.uniform(0, 0.01))
         found = Checkpoints(folder, 0).newest()

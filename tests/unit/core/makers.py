@@ -1,5 +1,6 @@
 """Small members, recipes and data sets that the core's tests share."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from resnet_ops.families.build import build_network
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel
+from resnet_ops.training.engine import Engine
+from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 
 SHARES = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
@@ -23,6 +26,7 @@ TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut=
 def make_recipe(**changes: Any) -> Recipe:
     """A recipe that trains in a moment, with `changes`."""
     base = Recipe(
+        source="made up",
         epochs=2,
         batch_size=32,
         peak_lr=0.4,
@@ -30,7 +34,12 @@ def make_recipe(**changes: Any) -> Recipe:
         weight_decay=0.0005,
         schedule="one_cycle",
         warmup=0.25,
+        loss="cross_entropy",
         label_smoothing=0.05,
+        image_size=0,
+        crop_area=0.0,
+        rand_augment=0.0,
+        rand_augment_spread=0.0,
         crop_padding=1,
         flip=False,
         accumulate=1,
@@ -44,11 +53,20 @@ def make_recipe(**changes: Any) -> Recipe:
         cutmix=0.0,
         ema=0.0,
         patience=0,
-        precision="fp32",
-        threads=1,
-        device="cpu",
+        start=None,
     )
     return replace(base, **changes)
+
+
+ENGINE = Engine(
+    device="cpu", processes=1, threads=1, precision="fp32", compile=False, exact=True, images="memory"
+)
+
+
+def make_plan(recipe: Recipe | None = None, seed: int = 0, member: AnyMember = TINY, **engine: Any) -> Plan:
+    """A plan of one training on one thread, with changes to its engine."""
+    settings = recipe or make_recipe()
+    return Plan(name="tiny", member=member, recipe=settings, engine=replace(ENGINE, **engine), seed=seed)
 
 
 def make_imagenet_member(**changes: Any) -> ImageNetMember:
@@ -95,7 +113,7 @@ def make_data(labels: dict[str, list[int]], classes: tuple[str, ...], seed: int 
             label=label,
             class_name=str(label),
             split=split,
-            sha256=f"{index:064x}",
+            sha256=hashlib.sha256(images[index].data).hexdigest(),
             width=8,
             height=8,
         )

@@ -17,7 +17,7 @@ from resnet_ops.families.catalogue import CATALOGUE
 from resnet_ops.families.preactivation_member import PreActivationMember
 from resnet_ops.model import load_model, save_model
 from resnet_ops.training.loop import fit
-from tests.unit.core.makers import TINY, make_imagenet_member, make_recipe, random_images, take, untrained
+from tests.unit.core.makers import TINY, make_imagenet_member, make_plan, random_images, take, untrained
 
 
 def preactivation(block: Any = "basic", depth: int = 8, checkpointing: bool = False) -> PreActivationMember:
@@ -91,7 +91,7 @@ def test_a_model_of_an_unknown_family_is_no_usable_model(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["preactivation", "bot"])
 def test_any_family_trains(name: str, digits: PreparedData) -> None:
     small = take(digits, train=96, validation=40)
-    first, second = (fit(name, MEMBERS[name], make_recipe(), small, 0).network for _ in range(2))
+    first, second = (fit(make_plan(member=MEMBERS[name]), small).network for _ in range(2))
     for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 

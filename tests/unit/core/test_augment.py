@@ -1,17 +1,21 @@
 """Batched augmentation against a naive crop and flip of each image by itself."""
 
+import math
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional as F
 
-from resnet_ops.training.augment import random_crop_flip
+from resnet_ops.training.augment import random_crop_flip, resized_crop
+from resnet_ops.training.draws import Draws
 
 
 def augment(images: Tensor, padding: int, flip: bool, seed: int = 0) -> Tensor:
-    return random_crop_flip(images, padding, flip, torch.Generator().manual_seed(seed))
+    draws = Draws(torch.Generator().manual_seed(seed), len(images), slice(None))
+    return random_crop_flip(images, padding, flip, draws)
 
 
 def naive_crops(image: np.ndarray, padding: int, flip: bool) -> dict[bytes, tuple[int, int, bool]]:
@@ -76,3 +80,44 @@ def test_the_generator_alone_decides() -> None:
     torch.manual_seed(99)
     assert torch.equal(augment(images, 2, True, seed=1), first)
     assert not torch.equal(augment(images, 2, True, seed=2), first)
+
+
+def naive_resized_crops(images: Tensor, area: float, size: int, source: Draws) -> tuple[Tensor, list[float]]:
+    """torchvision's cut and resize of each image, and the shares of the image that were cut out."""
+    height, width = images.shape[1:3]
+    results, shares = [], []
+    for image, share, aspect, down, right in zip(images, *source.fractions(4), strict=True):
+        pixels = (area + (1 - area) * share) * height * width
+        ratio = (3 / 4) ** (1 - aspect) * (4 / 3) ** aspect
+        tall = min(height, round(math.sqrt(pixels / ratio)))
+        wide = min(width, round(math.sqrt(pixels * ratio)))
+        top, left = int((height - tall + 1) * down), int((width - wide + 1) * right)
+        planes = image.permute(2, 0, 1).float()
+        to = [size or height, size or width]
+        results.append(F.resized_crop(planes, top, left, tall, wide, to, antialias=True).permute(1, 2, 0))
+        shares.append(tall * wide / height / width)
+    return torch.stack(results), shares
+
+
+@pytest.mark.parametrize("size", [0, 6, 10, 40])
+@pytest.mark.parametrize("shape", [(60, 20, 20, 3), (60, 9, 14, 1)])
+@pytest.mark.parametrize("area", [0.08, 0.5, 1])
+def test_a_resized_crop_is_what_torchvision_makes_of_each_image(
+    shape: tuple[int, ...], area: float, size: int
+) -> None:
+    images = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    draws = [Draws(torch.Generator().manual_seed(3), 60, slice(None)) for _ in range(2)]
+    found = resized_crop(images, area, size, draws[0])
+    expected, shares = naive_resized_crops(images, area, size, draws[1])
+    assert found.dtype == torch.uint8
+    assert (found.float() - expected).abs().max() <= 0.501
+    assert min(shares) > 0.7 * area
+    assert area == 1 or max(shares) - min(shares) > 0.3
+
+
+def test_without_an_area_nothing_is_cut_and_nothing_drawn() -> None:
+    images = torch.zeros(5, 8, 8, 3, dtype=torch.uint8)
+    draws = Draws(torch.Generator().manual_seed(0), 5, slice(None))
+    before = draws.generator.get_state()
+    assert resized_crop(images, 0, 0, draws) is images
+    assert torch.equal(draws.generator.get_state(), before)

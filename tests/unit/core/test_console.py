@@ -50,6 +50,14 @@ def test_a_disk_that_refuses_is_named_with_the_remedy(
     )
 
 
+def test_a_file_that_is_none_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), report_errors():
+        tmp_path.read_text()
+    assert capsys.readouterr().err == (
+        f"Cannot use {tmp_path}: Is a directory. Name another, then run the same command again.\n"
+    )
+
+
 def test_a_copy_that_fails_names_the_place_that_is_full(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), report_errors():
         raise OSError(errno.ENOSPC, "No space", "/models/a", None, "/full/a")

@@ -19,7 +19,7 @@ from resnet_ops.training import loop
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import TINY, make_data, make_recipe, take
+from tests.unit.core.makers import make_data, make_plan, make_recipe, take
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ import sys
 from pathlib import Path
 from resnet_ops.model import save_model
 from resnet_ops.training.loop import fit
-from tests.unit.core.makers import TINY, digits, make_recipe, take
+from tests.unit.core.makers import make_plan, TINY, digits, make_recipe, take
 small = take(digits(), train=96, validation=40, test=20, production=20)
 for precision in ("fp32", "bf16"):
-    model = fit("tiny", TINY, make_recipe(precision=precision, flip=True), small, seed=7)
+    model = fit(make_plan(make_recipe(flip=True), 7, precision=precision), small)
     save_model(model, Path(sys.argv[1]) / precision)
 """
 
@@ -57,7 +57,7 @@ def test_two_processes_train_the_same_bits(small: PreparedData, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     torch.manual_seed(123)
     for precision in ("fp32", "bf16"):
-        here = fit("tiny", TINY, make_recipe(precision=precision, flip=True), small, seed=7)
+        here = fit(make_plan(make_recipe(flip=True), 7, precision=precision), small)
         assert digest(here, tmp_path / "here" / precision) == model_digest(tmp_path / "there" / precision)
 
 
@@ -65,11 +65,11 @@ def test_the_seed_the_recipe_and_the_images_decide_the_weights(small: PreparedDa
     images = small.images.copy()
     images[0, 0, 0] += 1
     models = {
-        "base": fit("tiny", TINY, make_recipe(), small, seed=0),
-        "seed": fit("tiny", TINY, make_recipe(), small, seed=1),
-        "recipe": fit("tiny", TINY, make_recipe(weight_decay=0.0006), small, seed=0),
-        "precision": fit("tiny", TINY, make_recipe(precision="bf16"), small, seed=0),
-        "image": fit("tiny", TINY, make_recipe(), replace(small, images=images), seed=0),
+        "base": fit(make_plan(), small),
+        "seed": fit(make_plan(seed=1), small),
+        "recipe": fit(make_plan(make_recipe(weight_decay=0.0006)), small),
+        "precision": fit(make_plan(precision="bf16"), small),
+        "image": fit(make_plan(), replace(small, images=images)),
     }
     assert len({digest(model, tmp_path / name) for name, model in models.items()}) == len(models)
 
@@ -86,7 +86,7 @@ def test_the_seed_decides_the_order_of_the_images_too(
 
     monkeypatch.setattr(loop, "build_network", build_the_same)
     digests = {
-        digest(fit("tiny", TINY, make_recipe(crop_padding=0), small, seed), tmp_path / str(seed))
+        digest(fit(make_plan(make_recipe(crop_padding=0), seed), small), tmp_path / str(seed))
         for seed in (0, 1)
     }
     assert len(digests) == 2
@@ -94,7 +94,7 @@ def test_the_seed_decides_the_order_of_the_images_too(
 
 def test_training_forbids_algorithms_that_are_not_deterministic(small: PreparedData) -> None:
     torch.use_deterministic_algorithms(False)
-    fit("tiny", TINY, make_recipe(epochs=1), small, seed=0)
+    fit(make_plan(make_recipe(epochs=1)), small)
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
 
@@ -103,8 +103,8 @@ def test_images_held_out_cannot_influence_the_weights(small: PreparedData, tmp_p
     images = small.images.copy()
     held_out = [index for index, row in enumerate(small.rows) if row.split != "train"]
     images[held_out] = 255 - images[held_out]
-    first = fit("tiny", TINY, make_recipe(), small, seed=0)
-    second = fit("tiny", TINY, make_recipe(), replace(small, images=images), seed=0)
+    first = fit(make_plan(), small)
+    second = fit(make_plan(), replace(small, images=images))
     assert digest(first, tmp_path / "first") == digest(second, tmp_path / "second")
 
 
@@ -112,7 +112,7 @@ def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:
     seen: list[Epoch] = []
     also: list[int] = []
     recipe = make_recipe(epochs=3, warmup=0.0)
-    model = fit("tiny", TINY, recipe, small, 0, [seen.append, lambda epoch: also.append(epoch.epoch)])
+    model = fit(make_plan(recipe), small, [seen.append, lambda epoch: also.append(epoch.epoch)])
     assert [epoch.epoch for epoch in seen] == also == [1, 2, 3]
     peak = recipe.peak_lr * recipe.batch_size / 256
     # 9 steps; the rate after a rise of one step falls by a ninth of the peak with each
@@ -127,11 +127,11 @@ def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:
 
 def test_a_member_learns_to_read_digits(digits: PreparedData) -> None:
     member = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
-    model = fit("resnet8", member, make_recipe(epochs=6, batch_size=64), digits, seed=0)
+    model = fit(make_plan(make_recipe(epochs=6, batch_size=64), member=member), digits)
     assert not model.network.training
     test = digits.split("test")
     assert np.mean(model.predict(test.images).predicted == test.labels) > 0.93
-    assert (model.name, model.classes, model.image_size, model.channels) == ("resnet8", digits.classes, 8, 1)
+    assert (model.name, model.classes, model.image_size, model.channels) == ("tiny", digits.classes, 8, 1)
 
 
 def test_the_normalisation_is_that_of_each_channel_of_the_training_images() -> None:
@@ -139,7 +139,7 @@ def test_the_normalisation_is_that_of_each_channel_of_the_training_images() -> N
     images = np.repeat(data.images, 3, axis=3)
     images[..., 1] //= 2
     images[..., 2] = 128
-    model = fit("tiny", TINY, make_recipe(epochs=1), replace(data, images=images), seed=0)
+    model = fit(make_plan(make_recipe(epochs=1)), replace(data, images=images))
     pixels = images[:16].reshape(-1, 3) / 255
     assert model.mean == pytest.approx(tuple(pixels.mean(0)))
     assert model.std[:2] == pytest.approx(tuple(pixels.std(0)[:2]))
@@ -148,14 +148,14 @@ def test_the_normalisation_is_that_of_each_channel_of_the_training_images() -> N
 
 def test_weight_decay_spares_biases_and_normalisation(small: PreparedData) -> None:
     strong = make_recipe(epochs=20, batch_size=96, peak_lr=0.1, momentum=0.0, weight_decay=20.0)
-    network = fit("tiny", TINY, strong, small, seed=0).network
+    network = fit(make_plan(strong), small).network
     weights = {name: parameter.abs().max().item() for name, parameter in network.named_parameters()}
     assert max(value for name, value in weights.items() if "conv" in name) < 0.05
     assert min(value for name, value in weights.items() if "bn" in name and "weight" in name) > 0.5
 
 
 def test_a_training_split_smaller_than_a_batch_is_one_batch(small: PreparedData) -> None:
-    model = fit("tiny", TINY, make_recipe(batch_size=1000, epochs=1), small, seed=0)
+    model = fit(make_plan(make_recipe(batch_size=1000, epochs=1)), small)
     assert model.network.state_dict()["stem.1.num_batches_tracked"] == 1
 
 
@@ -171,16 +171,16 @@ def test_a_loss_that_is_no_number_names_the_setting_to_change(
 ) -> None:
     seen: list[Epoch] = []
     with pytest.raises(
-        ConfigError, match=rf"tiny: the {split} loss is (nan|inf) in epoch 1.*Lower train\.peak_lr"
+        ConfigError, match=rf"tiny: the {split} loss is (nan|inf) in epoch 1.*Lower the recipe"
     ):
-        fit("tiny", TINY, recipe, small, 0, [seen.append])
+        fit(make_plan(recipe), small, [seen.append])
     assert seen == []
 
 
 def test_every_class_without_a_training_image_is_named() -> None:
     data = make_data({"train": [0, 2] * 8, "validation": [0, 1, 2, 3]}, ("ant", "bee", "cow", "doe"))
     with pytest.raises(DataError, match=r"No training image of class bee, doe\..*data\.split\.train"):
-        fit("tiny", TINY, make_recipe(), data, seed=0)
+        fit(make_plan(), data)
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -189,17 +189,17 @@ def test_a_label_out_of_range_is_named(split: str, label: int) -> None:
     labels = {"train": [0, 1] * 8, "validation": [0, 1]}
     data = make_data({**labels, split: [*labels[split], label]}, ("a", "b"))
     with pytest.raises(DataError, match=f"Label {label} is out of range: there are 2 classes"):
-        fit("tiny", TINY, make_recipe(), data, seed=0)
+        fit(make_plan(), data)
 
 
 @pytest.mark.parametrize("missing", ["train", "validation"])
 def test_a_missing_split_is_named(missing: str, small: PreparedData) -> None:
     part = small.split(*{"train", "validation", "test"} - {missing})
     with pytest.raises(DataError, match=f"No image is in split {missing}"):
-        fit("tiny", TINY, make_recipe(), part, seed=0)
+        fit(make_plan(), part)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_missing_gpu_names_the_setting_to_change(small: PreparedData) -> None:
     with pytest.raises(ConfigError, match=r"train\.device is cuda, but torch sees no GPU.*params\.yaml"):
-        fit("tiny", TINY, make_recipe(device="cuda"), small, seed=0)
+        fit(make_plan(device="cuda"), small)

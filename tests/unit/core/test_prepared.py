@@ -18,13 +18,13 @@ def data() -> PreparedData:
 
 @pytest.fixture
 def folder(data: PreparedData, tmp_path: Path) -> Path:
-    save_prepared(data, tmp_path / "prepared")
+    save_prepared(data, tmp_path / "prepared", ("train", "test"))
     return tmp_path / "prepared"
 
 
 def test_what_is_saved_is_loaded_again(data: PreparedData, tmp_path: Path) -> None:
     rows = [replace(row, path=f'odd, "name"\nü {row.index}.png') for row in data.rows]
-    save_prepared(replace(data, rows=rows), tmp_path / "new" / "folder")
+    save_prepared(replace(data, rows=rows), tmp_path / "new" / "folder", ("train", "test"))
     loaded = load_prepared(tmp_path / "new" / "folder")
     assert np.array_equal(loaded.images, data.images)
     assert loaded.images.dtype == np.uint8
@@ -41,7 +41,7 @@ def test_the_folder_holds_three_files_with_the_columns_that_others_read(folder: 
 
 
 def test_equal_data_has_equal_bytes(data: PreparedData, folder: Path, tmp_path: Path) -> None:
-    save_prepared(data, tmp_path / "again")
+    save_prepared(data, tmp_path / "again", ("train", "test"))
     for path in folder.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
@@ -54,6 +54,34 @@ def test_a_split_keeps_images_labels_and_rows_together(data: PreparedData) -> No
     assert [row.index for row in test.rows] == [3, 4]
     assert test.classes == data.classes
     assert [row.index for row in data.split("test", "train").rows] == [0, 1, 2, 3, 4]
+
+
+def test_every_split_lies_in_one_stretch_in_the_order_it_had_and_is_read_from_disk(tmp_path: Path) -> None:
+    data = make_data({"a": [0, 1, 0], "b": [1, 0], "c": [1, 1]}, ("x", "y"))
+    mixed = [3, 0, 5, 1, 4, 2, 6]
+    shuffled = PreparedData(data.images[mixed], data.labels[mixed], [data.rows[i] for i in mixed], ("x", "y"))
+    save_prepared(shuffled, tmp_path, ("b", "a"))
+    loaded = load_prepared(tmp_path)
+    assert [row.index for row in loaded.rows] == [3, 4, 0, 1, 2]
+    assert isinstance(loaded.images, np.memmap)
+    assert not loaded.images.flags.writeable
+    for name in ("a", "b"):
+        part, expected = loaded.split(name), shuffled.split(name)
+        assert np.shares_memory(part.images, loaded.images)
+        assert np.array_equal(part.images, expected.images)
+        assert np.array_equal(part.labels, expected.labels)
+        assert part.rows == expected.rows
+
+
+def test_an_empty_split_is_not_written(data: PreparedData, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No image is in split validation"):
+        save_prepared(data, tmp_path / "new", ("train", "validation"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_images_file_is_the_one_that_numpy_would_write(data: PreparedData, folder: Path) -> None:
+    np.save(folder / "numpys.npy", data.images)
+    assert (folder / "images.npy").read_bytes() == (folder / "numpys.npy").read_bytes()
 
 
 def test_an_empty_split_is_an_error_that_names_it(data: PreparedData) -> None:
@@ -108,7 +136,7 @@ def test_images_of_another_kind_are_refused(folder: Path, images: np.ndarray) ->
 
 def test_pickled_images_are_never_read(folder: Path) -> None:
     np.save(folder / "images.npy", np.array([{"a": 1}] * 5, dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="allow_pickle=False"):
+    with pytest.raises(DataError, match="Python objects"):
         load_prepared(folder)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resnet_ops.training.loop import learning_rate
+from resnet_ops.training.schedule import learning_rate
 from tests.unit.core.makers import make_recipe
 
 
@@ -56,7 +56,6 @@ def test_the_rate_grows_with_the_batch_as_it_is_given_per_256_images() -> None:
         ("peak_lr", 0.0),
         ("peak_lr", math.inf),
         ("peak_lr", math.nan),
-        ("threads", 0),
         ("momentum", 1.0),
         ("momentum", -0.1),
         ("warmup", 1.0),
@@ -71,6 +70,12 @@ def test_the_rate_grows_with_the_batch_as_it_is_given_per_256_images() -> None:
         ("clip", -1.0),
         ("drop", 0.0),
         ("erasing", 1.1),
+        ("image_size", -1),
+        ("crop_area", 1.1),
+        ("crop_area", -0.1),
+        ("rand_augment", 10.5),
+        ("rand_augment", math.nan),
+        ("rand_augment_spread", -0.5),
         ("mixup", -0.1),
         ("cutmix", math.nan),
         ("ema", 1.0),
@@ -91,3 +96,9 @@ def test_milestones_at_the_ends_are_refused(milestones: tuple[float, ...]) -> No
 def test_a_step_schedule_without_milestones_is_refused() -> None:
     with pytest.raises(ValueError, match="milestones are empty, but schedule step needs at least one"):
         make_recipe(schedule="step")
+
+
+def test_a_training_size_without_a_crop_that_resizes_to_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="image_size is 160, but needs a crop_area"):
+        make_recipe(image_size=160)
+    assert make_recipe(image_size=160, crop_area=0.08).image_size == 160

@@ -1,9 +1,11 @@
 """A training killed anywhere goes on and ends with the same bits; broken checkpoints are passed over."""
 
+import hashlib
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import fit
+from resnet_ops.training.recipe import Recipe
 from tests.unit.core import killing
-from tests.unit.core.makers import TINY, make_recipe
+from tests.unit.core.makers import make_plan, make_recipe
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +55,39 @@ def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
     assert len(set(reached)) > killing.KILLS / 2, "kills must fall on different steps"
     expected: list[Epoch] = []
     seen: list[Epoch] = []
-    recipe, checkpoints = killing.recipe(kind), Checkpoints(tmp_path / "ck", every_seconds=0)
-    resumed = fit("tiny", TINY, recipe, small, killing.SEED, [seen.append], checkpoints)
+    checkpoints = Checkpoints(tmp_path / "ck", every_seconds=0)
+    resumed = fit(killing.plan(kind), small, [seen.append], checkpoints)
     assert checkpoints.written == 300 - reached[-1] > 0
-    whole = fit("tiny", TINY, recipe, small, killing.SEED, [expected.append])
+    whole = fit(killing.plan(kind), small, [expected.append])
     assert digest(resumed, tmp_path / "resumed") == digest(whole, tmp_path / "whole")
     assert without_speed(seen) == without_speed(expected)
     assert len(list((tmp_path / "ck").iterdir())) == 2
 
 
+class Stop(Exception):
+    """Ends a training from a callback."""
+
+
+@pytest.mark.parametrize("optimiser", get_args(get_type_hints(Recipe)["optimiser"]))
+def test_every_optimiser_goes_on_where_it_was(optimiser: Any, small: PreparedData, tmp_path: Path) -> None:
+    plan = make_plan(make_recipe(optimiser=optimiser, peak_lr=0.02, epochs=4))
+
+    def stop(epoch: Epoch) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        fit(plan, small, [stop], Checkpoints(tmp_path / "ck", 0))
+    again = Checkpoints(tmp_path / "ck", 0)
+    resumed = fit(plan, small, checkpoints=again)
+    assert again.written == 9
+    assert digest(resumed, tmp_path / "resumed") == digest(fit(plan, small), tmp_path / "whole")
+
+
 def test_a_training_that_was_done_is_not_trained_again(small: PreparedData, tmp_path: Path) -> None:
     recipe = make_recipe()
-    first = fit("tiny", TINY, recipe, small, 0, checkpoints=Checkpoints(tmp_path / "ck", 0))
+    first = fit(make_plan(recipe), small, checkpoints=Checkpoints(tmp_path / "ck", 0))
     again = Checkpoints(tmp_path / "ck", 0)
-    second = fit("tiny", TINY, recipe, small, 0, checkpoints=again)
+    second = fit(make_plan(recipe), small, checkpoints=again)
     assert again.written == 0
     assert digest(first, tmp_path / "first") == digest(second, tmp_path / "second")
 
@@ -103,8 +125,8 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_taken(
 def test_where_all_are_broken_training_starts_anew(small: PreparedData, tmp_path: Path) -> None:
     for path in write_three(tmp_path / "ck"):
         path.write_bytes(b"broken")
-    resumed = fit("tiny", TINY, make_recipe(), small, 0, checkpoints=Checkpoints(tmp_path / "ck", 1e9))
-    whole = fit("tiny", TINY, make_recipe(), small, 0)
+    resumed = fit(make_plan(), small, checkpoints=Checkpoints(tmp_path / "ck", 1e9))
+    whole = fit(make_plan(), small)
     assert digest(resumed, tmp_path / "resumed") == digest(whole, tmp_path / "whole")
 
 
@@ -122,15 +144,15 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(
     small: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "ck").write_text("a file where the folder should be")
-    model = fit("tiny", TINY, make_recipe(), small, 0, checkpoints=Checkpoints(tmp_path / "ck", 0))
-    whole = fit("tiny", TINY, make_recipe(), small, 0)
+    model = fit(make_plan(), small, checkpoints=Checkpoints(tmp_path / "ck", 0))
+    whole = fit(make_plan(), small)
     assert digest(model, tmp_path / "model") == digest(whole, tmp_path / "whole")
     assert "No checkpoint after step 1: Cannot write" in capsys.readouterr().out
 
 
 def test_checkpoints_keep_their_distance(small: PreparedData, tmp_path: Path) -> None:
     rare = Checkpoints(tmp_path / "ck", every_seconds=3600)
-    fit("tiny", TINY, make_recipe(), small, 0, checkpoints=rare)
+    fit(make_plan(), small, checkpoints=rare)
     assert rare.written == 0
     assert rare.newest() is None
 
@@ -141,23 +163,24 @@ def test_a_training_that_diverged_says_so_again_from_its_checkpoint(
     recipe = make_recipe(peak_lr=1e12, epochs=3)
     for _ in range(2):
         with pytest.raises(ConfigError, match="training diverged"):
-            fit("tiny", TINY, recipe, small, 0, checkpoints=Checkpoints(tmp_path / "ck", 0))
+            fit(make_plan(recipe), small, checkpoints=Checkpoints(tmp_path / "ck", 0))
 
 
 def test_the_key_of_a_training_follows_all_that_its_bits_depend_on(small: PreparedData) -> None:
     images, labels = small.images.copy(), small.labels.copy()
     images[0, 0, 0] += 1
     labels[0] += 1
+    rows = [replace(small.rows[0], sha256=hashlib.sha256(images[0].data).hexdigest()), *small.rows[1:]]
     recipe = make_recipe()
     keys = [
-        training_key(TINY, recipe, small, 0),
-        training_key(TINY, recipe, small, 1),
-        training_key(TINY, make_recipe(threads=2), small, 0),
-        training_key(TINY, recipe, PreparedData(images, small.labels, small.rows, small.classes), 0),
-        training_key(TINY, recipe, PreparedData(small.images, labels, small.rows, small.classes), 0),
+        training_key(make_plan(recipe), small),
+        training_key(make_plan(recipe, 1), small),
+        training_key(make_plan(threads=2), small),
+        training_key(make_plan(recipe), PreparedData(images, small.labels, rows, small.classes)),
+        training_key(make_plan(recipe), PreparedData(small.images, labels, small.rows, small.classes)),
     ]
     assert len(set(keys)) == 5
     held_out = np.array([row.split == "test" for row in small.rows])
     images = np.where(held_out[:, None, None, None], 0, small.images)
     same = PreparedData(images.astype(np.uint8), small.labels, small.rows, small.classes)
-    assert training_key(TINY, recipe, same, 0) == keys[0]
+    assert training_key(make_plan(recipe), same) == keys[0]

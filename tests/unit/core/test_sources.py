@@ -1,5 +1,8 @@
 """Reading images: the embedded digits, and folders of real image files made by Pillow."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -8,8 +11,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from resnet_ops.data import load_prepared
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
-from resnet_ops.errors import DataError
+from resnet_ops.data.spool import spool
+from resnet_ops.errors import DataError, StorageError
 from tests.unit.core.makers import SHARES
 
 
@@ -134,6 +139,59 @@ def test_progress_reaches_the_number_of_images(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     read_source(folder_params(tmp_path), lambda done, total: seen.append((done, total)))
     assert seen == [(done, 6) for done in range(1, 7)]
+
+
+PREPARE = """
+import resource, sys, threading
+from pathlib import Path
+import numpy as np
+from resnet_ops.data import save_prepared
+from resnet_ops.data.sources import DataParams, SplitParams, read_source
+from resnet_ops.data.splits import split_images
+root = Path(sys.argv[1])
+shares = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
+params = DataParams(source="imagefolder", root=str(root), image_size=512, channels=3, split=shares)
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
+limit = used * 1024 + 150 * 2**20
+threading.stack_size(2**20)
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+data = split_images(read_source(params, scratch=root), shares, 0)
+save_prepared(data, root / "prepared", ("train", "validation", "test"))
+print(data.images.nbytes // 2**20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to limit memory")
+def test_225_mebibytes_of_images_are_prepared_with_150_of_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(300):
+        path = tmp_path / "ab"[index % 2] / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARE, str(tmp_path)],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 225
+    images = load_prepared(tmp_path / "prepared").images
+    assert images.shape == (240, 512, 512, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "prepared"]
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs Linux")
+    with pytest.raises(
+        StorageError, match=r"Cannot keep images in .*nowhere.*after 0 bytes\. Free some space"
+    ):
+        spool([np.zeros((2, 2, 1), np.uint8)], (2, 2, 1), tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_is_named_with_the_setting_to_change(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from resnet_ops.model import TrainedModel
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit, out_of_patience
-from tests.unit.core.makers import TINY, make_recipe, take
+from tests.unit.core.makers import TINY, make_plan, make_recipe, take
 
 FLAT: dict[str, Any] = {"warmup": 0.0, "weight_decay": 0.0, "crop_padding": 0, "label_smoothing": 0.0}
 
@@ -31,8 +31,8 @@ def moved(data: PreparedData, **changes: Any) -> torch.Tensor:
     """How far each weight goes in one step on all images, from the same start."""
     recipe = make_recipe(**{"epochs": 1, "batch_size": 96, **FLAT, **changes})
     still = replace(recipe, peak_lr=1e-30, optimiser="sgd", clip=0.0, accumulate=1, ema=0.0)
-    start = weights(fit("tiny", TINY, still, data, 0))
-    return weights(fit("tiny", TINY, recipe, data, 0)) - start
+    start = weights(fit(make_plan(still), data))
+    return weights(fit(make_plan(recipe), data)) - start
 
 
 def test_adamw_moves_each_weight_by_the_rate_in_its_first_step(small: PreparedData) -> None:
@@ -81,8 +81,8 @@ def test_the_average_follows_the_weights_as_its_decay_says() -> None:
 
 def test_the_average_is_the_model_and_is_what_is_validated(small: PreparedData) -> None:
     seen: list[Epoch] = []
-    model = fit("tiny", TINY, make_recipe(epochs=4, ema=0.9), small, 0, [seen.append])
-    plain = fit("tiny", TINY, make_recipe(epochs=4), small, 0)
+    model = fit(make_plan(make_recipe(epochs=4, ema=0.9)), small, [seen.append])
+    plain = fit(make_plan(make_recipe(epochs=4)), small)
     assert not torch.equal(weights(model), weights(plain))
     assert not model.network.training
     validation = small.split("validation")
@@ -124,17 +124,20 @@ def test_patience_ends_when_the_best_epoch_lies_far_enough_back(
 
 def test_training_stops_when_patience_ends(small: PreparedData) -> None:
     seen: list[Epoch] = []
-    fit("tiny", TINY, make_recipe(epochs=50, peak_lr=1e-9, patience=3), small, 0, [seen.append])
+    fit(make_plan(make_recipe(epochs=50, peak_lr=1e-9, patience=3)), small, [seen.append])
     scores = [epoch.validation_top1 for epoch in seen]
     assert len(scores) - 1 - scores.index(max(scores)) == 3
     assert len(scores) < 50
 
 
-def test_mixing_and_erasing_change_what_is_learned(small: PreparedData) -> None:
-    changes: list[dict[str, float]] = [{}, {"mixup": 0.4}, {"cutmix": 1.0}, {"erasing": 0.5}]
+def test_every_augmentation_and_loss_changes_what_is_learned(small: PreparedData) -> None:
+    changes: list[dict[str, Any]] = [
+        *({}, {"mixup": 0.4}, {"cutmix": 1.0}, {"erasing": 0.5}, {"rand_augment": 6.0}),
+        *({"crop_area": 0.5}, {"crop_area": 0.5, "image_size": 12}, {"loss": "binary"}),
+    ]
     losses = []
     for change in changes:
         seen: list[Epoch] = []
-        fit("tiny", TINY, make_recipe(epochs=1, **change), small, 0, [seen.append])
+        fit(make_plan(make_recipe(epochs=1, **change)), small, [seen.append])
         losses.append(seen[0].train_loss)
-    assert len(set(losses)) == 4
+    assert len(set(losses)) == len(changes)

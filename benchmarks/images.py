@@ -1,0 +1,62 @@
+"""Images that the benchmarks train on: made ones, and CIFAR-10 from its binary files or one npz of JPEGs."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from resnet_ops.data import ManifestRow, PreparedData
+from resnet_ops.data.sources import DataParams, SplitParams, read_source
+
+__all__ = ["made_images", "read_cifar10"]
+
+SHARES = SplitParams(train=0.25, validation=0.25, test=0.25, production=0.25)
+
+
+def made_images(train: int, validation: int, size: int, classes: int) -> PreparedData:
+    """Random colour images of size x size, the classes in turn."""
+    count = train + validation
+    images = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    names = tuple(map(str, range(classes)))
+    return _prepared(images, np.arange(count) % classes, train, names)
+
+
+def read_cifar10(path: Path) -> PreparedData:
+    """CIFAR-10 with its training images as split `train` and its test images as `validation`.
+
+    path: the folder of the binary version, or an npz file with `prefix`, `blob` and `offset` (the JPEGs one after the
+    other, less the header that all share), `label`, `classes` and `n_train`.
+    """
+    if path.suffix != ".npz":
+        raw = read_source(
+            DataParams(source="cifar10", root=str(path), image_size=32, channels=3, split=SHARES)
+        )
+        order = sorted(range(len(raw.paths)), key=lambda i: "test_batch" in raw.paths[i])
+        train = sum("test_batch" not in name for name in raw.paths)
+        return _prepared(raw.images[order], raw.labels[order], train, raw.classes)
+    with np.load(path) as stored:
+        prefix, blob, offset = stored["prefix"].tobytes(), stored["blob"].tobytes(), stored["offset"]
+        labels, names, train = stored["label"], tuple(map(str, stored["classes"])), int(stored["n_train"])
+    files = (prefix + blob[start:stop] for start, stop in pairwise(offset))
+    images = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+    return _prepared(images, labels, train, names)
+
+
+def _prepared(images: np.ndarray, labels: np.ndarray, train: int, classes: Sequence[str]) -> PreparedData:
+    rows = [
+        ManifestRow(
+            index=index,
+            path=str(index),
+            label=int(label),
+            class_name=classes[int(label)],
+            split="train" if index < train else "validation",
+            sha256=f"{index:064x}",
+            width=images.shape[2],
+            height=images.shape[1],
+        )
+        for index, label in enumerate(labels)
+    ]
+    return PreparedData(images, labels.astype(np.int64), rows, tuple(classes))

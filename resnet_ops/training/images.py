@@ -1,0 +1,94 @@
+"""The images of a split for training, batch by batch, from memory or from disk: the same bits in the same order."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from resnet_ops.console import console
+from resnet_ops.data import PreparedData
+from resnet_ops.threads import mapped
+from resnet_ops.training.plan import Plan
+from resnet_ops.training.workers import workers_here
+
+__all__ = ["ImagesInMemory", "StreamedImages", "free_memory", "open_images"]
+
+SHARE = 0.5
+"""Of the free memory, what images may take where that is decided here; the network needs the rest."""
+CHUNK = 64
+"""Images that are copied at once."""
+THREADS, AHEAD = 4, 8
+"""Threads that gather batches, and batches that wait or are being gathered."""
+
+
+class ImagesInMemory:
+    """All images of a split on the device, as uint8."""
+
+    def __init__(self, data: PreparedData, device: torch.device) -> None:
+        self._images = torch.empty(data.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(data), CHUNK):
+            part = np.array(data.images[start : start + CHUNK])
+            self._images[start : start + CHUNK] = torch.from_numpy(part)
+        self._labels = torch.from_numpy(data.labels).to(device)
+
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
+        for batch in rows:
+            where = batch.to(self._labels.device)
+            yield self._images[where], self._labels[where]
+
+
+class StreamedImages:
+    """All images of a split where they are, on disk say; threads gather the next batches for the device."""
+
+    def __init__(self, data: PreparedData, device: torch.device) -> None:
+        self._images = data.images
+        self._labels = torch.from_numpy(data.labels)
+        self._device = device
+
+    def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
+        for images, labels in mapped(self._gather, rows, AHEAD, THREADS):
+            yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+
+    def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        on_gpu = self._device.type == "cuda"
+        images = torch.empty((len(rows), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=on_gpu)
+        # with `out`, only another mode than the default copies once, and without Python's lock
+        np.take(self._images, rows.numpy(), axis=0, out=images.numpy(), mode="clip")
+        labels = self._labels[rows]
+        return images, labels.pin_memory() if on_gpu else labels
+
+
+def open_images(plan: Plan, data: PreparedData, device: torch.device) -> ImagesInMemory | StreamedImages:
+    """The images as the engine's `images` says; `auto` is decided by the memory that is free, and said."""
+    where = plan.engine.images
+    if where == "auto":
+        sharing = workers_here() if device.type == "cpu" else 1
+        size, free = data.images.nbytes, free_memory(device) // sharing
+        where = "memory" if size <= SHARE * free else "stream"
+        what = "are held in memory" if where == "memory" else "are streamed from disk"
+        console.print(
+            f"{plan.name}: {len(data):,} training images {what}: {size / 1e6:,.1f} MB, where {SHARE:.0%} of the "
+            f"{free / 1e6:,.1f} MB may be used that are free for {device.type}"
+        )
+    return ImagesInMemory(data, device) if where == "memory" else StreamedImages(data, device)
+
+
+def free_memory(device: torch.device, group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that are free on the device; of the CPU's those that this machine and this container (`group`) allow.
+
+    Linux gives up what it caches of files when memory is asked for, so that counts as free.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        numbers = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, min(free, limit - used + int(numbers["file"])))
+    except (OSError, ValueError, KeyError):  # no group, or no limit
+        return free

@@ -1,0 +1,43 @@
+"""One step of the optimiser."""
+
+import torch
+from torch import Tensor, nn
+
+from resnet_ops.training.mixing import Targets
+from resnet_ops.training.plan import Plan
+from resnet_ops.training.share import Share
+from resnet_ops.training.state import TrainingState
+from resnet_ops.training.workers import Workers
+
+__all__ = ["take_step"]
+
+
+def take_step(
+    state: TrainingState, inputs: Tensor, targets: Targets, plan: Plan, share: Share, workers: Workers
+) -> None:
+    """Go down the gradient on (N, C, H, W) normalised images and those of the other workers, part by part.
+
+    inputs, targets: the share's own.
+    """
+    state.optimiser.zero_grad(set_to_none=True)
+    if not workers.leads:  # the sums of the epoch so far are the same everywhere: one worker brings them in
+        state.loss_sum.zero_()
+        state.hits.zero_()
+    stop = 0
+    for count in share.parts:
+        start, stop = stop, stop + count
+        part = targets.of(slice(start, stop))
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.engine.precision == "bf16"):
+            logits = state.network(inputs[start:stop])
+        loss = part.loss(logits.float(), plan.recipe.loss, plan.recipe.label_smoothing) * (count / share.size)
+        loss.backward()
+        state.loss_sum += loss.detach()
+        state.hits += part.hits(logits.detach())
+    gradients = [weight.grad for weight in state.network.parameters() if weight.grad is not None]
+    workers.sum([*gradients, state.loss_sum, state.hits])
+    if plan.recipe.clip:
+        nn.utils.clip_grad_norm_(state.network.parameters(), plan.recipe.clip)
+    state.optimiser.step()
+    if state.average is not None:
+        state.average.update(state.network)
+    state.step += 1
