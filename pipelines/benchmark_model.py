@@ -1,11 +1,11 @@
-"""DVC stage `benchmark_model`: speed, size and memory of one member on every device profile."""
+"""DVC stage `benchmark_model`: speed, size and memory of one member, or of one export, on every device profile."""
 
 import argparse
 from pathlib import Path
 
 from project_params import read_params
 
-from resnet_ops.benchmark import benchmark_profile, measure_size
+from resnet_ops.benchmark.measure import benchmark_profile, measure_size, why_skipped
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.files import write_json
 from resnet_ops.measurement import measurement_values, measurements_to_json
@@ -14,24 +14,34 @@ from resnet_ops.provenance import environment, hardware
 
 
 def main(name: str) -> None:
-    params = read_params().benchmark
-    source = Path("models") / name
-    model = load_model(source)
-    measured = measure_size(model, source)
-    for profile_name, profile in params.profiles.items():
-        with progress_bar(f"{name} on {profile_name}") as progress:
-            measured |= benchmark_profile(model, profile_name, profile, params.confidence, progress)
-        p95 = measured[f"{profile_name}.latency_p95_ms"]
-        console.print(f"{name} on {profile_name}: p95 {p95.value:.2f} ms of {p95.n} requests")
-    folder = Path("reports/benchmark") / name
-    write_json(folder / "measurements.json", measurements_to_json(measured))
-    write_json(folder / "metrics.json", measurement_values(measured))
-    write_json(folder / "machine.json", {"environment": environment(), "hardware": hardware()})
+    params = read_params()
+    folder, limits = params.model_folder(name), params.benchmark.interference
+    measured = measure_size(load_model(params.trained_folder(name)), folder)
+    machine, machines, skipped = hardware(), {}, {}
+    for label, profile in params.benchmark.profiles.items():
+        if reason := why_skipped(folder, profile):
+            skipped[label] = reason
+            console.print(f"{name} on {label}: skipped, {reason}")
+            continue
+        with progress_bar(f"{name} on {label}") as progress:
+            found = benchmark_profile(folder, label, profile, limits, params.benchmark.confidence, progress)
+        measured |= found.measured
+        machines[label] = {**machine, **found.facts}
+        p95 = found.measured[f"{label}.latency_p95_ms"]
+        word = "" if found.facts["interference"] is False else ", disturbed: see machine.json"
+        console.print(f"{name} on {label}: p95 {p95.value:.2f} ms of {p95.n} requests{word}")
+    reports = Path("reports/benchmark") / name
+    write_json(reports / "measurements.json", measurements_to_json(measured))
+    write_json(reports / "metrics.json", measurement_values(measured))
+    facts = {"environment": environment(), "hardware": machines, "skipped": skipped}
+    write_json(reports / "machine.json", facts)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--member", required=True, help="a name under `members` in params.yaml")
+    parser.add_argument(
+        "--member", required=True, help="a name under `family` or `deployments` in params.yaml"
+    )
     member = parser.parse_args().member
     with report_errors(f"benchmark_model {member}"):
         main(member)

@@ -7,21 +7,27 @@ from project_params import read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
-from resnet_ops.export import export_model
+from resnet_ops.export.formats import export_model
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values
+from resnet_ops.measurement import measurement_values, measurements_to_json
 from resnet_ops.model import load_model
+from resnet_ops.model_files import model_digest
 
 
 def main(name: str) -> None:
     params = read_params()
-    test = load_prepared(Path("data/prepared")).split("test")
+    source, data = Path("models") / name, load_prepared(Path("data/prepared"))
+    model, confidence = load_model(source), params.evaluate.confidence
     folder = Path("exports") / name
-    measured = export_model(load_model(Path("models") / name), test.images, params.export, folder)
-    write_json(Path("reports/export") / f"{name}.json", measurement_values(measured))
-    for file in sorted(folder.iterdir()):
+    measured = export_model(model, model_digest(source), data, params.export, confidence, folder)
+    reports = Path("reports/export") / name
+    write_json(reports / "measurements.json", measurements_to_json(measured))
+    write_json(reports / "metrics.json", measurement_values(measured))
+    for format_ in params.export.formats:
+        size, equal, top1 = (measured[f"{format_}.{each}"] for each in ("bytes", "equal_predictions", "top1"))
         console.print(
-            f"{file}: {file.stat().st_size:,} bytes, predicts as the original on {len(test)} test images"
+            f"{folder / format_}: {size.value:,.0f} bytes, predicts as the original on {equal.value:.1%} of {equal.n} "
+            f"test images, top-1 {top1.value:.4f}"
         )
 
 

@@ -1,11 +1,14 @@
 """Confidence intervals."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 
-__all__ = ["bootstrap", "order_statistic", "wilson"]
+__all__ = ["lowest_interval", "mean_interval", "order_statistic", "studentised_bootstrap", "wilson"]
+
+BLOCK = 2_000_000
+"""Values that are resampled at once, to bound the memory."""
 
 
 def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
@@ -17,27 +20,60 @@ def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
         raise ValueError(f"successes is {successes}, but must be within 0 and n = {n}")
     if n == 0:
         return 0.0, 1.0
+    return _wilson(successes / n, n, confidence)
+
+
+def _wilson(p: float, n: float, confidence: float) -> tuple[float, float]:
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * ((p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5) / (1 + z * z / n)
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return low, high
+    low = 0.0 if p == 0 else max(0.0, centre - half)
+    high = 1.0 if p == 1 else min(1.0, centre + half)
+    return float(low), float(high)
 
 
-def bootstrap(
-    statistic: Callable[[np.ndarray], float], n: int, confidence: float, draws: int, seed: int
+def mean_interval(values: np.ndarray, confidence: float, lowest: float = 0.0) -> tuple[float, float]:
+    """Wilson's interval of a mean that lies within 0 and 1, at the effective number of its values.
+
+    values: (n,) one number an image, such as half its Brier score. As many coin tosses as would be as uncertain as
+    these values stand in for n (the design effect of Kish 1965; with Wilson's interval: Korn and Graubard 1998).
+    The spread is estimated with the value `lowest` and a 1 added, so that a sample without a mistake is not taken for
+    certainty. A value may lie outside of 0 and 1, as those of linearised statistics do, where the mean does not.
+    """
+    ends = np.concatenate([values, [lowest, 1.0]])
+    mean, share = np.clip([values.mean(), ends.mean()], [0, 1e-9], [1, 1 - 1e-9])
+    return _wilson(float(mean), float(len(values) * share * (1 - share) / ends.var()), confidence)
+
+
+def studentised_bootstrap(
+    values: np.ndarray, confidence: float, draws: int, seed: int
 ) -> tuple[float, float]:
-    """Percentile bootstrap (Efron 1979) of a statistic of resampled row indices.
+    """Bootstrap-t interval of a mean (Efron 1982; Hall 1988), for skewed values without an upper end.
 
-    statistic: takes (n,) row indices and gives a number. The same seed gives the same interval.
+    values: (n,) one number an image, not all equal. The same seed gives the same interval.
     """
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(0, n, n)) for _ in range(draws)]
+    n, mean, error = len(values), values.mean(), values.std(ddof=1)
+    distances: list[np.ndarray] = []
+    per_block = max(1, BLOCK // n)
+    for start in range(0, draws, per_block):
+        drawn = values[rng.integers(0, n, (min(per_block, draws - start), n))]
+        spread = np.maximum(drawn.std(axis=1, ddof=1), np.finfo(float).tiny)
+        distances.append((drawn.mean(axis=1) - mean) / spread)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+    below, above = np.quantile(np.concatenate(distances), [tail, 1 - tail])
+    return float(mean - above * error), float(mean - below * error)
+
+
+def lowest_interval(counts: Sequence[tuple[int, int]], confidence: float) -> tuple[float, float]:
+    """Interval of the lowest of several proportions, which may share images.
+
+    counts: (successes, n) of each. Wilson's intervals at a level that holds for all at once (Bonferroni): the interval
+    of the one that came out lowest would forget that it was picked for being low.
+    """
+    each = 1 - (1 - confidence) / len(counts)
+    intervals = [wilson(successes, n, each) for successes, n in counts]
+    return min(low for low, _ in intervals), min(high for _, high in intervals)
 
 
 def order_statistic(values: np.ndarray, quantile: float, confidence: float) -> tuple[float, float] | None:

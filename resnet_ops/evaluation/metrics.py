@@ -1,13 +1,17 @@
 """Classification metrics with their intervals."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from resnet_ops.evaluation.intervals import bootstrap, wilson
+from resnet_ops.evaluation.intervals import lowest_interval, mean_interval, wilson
 from resnet_ops.measurement import Measurement
 
-__all__ = ["confusion_matrix", "expected_calibration_error", "macro_f1", "measure_predictions"]
+__all__ = ["confusion_matrix", "lowest", "macro_f1", "measure_predictions", "proportion", "top_k_hits"]
 
-BOOTSTRAP_DRAWS = 1000
+TOP_K = 5
+FEWEST_CLASS_IMAGES = 5
+"""Below so many images of a class the interval of macro F1 is too short, and none is given."""
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -15,71 +19,76 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
+def top_k_hits(probabilities: np.ndarray, labels: np.ndarray, k: int) -> int:
+    """Images whose class is among the k most probable; of equal ones the first classes count."""
+    of_label = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    earlier = np.arange(probabilities.shape[1])[None, :] < labels[:, None]
+    above = (probabilities > of_label) | ((probabilities == of_label) & earlier)
+    return int((above.sum(axis=1) < k).sum())
+
+
 def macro_f1(confusion: np.ndarray) -> float:
     """The mean over the classes of F1, a fraction; a class neither present nor predicted counts as 0."""
+    return float(_class_f1(confusion).mean())
+
+
+def _class_f1(confusion: np.ndarray) -> np.ndarray:
     hits = np.diag(confusion)
     total = confusion.sum(axis=0) + confusion.sum(axis=1)
-    return float(np.mean(np.divide(2 * hits, total, out=np.zeros(len(hits)), where=total > 0)))
+    return np.asarray(np.divide(2 * hits, total, out=np.zeros(len(hits)), where=total > 0))
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017), a fraction in [0, 1].
+def proportion(successes: int, n: int, confidence: float) -> Measurement:
+    """successes of n images, n above 0, with Wilson's interval."""
+    low, high = wilson(successes, n, confidence)
+    method = f"wilson {confidence:g}"
+    return Measurement(value=successes / n, n=n, low=low, high=high, method=method, unit="fraction")
 
-    probabilities: (N, C) softmax rows that sum to 1. labels: (N,) class indices. Equal-width bins on the top
-    probability, closed on the right.
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    edges = np.linspace(0, 1, bins + 1)
-    bin_of = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)
-    weights = np.bincount(bin_of, minlength=bins)
-    gap = np.abs(
-        np.bincount(bin_of, weights=correct, minlength=bins)
-        - np.bincount(bin_of, weights=confidence, minlength=bins)
-    )
-    return float(gap.sum() / max(weights.sum(), 1))
+
+def lowest(counts: Mapping[str, tuple[int, int]], confidence: float) -> Measurement:
+    """The lowest of several proportions with the n of that one; counts: (successes, n) by name, n above 0."""
+    low, high = lowest_interval(list(counts.values()), confidence)
+    successes, n = min(counts.values(), key=lambda count: count[0] / count[1])
+    method = f"simultaneous wilson {confidence:g}, lowest of {len(counts)}"
+    return Measurement(value=successes / n, n=n, low=low, high=high, method=method, unit="fraction")
 
 
 def measure_predictions(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    classes: tuple[str, ...],
-    split: str,
-    confidence: float,
-    seed: int,
+    probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], split: str, confidence: float
 ) -> dict[str, Measurement]:
-    """Every metric of one split, named `<split>.<metric>`.
+    """Accuracy of one split in all and by class, named `<split>.<metric>`.
 
-    probabilities: (N, C) softmax rows. labels: (N,) class indices. confidence: level of the intervals.
+    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. What
+    rests on no image, such as the recall of a class without images, is left out: nothing is known about it.
     """
     n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
-
-    def proportion(successes: int, trials: int) -> Measurement:
-        low, high = wilson(successes, trials, confidence)
-        value = successes / trials if trials else 0.0
-        return Measurement(
-            value=value, n=trials, low=low, high=high, method=f"wilson {confidence:g}", unit="fraction"
-        )
-
-    def resampled(statistic: "object") -> Measurement:
-        assert callable(statistic)
-        low, high = bootstrap(statistic, n, confidence, BOOTSTRAP_DRAWS, seed)
-        value = float(statistic(np.arange(n)))
-        method = f"bootstrap {confidence:g}"
-        return Measurement(value=value, n=n, low=low, high=high, method=method, unit="fraction")
-
-    recalls = {
-        name: proportion(int(confusion[index, index]), int(confusion[index].sum()))
-        for index, name in enumerate(classes)
-    }
-    measured = {
-        "top1": proportion(int(np.trace(confusion)), n),
-        "macro_f1": resampled(
-            lambda rows: macro_f1(confusion_matrix(labels[rows], predicted[rows], len(classes)))
-        ),
-        "ece": resampled(lambda rows: expected_calibration_error(probabilities[rows], labels[rows])),
-        "worst_class_recall": min(recalls.values(), key=lambda recall: recall.value),
-        **{f"recall.{name}": recall for name, recall in recalls.items()},
-    }
+    hits, present, said = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
+    recalls = {name: (hits[i], int(present[i])) for i, name in enumerate(classes) if present[i]}
+    precisions = {name: (hits[i], int(said[i])) for i, name in enumerate(classes) if said[i]}
+    measured = {"top1": proportion(sum(hits), n, confidence)}
+    if len(classes) > TOP_K:
+        measured["top5"] = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)
+    measured["macro_f1"] = _measure_macro_f1(confusion, labels, predicted, confidence)
+    if len(recalls) == len(classes):
+        measured["worst_class_recall"] = lowest(recalls, confidence)
+    measured |= {f"recall.{name}": proportion(*count, confidence) for name, count in recalls.items()}
+    measured |= {f"precision.{name}": proportion(*count, confidence) for name, count in precisions.items()}
     return {f"{split}.{name}": measurement for name, measurement in measured.items()}
+
+
+def _measure_macro_f1(
+    confusion: np.ndarray, labels: np.ndarray, predicted: np.ndarray, confidence: float
+) -> Measurement:
+    """Macro F1, its interval from the share that each image has in it (the delta method; Takahashi et al. 2022)."""
+    n, f1 = len(labels), _class_f1(confusion)
+    value = float(f1.mean())
+    if confusion.sum(axis=1).min() < FEWEST_CLASS_IMAGES:
+        return Measurement(value=value, n=n, unit="fraction")
+    weight = n / (confusion.sum(axis=0) + confusion.sum(axis=1)) / len(f1)
+    gained = 2 * (labels == predicted) * weight[labels]
+    values = value + gained - f1[labels] * weight[labels] - f1[predicted] * weight[predicted]
+    mistake = value - np.sort(f1 * weight)[-2:].sum()  # the costliest: two rare classes taken for each other
+    low, high = mean_interval(values, confidence, min(mistake, 0.0))
+    method = f"wilson at the effective n {confidence:g}"
+    return Measurement(value=value, n=n, low=low, high=high, method=method, unit="fraction")

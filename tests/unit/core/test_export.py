@@ -1,70 +1,306 @@
 """Export: what is written predicts the same at any batch size, and what does not is not written."""
 
+import importlib.util
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from resnet_ops.errors import DataError
-from resnet_ops.export import export_model
-from resnet_ops.export_params import ExportParams
+from resnet_ops.data import PreparedData
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.export.exported import ExportedModel, load_deployed, load_exported
+from resnet_ops.export.formats import export_model
+from resnet_ops.export.onnx_file import quantised_bytes
+from resnet_ops.export.params import ExportParams, Format, Quantisation, Tolerance
+from resnet_ops.export.program import trace
 from resnet_ops.families.cifar import ResNet
-from tests.unit.core.makers import TINY, random_images, untrained
+from resnet_ops.measurement import Measurement
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import model_digest
+from resnet_ops.training.loop import fit
+from tests.unit.core.makers import (
+    TINY,
+    make_data,
+    make_imagenet_member,
+    make_plan,
+    make_recipe,
+    random_images,
+    untrained,
+)
 
-PARAMS = ExportParams(formats=("pt2",), max_logit_difference=0.001, min_equal_predictions=1.0)
+EXACT = Tolerance(max_logit_difference=0.001, min_equal_predictions=1.0, max_accuracy_loss=0.0)
+LOOSE = Tolerance(max_logit_difference=1.0, min_equal_predictions=0.9, max_accuracy_loss=0.1)
+QUANTISATION = Quantisation(calibration="minmax", images=64, reduce_range=False)
+PARAMS = ExportParams(formats={"pt2": EXACT, "onnx": EXACT, "int8": LOOSE}, quantisation=QUANTISATION)
+CLASSES = tuple("0123456789")
+FORMATS: tuple[Format, ...] = ("pt2", "onnx", "int8")
 
 
-def test_an_export_gives_the_same_logits_at_every_batch_size(tmp_path: Path) -> None:
-    model, images = untrained(), random_images(300)
-    measured = export_model(model, images, PARAMS, tmp_path / "export")
-    exported = torch.export.load(tmp_path / "export" / "tiny.pt2").module()
-    expected = model.predict(images).logits
-    with torch.inference_mode():
-        for batch in (1, 2, 3, 64, 300):
-            logits = exported(torch.from_numpy(images[:batch])).numpy()
-            assert logits == pytest.approx(expected[:batch], abs=1e-4)
-    assert measured["pt2.equal_predictions"].value == 1
-    assert measured["pt2.equal_predictions"].n == 300
-    assert measured["pt2.max_logit_difference"].value < 0.001
-    assert measured["pt2.bytes"].value == (tmp_path / "export" / "tiny.pt2").stat().st_size
+def labelled(model: TrainedModel, test: int = 300) -> PreparedData:
+    """Random images; the test split's true classes are what the model says."""
+    data = make_data({"validation": [0] * 64, "test": [0] * test}, CLASSES)
+    data.labels[64:] = model.predict(data.images[64:]).predicted
+    return data
+
+
+def export(
+    model: TrainedModel, params: ExportParams, folder: Path, test: int = 300
+) -> dict[str, Measurement]:
+    return export_model(model, "0" * 64, labelled(model, test), params, 0.95, folder)
+
+
+def only(*formats: Format, **changes: Any) -> ExportParams:
+    return replace(PARAMS, formats={name: replace(PARAMS.formats[name], **changes) for name in formats})
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    return untrained()
+
+
+@pytest.fixture(scope="module")
+def exported(
+    model: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Measurement]]:
+    folder = tmp_path_factory.mktemp("export")
+    return folder, export(model, PARAMS, folder)
+
+
+@pytest.mark.parametrize(("format_", "tolerance"), [("pt2", 1e-4), ("onnx", 1e-4), ("int8", 0.5)])
+def test_an_export_gives_the_same_logits_and_embeddings_at_every_batch_size(
+    format_: str, tolerance: float, model: TrainedModel, exported: tuple[Path, dict[str, Measurement]]
+) -> None:
+    images = random_images(300, seed=1)
+    expected, loaded = model.predict(images), load_exported(exported[0] / format_)
+    for batch in (1, 2, 3, 64, 300):
+        said = loaded.predict(images[:batch])
+        assert said.logits == pytest.approx(expected.logits[:batch], abs=tolerance)
+        assert said.embeddings == pytest.approx(expected.embeddings[:batch], abs=tolerance)
+        assert said.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        assert (said.predicted == said.logits.argmax(axis=1)).all()
+    assert loaded.predict(images, batch_size=7).logits == pytest.approx(
+        loaded.predict(images).logits, abs=1e-5
+    )
+
+
+def test_what_was_compared_is_measured_with_its_interval(
+    exported: tuple[Path, dict[str, Measurement]],
+) -> None:
+    folder, measured = exported
+    for format_ in FORMATS:
+        loss, top1 = measured[f"{format_}.accuracy_loss"], measured[f"{format_}.top1"]
+        assert loss.value == pytest.approx(1 - top1.value)  # the labels are what the original says
+        assert loss.n == top1.n == 300
+        assert loss.low is not None
+        assert loss.high is not None
+        assert loss.low < loss.value < loss.high
+        size = (folder / format_ / ("model.pt2" if format_ == "pt2" else "model.onnx")).stat().st_size
+        assert measured[f"{format_}.bytes"].value == size
+    assert 0 < measured["onnx.max_logit_difference"].value < 0.001
+    assert measured["int8.max_logit_difference"].value > 0.001
+
+
+def test_weights_of_8_bits_are_in_the_int8_file_and_one_scale_for_each_channel(
+    exported: tuple[Path, dict[str, Measurement]],
+) -> None:
+    import onnx
+
+    graph = onnx.load(exported[0] / "int8" / "model.onnx").graph
+    weights = {each.name: each for each in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    sources = {output: node for node in graph.node for output in node.output}
+    assert len(convolutions) == 9  # 7, and the two shortcuts
+    for node in convolutions:
+        dequantise = sources[node.input[1]]
+        stored, scale = (weights[name] for name in dequantise.input[:2])
+        assert stored.data_type == onnx.TensorProto.INT8
+        assert list(scale.dims) == [stored.dims[0]]
+    first = sources[convolutions[0].input[0]]
+    assert first.op_type == "DequantizeLinear"
+    assert {node.op_type for node in graph.node if node.op_type in ("Mul", "Gemm")} == {"Mul", "Gemm"}
+
+
+def test_equal_models_give_equal_bytes_wherever_the_code_lies(
+    exported: tuple[Path, dict[str, Measurement]], tmp_path: Path
+) -> None:
+    code = """
+import sys
+from pathlib import Path
+from resnet_ops.export.formats import export_model
+from tests.unit.core import test_export as here
+model = here.untrained()
+here.export(model, here.PARAMS, Path(sys.argv[1]))
+"""
+    root = Path(__file__).parents[3]
+    elsewhere = tmp_path / "elsewhere"
+    for name in ("resnet_ops", "tests"):
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", str(root / name), str(elsewhere / name)], check=True)
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        cwd=elsewhere,
+        check=True,
+        env={"PYTHONPATH": str(elsewhere), "PATH": "/usr/bin:/bin"},
+    )
+    files = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*"))
+    assert len(files) == 6
+    for file in files:
+        assert (tmp_path / "out" / file).read_bytes() == (exported[0] / file).read_bytes(), file
 
 
 class DriftingResNet(ResNet):
-    """A network that export does not reproduce: its logits are off by `offset` in an exported program."""
+    """A network that export does not reproduce: its maps are multiplied by `factor` in an exported program."""
 
-    offset: tuple[float, float] = (0.0, 0.0)
+    factor = 1.0
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits = super().forward(x)
+    def stage_features(self, x: Tensor) -> dict[str, Tensor]:
+        maps = super().stage_features(x)
         if torch.compiler.is_exporting():
-            factor, step = self.offset
-            return logits * factor + step
-        return logits
+            maps["stage3"] = maps["stage3"] * self.factor
+        return maps
+
+
+def drifting(factor: float) -> TrainedModel:
+    torch.manual_seed(0)
+    network = DriftingResNet(TINY, 1, 10).eval()
+    network.factor = factor
+    return replace(untrained(), network=network)
 
 
 @pytest.mark.parametrize(
-    ("offset", "params", "message"),
+    ("factor", "changes", "message"),
     [
-        ((1.0, 0.5), PARAMS, r"differs from the model by 0\.5 in a logit and agrees on 100\.0%"),
-        ((-1.0, 0.0), replace(PARAMS, max_logit_difference=1000.0), r"agrees on 0\.0% of 40 test images"),
-        ((float("nan"), 0.0), PARAMS, "differs from the model by nan"),
+        (1.05, {}, r"pt2: a logit differs by 0\.0\d+, allowed is 0\.001"),
+        (-1.0, {"max_logit_difference": 1000.0}, r"pt2: it agrees on \d+\.\d\d%, needed is 100\.00%"),
+        (
+            -1.0,
+            {"max_logit_difference": 1000.0, "min_equal_predictions": 1e-9},
+            r"pt2: top-1 falls by \d+\.\d\d%, allowed is 0\.00%",
+        ),
+        (float("nan"), {}, "pt2: a logit differs by"),
     ],
 )
 def test_an_export_that_predicts_otherwise_is_refused_and_makes_no_file(
-    tmp_path: Path, offset: tuple[float, float], params: ExportParams, message: str
+    tmp_path: Path, factor: float, changes: dict[str, float], message: str
 ) -> None:
-    torch.manual_seed(0)
-    network = DriftingResNet(TINY, 1, 10).eval()
-    network.offset = offset
-    model = replace(untrained(), network=network)
     with pytest.raises(DataError, match=message) as caught:
-        export_model(model, random_images(40), params, tmp_path / "export")
-    assert "export in params.yaml allows" in str(caught.value)
+        export(drifting(factor), only("pt2", **changes), tmp_path / "export", test=40)
+    assert "on 40 test images" in str(caught.value)
+    assert "export.formats in params.yaml" in str(caught.value)
     assert "No file was made" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_format_that_fails_keeps_the_others_from_being_written(
+    model: TrainedModel, tmp_path: Path
+) -> None:
+    formats = {"onnx": EXACT, "int8": EXACT}
+    with pytest.raises(DataError, match="int8: a logit differs"):
+        export(model, replace(PARAMS, formats=formats), tmp_path / "export")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path, value: float) -> None:
+    broken = untrained()
+    with torch.no_grad():
+        broken.network.head.bias.fill_(value)
+    with pytest.raises(DataError, match="a logit differs by"):
+        export(broken, only("pt2"), tmp_path / "export", test=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_family_is_traced_to_what_it_computes() -> None:
+    for changes in ({"block": "separable"}, {"squeeze": 4, "downsample": "average", "stem": "deep"}):
+        model = untrained(make_imagenet_member(**changes), channels=3, image_size=32)
+        images = random_images(3, channels=3, size=32)
+        logits, embeddings = trace(model).module()(torch.from_numpy(images))
+        expected = model.predict(images)
+        assert logits.detach().numpy() == pytest.approx(expected.logits, abs=1e-4)
+        assert embeddings.detach().numpy() == pytest.approx(expected.embeddings, abs=1e-4)
+
+
+def test_a_missing_package_is_named_before_anything_is_done(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "resnet_ops.export.onnx_file.find_spec", lambda name: None if name == "onnxscript" else find(name)
+    )
+    with pytest.raises(
+        ConfigError, match=r"needs onnxscript, not installed.*pip install 'resnet-ops\[onnx\]'"
+    ):
+        export(model, only("pt2", "onnx"), tmp_path / "export")
+    assert export(model, only("pt2"), tmp_path / "export")  # needs none of them
+
+
+def test_an_onnx_export_is_loaded_without_torch(exported: tuple[Path, dict[str, Measurement]]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from resnet_ops.export.exported import load_deployed\n"
+        f"load_deployed(Path({str(exported[0] / 'int8')!r})); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_whatever_lies_in_a_folder_is_loaded_as_what_it_is(
+    model: TrainedModel, exported: tuple[Path, dict[str, Measurement]], tmp_path: Path
+) -> None:
+    save_model(model, tmp_path)
+    assert isinstance(load_deployed(tmp_path), TrainedModel)
+    loaded = load_deployed(exported[0] / "int8")
+    assert isinstance(loaded, ExportedModel)
+    assert (loaded.name, loaded.format, loaded.classes) == ("tiny", "int8", CLASSES)
+    assert loaded.exported_from == "0" * 64
+    digests = {model_digest(folder) for folder in (tmp_path, *(exported[0] / name for name in FORMATS))}
+    assert len(digests) == 4
+
+
+def test_a_damaged_export_is_named(exported: tuple[Path, dict[str, Measurement]], tmp_path: Path) -> None:
+    for file in ("model.onnx", "member.json"):
+        (tmp_path / file).write_bytes((exported[0] / "int8" / file).read_bytes())
+    (tmp_path / "model.onnx").write_bytes((tmp_path / "model.onnx").read_bytes()[:5000])
+    with pytest.raises(DataError, match="holds no usable export"):
+        load_exported(tmp_path)
+    (tmp_path / "member.json").write_text(json.dumps({"format": "int8"}))
+    with pytest.raises(DataError, match="KeyError: 'name'"):
+        load_exported(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match=r"holds model\.onnx and weights\.safetensors"):
+        load_deployed(tmp_path)
+
+
+def test_images_of_another_size_are_refused(exported: tuple[Path, dict[str, Measurement]]) -> None:
+    with pytest.raises(DataError, match=r"tiny takes uint8 images \(N, 8, 8, 1\)"):
+        load_exported(exported[0] / "onnx").predict(random_images(2, size=9))
+
+
+def test_the_settings_of_the_quantisation_are_used(exported: tuple[Path, dict[str, Measurement]]) -> None:
+    original, images = (exported[0] / "onnx" / "model.onnx").read_bytes(), random_images(70)
+
+    def made(**changes: Any) -> bytes:
+        return quantised_bytes(original, images, replace(QUANTISATION, **changes))
+
+    base = made()
+    assert made(calibration="percentile") != base
+    assert made(images=1) != base
+    assert (largest_weight(base), largest_weight(made(reduce_range=True))) == (127, 64)
+
+
+def largest_weight(content: bytes) -> int:
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    stored = [to_array(each) for each in onnx.load_from_string(content).graph.initializer]
+    return max(
+        int(np.abs(each.astype(int)).max()) for each in stored if each.dtype == np.int8 and each.ndim == 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,13 +308,16 @@ def test_an_export_that_predicts_otherwise_is_refused_and_makes_no_file(
 )
 def test_tolerances_that_check_nothing_are_refused(difference: float, equal: float) -> None:
     with pytest.raises(ValueError, match="max_logit_difference must not be negative"):
-        ExportParams(formats=("pt2",), max_logit_difference=difference, min_equal_predictions=equal)
+        replace(EXACT, max_logit_difference=difference, min_equal_predictions=equal)
+    with pytest.raises(ValueError, match="max_accuracy_loss is 1"):
+        replace(EXACT, max_accuracy_loss=1.0)
+    with pytest.raises(ValueError, match="images is 0"):
+        replace(QUANTISATION, images=0)
 
 
-def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
-    model = untrained()
-    with torch.no_grad():
-        model.network.head.bias.fill_(np.nan)
-    with pytest.raises(DataError, match="differs from the model by nan"):
-        export_model(model, random_images(4), PARAMS, tmp_path / "export")
-    assert list(tmp_path.iterdir()) == []
+def test_int8_reads_the_digits_as_well_as_fp32(digits: PreparedData, tmp_path: Path) -> None:
+    trained = fit(make_plan(make_recipe(epochs=8)), digits)
+    allowed = Tolerance(max_logit_difference=2.0, min_equal_predictions=0.98, max_accuracy_loss=0.01)
+    params = ExportParams(formats={"int8": allowed}, quantisation=replace(QUANTISATION, images=512))
+    measured = export_model(trained, "0" * 64, digits, params, 0.95, tmp_path)
+    assert measured["int8.top1"].value > 0.8

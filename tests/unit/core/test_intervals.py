@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from resnet_ops.evaluation.intervals import bootstrap, order_statistic, wilson
+from resnet_ops.evaluation import intervals
+from resnet_ops.evaluation.intervals import (
+    lowest_interval,
+    mean_interval,
+    order_statistic,
+    studentised_bootstrap,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,30 +65,58 @@ def test_wilson_covers_the_true_share_as_often_as_it_says(truth: float, confiden
 
 def test_the_bootstrap_of_a_mean_agrees_with_normal_theory() -> None:
     values = np.random.default_rng(0).normal(10, 2, 400)
-    low, high = bootstrap(lambda rows: float(values[rows].mean()), 400, 0.95, draws=4000, seed=0)
+    low, high = studentised_bootstrap(values, 0.95, draws=4000, seed=0)
     half = 1.96 * values.std(ddof=1) / 20
     assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
-def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says() -> None:
+def test_the_studentised_bootstrap_covers_a_skewed_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0
     for seed in range(1000):
-        values = rng.random(60)
-        low, high = bootstrap(lambda rows, v=values: float(v[rows].mean()), 60, 0.9, draws=100, seed=seed)  # type: ignore[misc]
-        covered += low <= 0.5 <= high
-    assert covered / 1000 == pytest.approx(0.88, abs=0.035)
+        low, high = studentised_bootstrap(rng.exponential(1, 60), 0.95, draws=200, seed=seed)
+        covered += low <= 1 <= high
+    assert 0.925 <= covered / 1000 <= 0.975
 
 
-def test_the_bootstrap_is_decided_by_its_seed() -> None:
+def test_the_bootstrap_is_decided_by_its_seed_and_not_by_the_size_of_its_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     values = np.random.default_rng(0).random(50)
+    first = studentised_bootstrap(values, 0.95, 200, seed=3)
+    assert first == studentised_bootstrap(values, 0.95, 200, seed=3)
+    assert first != studentised_bootstrap(values, 0.95, 200, seed=4)
+    monkeypatch.setattr(intervals, "BLOCK", 50 * 7)
+    assert first == pytest.approx(studentised_bootstrap(values, 0.95, 200, seed=3))
 
-    def interval(seed: int) -> tuple[float, float]:
-        return bootstrap(lambda rows: float(values[rows].mean()), 50, 0.95, draws=200, seed=seed)
 
-    assert interval(3) == interval(3)
-    assert interval(3) != interval(4)
+def test_the_interval_of_a_mean_of_successes_is_about_wilsons_and_never_certain() -> None:
+    tosses = np.repeat([1.0, 0.0], [340, 20])
+    assert mean_interval(tosses, 0.95) == pytest.approx(wilson(340, 360, 0.95), abs=0.002)
+    low, high = mean_interval(np.ones(360), 0.95)
+    assert low == pytest.approx(wilson(360, 360, 0.95)[0], abs=0.001)
+    assert high == 1
+
+
+@pytest.mark.parametrize("n", [100, 1000])
+@pytest.mark.parametrize("shape", [(0.05, 1.0), (2.0, 0.1), (3.0, 3.0)])
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says(shape: tuple[float, float], n: int) -> None:
+    """Scores that are mostly tiny, mostly near 1, and in between (beta distributions)."""
+    drawn = np.random.default_rng(0).beta(*shape, size=(2000, n))
+    truth = shape[0] / sum(shape)
+    covered = [low <= truth <= high for low, high in (mean_interval(row, 0.95) for row in drawn)]
+    assert 0.935 <= np.mean(covered) <= 0.985
+
+
+def test_the_lowest_of_many_proportions_is_covered_where_the_interval_of_the_lowest_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.binomial(60, 0.9, size=(1000, 20)).tolist()
+    sound = [lowest_interval([(k, 60) for k in row], 0.95) for row in drawn]
+    naive = [wilson(min(row), 60, 0.95) for row in drawn]
+    covered, wrongly = (np.mean([low <= 0.9 <= high for low, high in each]) for each in (sound, naive))
+    assert covered >= 0.95
+    assert wrongly < 0.85
 
 
 @pytest.mark.parametrize(

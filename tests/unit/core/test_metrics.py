@@ -4,23 +4,21 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from resnet_ops.evaluation.intervals import wilson
-from resnet_ops.evaluation.metrics import (
-    confusion_matrix,
-    expected_calibration_error,
-    macro_f1,
-    measure_predictions,
-)
+from resnet_ops.evaluation.intervals import lowest_interval, wilson
+from resnet_ops.evaluation.metrics import confusion_matrix, macro_f1, measure_predictions, top_k_hits
 
 CLASSES = ("cat", "dog", "emu", "fox")
 
 
-def make_predictions(n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Softmax rows (n, 4) that are right more often than not, and labels."""
+def make_predictions(
+    n: int = 300, classes: int = 4, seed: int = 0, signal: float = 1.5
+) -> tuple[np.ndarray, np.ndarray]:
+    """Softmax rows (n, classes) that are right more often than not, and labels of unequal frequency."""
     rng = np.random.default_rng(seed)
-    labels = rng.choice(4, n, p=[0.4, 0.3, 0.2, 0.1])
-    logits = rng.normal(size=(n, 4))
-    logits[np.arange(n), labels] += 1.5
+    share = np.arange(classes, 0, -1) / (classes * (classes + 1) / 2)
+    labels = rng.choice(classes, n, p=share)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), labels] += signal
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), labels
 
 
@@ -44,73 +42,81 @@ def test_the_confusion_of_nothing_is_zero() -> None:
     assert confusion_matrix(empty, empty, 3).tolist() == [[0, 0, 0]] * 3
 
 
-def two_class(confidences: list[float]) -> np.ndarray:
-    """Rows that predict class 0 with these probabilities."""
-    return np.array([[value, 1 - value] for value in confidences])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_top_k_is_that_of_scikit_learn(k: int) -> None:
+    probabilities, labels = make_predictions(classes=8, signal=0.5)
+    expected = reference.top_k_accuracy_score(labels, probabilities, k=k, normalize=False)
+    assert top_k_hits(probabilities, labels, k) == expected
 
 
-def test_calibration_error_of_an_example_worked_out_by_hand() -> None:
-    probabilities = two_class([0.95, 0.95, 0.65, 0.55])
-    labels = np.array([0, 1, 0, 1])
-    # bin (.9, 1]: 2 of 4, gap |.5 - .95|; bin (.6, .7]: 1 of 4, gap |1 - .65|; bin (.5, .6]: 1 of 4, gap |0 - .55|
-    expected = 2 / 4 * 0.45 + 1 / 4 * 0.35 + 1 / 4 * 0.55
-    assert expected_calibration_error(probabilities, labels, bins=10) == pytest.approx(expected)
-
-
-def test_a_bin_holds_its_right_edge() -> None:
-    probabilities, labels = two_class([0.5, 0.75]), np.array([0, 1])
-    # .5 lies in (0, .5] and .75 in (.5, 1]; in one bin their errors would cancel out to .125
-    assert expected_calibration_error(probabilities, labels, bins=2) == pytest.approx((0.5 + 0.75) / 2)
-
-
-def test_calibration_error_is_zero_when_certain_and_right_and_one_when_certain_and_wrong() -> None:
-    probabilities = two_class([1.0] * 10)
-    assert expected_calibration_error(probabilities, np.zeros(10, int)) == 0
-    assert expected_calibration_error(probabilities, np.ones(10, int)) == 1
+def test_of_equal_probabilities_the_first_classes_count() -> None:
+    assert top_k_hits(np.full((6, 6), 1 / 6), np.arange(6), 5) == 5
 
 
 def test_every_metric_is_measured_with_its_number_interval_and_method() -> None:
     probabilities, labels = make_predictions()
     predicted = probabilities.argmax(1)
-    measured = measure_predictions(probabilities, labels, CLASSES, "test", 0.95, seed=0)
-    assert set(measured) == {
-        "test.top1",
-        "test.macro_f1",
-        "test.ece",
-        "test.worst_class_recall",
-        *(f"test.recall.{name}" for name in CLASSES),
-    }
+    measured = measure_predictions(probabilities, labels, CLASSES, "test", 0.95)
+    by_class = [f"test.{kind}.{name}" for kind in ("recall", "precision") for name in CLASSES]
+    assert set(measured) == {"test.top1", "test.macro_f1", "test.worst_class_recall", *by_class}
     top1 = measured["test.top1"]
     hits = int((predicted == labels).sum())
     assert (top1.value, top1.n, top1.method) == (hits / 300, 300, "wilson 0.95")
     assert (top1.low, top1.high) == wilson(hits, 300, 0.95)
-    recalls = reference.recall_score(labels, predicted, average=None)
-    for name, recall, count in zip(CLASSES, recalls, np.bincount(labels), strict=True):
-        assert measured[f"test.recall.{name}"].value == pytest.approx(recall)
-        assert measured[f"test.recall.{name}"].n == count
-    assert measured["test.worst_class_recall"] == measured[f"test.recall.{CLASSES[recalls.argmin()]}"]
+    for kind, score, counted in (
+        ("recall", reference.recall_score, labels),
+        ("precision", reference.precision_score, predicted),
+    ):
+        expected = score(labels, predicted, average=None)
+        for name, value, count in zip(CLASSES, expected, np.bincount(counted), strict=True):
+            assert measured[f"test.{kind}.{name}"].value == pytest.approx(value)
+            assert measured[f"test.{kind}.{name}"].n == count
     f1 = measured["test.macro_f1"]
     assert f1.value == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
     assert f1.low is not None
     assert f1.high is not None
     assert f1.low < f1.value < f1.high
-    assert (f1.n, f1.method) == (300, "bootstrap 0.95")
-    assert measured["test.ece"].value == pytest.approx(expected_calibration_error(probabilities, labels))
 
 
-def test_measuring_twice_gives_the_same_numbers() -> None:
-    probabilities, labels = make_predictions(60)
-    first, again, other = (
-        measure_predictions(probabilities, labels, CLASSES, "test", 0.95, seed) for seed in (0, 0, 1)
-    )
-    assert first == again
-    assert first["test.macro_f1"].low != other["test.macro_f1"].low
+def test_the_worst_class_has_its_own_number_of_images_and_an_interval_that_knows_it_was_picked() -> None:
+    probabilities, labels = make_predictions()
+    predicted = probabilities.argmax(1)
+    worst = measure_predictions(probabilities, labels, CLASSES, "test", 0.95)["test.worst_class_recall"]
+    recalls, counts = reference.recall_score(labels, predicted, average=None), np.bincount(labels)
+    assert worst.value == pytest.approx(recalls.min())
+    assert worst.n == counts[recalls.argmin()]
+    hits = [(round(recall * n), int(n)) for recall, n in zip(recalls, counts, strict=True)]
+    assert (worst.low, worst.high) == lowest_interval(hits, 0.95)
 
 
-def test_a_class_without_images_is_the_worst_and_says_that_nothing_is_known() -> None:
+def test_top_five_is_measured_where_there_are_more_than_five_classes() -> None:
+    probabilities, labels = make_predictions(classes=6)
+    measured = measure_predictions(probabilities, labels, tuple("abcdef"), "test", 0.95)
+    expected = reference.top_k_accuracy_score(labels, probabilities, k=5)
+    assert measured["test.top5"].value == pytest.approx(expected)
+
+
+def test_nothing_is_said_of_a_class_without_images_so_that_a_rule_on_it_refuses() -> None:
     probabilities, labels = make_predictions(80)
     keep = labels != 2
-    worst = measure_predictions(probabilities[keep], labels[keep], CLASSES, "test", 0.95, 0)[
-        "test.worst_class_recall"
-    ]
-    assert (worst.value, worst.n, worst.low, worst.high) == (0.0, 0, 0.0, 1.0)
+    measured = measure_predictions(probabilities[keep], labels[keep], CLASSES, "test", 0.95)
+    assert "test.recall.emu" not in measured
+    assert "test.worst_class_recall" not in measured
+    assert measured["test.precision.emu"].value == 0
+    assert measured["test.macro_f1"].low is None
+
+
+@pytest.mark.parametrize(("n", "signal"), [(120, 1.5), (360, 5.0)])
+def test_the_interval_of_macro_f1_covers_it_as_often_as_it_says(n: int, signal: float) -> None:
+    everything, truth = make_predictions(100_000, seed=1, signal=signal)
+    predicted = everything.argmax(1)
+    expected = macro_f1(confusion_matrix(truth, predicted, 4))
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        rows = rng.integers(0, len(truth), n)
+        f1 = measure_predictions(everything[rows], truth[rows], CLASSES, "test", 0.95)["test.macro_f1"]
+        if f1.low is not None and f1.high is not None:
+            covered.append(f1.low <= expected <= f1.high)
+    assert len(covered) > 950
+    assert 0.93 <= np.mean(covered) <= 0.985

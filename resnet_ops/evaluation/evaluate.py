@@ -1,0 +1,118 @@
+"""Evaluate a model on the test split: every number with its interval, and the files that show where they come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnet_ops.console import Progress
+from resnet_ops.data import PreparedData, image_stats
+from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
+from resnet_ops.evaluation.diagram import reliability_diagram
+from resnet_ops.evaluation.gallery import mistakes_page
+from resnet_ops.evaluation.metrics import measure_predictions
+from resnet_ops.evaluation.params import EvaluateParams
+from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
+from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
+from resnet_ops.evaluation.tables import (
+    save_confusion,
+    save_predictions,
+    save_robustness,
+    save_slices,
+)
+from resnet_ops.evaluation.temperature import fit_temperature, log_softmax
+from resnet_ops.files import write_json, write_text
+from resnet_ops.measurement import Measurement, measurement_values, measurements_to_json
+from resnet_ops.predictions import DeployedModel
+
+__all__ = ["Evaluation", "evaluate", "save_evaluation"]
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found about one model. Rows are those of the test split, (N, ...)."""
+
+    measured: dict[str, Measurement]
+    data: PreparedData
+    log_probabilities: np.ndarray
+    slices: list[Slice]
+    reliability: dict[str, Reliability]
+    """Without and with temperature scaling."""
+    robustness: Robustness
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return np.asarray(self.log_probabilities.argmax(axis=1))
+
+    @property
+    def right(self) -> np.ndarray:
+        return np.asarray(self.predicted == self.data.labels)
+
+
+def evaluate(
+    model: DeployedModel,
+    data: PreparedData,
+    columns: Mapping[str, np.ndarray],
+    params: EvaluateParams,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+) -> Evaluation:
+    """Measure a model on the test split of `data`; its validation split sets the temperature.
+
+    columns: (N,) texts of the test split's manifest, by name. The same seed gives the same numbers. progress: takes
+    predictions of corrupted images, done and in all.
+    """
+    validation, test = data.split("validation"), data.split(SPLIT)
+    slices = find_slices(columns, image_stats(test.images), params.slices)
+    level, bins = params.confidence, params.calibration_bins
+    temperature = fit_temperature(model.predict(validation.images).logits, validation.labels, level)
+    logits = model.predict(test.images).logits
+    plain, calibrated = log_softmax(logits), log_softmax(logits, temperature.value)
+    right = plain.argmax(axis=1) == test.labels
+    measured = measure_predictions(np.exp(plain), test.labels, test.classes, SPLIT, level)
+    measured |= measure_calibration(plain, test.labels, SPLIT, bins, level, seed)
+    measured |= measure_calibration(calibrated, test.labels, "calibrated", bins, level, seed)
+    measured["calibrated.temperature"] = temperature
+    measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level)
+    robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
+    measured |= measure_robustness(robustness, level)
+    shown = {"as it is": plain, f"temperature {temperature.value:.3f}": calibrated}
+    tables = {name: reliability(np.exp(each), test.labels, bins) for name, each in shown.items()}
+    return Evaluation(measured, test, plain, slices, tables, robustness)
+
+
+def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:
+    """Write what was found about the model `name`: docs/evaluation.md says what is in each file."""
+    write_json(folder / "measurements.json", measurements_to_json(found.measured))
+    write_json(folder / "metrics.json", measurement_values(found.measured))
+    losses = log_losses(found.log_probabilities, found.data.labels)
+    save_predictions(found.data, np.exp(found.log_probabilities), losses, folder)
+    save_confusion(found.data.labels, found.predicted, found.data.classes, folder / "confusion.csv")
+    save_slices(found.slices, found.right, found.measured, SPLIT, folder / "slices.csv")
+    save_robustness(found.robustness, params.confidence, folder / "robustness.csv")
+    title = f"{name}: worst mistakes on {SPLIT}"
+    page = mistakes_page(title, found.data, found.log_probabilities, params.gallery)
+    write_text(folder / "mistakes.html", page)
+    write_json(folder / "calibration.json", _calibration(found))
+    diagram = reliability_diagram(f"{name} on {SPLIT}", found.reliability, params.confidence)
+    write_text(folder / "reliability.svg", diagram)
+
+
+def _calibration(found: Evaluation) -> dict[str, Any]:
+    temperature = found.measured["calibrated.temperature"]
+    return {
+        "temperature": temperature.value,
+        "fitted_on": "validation",
+        "n": temperature.n,
+        "bins": {
+            name: [
+                {"count": int(count), "confidence": float(stated), "accuracy": float(true)}
+                for count, stated, true in zip(bins.count, bins.confidence, bins.accuracy, strict=True)
+            ]
+            for name, bins in found.reliability.items()
+        },
+    }

@@ -1,0 +1,70 @@
+"""How a model is evaluated."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams"]
+
+_FORBID: dict[str, Any] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceParams:
+    """Under `evaluate.slices`: the parts of the test split that are looked at on their own."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    columns: tuple[str, ...]
+    """Columns of data/prepared/manifest.csv; each of their values is a slice."""
+    statistics: tuple[str, ...]
+    """Statistics of the images, such as brightness, that are cut at their quantiles."""
+    quantiles: int
+    """Slices that a statistic is cut into."""
+    min_images: int
+    """A smaller slice is not measured on its own; how many images that concerns is."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.quantiles <= 100:
+            raise ValueError(f"quantiles is {self.quantiles}, but must be within 2 and 100")
+        if self.min_images < 1:
+            raise ValueError(f"min_images is {self.min_images}, but must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessParams:
+    """Under `evaluate.robustness`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    images: int
+    """Test images that are corrupted at most, drawn by the seed; 0 for no such measurement."""
+
+    def __post_init__(self) -> None:
+        if self.images < 0:
+            raise ValueError(f"images is {self.images}, but must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateParams:
+    """Under `evaluate`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
+
+    confidence: float
+    """Level of the intervals, a fraction."""
+    calibration_bins: int
+    """Bins of the calibration error and of the reliability diagram."""
+    slices: SliceParams
+    """Parts of the test split that are looked at on their own."""
+    robustness: RobustnessParams
+    """How the model is tried on corrupted images."""
+    gallery: int
+    """Images in the gallery of the worst mistakes."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence}, but must be at least 0.5 and below 1")
+        if not 2 <= self.calibration_bins <= 100:
+            raise ValueError(f"calibration_bins is {self.calibration_bins}, but must be within 2 and 100")
+        if self.gallery < 0:
+            raise ValueError(f"gallery is {self.gallery}, but must not be negative")

@@ -1,0 +1,1 @@
+"""Deployable formats: written by `formats`, checked by `parity`, loaded by `exported`."""

@@ -1,0 +1,111 @@
+"""An export as it runs: by onnxruntime, without torch, or (`pt2`) by torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.files import read_json
+from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES, WEIGHTS, model_file
+from resnet_ops.predictions import DeployedModel, Predictions, check_images, softmax
+
+__all__ = ["ExportedModel", "load_deployed", "load_exported"]
+
+Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""uint8 images (N, H, W, C) -> logits (N, K) and embeddings (N, F)."""
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A deployable file that is loaded, and what it is."""
+
+    run: Run
+    name: str
+    """The member's name, such as `resnet20`."""
+    format: str
+    exported_from: str
+    """The digest of the trained model's two files."""
+    classes: tuple[str, ...]
+    image_size: int
+    channels: int
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+        check_images(self, images)
+        starts = range(0, max(len(images), 1), batch_size)
+        parts = [self.run(np.array(images[start : start + batch_size])) for start in starts]
+        logits, embeddings = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Predictions(logits, softmax(logits), embeddings, logits.argmax(axis=1))
+
+
+def load_deployed(folder: Path, threads: int = 0) -> DeployedModel:
+    """Load a trained model's folder or that of an export, whichever it is; see `load_exported`."""
+    if model_file(folder).name == WEIGHTS:
+        from resnet_ops.model import load_model
+
+        return load_model(folder)
+    return load_exported(folder, threads)
+
+
+def load_exported(folder: Path, threads: int = 0) -> ExportedModel:
+    """Load an export's folder. threads: of onnxruntime, 0 for as many as there are cores.
+
+    Raises DataError when a file is missing, corrupt or does not fit the other, ConfigError without onnxruntime.
+    """
+    description = read_json(folder / DESCRIPTION)
+    try:
+        wanted = {
+            key: description[key] for key in ("name", "format", "exported_from", "image_size", "channels")
+        }
+        path = folder / EXPORT_FILES[wanted["format"]]
+        run = _torch_run(path) if wanted["format"] == "pt2" else _onnx_run(path, threads)
+        return ExportedModel(run=run, classes=tuple(description["classes"]), **wanted)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise DataError(
+            f"{folder} holds no usable export ({type(error).__name__}: {error}). "
+            "Restore it from the registry or run: dvc repro"
+        ) from error
+
+
+def _onnx_run(path: Path, threads: int) -> Run:
+    try:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as faults
+    except ImportError as error:
+        raise ConfigError(
+            f"{path} needs onnxruntime, not installed here. Install: pip install 'resnet-ops[onnx]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (
+        faults.Fail,
+        faults.InvalidGraph,
+        faults.InvalidProtobuf,
+        faults.NoSuchFile,
+        faults.NotImplemented,
+    ) as error:
+        raise ValueError(str(error)) from error
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, embeddings = session.run(["logits", "embeddings"], {"images": images})
+        return logits, embeddings
+
+    return run
+
+
+def _torch_run(path: Path) -> Run:
+    import torch
+
+    module = torch.export.load(path).module()
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
+            logits, embeddings = module(torch.from_numpy(images))
+        return logits.numpy(), embeddings.numpy()
+
+    return run

@@ -1,0 +1,61 @@
+"""What a model says of images: known without torch."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from resnet_ops.errors import DataError
+
+__all__ = ["DeployedModel", "Predictions", "check_images", "softmax"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of N images: (N, K) logits and probabilities, (N, F) embeddings, (N,) classes."""
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
+    predicted: np.ndarray
+
+
+class DeployedModel(Protocol):
+    """A model that can be asked, whatever its format: trained weights, or an export of them."""
+
+    @property
+    def name(self) -> str:
+        """The member's name, such as `resnet20`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names, in the order of the logits."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input in pixels."""
+
+    @property
+    def channels(self) -> int:
+        """Of the input: 1 grey, 3 colour."""
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+
+
+def check_images(model: DeployedModel, images: np.ndarray) -> None:
+    """Raise DataError when images are not what the model takes."""
+    expected = (model.image_size, model.image_size, model.channels)
+    if images.dtype != np.uint8 or images.shape[1:] != expected:
+        raise DataError(
+            f"{model.name} takes uint8 images (N, {', '.join(map(str, expected))}), "
+            f"but got {images.dtype} {images.shape}. Resize them as data.image_size in params.yaml says."
+        )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, K) logits -> probabilities, rows that sum to 1; not a number where a logit is not finite."""
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return shares

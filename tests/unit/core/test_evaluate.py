@@ -1,0 +1,144 @@
+"""A whole evaluation of a small model on the digits, and the files it leaves."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from resnet_ops.data import PreparedData, load_columns, save_prepared
+from resnet_ops.evaluation.evaluate import Evaluation, evaluate, save_evaluation
+from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
+from resnet_ops.measurement import measurements_from_json
+from tests.unit.core.makers import untrained
+
+
+def make_params(**changes: Any) -> EvaluateParams:
+    slices = SliceParams(
+        columns=("class_name",), statistics=("brightness", "contrast"), quantiles=4, min_images=30
+    )
+    base = EvaluateParams(
+        confidence=0.95,
+        calibration_bins=15,
+        slices=slices,
+        robustness=RobustnessParams(images=40),
+        gallery=5,
+    )
+    return replace(base, **changes)
+
+
+def columns_of(data: PreparedData) -> dict[str, np.ndarray]:
+    return {"class_name": np.array([row.class_name for row in data.split("test").rows])}
+
+
+@pytest.fixture(scope="module")
+def found(digits: PreparedData) -> Evaluation:
+    return evaluate(untrained(), digits, columns_of(digits), make_params(), seed=0)
+
+
+@pytest.fixture(scope="module")
+def folder(found: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    save_evaluation(found, "tiny", make_params(), folder)
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_number_has_its_images_and_what_is_saved_is_what_was_found(
+    found: Evaluation, folder: Path
+) -> None:
+    assert all(measurement.n > 0 for measurement in found.measured.values())
+    saved = measurements_from_json(json.loads((folder / "measurements.json").read_text()))
+    assert saved == found.measured
+    assert json.loads((folder / "metrics.json").read_text())["calibrated"]["ece"] > 0
+    groups = {
+        "robustness.mean_accuracy",
+        "robustness.accuracy.fog",
+        "robustness.severity.5",
+        "test.top1",
+        "test.top5",
+        "test.worst_slice",
+        "test.brier",
+        "calibrated.nll",
+        "calibrated.ece",
+    }
+    assert groups <= set(found.measured)
+
+
+def test_temperature_mends_the_log_loss_of_an_untrained_model(found: Evaluation) -> None:
+    assert found.measured["calibrated.nll"].value < found.measured["test.nll"].value
+    assert found.measured["calibrated.temperature"].value > 1
+
+
+def test_evaluating_twice_gives_the_same_files(digits: PreparedData, folder: Path, tmp_path: Path) -> None:
+    again = evaluate(untrained(), digits, columns_of(digits), make_params(), seed=0)
+    save_evaluation(again, "tiny", make_params(), tmp_path)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    assert all((folder / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
+
+
+def test_two_models_can_be_compared_image_by_image(
+    found: Evaluation, folder: Path, digits: PreparedData
+) -> None:
+    table = parquet.read_table(folder / "predictions.parquet")
+    test = digits.split("test")
+    assert table["sha256"].to_pylist() == [row.sha256 for row in test.rows]
+    assert table["label"].to_pylist() == [row.class_name for row in test.rows]
+    probabilities = np.array(table["probabilities"].to_pylist())
+    assert probabilities.shape == (360, 10)
+    assert np.allclose(probabilities.sum(1), 1)
+    classes = json.loads(table.schema.metadata[b"classes"])
+    assert table["predicted"].to_pylist() == [classes[place] for place in probabilities.argmax(1)]
+    chosen = probabilities[np.arange(360), test.labels]
+    assert np.allclose(table["loss"].to_numpy(), -np.log(chosen), rtol=1e-4)
+    answers = rows_of(folder / "predictions.csv")
+    assert [row["predicted"] for row in answers] == table["predicted"].to_pylist()
+    right = np.mean([row["actual"] == row["predicted"] for row in answers])
+    assert right == found.measured["test.top1"].value
+
+
+def test_corruptions_count_every_image_once_and_the_worst_mistakes_are_shown(
+    found: Evaluation, folder: Path
+) -> None:
+    corruptions = rows_of(folder / "robustness.csv")
+    assert len(corruptions) == 15 * 5
+    assert sum(int(row["n"]) for row in corruptions) == 15 * 40
+    fog = sum(int(row["right"]) for row in corruptions if row["corruption"] == "fog")
+    assert fog / 40 == found.measured["robustness.accuracy.fog"].value
+    assert (folder / "mistakes.html").read_text().count("<figure>") == 5
+
+
+def test_confusion_and_slices_count_every_image(found: Evaluation, folder: Path) -> None:
+    confusion = rows_of(folder / "confusion.csv")
+    assert sum(int(row["count"]) for row in confusion) == 360
+    hits = sum(int(row["count"]) for row in confusion if row["actual"] == row["predicted"])
+    assert hits == found.right.sum()
+    slices = rows_of(folder / "slices.csv")
+    assert sum(int(row["n"]) for row in slices if row["column"] == "brightness") == 360
+    by_class = {row["value"]: float(row["top1"]) for row in slices if row["column"] == "class_name"}
+    assert by_class["3"] == pytest.approx(found.measured["test.recall.3"].value, abs=1e-6)
+
+
+def test_the_columns_of_a_manifest_are_those_of_its_file_whatever_they_are(
+    digits: PreparedData, tmp_path: Path
+) -> None:
+    save_prepared(digits, tmp_path, ("train", "test"))
+    manifest = tmp_path / "manifest.csv"
+    header, *lines = manifest.read_text().splitlines()
+    more = [f"{line},site {number % 2}" for number, line in enumerate(lines)]
+    manifest.write_text("\n".join([f"{header},site", *more]))
+    columns = load_columns(tmp_path, "test")
+    assert set(columns["site"]) == {"site 0", "site 1"}
+    assert columns["path"].tolist() == [row.path for row in digits.split("test").rows]
+    asked = replace(make_params().slices, columns=("site",), statistics=())
+    found = evaluate(untrained(), digits, columns, make_params(slices=asked), seed=0)
+    assert {"test.slice.site.site 0", "test.slice.site.site 1"} <= set(found.measured)
