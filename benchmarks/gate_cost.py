@@ -99,26 +99,24 @@ def setters(
     kind: str, folder: Path, postgresql_uri: str | None, http: bool
 ) -> Iterator[tuple[Setter, Setter, Registry]]:
     """Plain and gated ways to set an alias, on two databases of one kind that hold the same versions."""
-    if not http:
-        database = (
-            f"sqlite:///{folder}/mlflow.db" if kind == "sqlite" else new_database(str(postgresql_uri), "cost")
+
+    def database(name: str) -> str:
+        return (
+            f"sqlite:///{folder}/{name}.db" if kind == "sqlite" else new_database(str(postgresql_uri), name)
         )
+
+    if not http:
         plain_folder = folder / "plain"
         plain_folder.mkdir()
-        other = (
-            f"sqlite:///{plain_folder}/mlflow.db"
-            if kind == "sqlite"
-            else new_database(str(postgresql_uri), "other")
-        )
-        _, gated, registry = direct(database, folder)
-        plain, _, twin = direct(other, plain_folder)
+        _, gated, registry = direct(database("cost"), folder)
+        plain, _, twin = direct(database("other"), plain_folder)
         fill(registry)
         fill(twin)
         yield plain, gated, registry
         return
     with ExitStack() as stack:
         running = [
-            stack.enter_context(start(Config(way, kind), folder / str(way), postgresql_uri))
+            stack.enter_context(start(Config(way, kind), folder / str(way), database(f"served_{way}")))
             for way in (False, True)
         ]
         registries = [Registry(each.database, each.folder / "registry") for each in running]

@@ -12,6 +12,7 @@ from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.policies import apply_policy, list_policies
 from resnet_ops_registry.policy_file import parse_policy
 from resnet_ops_registry.settings import is_direct
+from resnet_ops_registry.verdict import PASSES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,7 +78,7 @@ def _refusals(client: "MlflowClient", model: str, version: int) -> dict[str, str
         if key.startswith(GATE_TAG_PREFIX)
     }
     return {
-        name if name.startswith("stage ") else f"@{name}": None if value == "passes" else value
+        name if name.startswith("stage ") else f"@{name}": None if value.startswith(PASSES) else value
         for name, value in said.items()
     }
 

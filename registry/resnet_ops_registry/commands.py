@@ -1,13 +1,20 @@
 """Commands of `resnet-ops` about the registry: gate, promote, registry, policy, keys, ledger."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.commands_common import (
+    LARGEST,
+    Json,
+    Model,
+    Version,
+    connect_first,
+    print_json,
+)
 from resnet_ops_registry.commands_operator import add_operator_commands
 from resnet_ops_registry.commands_people import add_people_commands
 from resnet_ops_registry.commands_policy import gate_simulate, policy
@@ -16,10 +23,6 @@ if TYPE_CHECKING:
     from resnet_ops_registry.gate import Verdict
 
 __all__ = ["add_commands"]
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
-Version = Annotated[int, typer.Argument(help="Number of its version.", min=1)]
 
 gate = typer.Typer(help="What the gate thinks of a version; changes nothing.", no_args_is_help=True)
 registry = typer.Typer(help="What is registered.", no_args_is_help=True)
@@ -51,14 +54,14 @@ def gate_check(
     """Say whether a version may carry an alias. Exit status 1 when it may not."""
     from resnet_ops_registry.gate import check, check_all
 
-    _connect_first()
+    connect_first()
     verdicts = [check(model, version, alias)] if alias else check_all(model, version)
     if as_json:
-        _print_json([verdict.as_json() for verdict in verdicts])
+        print_json([verdict.as_json() for verdict in verdicts])
     else:
         _say_unguarded(model, verdicts)
         for verdict in verdicts:
-            console.print(verdict.message, markup=False)
+            console.print(verdict.message)
     raise typer.Exit(0 if all(verdict.allowed for verdict in verdicts) else 1)
 
 
@@ -69,14 +72,14 @@ def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
 
     from resnet_ops_registry.gate import check_all
 
-    _connect_first()
+    connect_first()
     verdicts = check_all(model, version)
     if as_json:
-        _print_json([verdict.as_json() for verdict in verdicts])
+        print_json([verdict.as_json() for verdict in verdicts])
         return
     _say_unguarded(model, verdicts)
     for verdict in verdicts:
-        console.print(verdict.message, markup=False)
+        console.print(verdict.message)
         table = Table("", "metric", "measured", "needed", "why")
         for rule in verdict.rules:
             table.add_row(
@@ -92,9 +95,7 @@ def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
 
 def _say_unguarded(model: str, verdicts: "list[Verdict]") -> None:
     if not verdicts:
-        console.print(
-            f"No policy governs {model}. Apply one with: resnet-ops policy apply FILE", markup=False
-        )
+        console.print(f"No policy governs {model}. Apply one with: resnet-ops policy apply FILE")
 
 
 def promote(
@@ -105,9 +106,9 @@ def promote(
 
     set_alias(model, version, alias)
     name = alias.removeprefix("@")
-    console.print(f"{model} v{version} is @{name} now.", markup=False)
-    console.print(f"Use it: resnet_ops_registry.load('models:/{model}@{name}')", markup=False)
-    console.print(f"Who decided what: resnet-ops ledger show --model {model}", markup=False)
+    console.print(f"{model} v{version} is @{name} now.")
+    console.print(f"Use it: resnet_ops_registry.load('models:/{model}@{name}')")
+    console.print(f"Who decided what: resnet-ops ledger show --model {model}")
 
 
 def ui(
@@ -132,10 +133,10 @@ def registry_ls(
 
     versions = list_versions(model)
     if as_json:
-        _print_json(versions)
+        print_json(versions)
         return
     if not versions:
-        console.print("Nothing is registered yet. Run: make repro", markup=False)
+        console.print("Nothing is registered yet. Run: make repro")
         return
     table = Table("model", "version", "member", "aliases", "evidence", "gate")
     for version in versions:
@@ -176,7 +177,7 @@ def keys_ls(as_json: Json = False) -> None:
             for key in trusted
         ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("key", "name", "state", "role")
     for row in rows:
@@ -191,8 +192,8 @@ def keys_new(name: Annotated[str, typer.Argument(help="Such as pipeline, or your
     from resnet_ops_registry.settings import keys_folder
 
     key, public = open_key(name), keys_folder() / f"{name}.pub.pem"
-    console.print(f"Key {name} is {key.public.id[:16]}; its public half is {public}.", markup=False)
-    console.print(f"Trust it on the server: resnet-ops keys trust {public} --role ROLE", markup=False)
+    console.print(f"Key {name} is {key.public.id[:16]}; its public half is {public}.")
+    console.print(f"Trust it on the server: resnet-ops keys trust {public} --role ROLE")
 
 
 @keys.command("trust")
@@ -209,7 +210,7 @@ def keys_trust(
     public = read_public_key(file)
     with open_database() as connection:
         trusted = trust_key(connection, public, name or file.name.split(".")[0], role)
-    console.print(f"Key {trusted.id[:16]} is trusted as {trusted.role} now.", markup=False)
+    console.print(f"Key {trusted.id[:16]} is trusted as {trusted.role} now.")
 
 
 @keys.command("revoke")
@@ -221,19 +222,17 @@ def keys_revoke(
     from resnet_ops_registry.display import refresh_tags
     from resnet_ops_registry.trust import revoke_key
 
-    _connect_first()
+    connect_first()
     with open_database() as connection:
         revoked = revoke_key(connection, key)
         refresh_tags(connection)
-    console.print(
-        f"Key {revoked.id[:16]} ({revoked.name}) is revoked; what it signed counts no more.", markup=False
-    )
+    console.print(f"Key {revoked.id[:16]} ({revoked.name}) is revoked; what it signed counts no more.")
 
 
 @ledger.command("show")
 def ledger_show(
     model: Annotated[str, typer.Option(help="Only this registered model.")] = "",
-    limit: Annotated[int, typer.Option(help="How many entries, the latest.", min=1)] = 50,
+    limit: Annotated[int, typer.Option(help="How many entries, the latest.", min=1, max=LARGEST)] = 50,
     as_json: Json = False,
 ) -> None:
     """Show who decided what, and on what grounds."""
@@ -247,7 +246,7 @@ def ledger_show(
     with open_database() as connection:
         entries = list_entries(connection, model or None, limit)
     if as_json:
-        _print_json([asdict(entry) for entry in entries])
+        print_json([asdict(entry) for entry in entries])
         return
     table = Table("no.", "time (UTC)", "who", "what", "version", "outcome", "reason")
     for entry in entries:
@@ -269,18 +268,6 @@ def ledger_verify(as_json: Json = False) -> None:
     with open_database() as connection:
         count, last = verify(connection), head(connection)
     if as_json:
-        _print_json({"entries": count, "head": last})
+        print_json({"entries": count, "head": last})
         return
-    console.print(f"The ledger is whole: {count} entries, the last with hash {last[:16]}.", markup=False)
-
-
-def _connect_first() -> None:
-    """Have MLflow make its tables in a database that is new."""
-    from resnet_ops_registry.settings import connect, database_uri
-
-    database_uri()
-    connect().search_registered_models(max_results=1)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))
+    console.print(f"The ledger is whole: {count} entries, the last with hash {last[:16]}.")

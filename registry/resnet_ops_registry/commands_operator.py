@@ -11,10 +11,9 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError, ServiceError
+from resnet_ops_registry.commands_common import Json, connect_first
 
 __all__ = ["add_operator_commands"]
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 db = typer.Typer(help="The registry's database.", no_args_is_help=True)
 audit = typer.Typer(help="What serves, against what was decided.", no_args_is_help=True)
@@ -34,15 +33,14 @@ def db_harden() -> None:
     """Have the database itself refuse what comes past the gate, by triggers (SQLite, PostgreSQL)."""
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.harden import harden
-    from resnet_ops_registry.settings import connect
 
-    connect().search_registered_models(max_results=1)
+    connect_first()
     with open_database() as connection:
         new = harden(connection)
     state = "is hardened now" if new else "was hardened already; its triggers were installed anew"
-    console.print(f"The database {state}.", markup=False)
-    console.print("From now on aliases and stages are set through the gate alone.", markup=False)
-    console.print("Take it back with: resnet-ops db unharden", markup=False)
+    console.print(f"The database {state}.")
+    console.print("From now on aliases and stages are set through the gate alone.")
+    console.print("Take it back with: resnet-ops db unharden")
 
 
 @db.command("unharden")
@@ -53,7 +51,7 @@ def db_unharden() -> None:
 
     with open_database() as connection:
         removed = unharden(connection)
-    console.print("The triggers are removed." if removed else "There were no triggers.", markup=False)
+    console.print("The triggers are removed." if removed else "There were no triggers.")
 
 
 @audit.command("verify")
@@ -76,14 +74,14 @@ def audit_verify(
         typer.echo(json.dumps(report.as_json(), indent=2))
         raise typer.Exit(1 if report.findings else 0)
     for finding in report.findings:
-        console.print(f"FOUND  {finding}", markup=False)
+        console.print(f"FOUND  {finding}")
     for note in report.notes:
-        console.print(f"note   {note}", markup=False)
+        console.print(f"note   {note}")
     looked = f"{report.entries} ledger entries, {report.guarded} guarded aliases and stages"
     looked += f", {report.statements} statements; {'hardened' if report.hardened else 'not hardened'}"
     verdict = f"{len(report.findings)} findings" if report.findings else "Nothing was changed past the gate"
-    console.print(f"{verdict} ({looked}).", markup=False)
-    console.print(f"Keep this elsewhere for the next audit: --head {report.head}", markup=False)
+    console.print(f"{verdict} ({looked}).")
+    console.print(f"Keep this elsewhere for the next audit: --head {report.head}")
     raise typer.Exit(1 if report.findings else 0)
 
 
@@ -107,7 +105,7 @@ def ledger_export(
         typer.echo(text, nl=False)
         return
     write_text(out, text)
-    console.print(f"Wrote {len(entries)} entries to {out}.", markup=False)
+    console.print(f"Wrote {len(entries)} entries to {out}.")
 
 
 @events.command("send")
@@ -116,7 +114,9 @@ def events_send(
     from_start: Annotated[
         bool, typer.Option(help="A new endpoint is told of all that was ever decided.")
     ] = False,
-    every: Annotated[float, typer.Option(help="Seconds between looks, with --follow.", min=0.1)] = 2.0,
+    every: Annotated[
+        float, typer.Option(help="Seconds between looks, with --follow.", min=0.1, max=3600)
+    ] = 2.0,
     as_json: Json = False,
 ) -> None:
     """Tell RESNET_OPS_WEBHOOK_URL of decisions, signed with RESNET_OPS_WEBHOOK_SECRET. Exit status 1 on failure."""
@@ -131,7 +131,7 @@ def events_send(
         try:
             send_due(endpoint, from_start=from_start)
         except ServiceError as error:
-            console.print(f"{error} Trying again.", markup=False)
+            console.print(f"{error} Trying again.")
         time.sleep(every)
     if follow:
         return
@@ -139,7 +139,7 @@ def events_send(
     if as_json:
         typer.echo(json.dumps(asdict(delivery)))
     else:
-        console.print(f"Told of {delivery.sent} decisions.", markup=False)
+        console.print(f"Told of {delivery.sent} decisions.")
         if delivery.problem:
-            console.print(f"The next one failed ({delivery.problem}) and is tried again later.", markup=False)
+            console.print(f"The next one failed ({delivery.problem}) and is tried again later.")
     raise typer.Exit(1 if delivery.problem else 0)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.commands_common import Model, Version
 
 if TYPE_CHECKING:
     from resnet_ops_registry.target import Target
 
 __all__ = ["add_people_commands"]
 
-Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
-Version = Annotated[int, typer.Argument(help="Number of its version.", min=1)]
 Alias = Annotated[str, typer.Argument(help="Such as champion.")]
 Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
 Until = Annotated[str, typer.Option(help="A day such as 2027-01-31, or a stretch such as 14d.")]
@@ -42,18 +41,16 @@ def approve(
     """Answer for a version on one alias, with your signature."""
     from resnet_ops_registry.keys import read_key
     from resnet_ops_registry.moments import read_until
-    from resnet_ops_registry.predicates import Approval
+    from resnet_ops_registry.predicates import Approval, spoken
     from resnet_ops_registry.settings import connect
     from resnet_ops_registry.speaking import say
 
     now, target = datetime.now(UTC), _target(alias, stage)
-    said = Approval(target=target, until=read_until(until, now), comment=comment[:500], created=now)
+    said = spoken(Approval, target=target, until=read_until(until, now), comment=comment, created=now)
     found = say(connect(), model, version, said, read_key(key))
-    console.print(
-        f"{key} approves {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.", markup=False
-    )
+    console.print(f"{key} approves {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.")
     _say_verdict(found.tags, target)
-    console.print(f"Promote it: resnet-ops promote {model} {version} {target.name}", markup=False)
+    console.print(f"Promote it: resnet-ops promote {model} {version} {target.name}")
 
 
 def waive(
@@ -69,19 +66,18 @@ def waive(
     """Let one rule not count for a version on one alias, for a time, if the policy lets you."""
     from resnet_ops_registry.keys import read_key
     from resnet_ops_registry.moments import read_until
-    from resnet_ops_registry.predicates import Waiver
+    from resnet_ops_registry.predicates import Waiver, spoken
     from resnet_ops_registry.settings import connect
     from resnet_ops_registry.speaking import say
 
     now, target = datetime.now(UTC), _target(alias, stage)
-    said = Waiver(target=target, rule=rule, until=read_until(until, now), why=why[:500], created=now)
+    said = spoken(Waiver, target=target, rule=rule, until=read_until(until, now), why=why, created=now)
     found = say(connect(), model, version, said, read_key(key))
     console.print(
-        f"{key} waives {rule} of {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.",
-        markup=False,
+        f"{key} waives {rule} of {model} v{version} for {target.label} until {said.until:%Y-%m-%d}."
     )
     _say_verdict(found.tags, target)
-    console.print(f"Whether it counts: resnet-ops gate explain {model} {version}", markup=False)
+    console.print(f"Whether it counts: resnet-ops gate explain {model} {version}")
 
 
 @attest.command("reproduction")
@@ -100,8 +96,8 @@ def attest_reproduction(
 
     compared = attest_it(model, version, weights, measurements, read_key(key))
     for line in compared:
-        console.print(line, markup=False)
-    console.print(f"What it changes: resnet-ops gate explain {model} {version}", markup=False)
+        console.print(line)
+    console.print(f"What it changes: resnet-ops gate explain {model} {version}")
 
 
 def rollback(model: Model, alias: Alias) -> None:
@@ -109,10 +105,8 @@ def rollback(model: Model, alias: Alias) -> None:
     from resnet_ops_registry.returning import roll_back
 
     version, name = roll_back(model, alias)
-    console.print(f"{model} v{version} is @{name} again.", markup=False)
-    console.print(
-        f"Keep the other one out: resnet-ops retire {model} VERSION --why TEXT --key NAME", markup=False
-    )
+    console.print(f"{model} v{version} is @{name} again.")
+    console.print(f"Keep the other one out: resnet-ops retire {model} VERSION --why TEXT --key NAME")
 
 
 def retire(
@@ -125,16 +119,14 @@ def retire(
     from resnet_ops_registry.keys import read_key
     from resnet_ops_registry.retiring import retire as retire_it
 
-    taken = retire_it(model, version, why[:500], read_key(key))
+    taken = retire_it(model, version, why, read_key(key))
     rest = f"; it was {' and '.join(taken)} until now" if taken else ""
-    console.print(f"{model} v{version} is retired{rest}.", markup=False)
+    console.print(f"{model} v{version} is retired{rest}.")
     aliases = [label[1:] for label in taken if label.startswith("@")]
     for alias in aliases:
-        console.print(f"Put the one before back: resnet-ops rollback {model} {alias}", markup=False)
+        console.print(f"Put the one before back: resnet-ops rollback {model} {alias}")
     if not aliases:
-        console.print(
-            f"Bring it back: resnet-ops unretire {model} {version} --why TEXT --key OPERATOR", markup=False
-        )
+        console.print(f"Bring it back: resnet-ops unretire {model} {version} --why TEXT --key OPERATOR")
 
 
 def unretire(
@@ -147,18 +139,18 @@ def unretire(
     from resnet_ops_registry.keys import read_key
     from resnet_ops_registry.retiring import unretire as unretire_it
 
-    unretire_it(model, version, why[:500], read_key(key))
-    console.print(f"{model} v{version} is judged by its evidence again.", markup=False)
-    console.print(f"See what the gate says: resnet-ops gate explain {model} {version}", markup=False)
+    unretire_it(model, version, why, read_key(key))
+    console.print(f"{model} v{version} is judged by its evidence again.")
+    console.print(f"See what the gate says: resnet-ops gate explain {model} {version}")
 
 
 def _target(alias: str, stage: bool) -> "Target":
     from resnet_ops_registry.target import Target
 
-    return Target(kind="stage" if stage else "alias", name=alias.removeprefix("@"))
+    return Target.named(alias, "stage" if stage else "alias")
 
 
 def _say_verdict(tags: dict[str, str], target: "Target") -> None:
     verdict = tags.get(f"gate {target.name if target.kind == 'alias' else target.label}")
     if verdict is not None:
-        console.print(f"The gate says: {verdict}", markup=False)
+        console.print(f"The gate says: {verdict}")

@@ -1,22 +1,21 @@
 """Commands of `resnet-ops` about policies: apply, show, diff, history, and gate simulate."""
 
 import difflib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.commands_common import Json, connect_first, print_json
 
 if TYPE_CHECKING:
     from resnet_ops_registry.simulate import Replayed
 
 __all__ = ["gate_simulate", "policy"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 File = Annotated[Path, typer.Argument(help="A YAML file.")]
 
 policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
@@ -30,13 +29,13 @@ def policy_apply(file: File) -> None:
     from resnet_ops_registry.policies import apply_policy
 
     text = _read(file)
-    _connect_first()
+    connect_first()
     with open_database() as connection:
         applied, new = apply_policy(connection, text, str(file))
         if new:
             refresh_tags(connection)
     state = "is in force now" if new else "was in force already"
-    console.print(f"{applied.label} {state} ({file}).", markup=False)
+    console.print(f"{applied.label} {state} ({file}).")
 
 
 @policy.command("show")
@@ -52,12 +51,12 @@ def policy_show(
         found = policy_for(connection, model) if model else None
         applied = ([found] if found else []) if model else list_policies(connection)
     if as_json:
-        _print_json([{"version": each.version, **each.policy.model_dump(mode="json")} for each in applied])
+        print_json([{"version": each.version, **each.policy.model_dump(mode="json")} for each in applied])
         return
     if not applied:
-        console.print("No policy is in force. Apply one with: resnet-ops policy apply FILE", markup=False)
+        console.print("No policy is in force. Apply one with: resnet-ops policy apply FILE")
     for each in applied:
-        console.print(f"# {each.label}, from {each.file}\n{each.content}", markup=False)
+        console.print(f"# {each.label}, from {each.file}\n{each.content}")
 
 
 @policy.command("diff")
@@ -73,13 +72,13 @@ def policy_diff(file: File) -> None:
         before = next((each for each in list_policies(connection) if each.policy.model == model), None)
     old = before.content if before else ""
     if old == text:
-        console.print(f"{file} is in force as it is.", markup=False)
+        console.print(f"{file} is in force as it is.")
         return
     name = before.label if before else f"no policy for {model}"
     lines = difflib.unified_diff(old.splitlines(), text.splitlines(), name, str(file), lineterm="")
     for line in lines:
-        console.print(line, markup=False)
-    console.print(f"What it would have decided: resnet-ops gate simulate {file}", markup=False)
+        console.print(line)
+    console.print(f"What it would have decided: resnet-ops gate simulate {file}")
     raise typer.Exit(1)
 
 
@@ -97,12 +96,10 @@ def policy_history(
     with open_database() as connection:
         rows = list_history(connection, model or None)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     if not rows:
-        console.print(
-            "No policy was ever applied. Apply one with: resnet-ops policy apply FILE", markup=False
-        )
+        console.print("No policy was ever applied. Apply one with: resnet-ops policy apply FILE")
         return
     table = Table("model", "version", "applied (UTC)", "by", "file", "digest")
     for row in rows:
@@ -125,10 +122,10 @@ def gate_simulate(file: File, as_json: Json = False) -> None:
     with open_database() as connection:
         replayed = simulate(connection, read_policy(text, str(file)), text, str(file))
     if as_json:
-        _print_json([{**asdict(each), "changed": each.changed} for each in replayed])
+        print_json([{**asdict(each), "changed": each.changed} for each in replayed])
         return
     _show(replayed)
-    console.print(f"Put it into force: resnet-ops policy apply {file}", markup=False)
+    console.print(f"Put it into force: resnet-ops policy apply {file}")
 
 
 def _show(replayed: "list[Replayed]") -> None:
@@ -147,8 +144,7 @@ def _show(replayed: "list[Replayed]") -> None:
     console.print(
         f"{len(replayed)} past decisions: {len(replayed) - len(changed)} stay, "
         f"{sum(each.was_allowed for each in changed)} would be refused, "
-        f"{sum(each.would_be_allowed for each in changed)} would be allowed.",
-        markup=False,
+        f"{sum(each.would_be_allowed for each in changed)} would be allowed."
     )
 
 
@@ -157,15 +153,3 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The policy {file} cannot be read: {error}.") from error
-
-
-def _connect_first() -> None:
-    """Have MLflow make its tables in a database that is new."""
-    from resnet_ops_registry.settings import connect, database_uri
-
-    database_uri()
-    connect().search_registered_models(max_results=1)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))

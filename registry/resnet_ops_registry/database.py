@@ -32,6 +32,7 @@ from resnet_ops_registry.settings import database_uri, mask_password
 
 __all__ = [
     "HEAD",
+    "Head",
     "Standing",
     "deliveries",
     "ledger",
@@ -218,20 +219,31 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def lock(connection: Connection) -> tuple[int, str]:
+Head = tuple[int, str]
+"""The last ledger entry's number and hash."""
+
+_HEAD = select(ledger_head.c.seq, ledger_head.c.hash)
+_LOCK = update(ledger_head).where(ledger_head.c.id == 1).values(id=1)
+_LOCK_AND_TELL = _LOCK.returning(ledger_head.c.seq, ledger_head.c.hash)
+
+
+def lock(connection: Connection) -> Head:
     """Wait for every other writer of the ledger, until this transaction ends. Gives the last seq and hash.
 
     Whoever judges takes this first: keys, policies and statements cannot change between judging and writing.
     """
-    connection.execute(update(ledger_head).where(ledger_head.c.id == 1).values(id=1))
-    row = connection.execute(select(ledger_head.c.seq, ledger_head.c.hash)).one()
+    if connection.dialect.update_returning:
+        row = connection.execute(_LOCK_AND_TELL).one()
+    else:
+        connection.execute(_LOCK)
+        row = connection.execute(_HEAD).one()
     return int(row.seq), str(row.hash)
 
 
 Standing = tuple[int | None, str | None, int | None, str | None]
 """The last policy's id, digest and time, and whether the database is hardened: what a decision depends on first."""
 
-_STANDING = text(
+_STANDING = (
     "SELECT (SELECT max(id) FROM resnet_ops_policies),"
     " (SELECT digest FROM resnet_ops_policies ORDER BY id DESC LIMIT 1),"
     " (SELECT applied_at FROM resnet_ops_policies ORDER BY id DESC LIMIT 1),"
@@ -241,7 +253,7 @@ _STANDING = text(
 
 def standing(connection: Connection) -> Standing:
     """One cheap question that tells whether what was known of the policies still holds."""
-    found: Standing = tuple(connection.execute(_STANDING).one())
+    found: Standing = tuple(connection.exec_driver_sql(_STANDING).one())
     return found
 
 

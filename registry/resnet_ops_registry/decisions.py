@@ -43,15 +43,16 @@ def decide(connection: Connection, changes: Sequence[Change], standing: database
         return
     found = {change: _found(connection, change) for change in guarded if not change.removed}
     hashed = {change: _hash(version) for change, version in found.items()}
-    database.lock(connection)
+    head = database.lock(connection)
     for change in guarded:
         if change.removed:
-            ledger.append(connection, _removal(change))
-            continue
-        version, (before, files) = found[change], hashed[change]
-        if _fingerprint(version) != before:
-            files = hash_files(version)
-        _decide_one(connection, change, version, files)
+            event = _removal(change)
+        else:
+            version, (before, files) = found[change], hashed[change]
+            if _fingerprint(version) != before:
+                files = hash_files(version)
+            event = _decide_one(connection, change, version, files)
+        head = ledger.append(connection, event, head).head
 
 
 def _found(connection: Connection, change: Change) -> Version:
@@ -74,12 +75,13 @@ def _fingerprint(version: Version) -> Fingerprint:
         return ()
 
 
-def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> None:
-    judged = replace(version, workspace=change.workspace, model=change.model)
-    verdict = judge(connection, judged, change.target, files, actor())
+def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> Event:
+    """What the ledger shall say of a change that is allowed. Raises Refused for one that is not."""
+    judged, who = replace(version, workspace=change.workspace, model=change.model), actor()
+    verdict = judge(connection, judged, change.target, files, who)
     detail = {**verdict.as_json(), "files": files.digest, "creation_time": version.creation_time}
     decided = Event(
-        actor(),
+        who,
         "rename" if change.carried else verdict.action,
         "allowed" if verdict.allowed else "refused",
         change.workspace,
@@ -91,7 +93,7 @@ def _decide_one(connection: Connection, change: Change, version: Version, files:
     )
     if not verdict.allowed:
         raise Refused(verdict, decided)
-    ledger.append(connection, decided)
+    return decided
 
 
 def _removal(change: Change) -> Event:

@@ -105,10 +105,18 @@ def fingerprint(location: str) -> Fingerprint:
     if folder is None:
         return ()
     try:
-        states = [(path, path.stat()) for path in sorted(folder.rglob("*"))]
+        states = sorted(_states(folder))
     except OSError as error:
         raise EvidenceError(f"The model files in {folder} cannot be read: {error.strerror}.") from error
-    return tuple((str(path), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in states)
+    return tuple((path, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in states)
+
+
+def _states(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.path, entry.stat()
+            if entry.is_dir(follow_symlinks=False):
+                yield from _states(entry.path)
 
 
 def resolve(location: str) -> str:

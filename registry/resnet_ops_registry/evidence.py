@@ -98,7 +98,13 @@ class Evidence(Frozen):
     """The predicate of an evidence statement. Field names are part of the signed format."""
 
     member: str
-    weights_digest: Sha256 = Field(description="resnet_ops.model.model_digest of the two model files")
+    weights_digest: Sha256 = Field(description="resnet_ops.model_files.model_digest of the two model files")
+    format: str = Field(
+        default="weights", description="what was measured: trained weights, or an export of them"
+    )
+    exported_from: Sha256 | None = Field(
+        default=None, description="of an export: the weights_digest of the trained model"
+    )
     metrics: dict[str, Metric] = Field(min_length=1)
     data: dict[str, str] = Field(description="digest of each data set, such as prepared, test")
     source: Source

@@ -162,7 +162,7 @@ def check(
 
     Needs the registry's database (ConfigError over http). Raises EvidenceError when the version is missing.
     """
-    target = Target(kind="stage" if stage else "alias", name=alias.removeprefix("@"))
+    target = Target.named(alias, "stage" if stage else "alias")
     with open_database() as connection:
         found = _existing(connection, workspace, registered_model, version)
         return judge(connection, found, target, hash_files(found), actor())

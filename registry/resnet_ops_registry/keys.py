@@ -125,7 +125,7 @@ def read_public_key(path: Path) -> PublicKey:
         raise ConfigError(
             f"There is no file {path}. Name the NAME.pub.pem that `resnet-ops keys new` made."
         ) from None
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{path} is no public key in PEM ({error}). Name a NAME.pub.pem.") from error
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigError(f"{path} is not an Ed25519 key. Make one with: resnet-ops keys new NAME")

@@ -43,26 +43,28 @@ class Entry:
     previous: str
     hash: str
 
+    @property
+    def head(self) -> database.Head:
+        """What the next entry follows."""
+        return self.seq, self.hash
 
-def append(connection: Connection, event: Event) -> Entry:
-    """Write an event in the connection's transaction, after waiting for other writers."""
-    last, previous = database.lock(connection)
+
+_INSERT = insert(database.ledger)
+_MOVE_HEAD = update(database.ledger_head).where(database.ledger_head.c.id == 1)
+
+
+def append(connection: Connection, event: Event, head: database.Head | None = None) -> Entry:
+    """Write an event in the connection's transaction, after waiting for other writers.
+
+    head: the last entry, as this transaction found it when it locked the ledger or as it wrote it since.
+    """
+    last, previous = head or database.lock(connection)
     seq, now = last + 1, time.time_ns() // 1_000_000
     text = canonical_json({"seq": seq, "time": now, **asdict(event)}).decode()
     digest = _hash(previous, text)
-    connection.execute(
-        insert(database.ledger).values(
-            seq=seq,
-            entry=text,
-            previous=previous,
-            hash=digest,
-            workspace=event.workspace,
-            model=event.model,
-        )
-    )
-    connection.execute(
-        update(database.ledger_head).where(database.ledger_head.c.id == 1).values(seq=seq, hash=digest)
-    )
+    row = {"seq": seq, "entry": text, "previous": previous, "hash": digest}
+    connection.execute(_INSERT, {**row, "workspace": event.workspace, "model": event.model})
+    connection.execute(_MOVE_HEAD, {"seq": seq, "hash": digest})
     return Entry(seq, now, event, previous, digest)
 
 

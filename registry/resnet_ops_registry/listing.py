@@ -1,9 +1,11 @@
 """What is registered, as MLflow shows it."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from resnet_ops_registry.display import MEMBER_TAG
-from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.display import GATE_TAG_PREFIX, MEMBER_TAG, WEIGHTS_TAG
+from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.settings import connect
 
 __all__ = ["list_versions"]
@@ -15,32 +17,41 @@ def list_versions(model: str = "") -> list[dict[str, Any]]:
     Keys: model, version, run_id, member, aliases, stage, weights_digest, evidence, gate (name -> verdict).
     """
     client = connect()
-    with reported("Listing the registry"):
-        models = [client.get_registered_model(model)] if model else list(client.search_registered_models())
-        aliases: dict[tuple[str, str], list[str]] = {
-            (each.name, str(number)): [] for each in models for number in each.aliases.values()
-        }
+    with asked("Listing the registry"):
+        models = [client.get_registered_model(model)] if model else _all(client.search_registered_models)
+        aliases: dict[tuple[str, str], list[str]] = {}
         for each in models:
-            for alias, number in each.aliases.items():
-                aliases[each.name, str(number)].append(alias)
-        return [
-            {
-                "model": version.name,
-                "version": int(version.version),
-                "run_id": version.run_id,
-                "member": version.tags.get(MEMBER_TAG, ""),
-                "aliases": sorted(aliases.get((version.name, str(version.version)), [])),
-                "stage": version.current_stage,
-                "weights_digest": version.tags.get("resnet_ops.weights_digest", ""),
-                "evidence": version.tags.get("evidence", "none"),
-                "gate": {
-                    key.removeprefix("gate "): value
-                    for key, value in sorted(version.tags.items())
-                    if key.startswith("gate ")
-                },
-            }
-            for each in models
-            for version in client.search_model_versions(
-                f"name = '{each.name}'", order_by=["version_number DESC"]
-            )
-        ]
+            for alias, number in sorted(each.aliases.items()):
+                aliases.setdefault((each.name, str(number)), []).append(alias)
+        # not asked for by name: a filter cannot hold a name with both kinds of quotes in it
+        versions = _all(partial(client.search_model_versions, order_by=["name ASC", "version_number DESC"]))
+    names = {each.name for each in models}
+    return [
+        {
+            "model": version.name,
+            "version": int(version.version),
+            "run_id": version.run_id,
+            "member": version.tags.get(MEMBER_TAG, ""),
+            "aliases": aliases.get((version.name, str(version.version)), []),
+            "stage": version.current_stage,
+            "weights_digest": version.tags.get(WEIGHTS_TAG, ""),
+            "evidence": version.tags.get("evidence", "none"),
+            "gate": {
+                key.removeprefix(GATE_TAG_PREFIX): value
+                for key, value in sorted(version.tags.items())
+                if key.startswith(GATE_TAG_PREFIX)
+            },
+        }
+        for version in versions
+        if version.name in names
+    ]
+
+
+def _all(search: Callable[..., Any]) -> list[Any]:
+    """What every page of a search holds."""
+    page = search()
+    found = list(page)
+    while page.token:
+        page = search(page_token=page.token)
+        found += page
+    return found

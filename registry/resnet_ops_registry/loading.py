@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
-from resnet_ops.model import TrainedModel, load_model
+from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest
+from resnet_ops.predictions import DeployedModel
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, local_folder
 from resnet_ops_registry.display import FILES_TAG
@@ -33,7 +34,9 @@ class LoadedModel:
     creation_time: int
     weights_digest: str
     member: str
-    model: TrainedModel
+    model: DeployedModel
+    folder: Path
+    """Of the model's files, in the cache."""
     verified_by: str
     """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server's tag`."""
 
@@ -54,7 +57,7 @@ def load(uri: str, version: int | None = None) -> LoadedModel:
         found = _resolve(client, uri, version)
         expected, verified_by = _expected_digest(found)
         folder = _cached(client, found, expected)
-    model = load_model(folder / ARTIFACTS)
+    model = load_deployed(folder / ARTIFACTS)
     return LoadedModel(
         name=found.name,
         version=int(found.version),
@@ -62,6 +65,7 @@ def load(uri: str, version: int | None = None) -> LoadedModel:
         weights_digest=model_digest(folder / ARTIFACTS),
         member=model.name,
         model=model,
+        folder=folder / ARTIFACTS,
         verified_by=verified_by,
     )
 

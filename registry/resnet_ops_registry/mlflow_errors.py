@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from resnet_ops.errors import ServiceError, StorageError
+from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageError
 from resnet_ops_registry.settings import mask_password, registry_uri
 
-__all__ = ["cause", "is_disk_problem", "reported"]
+__all__ = ["asked", "cause", "is_disk_problem", "judged", "reported"]
 
 _DRIVER = re.compile(r"^\((?:\w+\.)+\w+\) .+", re.MULTILINE)
 _DISK = (
@@ -39,6 +39,36 @@ def reported(task: str) -> Iterator[None]:
         if is_disk_problem(text):
             raise StorageError(f"{message} Free some space or make it writable. {again}") from error
         raise ServiceError(f"{message} {again}") from error
+
+
+@contextmanager
+def asked(task: str) -> Iterator[None]:
+    """`reported`, for what names a model or version. Raises ConfigError when there is none of that name."""
+    from mlflow.exceptions import MlflowException
+
+    with reported(task):
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise ConfigError(
+                f"{error.message.rstrip('.')}. See what there is: resnet-ops registry ls"
+            ) from error
+
+
+@contextmanager
+def judged(task: str, see: str) -> Iterator[None]:
+    """`asked`, for a change that the gate judges. Raises GateDenied with its reason and what to `see` next."""
+    from mlflow.exceptions import MlflowException
+
+    with asked(task):
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_CONFLICT":
+                raise
+            raise GateDenied(f"{error.message} {see}") from error
 
 
 def cause(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Names as a person reads them, so that what looks like `champion` is `champion`."""
 
 import unicodedata
+from functools import lru_cache
 
 __all__ = ["skeleton"]
 
@@ -38,6 +39,7 @@ _LOOKALIKES = {
 _LATIN = {ord(letter): plain for plain, letters in _LOOKALIKES.items() for letter in letters}
 
 
+@lru_cache(maxsize=1024)
 def skeleton(name: str) -> str:
     """The name without case, accents, surrounding space, width and invisible signs, look-alikes made Latin.
 

@@ -1,25 +1,27 @@
-"""The folder of an MLflow model, made so that equal weights give equal bytes."""
+"""The folder of an MLflow model, made so that equal model files give equal bytes."""
 
 import hashlib
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
-from resnet_ops.model_files import model_digest
+from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
 
 __all__ = ["ARTIFACTS", "build_model_folder"]
 
 ARTIFACTS = "artifacts"
-"""Where in the model's folder weights.safetensors and member.json lie."""
-REQUIREMENTS = ("resnet-ops", "mlflow", "numpy", "safetensors", "torch")
+"""Where in the model's folder its two files lie, such as weights.safetensors and member.json."""
+REQUIREMENTS = ("resnet-ops", "mlflow", "numpy")
+RUNTIMES = {WEIGHTS: ("safetensors", "torch"), "model.onnx": ("onnxruntime",)}
 
 
 def build_model_folder(model_folder: Path, destination: Path) -> Path:
-    """Package a trained model (its two files) for MLflow at `destination`, and give that.
+    """Package a trained model or an ONNX export (its two files) for MLflow at `destination`, and give that.
 
-    Nothing in it depends on the time or place: whoever packages the same weights with the same versions gets
-    the same digest, so a publication that was cut short can be taken up again.
+    Nothing in it depends on the time or place: whoever packages the same files with the same versions gets
+    the same digest, so a publication that was cut short can be taken up again. Raises ConfigError for `pt2`.
     """
     import numpy as np
 
@@ -30,7 +32,11 @@ def build_model_folder(model_folder: Path, destination: Path) -> Path:
         from mlflow.models import Model, ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-    description = read_json(model_folder / "member.json")
+    file, description = model_file(model_folder), read_json(model_folder / DESCRIPTION)
+    if file.name not in RUNTIMES:
+        raise ConfigError(
+            f"{file} cannot be registered, because loading it reads a pickle. Register the weights, onnx or int8."
+        )
     side, channels, classes = description["image_size"], description["channels"], description["classes"]
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, channels))]),
@@ -43,12 +49,11 @@ def build_model_folder(model_folder: Path, destination: Path) -> Path:
         mlflow.pyfunc.save_model(
             path=str(destination),
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={
-                "weights": str(model_folder / "weights.safetensors"),
-                "member": str(model_folder / "member.json"),
-            },
+            artifacts={"weights": str(file), "member": str(model_folder / DESCRIPTION)},
             signature=signature,
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in REQUIREMENTS],
+            pip_requirements=[
+                f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *RUNTIMES[file.name])
+            ],
             mlflow_model=Model(model_uuid=identity, utc_time_created="1970-01-01 00:00:00.000000"),
             metadata={"member": description["name"], "classes": list(classes)},
         )

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -61,25 +61,38 @@ def apply_policy(connection: Connection, text: str, file: str) -> tuple[AppliedP
     return AppliedPolicy(version, file, text, policy), True
 
 
-def list_policies(connection: Connection, standing: database.Standing | None = None) -> list[AppliedPolicy]:
+class _Kept(NamedTuple):
+    """The policies that were read last, and where and when: replaced as one, because threads share it."""
+
+    known: tuple[str | None, database.Standing] | None
+    policies: tuple[AppliedPolicy, ...]
+
+
+def list_policies(
+    connection: Connection, standing: database.Standing | None = None
+) -> tuple[AppliedPolicy, ...]:
     """The policies in force, one for each name or pattern.
 
     Kept from one call to the next as long as no policy was applied: rows are only ever added to the table.
     """
-    known = (connection.engine.url.database, (standing or database.standing(connection))[:3])
-    if _kept.get("key") != known:
-        _kept.update(key=known, policies=_read_policies(connection))
-    return list(_kept["policies"])
+    global _kept
+    known = (connection.engine.url.database, standing or database.standing(connection))
+    kept = _kept
+    if kept.known != known:
+        kept = _kept = _Kept(known, _read_policies(connection))
+    return kept.policies
 
 
-_kept: dict[str, Any] = {}
+_kept = _Kept(None, ())
 
 
-def _read_policies(connection: Connection) -> list[AppliedPolicy]:
+def _read_policies(connection: Connection) -> tuple[AppliedPolicy, ...]:
     table = database.policies
     newest = select(func.max(table.c.id)).group_by(table.c.model)
     rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.model))
-    return [AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file)) for row in rows]
+    return tuple(
+        AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file)) for row in rows
+    )
 
 
 def list_history(connection: Connection, model: str | None = None) -> list[dict[str, Any]]:

@@ -76,8 +76,10 @@ class Policy(Frozen):
 
     def guard_of(self, target: Target) -> Guard | None:
         """The guard in front of an alias or stage, or None where anybody may set it."""
+        wanted = canonical_name(target.name)
         for guard in self.guards:
-            if any(target.same_as(guarded) for guarded in guard.targets()):
+            names = guard.aliases if target.kind == "alias" else guard.stages
+            if any(canonical_name(name) == wanted for name in names):
                 return guard
         return None
 

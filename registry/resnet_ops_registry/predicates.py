@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, ValidationError, field_serializer
 
-from resnet_ops.errors import EvidenceError
+from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, read_evidence
 from resnet_ops_registry.frozen import Frozen, Sha256
 from resnet_ops_registry.target import Target
@@ -20,6 +20,7 @@ __all__ = [
     "kind_of",
     "predicate_type",
     "read_said",
+    "spoken",
 ]
 
 Text = Annotated[str, Field(max_length=500)]
@@ -74,6 +75,7 @@ class Retirement(_Signed):
     why: Reason
 
 
+_S = TypeVar("_S", bound=_Signed)
 Said = Evidence | Approval | Waiver | Reproduction | Retirement
 
 _TYPES: dict[str, type[Said]] = {
@@ -93,6 +95,18 @@ def predicate_type(said: Said) -> str:
 def kind_of(said: Said) -> str:
     """In a word: evidence, approval, waiver, reproduction or retirement."""
     return type(said).__name__.lower()
+
+
+def spoken(kind: type[_S], **fields: Any) -> _S:
+    """What a person wants to say. Raises ConfigError that names what cannot be said."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"Such a {where} cannot be signed in a {kind.__name__.lower()}: {first['msg'].lower()}."
+        ) from error
 
 
 def read_said(uri: str, predicate: Mapping[str, Any]) -> Said:

@@ -1,7 +1,6 @@
 """Give a version an alias, through MLflow and so through the gate."""
 
-from resnet_ops.errors import ConfigError, GateDenied
-from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.mlflow_errors import judged
 from resnet_ops_registry.settings import connect
 
 __all__ = ["promote"]
@@ -12,19 +11,7 @@ def promote(registered_model: str, version: int, alias: str) -> None:
 
     ConfigError when there is no such model or version; ServiceError when MLflow fails.
     """
-    from mlflow.exceptions import MlflowException
-
-    client, name = connect(), alias.removeprefix("@")
-    with reported(f"Promoting {registered_model} v{version}"):
-        try:
-            client.set_registered_model_alias(registered_model, name, str(version))
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_CONFLICT":
-                raise GateDenied(
-                    f"{error.message} See every rule: resnet-ops gate explain {registered_model} {version}"
-                ) from error
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise ConfigError(
-                    f"{error.message.rstrip('.')}. See what there is: resnet-ops registry ls"
-                ) from error
-            raise
+    client = connect()
+    see = f"See every rule: resnet-ops gate explain {registered_model} {version}"
+    with judged(f"Promoting {registered_model} v{version}", see):
+        client.set_registered_model_alias(registered_model, alias.removeprefix("@"), str(version))

@@ -1,4 +1,4 @@
-"""Publish a trained model: run, logged model, model version and signed evidence, each made once.
+"""Publish a trained model or an export of one: run, logged model, model version and signed evidence, each made once.
 
 Every step first looks for what an earlier call left behind, by the digest of the weights, which is set in the
 very request that creates a thing. So a call that was killed anywhere is continued by the next one.
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops.model_files import model_digest
+from resnet_ops.files import read_json
+from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops_registry import runs
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
@@ -37,7 +38,10 @@ MAIN_METRICS = (
     "test.top1",
     "test.macro_f1",
     "test.worst_class_recall",
+    "test.worst_slice",
     "test.ece",
+    "calibrated.ece",
+    "robustness.mean_accuracy",
     "size.parameters",
     "size.bytes",
 )
@@ -70,6 +74,8 @@ def publish(
     history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. The same
     weights with other evidence (measured again) keep their version and get a new statement.
 
+    An export is published as its own version, with evidence about itself; its run is shown under the training's.
+
     Raises EvidenceError when the evidence is of other weights, the server does not trust the key, or the
     version's files are not the ones made here; ServiceError when MLflow fails.
     """
@@ -79,12 +85,13 @@ def publish(
             f"The evidence for {member} is about other weights ({evidence.weights_digest[:12]}) than those in "
             f"{model_folder} ({digest[:12]}). Evaluate the model again: dvc repro"
         )
+    _check_origin(model_folder, evidence)
     key = open_key(KEY_NAME)
     _trust_own_key(key)
     with reported(f"Publishing {member}"):
         experiment_id = ensure_experiment(client, experiment)
         runs.close_abandoned(client, experiment_id)
-        run_id = runs.find_or_create(client, experiment_id, member, digest)
+        run_id = runs.find_or_create(client, experiment_id, member, digest, evidence.exported_from)
         version = _find_version(client, registered_model, digest)
         created = version is None
         current = version is not None and _is_current(version, evidence, key)
@@ -101,6 +108,17 @@ def publish(
     return Published(registered_model, int(version.version), run_id, created)
 
 
+def _check_origin(model_folder: Path, evidence: Evidence) -> None:
+    """The evidence must say of the files what they say of themselves: their format, and what they were made from."""
+    description = read_json(model_folder / DESCRIPTION)
+    said = description.get("format", "weights"), description.get("exported_from")
+    if said != (evidence.format, evidence.exported_from):
+        raise EvidenceError(
+            f"The evidence for {evidence.member} is about {evidence.format} made from {evidence.exported_from}, but "
+            f"{model_folder} holds {said[0]} made from {said[1]}. Export the model again: dvc repro"
+        )
+
+
 def _trust_own_key(key: PrivateKey) -> None:
     """On a database of our own that trusts nobody yet, trust the pipeline's key: there is nobody else to ask."""
     if not is_direct():
@@ -113,8 +131,10 @@ def _trust_own_key(key: PrivateKey) -> None:
 
 
 def _find_version(client: "MlflowClient", model: str, digest: str) -> "ModelVersion | None":
-    found = client.search_model_versions(f"name = '{model}' and tags.`{WEIGHTS_TAG}` = '{digest}'")
-    return min(found, key=lambda version: int(version.version), default=None)
+    found = client.search_model_versions(f"tags.`{WEIGHTS_TAG}` = '{digest}'")
+    # a filter cannot hold a name with both kinds of quotes in it
+    named = [version for version in found if version.name == model]
+    return min(named, key=lambda version: int(version.version), default=None)
 
 
 def _is_current(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> bool:
@@ -191,5 +211,6 @@ def _description(evidence: Evidence) -> str:
         if name in evidence.metrics
     ]
     commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
-    made = f"{evidence.member}, weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
+    origin = f"{evidence.format} of {evidence.exported_from[:12]}, " if evidence.exported_from else ""
+    made = f"{evidence.member}, {origin}weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
     return "\n".join([made, "", "| metric | value |", "|---|---|", *rows])

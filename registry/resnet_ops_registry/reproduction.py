@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import read_json
 from resnet_ops.measurement import measurements_from_json
-from resnet_ops.model_files import model_digest
+from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.provenance import environment
 from resnet_ops_registry.display import WEIGHTS_TAG
 from resnet_ops_registry.evidence import show_number
 from resnet_ops_registry.keys import PrivateKey
 from resnet_ops_registry.mlflow_errors import reported
-from resnet_ops_registry.predicates import Reproduction
+from resnet_ops_registry.predicates import Reproduction, spoken
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.speaking import find_model_version, say
 
@@ -30,11 +30,12 @@ def attest_reproduction(
     """Sign which weights and metrics came out, and give a comparison in words.
 
     The gate compares by itself, with the evidence; the words here are for the person. Raises ConfigError when
-    `weights` holds no trained model.
+    `weights` holds no model.
     """
-    if not (weights / "weights.safetensors").is_file():
-        raise ConfigError(f"{weights} holds no trained model. Name a folder such as models/resnet20.")
-    said = Reproduction(
+    if not (weights / DESCRIPTION).is_file():
+        raise ConfigError(f"{weights} holds no model. Name a folder such as models/resnet20.")
+    said = spoken(
+        Reproduction,
         weights_digest=model_digest(weights),
         metrics=_metrics(measurements) if measurements else {},
         environment=environment(),
@@ -50,7 +51,7 @@ def attest_reproduction(
 def _metrics(path: Path) -> dict[str, float]:
     try:
         return {name: each.value for name, each in measurements_from_json(read_json(path)).items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, ArithmeticError, TypeError, ValueError) as error:
         raise DataError(f"{path} holds no measurements ({error}). Name a measurements.json.") from error
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from resnet_ops_registry.keys import PrivateKey
 from resnet_ops_registry.mlflow_errors import reported
-from resnet_ops_registry.predicates import Retirement
+from resnet_ops_registry.predicates import Retirement, spoken
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.speaking import say
 
@@ -17,7 +17,7 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
     In this order, so that a call that was cut short leaves nothing that could come back; call it again to finish.
     """
     client = connect()
-    said = Retirement(retired=True, why=why, created=datetime.now(UTC))
+    said = spoken(Retirement, retired=True, why=why, created=datetime.now(UTC))
     found = say(client, model, version, said, key)
     with reported(f"Retiring {model} v{version}"):
         aliases = client.get_registered_model(model).aliases
@@ -33,5 +33,5 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
 
 def unretire(model: str, version: int, why: str, key: PrivateKey) -> None:
     """Let the gate judge a version by its evidence again; only an operator's key can."""
-    said = Retirement(retired=False, why=why, created=datetime.now(UTC))
+    said = spoken(Retirement, retired=False, why=why, created=datetime.now(UTC))
     say(connect(), model, version, said, key)

@@ -2,11 +2,11 @@
 
 from sqlalchemy import Connection, select
 
-from resnet_ops.errors import ConfigError, EvidenceError, GateDenied, ServiceError
+from resnet_ops.errors import EvidenceError, ServiceError
 from resnet_ops_registry import database
 from resnet_ops_registry.actor import actor
 from resnet_ops_registry.gate import hash_files, judge
-from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.mlflow_errors import judged
 from resnet_ops_registry.rollback import earlier_champions, rolling_back
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.speaking import UNGATED
@@ -24,7 +24,7 @@ def choose_earlier(connection: Connection, workspace: str, model: str, alias: st
     Where none passes, the last one: setting it is refused, with the reasons, and that is in the ledger. Raises
     EvidenceError when no other version ever held it.
     """
-    target = Target(kind="alias", name=alias.removeprefix("@"))
+    target = Target.named(alias)
     _, aliases = database.model_tables()
     here = (aliases.c.workspace == workspace, aliases.c.name == model)
     rows = connection.execute(select(aliases.c.alias, aliases.c.version).where(*here)).all()
@@ -51,27 +51,13 @@ def roll_back(model: str, alias: str) -> tuple[int, str]:
     One request: the server chooses, judges and records. Raises GateDenied with the reason when there is none that
     passes; ServiceError when the server has no gate.
     """
-    from mlflow.exceptions import MlflowException
-
-    client, name = connect(), alias.removeprefix("@")
-    with reported(f"Rolling {model} back"):
-        try:
-            client.set_registered_model_tag(model, ROLLBACK_TAG, name)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_CONFLICT":
-                raise GateDenied(
-                    f"{error.message} See who held it: resnet-ops ledger show --model {model}"
-                ) from error
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise ConfigError(
-                    f"{error.message.rstrip('.')}. See what there is: resnet-ops registry ls"
-                ) from error
-            raise
+    wanted, client = Target.named(alias), connect()
+    with judged(f"Rolling {model} back", f"See who held it: resnet-ops ledger show --model {model}"):
+        client.set_registered_model_tag(model, ROLLBACK_TAG, wanted.name)
         found = client.get_registered_model(model)
         if ROLLBACK_TAG in found.tags:
             client.delete_registered_model_tag(model, ROLLBACK_TAG)
             raise ServiceError(UNGATED)
-    wanted = _target(name)
     return next(
         (int(number), each) for each, number in found.aliases.items() if _target(each).same_as(wanted)
     )

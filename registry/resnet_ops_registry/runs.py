@@ -23,23 +23,35 @@ __all__ = ["PROCESS_TAG", "close_abandoned", "complete", "find_or_create", "mode
 
 COMPLETED_TAG = "resnet_ops.completed"
 PROCESS_TAG = "resnet_ops.process"
+PARENT_TAG = "mlflow.parentRunId"
 STEP = "epoch"  # the column of a history that counts, as the live view does, from 1
 BATCH = 500
 CLOCK_SECONDS = 5  # by which setting the clock may move a start time
 
 
-def find_or_create(client: "MlflowClient", experiment_id: str, member: str, digest: str) -> str:
-    """The id of the oldest run whose weights have this digest; a new one where there is none."""
+def find_or_create(
+    client: "MlflowClient", experiment_id: str, member: str, digest: str, exported_from: str | None
+) -> str:
+    """The id of the oldest run whose weights have this digest; a new one where there is none.
+
+    exported_from: the digest of the trained weights, whose run a new run of an export is shown under.
+    """
+    if known := _find(client, experiment_id, digest):
+        return known
+    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: member}
+    if exported_from and (parent := _find(client, experiment_id, exported_from)):
+        tags[PARENT_TAG] = parent
+    return str(client.create_run(experiment_id, run_name=member, tags=tags).info.run_id)
+
+
+def _find(client: "MlflowClient", experiment_id: str, digest: str) -> str | None:
     found = client.search_runs(
         [experiment_id],
         f"tags.`{WEIGHTS_TAG}` = '{digest}'",
         order_by=["attributes.start_time ASC"],
         max_results=1,
     )
-    if found:
-        return str(found[0].info.run_id)
-    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: member}
-    return str(client.create_run(experiment_id, run_name=member, tags=tags).info.run_id)
+    return str(found[0].info.run_id) if found else None
 
 
 def this_process() -> str:

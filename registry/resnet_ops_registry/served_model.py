@@ -12,12 +12,12 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedModel(PythonModel):
-    """Loads weights.safetensors and member.json through the core."""
+    """Loads trained weights or an export, and member.json, through the core."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        from resnet_ops.model import load_model
+        from resnet_ops.export.exported import load_deployed
 
-        self.model = load_model(Path(context.artifacts["weights"]).parent)
+        self.model = load_deployed(Path(context.artifacts["weights"]).parent)
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None

@@ -39,9 +39,11 @@ def run_server(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        # the last two: what cannot be a name
+        except (OSError, TypeError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another: make ui PORT={port + 1}"
+                f"Cannot listen on {host}:{port} ({why}). Choose another: make ui PORT={port + 1}"
             ) from error
     connect()
     prepare_environment()

@@ -1,8 +1,8 @@
 """Database sessions that nothing is written past: every flush is judged, and only a flush may write."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import ref
 
@@ -34,10 +34,8 @@ def gated_sessions(store: SqlAlchemyStore, judge: Judge) -> SessionMaker:
     write = _maker(store, store.engine, judge)
     read = _maker(store, store.read_engine, judge) if store.read_engine is not None else write
 
-    @contextmanager
-    def sessions(read_only: bool = True) -> Iterator[Session]:
-        with (read if read_only else write)(read_only=read_only) as session:
-            yield session
+    def sessions(read_only: bool = True) -> AbstractContextManager[Session]:
+        return (read if read_only else write)(read_only=read_only)
 
     return sessions
 
@@ -51,7 +49,7 @@ class _JudgedSession(Session):
         """As SQLAlchemy does; what was judged, and the tickets for it, count for this flush alone."""
         try:
             super().flush(objects)
-            if self.info.pop(TICKETS, False):
+            if self.judged and self.info.pop(TICKETS, False):
                 self.connection().execute(delete(tickets))
         finally:
             self.judged = False

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database, ledger, trust
@@ -13,7 +14,8 @@ from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.envelope import Envelope, Subject, read_envelope
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.ledger import Event
-from resnet_ops_registry.predicates import Retirement, Said, kind_of, predicate_type, read_said
+from resnet_ops_registry.predicates import Retirement, Said, kind_of, predicate_type
+from resnet_ops_registry.signed import read_signed
 from resnet_ops_registry.trust import TrustedKey
 
 __all__ = [
@@ -84,18 +86,22 @@ class Believed:
 
 def find_version(connection: Connection, workspace: str, model: str, version: int) -> Version | None:
     """Look a model version up; None where it is missing or deleted."""
-    table, _ = database.model_tables()
-    row = connection.execute(
-        select(table.c.creation_time, table.c.storage_location, table.c.source).where(
-            table.c.workspace == workspace,
-            table.c.name == model,
-            table.c.version == version,
-            table.c.current_stage != "Deleted_Internal",
-        )
-    ).one_or_none()
+    names = {"workspace": workspace, "model": model, "version": version}
+    row = connection.execute(_version_query(), names).one_or_none()
     if row is None:
         return None
     return Version(workspace, model, version, int(row.creation_time), row.storage_location or row.source)
+
+
+@lru_cache(maxsize=1)
+def _version_query() -> Select[Any]:
+    table, _ = database.model_tables()
+    return select(table.c.creation_time, table.c.storage_location, table.c.source).where(
+        table.c.workspace == bindparam("workspace"),
+        table.c.name == bindparam("model"),
+        table.c.version == bindparam("version"),
+        table.c.current_stage != "Deleted_Internal",
+    )
 
 
 def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted[Said]:
@@ -112,7 +118,7 @@ def accept_statement(connection: Connection, version: Version, digest: str, text
             f"The statement is signed by key {envelope.key_id[:12]}, which is not trusted here. An operator can "
             "trust it on the server: resnet-ops keys trust FILE --role pipeline (or reviewer, for a person)"
         )
-    accepted = _read(envelope, key)
+    accepted = _read(envelope.text, key)
     _check_subject(accepted.subject, version, digest)
     _check_said(accepted)
     _keep(connection, version, envelope, accepted)
@@ -131,28 +137,35 @@ def refusal_of(version: Version, text: str, reason: str) -> Event:
     return Event(actor(), "statement", "refused", *who, detail=detail)
 
 
+_ABOUT = (
+    select(
+        database.statements.c.envelope, database.statements.c.key_id.label("signer"), database.trusted_keys
+    )
+    .outerjoin_from(
+        database.statements,
+        database.trusted_keys,
+        database.statements.c.key_id == database.trusted_keys.c.key_id,
+    )
+    .where(
+        database.statements.c.workspace == bindparam("workspace"),
+        database.statements.c.model == bindparam("model"),
+        database.statements.c.version == bindparam("version"),
+        database.statements.c.creation_time == bindparam("created"),
+    )
+    .order_by(database.statements.c.id)
+)
+
+
 def believed_about(connection: Connection, version: Version, at: int | None = None) -> Believed:
     """What is believed about a version now, or was at a time (milliseconds since 1970).
 
     Signatures and keys are checked again: what is in the table is not believed for being there. Raises
     EvidenceError when somebody changed a statement in the table.
     """
-    table = database.statements
-    query = select(table.c.envelope).where(
-        table.c.workspace == version.workspace,
-        table.c.model == version.model,
-        table.c.version == version.version,
-        table.c.creation_time == version.creation_time,
-    )
-    if at is not None:
-        query = query.where(table.c.received_at <= at)
-    texts = connection.execute(query).scalars().all()
-    keys = {key.id: key for key in trust.list_trusted(connection)} if texts else {}
-    found = [
-        _read(envelope, keys[envelope.key_id])
-        for envelope in map(read_envelope, texts)
-        if envelope.key_id in keys
-    ]
+    query = _ABOUT if at is None else _ABOUT.where(database.statements.c.received_at <= at)
+    names = {"workspace": version.workspace, "model": version.model, "version": version.version}
+    rows = connection.execute(query, {**names, "created": version.creation_time})
+    found = [accepted for accepted in map(_believed, rows) if accepted is not None]
     return Believed(
         tuple(
             each
@@ -160,6 +173,15 @@ def believed_about(connection: Connection, version: Version, at: int | None = No
             if each.subject == version.subject(each.subject.digest) and _counts(each, at)
         )
     )
+
+
+def _believed(row: Row[Any]) -> Accepted[Said] | None:
+    """A row of `_ABOUT`; None where its key was never trusted."""
+    if row.key_id is not None:
+        return _read(row.envelope, trust.trusted_key(row))
+    if read_envelope(row.envelope).key_id != row.signer:
+        raise EvidenceError("A statement is filed under another key than the one that signed it.")
+    return None
 
 
 def _counts(accepted: Accepted[Said], at: int | None) -> bool:
@@ -177,10 +199,9 @@ def latest_evidence(
     return believed_about(connection, version).evidence(roles)
 
 
-def _read(envelope: Envelope, key: TrustedKey) -> Accepted[Said]:
-    statement = envelope.verify(key.public)
-    said = read_said(statement.predicate_type, statement.predicate)
-    return Accepted(envelope.digest, key, statement.subject, said)
+def _read(text: str, key: TrustedKey) -> Accepted[Said]:
+    signed = read_signed(text, key.public)
+    return Accepted(signed.id, key, signed.subject, signed.said)
 
 
 def _check_subject(subject: Subject, version: Version, digest: str) -> None:

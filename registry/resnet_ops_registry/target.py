@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from resnet_ops.errors import ConfigError
 from resnet_ops_registry.frozen import Frozen
 from resnet_ops_registry.names import skeleton
 
@@ -22,6 +23,16 @@ class Target(Frozen):
 
     kind: Literal["alias", "stage"]
     name: str = Field(max_length=300)
+
+    @staticmethod
+    def named(name: str, kind: Literal["alias", "stage"] = "alias") -> "Target":
+        """What a person means by `champion` or `@champion`. Raises ConfigError for what is no name."""
+        try:
+            return Target(kind=kind, name=name.removeprefix("@"))
+        except ValidationError as error:
+            raise ConfigError(
+                f"{name[:60]!r} is no name for an alias or a stage ({error.errors()[0]['msg'].lower()})."
+            ) from error
 
     @property
     def label(self) -> str:

@@ -1,8 +1,9 @@
 """Whose signatures count: public keys in the registry's database, each with a role."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry import database, ledger
@@ -11,7 +12,16 @@ from resnet_ops_registry.keys import PublicKey
 from resnet_ops_registry.ledger import Event
 from resnet_ops_registry.target import canonical_name
 
-__all__ = ["OPERATOR", "TrustedKey", "find_key", "list_trusted", "revoke_key", "trust_first_key", "trust_key"]
+__all__ = [
+    "OPERATOR",
+    "TrustedKey",
+    "find_key",
+    "list_trusted",
+    "revoke_key",
+    "trust_first_key",
+    "trust_key",
+    "trusted_key",
+]
 
 OPERATOR = "operator"
 """The role whose keys may bring a retired version back."""
@@ -47,7 +57,7 @@ def list_trusted(connection: Connection) -> list[TrustedKey]:
     """Every key that is or was trusted, oldest first."""
     keys = database.trusted_keys
     rows = connection.execute(select(keys).order_by(keys.c.added_at, keys.c.key_id))
-    return [_trusted(row) for row in rows]
+    return [trusted_key(row) for row in rows]
 
 
 def find_key(connection: Connection, key_id: str) -> TrustedKey | None:
@@ -56,7 +66,7 @@ def find_key(connection: Connection, key_id: str) -> TrustedKey | None:
     row = connection.execute(
         select(keys).where(keys.c.key_id == key_id, keys.c.revoked_at.is_(None))
     ).one_or_none()
-    return None if row is None else _trusted(row)
+    return None if row is None else trusted_key(row)
 
 
 def trust_key(connection: Connection, public: PublicKey, name: str, role: str) -> TrustedKey:
@@ -116,8 +126,9 @@ def _record(connection: Connection, action: str, key_id: str, name: str, role: s
     ledger.append(connection, Event(actor(), action, "recorded", detail=detail))
 
 
-def _trusted(row: object) -> TrustedKey:
-    fields = row._mapping  # type: ignore[attr-defined]
+def trusted_key(row: Row[Any]) -> TrustedKey:
+    """A key from a row of `database.trusted_keys`."""
+    fields = row._mapping
     public = PublicKey(bytes.fromhex(fields["public_key"]))
     return TrustedKey(
         fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"], fields["added_at"]

@@ -6,9 +6,11 @@ from typing import Any
 from resnet_ops_registry.rules import RuleResult
 from resnet_ops_registry.target import Target
 
-__all__ = ["Verdict"]
+__all__ = ["PASSES", "Verdict"]
 
 MESSAGE_LENGTH = 250
+PASSES = "passes"
+"""What the summary of an allowed change starts with."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """For the version's page: `passes`, with what was waived, or `refused: ` and every reason."""
+        """For the version's page: `passes`, until when, with what was waived; or `refused: ` and every reason."""
         if not self.allowed:
             return "refused: " + "; ".join(self.reasons)
-        return "passes" + (f" ({'; '.join(self.waived)})" if self.waived else "")
+        ends = min((rule.until for rule in self.rules if rule.until), default="")
+        waived = f" ({'; '.join(self.waived)})" if self.waived else ""
+        return PASSES + (f" until {ends}" if ends else "") + waived
 
     @property
     def message(self) -> str:

@@ -1,6 +1,6 @@
 """Databases for the attacks: SQLite, and PostgreSQL where it is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import pytest
 
 from tests.attacks.registry import Registry, without_settings
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
+
+Maker = Callable[[str, Path], str]
 
 _numbers = count()
 
@@ -51,14 +53,24 @@ def _make_tables(uri: str) -> None:
     SqlAlchemyStore(uri).engine.dispose()  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture(scope="session")
+def make_database(request: pytest.FixtureRequest) -> Maker:
+    """Make a database of this kind, with MLflow's tables and nothing in them, and give its URI."""
+
+    def make(kind: str, folder: Path) -> str:
+        if kind == "sqlite":
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "mlflow.db").write_bytes(request.getfixturevalue("empty_sqlite"))
+            return f"sqlite:///{folder}/mlflow.db"
+        uri = request.getfixturevalue("postgresql_uri")
+        return new_database(uri, f"alone_{next(_numbers)}", request.getfixturevalue("empty_postgresql"))
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URI of a database with MLflow's tables and nothing in them."""
-    if request.param == "sqlite":
-        (tmp_path / "mlflow.db").write_bytes(request.getfixturevalue("empty_sqlite"))
-        return f"sqlite:///{tmp_path}/mlflow.db"
-    uri: str = request.getfixturevalue("postgresql_uri")
-    return new_database(uri, f"alone_{next(_numbers)}", request.getfixturevalue("empty_postgresql"))
+def database(request: pytest.FixtureRequest, tmp_path: Path, make_database: Maker) -> str:
+    return make_database(request.param, tmp_path)
 
 
 @pytest.fixture

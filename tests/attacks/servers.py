@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import requests
 
-__all__ = ["ADMIN", "Config", "Running", "postgresql", "postgresql_missing", "start"]
+__all__ = ["ADMIN", "Config", "Running", "free_port", "postgresql", "postgresql_missing", "start"]
 
 ADMIN = ("admin", "a-long-password-for-tests")
 WORKSPACE = "team"
@@ -131,15 +131,13 @@ def new_database(postgresql_uri: str, name: str, template: str = "template1") ->
 
 
 @contextmanager
-def start(config: Config, folder: Path, postgresql_uri: str | None = None) -> Iterator[Running]:
-    """Start `mlflow server` in `folder`, wait until it answers, and end it with the block."""
+def start(config: Config, folder: Path, database: str, port: int | None = None) -> Iterator[Running]:
+    """Start `mlflow server` in `folder` on a database, wait until it answers, and end it with the block.
+
+    port: a free one where none is named.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if config.database == "postgresql":
-        assert postgresql_uri is not None
-        database = new_database(postgresql_uri, f"mlflow_{config.id}_{free_port()}")
-    else:
-        database = f"sqlite:///{folder}/mlflow.db"
-    port = free_port()
+    port = port or free_port()
     uri, destination = f"http://127.0.0.1:{port}", (folder / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", database, "--workers", str(config.workers)]
@@ -196,7 +194,7 @@ def _auth(folder: Path) -> dict[str, str]:
 
 
 def _wait_for(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(400):
+    for _ in range(1500):
         try:
             if requests.get(uri + "/health", timeout=1).ok:
                 return

@@ -7,9 +7,11 @@ import pytest
 
 from resnet_ops_registry import harden
 from resnet_ops_registry.database import open_database
-from tests.attacks.attacks import ATTACKS, Attack
+from tests.attacks import attacks_on_database, attacks_on_evidence, attacks_on_files, attacks_on_names
+from tests.attacks.attack import Attack, attacks_in
+from tests.attacks.conftest import Maker
 from tests.attacks.scene import Arena, Scene
-from tests.attacks.servers import Config, postgresql_missing, start
+from tests.attacks.servers import Config, start
 
 pytestmark = pytest.mark.e2e
 
@@ -22,18 +24,18 @@ CONFIGS = [
     Config(gated=True, database="postgresql", auth=True),
     Config(gated=True, database="postgresql", workspaces=True, workers=2, hardened=True),
 ]
+MODULES = (attacks_on_names, attacks_on_evidence, attacks_on_files, attacks_on_database)
+ATTACKS = [attack for module in MODULES for attack in attacks_in(module.__name__)]
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.id)
-def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+def arena(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, make_database: Maker
+) -> Iterator[Arena]:
     config: Config = request.param
-    uri = None
-    if config.database == "postgresql":
-        if reason := postgresql_missing():
-            pytest.skip(reason)
-        uri = request.getfixturevalue("postgresql_uri")
     folder = tmp_path_factory.mktemp(config.id)
-    with pytest.MonkeyPatch.context() as patch, start(config, folder / "server", uri) as running:
+    database = make_database(config.database, folder / "server")
+    with pytest.MonkeyPatch.context() as patch, start(config, folder / "server", database) as running:
         for name in [name for name in os.environ if name.startswith(("MLFLOW_T", "MLFLOW_R", "RESNET_OPS_"))]:
             patch.delenv(name)
         arena = Arena(running, folder / "keys")

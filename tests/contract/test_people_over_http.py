@@ -1,12 +1,14 @@
 """People speak to a real server over plain MLflow REST: no database, no second login."""
 
 from datetime import UTC, datetime
+from unittest.mock import ANY
 
 import pytest
 import requests
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops_registry import promote
+from resnet_ops_registry.candidates import judge_candidates
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.ledger import list_entries, verify
@@ -18,7 +20,8 @@ from resnet_ops_registry.returning import roll_back
 from resnet_ops_registry.speaking import say
 from resnet_ops_registry.target import Target
 from resnet_ops_registry.trust import trust_key
-from tests.contract.conftest import NAME, POLICY, Server
+from tests.contract.conftest import Server
+from tests.unit.registry.conftest import NAME, POLICY
 
 CHAMPION = Target(kind="alias", name="champion")
 WITH_PEOPLE = POLICY.replace(
@@ -56,7 +59,11 @@ def test_people_approve_waive_roll_back_and_retire_over_http(server: Server) -> 
     now = datetime.now(UTC)
     waiver = Waiver(target=CHAMPION, rule="accuracy", until=read_until("1d", now), why="demo", created=now)
     found = say(server.client, NAME, bad, waiver, open_key("jo"))
-    assert found.tags["gate champion"].startswith("passes (accuracy waived by jo until")
+    assert found.tags["gate champion"].startswith(
+        f"passes until {waiver.until:%Y-%m-%d %H:%M} UTC (accuracy waived by jo until"
+    )
+    (candidate,) = judge_candidates(server.client, NAME, {"waived": bad})
+    assert candidate.refusals == {"@champion": None, "stage Production": ANY}
     promote(NAME, bad, "champion")
 
     assert roll_back(NAME, "champion") == (good, "champion")

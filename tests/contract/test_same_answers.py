@@ -23,8 +23,8 @@ MODELS, VERSIONS = "registered-models", "model-versions"
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Running]]:
     folder = tmp_path_factory.mktemp("contract")
     with (
-        start(Config(gated=False, database="sqlite"), folder / "plain") as plain,
-        start(Config(gated=True, database="sqlite"), folder / "gated") as gated,
+        start(Config(False, "sqlite"), folder / "plain", f"sqlite:///{folder}/plain.db") as plain,
+        start(Config(True, "sqlite"), folder / "gated", f"sqlite:///{folder}/gated.db") as gated,
     ):
         yield plain, gated
 

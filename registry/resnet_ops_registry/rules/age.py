@@ -18,6 +18,7 @@ class Age(Rule):
     max_days: float = Field(gt=0, le=36_500, allow_inf_nan=False)
 
     def judge(self, case: Case) -> RuleResult:
+        ends = case.evidence.created + timedelta(days=self.max_days)
         age = case.now - case.evidence.created
         shown, needed = f"{age / timedelta(days=1):.1f} days", f"<= {self.max_days:g} days"
         if age < -CLOCK_SKEW:
@@ -25,4 +26,4 @@ class Age(Rule):
         if age > timedelta(days=self.max_days):
             reason = f"its evidence is {shown} old, more than {self.max_days:g}; measure it again"
             return self.result(False, "age", shown, needed, reason)
-        return self.result(True, "age", shown, needed, f"its evidence is {shown} old")
+        return self.result(True, "age", shown, needed, f"its evidence is {shown} old", ends)

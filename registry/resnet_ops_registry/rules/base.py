@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from resnet_ops_registry.statements import Accepted, Believed
 from resnet_ops_registry.target import Target, canonical_name
 from resnet_ops_registry.trust import TrustedKey
 
-__all__ = ["Case", "Champion", "Rule", "RuleResult"]
+__all__ = ["Case", "Champion", "Rule", "RuleResult", "moment"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Case:
 class RuleResult:
     """How one rule came out. `reason` says in a few words what was measured and what was needed.
 
-    `waived` says by whom and until when a failed rule does not count; empty where it counts.
+    `waived` says by whom and until when a failed rule does not count; empty where it counts. `until`: when the rule
+    ceases to hold if nothing is done, as `moment` writes it; empty where time changes nothing.
     """
 
     rule: str
@@ -71,6 +72,7 @@ class RuleResult:
     why: str
     id: str | None = None
     waived: str = ""
+    until: str = ""
 
     @property
     def holds(self) -> bool:
@@ -96,6 +98,20 @@ class Rule(Frozen, ABC):
     def judge(self, case: Case) -> RuleResult:
         """Say whether the rule holds."""
 
-    def result(self, passed: bool, subject: str, measured: str, needed: str, reason: str) -> RuleResult:
-        """What `judge` gives. subject: what was looked at, such as a metric's name."""
-        return RuleResult(self.rule, subject, measured, needed, passed, reason, self.why, self.id)
+    def result(
+        self,
+        passed: bool,
+        subject: str,
+        measured: str,
+        needed: str,
+        reason: str,
+        until: datetime | None = None,
+    ) -> RuleResult:
+        """What `judge` gives. subject: what was looked at, such as a metric's name. until: see RuleResult."""
+        ends = moment(until) if passed and until else ""
+        return RuleResult(self.rule, subject, measured, needed, passed, reason, self.why, self.id, until=ends)
+
+
+def moment(when: datetime) -> str:
+    """A time in UTC, to the minute; of two, the earlier is the smaller text."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

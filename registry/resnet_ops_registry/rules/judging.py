@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from resnet_ops_registry.predicates import Waiver
-from resnet_ops_registry.rules.base import Case, Rule, RuleResult
+from resnet_ops_registry.rules.base import Case, Rule, RuleResult, moment
 from resnet_ops_registry.statements import Accepted
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _waived(result: RuleResult, case: Case, waivers: "Waivers | None") -> RuleRe
             continue
         seen.add(person)
         if _counts(each, case, waivers):
-            return replace(result, waived=f"by {each.key.name} until {said.until:%Y-%m-%d}: {said.why}")
+            waived = f"by {each.key.name} until {said.until:%Y-%m-%d}: {said.why}"
+            return replace(result, waived=waived, until=moment(said.until))
     return result
 
 

@@ -1,5 +1,6 @@
 """Rule `statements`: enough people approved a version, or repeated its training."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
@@ -36,6 +37,7 @@ class Statements(Rule):
     def judge(self, case: Case) -> RuleResult:
         judged: dict[str, str] = {}
         counted: dict[str, str] = {}
+        ends: list[datetime] = []
         said: list[Accepted[Approval]] | list[Accepted[Reproduction]] = (
             case.believed.of(Approval, case.digest)
             if self.kind == "approval"
@@ -47,13 +49,16 @@ class Statements(Rule):
             judged[each.key.person] = problem = self._problem(case, each)
             if not problem:
                 counted[each.key.person] = each.key.name
+                ends += [each.said.until] if isinstance(each.said, Approval) else []
         needed = f"{self.count} by {' or '.join(self.roles)}"
         measured = f"{len(counted)} ({', '.join(counted.values())})" if counted else "none"
         left_out = "; ".join(dict.fromkeys(filter(None, judged.values())))
         reason = f"{len(counted)} of {self.count} {self.kind}s by {' or '.join(self.roles)}"
         if left_out and len(counted) < self.count:
             reason += f" ({left_out})"
-        return self.result(len(counted) >= self.count, self.kind, measured, needed, reason)
+        # so many approvals hold until the first of the last so many ends
+        until = sorted(ends)[-self.count] if len(ends) >= self.count else None
+        return self.result(len(counted) >= self.count, self.kind, measured, needed, reason, until)
 
     def _is_about(self, case: Case, each: Accepted[Approval] | Accepted[Reproduction]) -> bool:
         return not isinstance(each.said, Approval) or each.said.target.same_as(case.target)

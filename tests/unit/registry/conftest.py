@@ -1,13 +1,20 @@
 """A registry of one's own for each test: real SQLite, real keys, a real (tiny, untrained) model."""
 
-from collections.abc import Callable
+import multiprocessing
+import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from mlflow import MlflowClient
+from sqlalchemy import Engine, event
+from typer.testing import CliRunner
 
+from resnet_ops.cli import build_app
 from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
@@ -17,6 +24,7 @@ from resnet_ops_registry.evidence import Evidence, Metric, Source
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.publish import Published, publish
 from resnet_ops_registry.settings import connect
+from resnet_ops_registry.store import open_store
 
 NAME = "digits-classifier"
 POLICY = """\
@@ -31,6 +39,7 @@ guards:
 
 EvidenceMaker = Callable[..., Evidence]
 Publisher = Callable[..., Published]
+Runner = Callable[..., str]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,21 +66,63 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(project: Path, empty_database: bytes) -> MlflowClient:
-    (project / "var").mkdir()
-    (project / "var" / "mlflow.db").write_bytes(empty_database)
+def client(database: Path) -> MlflowClient:
     return connect()
+
+
+@pytest.fixture
+def database(project: Path, empty_database: bytes) -> Path:
+    """The project's database, with all tables and nothing in them."""
+    path = project / "var" / "mlflow.db"
+    path.parent.mkdir()
+    path.write_bytes(empty_database)
+    return path
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """MLflow's tables, made once: its migrations take seconds."""
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
+    """MLflow's tables and ours, made once: the migrations take seconds."""
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    store = SqlAlchemyStore(f"sqlite:///{path}")  # type: ignore[no-untyped-call]
-    store.engine.dispose()
+    open_store(f"gated:sqlite:///{path}").engine.dispose()
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """No power fails during a test, so nothing need be flushed; what a killed process wrote is there all the same."""
+
+    def connected(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF").close()
+
+    event.listen(Engine, "connect", connected)
+    yield
+    event.remove(Engine, "connect", connected)
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> ForkServerContext:
+    """Processes of their own, to be killed or to race; what they import is imported once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["torch", "mlflow", "resnet_ops_registry.publish", "resnet_ops_registry.store"]
+    )
+    return context
+
+
+@pytest.fixture
+def run(client: MlflowClient) -> Runner:
+    """Run a command; gives what it printed, and raises what it raised."""
+    app = build_app()
+
+    def run(*arguments: str, status: int = 0) -> str:
+        result = CliRunner().invoke(app, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return run
 
 
 @pytest.fixture
@@ -100,37 +151,51 @@ def make_evidence(model_folder: Path) -> EvidenceMaker:
     """Evidence about the tiny model, its top-1 accuracy's lower bound as told."""
 
     def make(low: float = 0.96, created: datetime | None = None, folder: Path = model_folder) -> Evidence:
-        top1 = Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")
-        return Evidence(
-            member="tiny",
-            weights_digest=model_digest(folder),
-            metrics={"test.top1": top1, "size.bytes": Metric(value=4000, n=1, unit="byte")},
-            data={"test": "0" * 64},
-            source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
-            environment={"python": "3.11"},
-            hardware={"server-cpu": {"cpu": "any", "threads": 1}},
-            seeds={"train": 0},
-            created=created or datetime.now(UTC),
-        )
+        return evidence_of(folder, low, created)
 
     return make
 
 
+def evidence_of(folder: Path, low: float, created: datetime | None = None) -> Evidence:
+    top1 = Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")
+    return Evidence(
+        member="tiny",
+        weights_digest=model_digest(folder),
+        metrics={"test.top1": top1, "size.bytes": Metric(value=4000, n=1, unit="byte")},
+        data={"test": "0" * 64},
+        source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
+        environment={"python": "3.11"},
+        hardware={"server-cpu": {"cpu": "any", "threads": 1}},
+        seeds={"train": 0},
+        created=created or datetime.now(UTC),
+    )
+
+
 @pytest.fixture
-def published(client: MlflowClient, model_folder: Path, make_evidence: EvidenceMaker) -> Publisher:
+def published(client: MlflowClient, model_folder: Path) -> Publisher:
     """Publish the tiny model with evidence of a given lower bound."""
 
     def run(low: float = 0.96, evidence: Evidence | None = None, folder: Path = model_folder) -> Published:
-        return publish(
-            client,
-            registered_model=NAME,
-            experiment="digits",
-            member="tiny",
-            model_folder=folder,
-            evidence=evidence or make_evidence(low, folder=folder),
-            history=[{"train.loss": 2.0, "learning_rate": 0.1}, {"train.loss": 1.0, "learning_rate": 0.05}],
-            params={"train.epochs": 2},
-            artifacts={"model/member.json": folder / "member.json"},
-        )
+        return publish_model(client, folder, low, evidence)
 
     return run
+
+
+def publish_model(
+    client: MlflowClient,
+    folder: Path,
+    low: float = 0.96,
+    evidence: Evidence | None = None,
+    registered_model: str = NAME,
+) -> Published:
+    return publish(
+        client,
+        registered_model=registered_model,
+        experiment="digits",
+        member="tiny",
+        model_folder=folder,
+        evidence=evidence or evidence_of(folder, low),
+        history=[{"train.loss": 2.0, "learning_rate": 0.1}, {"train.loss": 1.0, "learning_rate": 0.05}],
+        params={"train.epochs": 2},
+        artifacts={"model/member.json": folder / "member.json"},
+    )

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from mlflow import MlflowClient
-from typer.testing import CliRunner
 
 from resnet_ops.errors import ConfigError, GateDenied
 from resnet_ops_registry import check, promote
-from resnet_ops_registry.commands import add_commands
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.history import past_holders
@@ -20,12 +17,10 @@ from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.ledger import list_entries
 from resnet_ops_registry.outcomes import pack_outcomes
 from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.publish import Published
 from resnet_ops_registry.target import Target
 from resnet_ops_registry.trust import list_trusted, revoke_key, trust_key
-from tests.unit.registry.conftest import make_model
+from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 
-NAME = "digits-classifier"
 POLICY = """\
 model: digits-classifier
 evidence_roles: [pipeline]
@@ -36,23 +31,6 @@ guards:
       - {rule: comparison, split: test, mode: better, margin: 0, alpha: 0.05, method: mcnemar,
          without_champion: pass, why: production only gets better}
 """
-Publisher = Callable[..., Published]
-Runner = Callable[..., str]
-
-
-@pytest.fixture
-def run(client: MlflowClient) -> Runner:
-    app = typer.Typer()
-    add_commands(app)
-
-    def run(*arguments: str, status: int = 0) -> str:
-        result = CliRunner().invoke(app, arguments)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return run
 
 
 @pytest.fixture

@@ -1,36 +1,14 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 from mlflow import MlflowClient
-from typer.testing import CliRunner
 
 from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageError
-from resnet_ops_registry.commands import add_commands
-from resnet_ops_registry.publish import Published
 from resnet_ops_registry.settings import connect, mask_password, registry_uri
+from tests.unit.registry.conftest import NAME, Publisher, Runner
 
-NAME = "digits-classifier"
 POLICY = Path(__file__).parents[3] / "policies" / "digits-classifier.yaml"
-Publisher = Callable[..., Published]
-Runner = Callable[..., str]
-
-
-@pytest.fixture
-def run(client: MlflowClient) -> Runner:
-    app = typer.Typer()
-    add_commands(app)
-
-    def run(*arguments: str, status: int = 0) -> str:
-        result = CliRunner().invoke(app, arguments)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return run
 
 
 def test_a_new_user_is_told_what_to_do(run: Runner) -> None:

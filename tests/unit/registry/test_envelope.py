@@ -39,7 +39,7 @@ def test_a_statement_signed_by_another_key_is_not_believed(key: PrivateKey, tmp_
             each.verify(key.public)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(position=st.integers(0, 10_000), change=st.integers(1, 255))
 def test_a_single_changed_byte_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, position: int, change: int

@@ -131,3 +131,12 @@ def test_a_role_is_not_changed_in_passing(connection: Connection, tmp_path: Path
     trust_key(connection, public, "pipeline", "pipeline")
     with pytest.raises(ConfigError, match="trusted as pipeline already"):
         trust_key(connection, public, "pipeline", "operator")
+
+
+def test_a_database_that_cannot_return_what_it_updates_is_locked_and_written_too(
+    connection: Connection,
+) -> None:
+    connection.dialect.update_returning = False
+    append(connection, event(1))
+    append(connection, event(2))
+    assert verify(connection) == 2

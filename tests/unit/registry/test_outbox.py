@@ -2,10 +2,7 @@
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from resnet_ops_registry.database import deliveries, open_database
 from resnet_ops_registry.ledger import list_entries
 from resnet_ops_registry.outbox import Endpoint, configured_endpoint, send_due
 from resnet_ops_registry.publish import Published
+from tests.unit.registry.receiver import Receiver, receiving
 
 NAME = "digits-classifier"
 SECRET = "a secret of both sides"
@@ -26,42 +24,10 @@ Publisher = Callable[..., Published]
 pytestmark = pytest.mark.usefixtures("policy")
 
 
-class Receiver:
-    """Takes messages, answers with the next of `answers`, else 200."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.bodies: list[bytes] = []
-        self.answers: list[int] = []
-        self.url = ""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = receiver.answers.pop(0) if receiver.answers else 200
-            if status == 200:
-                receiver.messages.append(json.loads(body))
-                receiver.headers.append(dict(self.headers))
-                receiver.bodies.append(body)
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
+    with receiving() as receiver:
         yield receiver
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_teams_rule_judges_and_its_fields_are_checked(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.registry.test_rules import NOW, case
+    from tests.unit.registry.judging import NOW, case
 
     monkeypatch.syspath_prepend(str(site))
     rule = read_policy(POLICY, "p.yaml").guards[0].rules[0]

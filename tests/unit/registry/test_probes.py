@@ -1,10 +1,10 @@
 """What a setting names is asked before it is used, and the answer is in words."""
 
-import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from threading import Thread
 
@@ -27,7 +27,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def web_server(tmp_path: Path) -> Iterator[str]:
     """The address of a web server that is not MLflow."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -39,7 +39,7 @@ def web_server(tmp_path: Path) -> Iterator[str]:
     "uri", ["localhost:5000", "./mlruns", "file:///mlruns", "sqlite://var/x.db", "databricks"]
 )
 def test_a_setting_that_names_nothing_is_refused_with_an_example(
-    variable: str, uri: str, project: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, uri: str, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, uri)
     with pytest.raises(ConfigError, match=rf"{variable} is '{uri}'.*http://127\.0\.0\.1:5000"):
@@ -73,11 +73,11 @@ def test_a_damaged_database_is_told_from_one_that_cannot_be_written(project: Pat
         connect()
 
 
-def test_asking_a_database_does_not_change_it(project: Path) -> None:
+def test_asking_a_database_does_not_change_it(database: Path) -> None:
     connect()
-    before = (project / "var" / "mlflow.db").read_bytes()
+    before = database.read_bytes()
     connect()
-    assert (project / "var" / "mlflow.db").read_bytes() == before
+    assert database.read_bytes() == before
 
 
 def test_a_new_database_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -94,9 +94,8 @@ def test_a_database_that_somebody_else_made_meanwhile_is_kept(tmp_path: Path) ->
     assert (tmp_path / "mlflow.db").read_bytes() == b"theirs"
 
 
-def test_two_processes_may_make_it_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=make_database, args=(tmp_path / "mlflow.db",)) for _ in range(2)]
+def test_two_processes_may_make_it_at_once(tmp_path: Path, elsewhere: ForkServerContext) -> None:
+    processes = [elsewhere.Process(target=make_database, args=(tmp_path / "mlflow.db",)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:

@@ -1,25 +1,29 @@
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops.errors import EvidenceError
+from resnet_ops.errors import ConfigError, EvidenceError
+from resnet_ops.export.exported import ExportedModel, load_exported
+from resnet_ops.files import read_json
 from resnet_ops.model import load_model
+from resnet_ops.model_files import model_digest
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.publish import Published
+from resnet_ops_registry.loading import load
+from resnet_ops_registry.settings import connect
 from resnet_ops_registry.trust import list_trusted, revoke_key
-
-NAME = "digits-classifier"
-Publisher = Callable[..., Published]
+from tests.unit.core.exports import write_export
+from tests.unit.registry.conftest import NAME, Publisher, evidence_of, publish_model
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -104,38 +108,40 @@ STEPS = [
 ]
 
 
+def publish_and_die(
+    step: str, project: Path, settings: dict[str, str], folder: Path, evidence: Evidence
+) -> None:
+    """Publish, and `kill -9` oneself right after the step has done its work."""
+    os.chdir(project)
+    os.environ.update(settings)
+    module, _, function = step.rpartition(".")
+    done = getattr(sys.modules[module], function)
+
+    def killed(*arguments: Any) -> None:
+        done(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(sys.modules[module], function, killed)
+    publish_model(connect(), folder, evidence=evidence)
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("step", STEPS)
 def test_a_publication_killed_after_any_step_is_continued(
     step: str,
+    project: Path,
     client: MlflowClient,
     published: Publisher,
     model_folder: Path,
-    make_evidence: Callable[..., Evidence],
+    elsewhere: ForkServerContext,
 ) -> None:
-    """`kill -9` right after the step has done its work, in another process; then publish again."""
-    module, _, function = step.rpartition(".")
-    (evidence_file := model_folder.parent / "evidence.json").write_text(make_evidence().model_dump_json())
-    code = f"""
-import os, signal, sys
-from pathlib import Path
-import {module} as module
-from resnet_ops_registry.evidence import Evidence
-from resnet_ops_registry.publish import publish
-from resnet_ops_registry.settings import connect
-done = module.{function}
-def killed(*args):
-    done(*args)
-    os.kill(os.getpid(), signal.SIGKILL)
-module.{function} = killed
-folder = Path({str(model_folder)!r})
-publish(connect(), registered_model={NAME!r}, experiment="digits", member="tiny", model_folder=folder,
-        evidence=Evidence.model_validate_json(Path({str(evidence_file)!r}).read_text()),
-        history=[{{"train.loss": 2.0}}, {{"train.loss": 1.0}}], params={{"train.epochs": 2}},
-        artifacts={{"model/member.json": folder / "member.json"}})
-"""
-    process = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True)
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    settings = {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
+    process = elsewhere.Process(
+        target=publish_and_die, args=(step, project, settings, model_folder, evidence_of(model_folder, 0.96))
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     result = published()
     assert [int(version.version) for version in client.search_model_versions(f"name = '{NAME}'")] == [1]
     experiment = client.get_experiment_by_name("digits")
@@ -146,3 +152,61 @@ publish(connect(), registered_model={NAME!r}, experiment="digits", member="tiny"
     assert version.tags["gate champion"] == "passes"
     assert "| test.top1 |" in str(version.description)
     client.set_registered_model_alias(NAME, "champion", "1")
+
+
+@pytest.fixture
+def export(project: Path, model_folder: Path) -> Path:
+    return write_export(project / "exports" / "tiny" / "onnx", exported_from=model_digest(model_folder))
+
+
+def about_export(make_evidence: Callable[..., Evidence], export: Path, **changes: object) -> Evidence:
+    origin = read_json(export / "member.json")["exported_from"]
+    said = {"member": "tiny-onnx", "format": "onnx", "exported_from": origin, **changes}
+    return make_evidence(folder=export).model_copy(update=said)
+
+
+def test_an_export_is_a_version_of_its_own_with_its_own_evidence(
+    client: MlflowClient, published: Publisher, make_evidence: Callable[..., Evidence], export: Path
+) -> None:
+    trained = published(low=0.9)
+    exported = published(evidence=about_export(make_evidence, export), folder=export)
+    assert (trained.version, exported.version, exported.created) == (1, 2, True)
+    assert published(evidence=about_export(make_evidence, export), folder=export).created is False
+    tags = {version: client.get_model_version(NAME, version).tags for version in ("1", "2")}
+    assert tags["1"]["gate champion"].startswith("refused")
+    assert tags["2"]["gate champion"] == "passes"
+    assert tags["1"]["resnet_ops.files_digest"] != tags["2"]["resnet_ops.files_digest"]
+    assert client.get_run(exported.run_id).data.tags["mlflow.parentRunId"] == trained.run_id
+    assert "tiny-onnx, onnx of " in str(client.get_model_version(NAME, "2").description)
+
+
+def test_an_export_is_loaded_verified_and_run_by_us_and_by_mlflow(
+    published: Publisher, make_evidence: Callable[..., Evidence], export: Path
+) -> None:
+    published(evidence=about_export(make_evidence, export), folder=export)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    expected = load_exported(export).predict(images)
+    loaded = load(f"models:/{NAME}/1")
+    assert isinstance(loaded.model, ExportedModel)
+    assert loaded.weights_digest == model_digest(export)
+    np.testing.assert_array_equal(loaded.model.predict(images).logits, expected.logits)
+    answer = mlflow.pyfunc.load_model(f"models:/{NAME}/1").predict(images)
+    np.testing.assert_allclose(answer, expected.probabilities, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"format": "int8"}, {"exported_from": "1" * 64}, {"exported_from": None}]
+)
+def test_evidence_that_says_otherwise_than_the_export_is_not_published(
+    published: Publisher, make_evidence: Callable[..., Evidence], export: Path, changes: dict[str, object]
+) -> None:
+    with pytest.raises(EvidenceError, match=r"holds onnx made from .*Export the model again"):
+        published(evidence=about_export(make_evidence, export, **changes), folder=export)
+
+
+def test_an_export_that_would_be_unpickled_is_not_published(
+    published: Publisher, make_evidence: Callable[..., Evidence], export: Path
+) -> None:
+    (export / "model.onnx").rename(export / "model.pt2")
+    with pytest.raises(ConfigError, match="cannot be registered, because loading it reads a pickle"):
+        published(evidence=about_export(make_evidence, export), folder=export)

@@ -1,0 +1,28 @@
+"""What the registry's commands share: parameters, JSON, and a database that is ready."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["LARGEST", "Json", "Model", "Version", "connect_first", "print_json"]
+
+LARGEST = 2**31 - 1
+"""What an INTEGER column holds in every database."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
+Version = Annotated[int, typer.Argument(help="Number of its version.", min=1, max=LARGEST)]
+
+
+def connect_first() -> None:
+    """Have MLflow make its tables in a database that is new."""
+    from resnet_ops_registry.settings import connect, database_uri
+
+    database_uri()
+    connect().search_registered_models(max_results=1)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs."""
+    typer.echo(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,94 @@
+"""Other roles on PostgreSQL: what the second line leaves them, in the words of docs/threat-model.md and beyond."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from resnet_ops_registry import audit
+from resnet_ops_registry.database import metadata, open_database
+from resnet_ops_registry.harden import harden
+from tests.attacks.conftest import Maker
+from tests.attacks.registry import MODEL, Registry, without_settings
+
+pytestmark = pytest.mark.e2e
+
+DOCUMENTED = re.findall(
+    r"^```sql\n(.*?)^```", (Path(__file__).parents[2] / "docs" / "threat-model.md").read_text(), re.M | re.S
+)
+WRITES = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO others;"
+OURS_TAKEN = f"{WRITES} REVOKE ALL ON {', '.join(metadata.tables)} FROM others;"
+
+
+@pytest.fixture
+def registry(make_database: Maker, tmp_path: Path) -> Iterator[Registry]:
+    """A hardened registry with a version that is proven and one that is not."""
+    with without_settings():
+        registry = Registry(make_database("postgresql", tmp_path), tmp_path)
+        registry.version(b"good")
+        registry.version(b"bad", low=0.9)
+        with open_database(registry.database) as connection:
+            assert harden(connection)
+        yield registry
+
+
+def connect_as_another(registry: Registry, grants: str) -> str:
+    """A new role with these grants; gives the database's URI for it."""
+    url = make_url(registry.database)
+    role = f"others_{url.database}"
+    execute(registry.database, f"CREATE ROLE {role} LOGIN")
+    execute(registry.database, grants.replace("others", role))
+    return url.set(username=role).render_as_string(hide_password=False)
+
+
+def execute(uri: str, statements: str) -> None:
+    engine = create_engine(uri)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statements))
+    finally:
+        engine.dispose()
+
+
+def test_the_documented_grants_are_one_block_of_sql() -> None:
+    assert len(DOCUMENTED) == 1
+
+
+@pytest.mark.parametrize("grants", [*DOCUMENTED, OURS_TAKEN], ids=["as documented", "MLflow's tables alone"])
+def test_another_role_can_neither_set_an_alias_nor_write_itself_a_ticket(
+    registry: Registry, grants: str
+) -> None:
+    uri = connect_as_another(registry, grants)
+    plain = MlflowClient(uri, uri)
+    with pytest.raises(MlflowException, match="permission denied"):
+        plain.set_registered_model_alias(MODEL, "champion", "2")
+    ticket = "INSERT INTO resnet_ops_tickets (kind, workspace, model, name, version)"
+    for statement in (
+        f"{ticket} VALUES ('alias', 'default', '{MODEL}', 'champion', 2)",
+        "DELETE FROM resnet_ops_ledger",
+        "UPDATE resnet_ops_trusted_keys SET role = 'operator'",
+        "DROP TRIGGER resnet_ops_guard_alias_insert ON registered_model_aliases",
+        "ALTER TABLE registered_model_aliases DISABLE TRIGGER ALL",
+    ):
+        with pytest.raises(DBAPIError, match=r"permission denied|must be owner"):
+            execute(uri, statement)
+    assert registry.champion() is None
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
+    assert registry.champion() == 1
+    with open_database(registry.database) as connection:
+        assert audit.verify(connection).findings == ()
+
+
+def test_a_reader_sees_what_serves(registry: Registry) -> None:
+    registry.client.set_registered_model_alias(MODEL, "champion", "1")
+    uri = connect_as_another(registry, DOCUMENTED[0])
+    assert int(MlflowClient(uri, uri).get_model_version_by_alias(MODEL, "champion").version) == 1
+    engine = create_engine(uri)
+    assert set(metadata.tables) <= set(inspect(engine).get_table_names())
+    engine.dispose()
