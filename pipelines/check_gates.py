@@ -19,11 +19,12 @@ def main() -> None:
     for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
         console.print(news)
     registered = read_json(Path("reports/registered.json"))
-    versions = {member: registered[member]["version"] for member in params.family}
+    names = [*params.family, *params.deployments]
+    versions = {name: registered[name]["version"] for name in names}
     candidates = judge_candidates(client, model, versions)
     scores = {
         name: read_json(Path("reports/evaluation") / name / "measurements.json")["test.top1"]["value"]
-        for name in params.family
+        for name in names
     }
     challenger = propose(client, model, candidates, scores)
     for candidate in candidates:

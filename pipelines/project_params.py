@@ -6,15 +6,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
+from resnet_ops.benchmark.profile import InterferenceParams, Profile
 from resnet_ops.data.sources import DataParams
-from resnet_ops.device_profile import Profile
-from resnet_ops.export_params import ExportParams
+from resnet_ops.evaluation.params import EvaluateParams
+from resnet_ops.export.params import Deployment, ExportParams
 from resnet_ops.families.any_member import FAMILIES, family_of
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.families.preactivation_member import PreActivationMember
 from resnet_ops.params import parse_params
 from resnet_ops.training.checkpoint_params import CheckpointParams
+from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.params import DriftParams
@@ -42,20 +44,6 @@ SomeMember = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateParams:
-    """Under `evaluate`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
-
-    confidence: float
-    """Level of the intervals, a fraction."""
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.confidence < 1:
-            raise ValueError(f"confidence is {self.confidence}, but must be at least 0.5 and below 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkParams:
     """Under `benchmark`."""
 
@@ -63,6 +51,8 @@ class BenchmarkParams:
 
     confidence: float
     """Level of the intervals, a fraction."""
+    interference: InterferenceParams
+    """What counts as disturbed."""
     profiles: dict[str, Profile]
     """By name; policies refer to `<name>.<metric>`."""
 
@@ -120,13 +110,16 @@ class Params:
     seed: int
     data: DataParams
     validate: ManifestParams
-    family: tuple[str, ...]
+    family: dict[str, str]
+    """The members that are trained, each with the name of its recipe."""
     members: dict[str, SomeMember]
-    train: Recipe
+    recipes: dict[str, Recipe]
+    train: Engine
     checkpoint: CheckpointParams
     evaluate: EvaluateParams
     benchmark: BenchmarkParams
     export: ExportParams
+    deployments: dict[str, Deployment]
     register: RegisterParams
     monitor: MonitorParams
 
@@ -136,6 +129,29 @@ class Params:
             raise ValueError(
                 f"family names {', '.join(unknown) or 'no member'}; members are {', '.join(self.members)}"
             )
+        lost = sorted({recipe for recipe in self.family.values() if recipe not in self.recipes})
+        if lost:
+            raise ValueError(f"family names recipe {', '.join(lost)}; recipes are {', '.join(self.recipes)}")
+        for name, each in self.deployments.items():
+            taken, known = (
+                name in self.members,
+                each.member in self.family and each.format in self.export.formats,
+            )
+            if taken or not known:
+                raise ValueError(
+                    f"deployments.{name} must have a name that no member has, a member of the family "
+                    f"({', '.join(self.family)}) and a format of export.formats ({', '.join(self.export.formats)})"
+                )
+
+    def trained_folder(self, name: str) -> Path:
+        """Where the trained member lies that is called so, or that a deployment of this name is an export of."""
+        return Path("models") / (self.deployments[name].member if name in self.deployments else name)
+
+    def model_folder(self, name: str) -> Path:
+        """Where what is deployed under this name lies: a trained member, or an export."""
+        if name not in self.deployments:
+            return self.trained_folder(name)
+        return Path("exports") / self.deployments[name].member / self.deployments[name].format
 
 
 def read_params() -> Params:

@@ -3,62 +3,116 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
+from resnet_ops.export.params import Deployment
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import read_history
+from resnet_ops.training.recipe import Recipe
 from resnet_ops_registry.evidence import Evidence, metrics_from
 from resnet_ops_registry.lineage import data_digests, source_of
 from resnet_ops_registry.outcomes import read_outcomes
 from resnet_ops_registry.publish import publish
 from resnet_ops_registry.settings import connect
 
-STAGES = ("train_model", "evaluate_model", "benchmark_model")
+MACHINES = Path("reports/machines")
 MANIFEST, VALIDATION = Path("data/prepared/manifest.csv"), Path("reports/data/validation.json")
 
 
-def evidence_of(member: str, params: Params) -> Evidence:
-    benchmark, evaluation = Path("reports/benchmark") / member, Path("reports/evaluation") / member
+def evidence_of(name: str, params: Params) -> Evidence:
+    """What was found about a member, or about an export under `deployments`."""
+    benchmark, evaluation = Path("reports/benchmark") / name, Path("reports/evaluation") / name
     measured = read_json(evaluation / "measurements.json") | read_json(benchmark / "measurements.json")
-    machine = read_json(benchmark / "machine.json")
+    machine, deployment = read_json(benchmark / "machine.json"), params.deployments.get(name)
+    member = deployment.member if deployment else name
+    origin: dict[str, Any] = {}
+    if deployment:
+        measured |= parity_of(deployment)
+        origin = {"format": deployment.format, "exported_from": model_digest(params.trained_folder(name))}
+    trained_on = {"training": read_json(MACHINES / f"{member}.json")}
     return Evidence(
-        member=member,
-        weights_digest=model_digest(Path("models") / member),
+        member=name,
+        weights_digest=model_digest(params.model_folder(name)),
         metrics=metrics_from(measurements_from_json(measured)),
-        data=data_digests(Path("dvc.lock"), "prepare_data"),
-        source=source_of(Path("dvc.lock"), [f"{stage}@{member}" for stage in STAGES]),
+        data=data_digests(Path("dvc.lock"), "prepare_data")
+        | start_digest(params.recipes[params.family[member]]),
+        source=source_of(Path("dvc.lock"), stages_of(name, deployment)),
         environment=machine["environment"],
-        hardware=dict.fromkeys(params.benchmark.profiles, machine["hardware"]),
+        hardware=trained_on | machine["hardware"],
         seeds={"training": params.seed},
         outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test")},
         checks={"data_validation": read_json(VALIDATION)["passed"]},
         created=datetime.now(UTC),
+        **origin,
     )
+
+
+def stages_of(name: str, deployment: Deployment | None) -> list[str]:
+    if deployment is None:
+        return [f"{stage}@{name}" for stage in ("train_model", "evaluate_model", "benchmark_model")]
+    made = [f"{stage}@{deployment.member}" for stage in ("train_model", "export_model")]
+    return [*made, f"evaluate_export@{name}", f"benchmark_export@{name}"]
+
+
+def parity_of(deployment: Deployment) -> dict[str, Any]:
+    """How equal the export is to what it was made from, as `export.<metric>`."""
+    measured = read_json(Path("reports/export") / deployment.member / "measurements.json")
+    prefix = f"{deployment.format}."
+    return {
+        f"export.{name.removeprefix(prefix)}": each
+        for name, each in measured.items()
+        if name.startswith(prefix)
+    }
+
+
+def start_digest(recipe: Recipe) -> dict[str, str]:
+    """The weights that training started from, beside the images: what the model was made of."""
+    return {recipe.start.source: f"sha256:{recipe.start.sha256}"} if recipe.start else {}
+
+
+def settings_of(name: str, params: Params) -> dict[str, Any]:
+    if deployment := params.deployments.get(name):
+        quantisation = asdict(params.export.quantisation) if deployment.format == "int8" else {}
+        return {**asdict(deployment), **quantisation}
+    recipe = params.family[name]
+    shaping = (params.members[name], params.recipes[recipe], params.train)
+    settings = {k: v for part in shaping for k, v in asdict(part).items()}
+    start = settings.pop("start") or {}
+    workers = read_json(MACHINES / f"{name}.json")["workers"]
+    return {"seed": params.seed, "recipe": recipe, "workers": workers, **settings} | {
+        f"start.{k}": v for k, v in start.items()
+    }
 
 
 def main() -> None:
     params = read_params()
     client = connect()
     registered = {}
-    for member in params.family:
+    for name in (
+        *params.family,
+        *params.deployments,
+    ):  # in this order: an export's run belongs to its training's
+        trained = name in params.family
+        reports = {"evaluation": Path("reports/evaluation") / name}
         published = publish(
             client,
             registered_model=params.register.model,
             experiment=params.register.experiment,
-            member=member,
-            model_folder=Path("models") / member,
-            evidence=evidence_of(member, params),
-            history=read_history(Path("reports/training") / f"{member}.csv"),
-            params={"seed": params.seed, **asdict(params.members[member]), **asdict(params.train)},
-            artifacts={"export": Path("exports") / member, "evaluation": Path("reports/evaluation") / member},
+            member=name,
+            model_folder=params.model_folder(name),
+            evidence=evidence_of(name, params),
+            history=read_history(Path("reports/training") / f"{name}.csv") if trained else (),
+            params=settings_of(name, params),
+            artifacts={**reports, "export": Path("exports") / name} if trained else reports,
         )
-        registered[member] = {"version": published.version, "run_id": published.run_id}
+        registered[name] = {"version": published.version, "run_id": published.run_id}
         word = "registered" if published.created else "was registered before"
-        console.print(f"{member} {word} as {published.name} v{published.version}")
+        console.print(f"{name} {word} as {published.name} v{published.version}")
     write_json(Path("reports/registered.json"), registered)
 
 

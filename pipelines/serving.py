@@ -4,7 +4,7 @@ from pathlib import Path
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json
-from resnet_ops.model import TrainedModel
+from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_registry.loading import load
 
@@ -13,7 +13,7 @@ __all__ = ["SERVING", "read_serving"]
 SERVING = Path("reports/serving.json")
 
 
-def read_serving() -> tuple[TrainedModel, ModelIdentity, str]:
+def read_serving() -> tuple[DeployedModel, ModelIdentity, str]:
     """The serving model, who it is, and its role: `champion` or `challenger`.
 
     Raises DataError when no version serves, or when the registry now holds another model under its number.

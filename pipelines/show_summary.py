@@ -17,20 +17,29 @@ def measured(member: str) -> dict[str, Any]:
     return {**parts[0], **parts[1]}
 
 
+def p95(found: dict[str, Any], profile: str) -> str:
+    latency = found.get(f"{profile}.latency_p95_ms")
+    return f"{latency['value']:.2f}" if latency else "-"
+
+
 def members_table(model: str) -> Table:
     gates = read_json(Path("reports/gates.json"))
-    profiles = list(read_params().benchmark.profiles)
+    reports = [measured(candidate["member"]) for candidate in gates["candidates"]]
+    profiles = [
+        profile
+        for profile in read_params().benchmark.profiles
+        if any(f"{profile}.latency_p95_ms" in found for found in reports)
+    ]
     table = Table(title=model, title_justify="left", show_lines=True)
     for name in ("version", "test top-1 (95 % interval)", "p95 ms " + " / ".join(profiles), "KB", "gate"):
         table.add_column(name)
-    for candidate in gates["candidates"]:
-        found = measured(candidate["member"])
+    for candidate, found in zip(gates["candidates"], reports, strict=True):
         top1 = found["test.top1"]
         mark = "\n@challenger" if candidate["member"] == gates["challenger"] else ""
         table.add_row(
             f"v{candidate['version']} {candidate['member']}{mark}",
             f"{top1['value']:.3f} ({top1['low']:.3f}-{top1['high']:.3f})",
-            " / ".join(f"{found[f'{profile}.latency_p95_ms']['value']:.2f}" for profile in profiles),
+            " / ".join(p95(found, profile) for profile in profiles),
             f"{found['size.bytes']['value'] / 1000:,.0f}",
             "\n".join(
                 f"{target}: {(refusal or 'passes').split('; ')[0]}"

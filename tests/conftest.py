@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.update(
     MLFLOW_DISABLE_TELEMETRY="true",
@@ -13,6 +14,10 @@ os.environ.update(
     DVC_STUDIO_OFFLINE="true",
     GX_ANALYTICS_ENABLED="false",
 )
+
+# how long an example takes says more about the machine than about the code
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,13 @@
 """Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label`."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resnet_ops.console import console, report_errors
+from resnet_ops.console import console, plain, report_errors
 
 __all__ = ["add_commands"]
 
@@ -53,7 +53,10 @@ def _judge(
         from resnet_ops_monitoring.params import read_drift_params
         from resnet_ops_monitoring.reference import load_reference
         from resnet_ops_monitoring.report import PageContext, write_window
+        from resnet_ops_monitoring.verdict import check_window_name
 
+        if window is not None:
+            check_window_name(window)
         settings, before = read_drift_params(params), load_reference(reference)
         identity = before.identity
         frame = InferenceLog.open().read(
@@ -83,11 +86,13 @@ def _moment(text: str | None, option: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{option} {text} is no time; write for example 2026-01-31T08:00Z") from None
-    if moment.tzinfo is None:
-        raise typer.BadParameter(f"{option} {text} has no time zone; write for example {text}Z")
-    return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{option} {plain(text)} is no time; write for example 2026-01-31T08:00Z"
+        ) from None
+    raise typer.BadParameter(f"{option} {plain(text)} has no time zone; write for example {plain(text)}Z")
 
 
 def _report(reports: _Reports = Path("reports/drift"), as_json: _Json = False) -> None:

@@ -1,7 +1,6 @@
 """A judged window in MLflow: pages and numbers in one run for each monitored model version, and curves over time."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
-from resnet_ops.errors import DataError, ServiceError
+from resnet_ops.errors import ServiceError
 from resnet_ops.files import canonical_json, file_digest
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.report import EVIDENTLY, PAGE, VERDICT
-from resnet_ops_monitoring.verdict import Verdict, load_verdict
+from resnet_ops_monitoring.verdict import Verdict, check_window_name, load_verdict
 from resnet_ops_registry.server import TRAINING_VIEW
 from resnet_ops_registry.settings import ensure_experiment, mask_password
 
@@ -22,7 +21,6 @@ __all__ = ["publish_window"]
 
 _DIGEST_TAG = "resnet_ops.monitored_digest"
 _WINDOW_TAG = "resnet_ops.window."
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def publish_window(client: MlflowClient, folder: Path) -> str:
@@ -35,10 +33,7 @@ def publish_window(client: MlflowClient, folder: Path) -> str:
     DataError for a name that is no path segment.
     """
     verdict = load_verdict(folder / VERDICT)
-    if not _NAME.fullmatch(verdict.window):
-        raise DataError(
-            f"Window {verdict.window!r} must be named by letters, digits, dots, dashes and underscores."
-        )
+    check_window_name(verdict.window)
     with _answering(client):
         run = _run(client, verdict.identity)
         place = f"windows/{verdict.window}"

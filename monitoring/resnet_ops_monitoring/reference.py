@@ -92,10 +92,20 @@ def load_reference(path: Path) -> Reference:
         raise DataError(
             f"{path} is not a readable reference ({error}). Delete it and run: dvc repro"
         ) from error
-    about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
-    if about.get("format") != _FORMAT:
-        raise DataError(f"{path} is not a reference of this program's version. Delete it and run: dvc repro")
+    try:
+        return _from_table(table)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path} is not a reference of this program's version ({error}). Delete it and run: dvc repro"
+        ) from error
+
+
+def _from_table(table: pa.Table) -> Reference:
+    about = json.loads((table.schema.metadata or {})[_KEY])
+    if about["format"] != _FORMAT:
+        raise ValueError(f"format {about['format']}, not {_FORMAT}")
     rows = table.to_pandas()
+    check_columns(rows, _KEPT, "The reference")
     for name in ("embedding", "probabilities"):
         rows[name] = pd.Series([np.asarray(value, dtype=np.float32) for value in rows[name]], dtype=object)
     return Reference(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.errors import DataError
-from resnet_ops.model import TrainedModel
+from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.frames import COLUMNS
 from resnet_ops_monitoring.identity import ModelIdentity
 
@@ -20,7 +20,7 @@ __all__ = ["Scorer"]
 class Scorer:
     """Scores images with one model version; the frames it makes go into `InferenceLog.append`."""
 
-    def __init__(self, model: TrainedModel, identity: ModelIdentity, batch_size: int = 256) -> None:
+    def __init__(self, model: DeployedModel, identity: ModelIdentity, batch_size: int = 256) -> None:
         self.model = model
         self.identity = identity
         self.batch_size = batch_size

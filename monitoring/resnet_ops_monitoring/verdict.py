@@ -1,5 +1,6 @@
 """A verdict: what a window's tests found, whether that is an alarm, and why in words."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,9 @@ from resnet_ops.files import read_json, write_json
 from resnet_ops_monitoring.accuracy import Accuracy
 from resnet_ops_monitoring.identity import ModelIdentity
 
-__all__ = ["Finding", "Signal", "Status", "Verdict", "load_verdict"]
+__all__ = ["Finding", "Signal", "Status", "Verdict", "check_window_name", "load_verdict"]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Status = Literal["ok", "alarm", "insufficient data"]
 Signal = Literal["softmax", "classes", "embeddings", "image", "unusable"]
 
@@ -88,6 +90,15 @@ class Verdict:
     def save(self, path: Path) -> None:
         """Write verdict.json atomically."""
         write_json(path, self.to_dict())
+
+
+def check_window_name(name: str) -> None:
+    """Raise DataError for a window's name that is no folder's: its pages go into one of that name."""
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"Window {name[:100]!r} must be named by letters, digits, dots, dashes and underscores: at most 100, "
+            "the first a letter or a digit."
+        )
 
 
 _adapter = TypeAdapter(Verdict)

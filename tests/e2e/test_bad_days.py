@@ -63,12 +63,20 @@ def works(project: Project, *command: str) -> str:
 # --- params.yaml
 
 MISTAKES = {  # what: what stands there, what is written instead, what is said
-    "a wrong key": ("epochs: 1", "epocs: 1", r"train\.epochs is missing; train\.epocs is no known setting"),
-    "a wrong type": ("epochs: 1", "epochs: twelve", r"train\.epochs: .*valid integer.*got 'twelve'"),
-    "out of range": ("epochs: 1", "epochs: -1", r"train\.epochs is -1, but must be above 0"),
+    "a wrong key": (
+        "epochs: 1\n",
+        "epocs: 1\n",
+        r"recipes\.digits\.epochs is missing; recipes\.digits\.epocs is no known setting",
+    ),
+    "a wrong type": (
+        "epochs: 1\n",
+        "epochs: twelve\n",
+        r"recipes\.digits\.epochs: .*valid integer.*got 'twelve'",
+    ),
+    "out of range": ("epochs: 1\n", "epochs: -1\n", r"recipes\.digits\.epochs is -1, but must be above 0"),
     "no such member": (
-        "family: [resnet8",
-        "family: [resnet9",
+        "family: {resnet8:",
+        "family: {resnet9:",
         r"family names resnet9; members are resnet8, ",
     ),
     "broken YAML": (
@@ -88,13 +96,13 @@ def test_a_mistake_in_a_setting_is_named_and_correcting_it_is_enough(project: Pr
 
 
 def test_dvc_says_which_stage_failed_and_runs_on_once_it_is_corrected(project: Project) -> None:
-    change(project, "epochs: 1", "epochs: twelve")
+    change(project, "epochs: 1\n", "epochs: twelve\n")
     done = project.run("dvc", "repro", "train_model@resnet8")
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
-    assert "train_model resnet8: params.yaml: train.epochs: " in done.stderr
+    assert "train_model resnet8: params.yaml: recipes.digits.epochs: " in done.stderr
     assert "failed to reproduce 'train_model@resnet8'" in done.stderr
-    change(project, "epochs: twelve", "epochs: 1")
+    change(project, "epochs: twelve\n", "epochs: 1\n")
     assert "epoch 1/1" in project.repro("train_model@resnet8")
 
 
@@ -137,7 +145,7 @@ def photos(project: Project) -> Project:
         "channels: 1": "channels: 3",
         "min_rows: 500": "min_rows: 100",
         "min_class_rows: 10": "min_class_rows: 3",
-        "epochs: 1": "epochs: 2",
+        "epochs: 1\n": "epochs: 2\n",
     }.items():
         change(project, old, new)
     return project
@@ -334,7 +342,7 @@ def test_damaged_images_are_noticed_and_restored(project: Project, file: str) ->
 
 
 def test_damaged_weights_are_noticed_and_restored(project: Project) -> None:
-    change(project, "epochs: 1", "epochs: 30")
+    change(project, "epochs: 1\n", "epochs: 30\n")
     folder = project.folder / "models" / "resnet8"
     before = model_digest(folder)
     cut(folder / "weights.safetensors")

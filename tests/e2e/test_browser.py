@@ -151,7 +151,7 @@ def test_the_models_page_lists_every_version_with_the_gates_verdict(
 ) -> None:
     page.goto(ui.models)
     page.get_by_role("link", name=MODEL, exact=True).click()
-    assert len(candidates) == 3
+    assert len(candidates) == 4
     for candidate in candidates:
         link = page.get_by_role("link", name=f"Version {candidate.version}", exact=True)
         line = page.get_by_role("row").filter(has=link)

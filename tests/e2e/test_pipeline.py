@@ -37,7 +37,8 @@ def test_some_members_pass_the_gate_and_others_are_refused_with_numbers(reproduc
     assert "test.top1" in verdicts["resnet8"]["@champion"]
     assert verdicts["resnet20"]["@champion"] is None
     assert "size.bytes" in verdicts["resnet20"]["@champion-edge"]
-    assert gates["challenger"] in ("resnet14", "resnet20")
+    assert verdicts["resnet20-int8"]["@champion-edge"] is None, "in 8 bits it is small enough"
+    assert gates["challenger"] in ("resnet14", "resnet20", "resnet20-int8")
 
 
 def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(reproduced: Project) -> None:
@@ -65,7 +66,7 @@ def test_a_clone_with_dvcs_cache_fills_an_empty_registry_without_training(
     clone = reproduced.copy(tmp_path / "clone", without=outputs)
     said = clone.repro()
     assert "Running stage 'train_model" not in said
-    assert len(versions(clone)) == 3  # type: ignore[arg-type]
+    assert len(versions(clone)) == 4  # type: ignore[arg-type]
     assert read(clone, "reports/gates.json") == read(reproduced, "reports/gates.json")
 
 
@@ -88,12 +89,21 @@ def test_the_commands_that_dvc_users_know_work(reproduced: Project, tmp_path: Pa
     plots = json.loads(project.run("dvc", "plots", "show", "--json").stdout)
     assert "errors" not in plots
     assert "reports/training/resnet20.csv" in plots["data"]
-    experiment = project.run("dvc", "exp", "run", "-S", "train.epochs=2", "evaluate_model@resnet8")
+    experiment = project.run("dvc", "exp", "run", "-S", "recipes.digits.epochs=2", "evaluate_model@resnet8")
     assert experiment.returncode == 0, experiment.stdout + experiment.stderr
     changed = json.loads(project.run("dvc", "params", "diff", "--json").stdout)
-    assert changed["params.yaml"]["train.epochs"] == {"old": 30, "new": 2, "diff": -28}
+    assert changed["params.yaml"]["recipes.digits.epochs"] == {"old": 30, "new": 2, "diff": -28}
     moved = json.loads(project.run("dvc", "metrics", "diff", "--json").stdout)
     assert moved["reports/evaluation/resnet8/metrics.json"]["test.top1"]["diff"] < 0
+
+
+def test_changing_a_recipe_that_no_member_has_trains_none(reproduced: Project, tmp_path: Path) -> None:
+    project = reproduced.copy(tmp_path / "recipe")
+    params = project.folder / "params.yaml"
+    params.write_text(params.read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
+    planned = project.run("dvc", "repro", "--dry").stdout
+    assert "Running stage 'register_models'" in planned
+    assert "Running stage 'train_model" not in planned
 
 
 def test_changing_one_member_trains_that_member_only(reproduced: Project, tmp_path: Path) -> None:

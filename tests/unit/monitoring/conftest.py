@@ -1,7 +1,7 @@
 """A real network on real digits, trained once (2 s), and frames of its predictions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from resnet_ops.data import PreparedData
-from resnet_ops.data.sources import SplitParams, read_digits
-from resnet_ops.data.splits import split_images
 from resnet_ops.families.member import Member
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.loop import fit
-from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference, build_reference
 from resnet_ops_monitoring.scorer import Scorer
+from tests.unit.core.makers import digits, make_plan, make_recipe
 
 PARAMS = DriftParams(
     alpha=0.05,
@@ -70,36 +68,10 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    shares = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
-    data = split_images(read_digits(), shares, 0)
-    recipe = Recipe(
-        epochs=12,
-        batch_size=64,
-        peak_lr=0.2,
-        momentum=0.9,
-        weight_decay=5e-4,
-        schedule="one_cycle",
-        warmup=0.2,
-        label_smoothing=0.1,
-        crop_padding=1,
-        flip=False,
-        accumulate=1,
-        optimiser="sgd",
-        second_moment=0.999,
-        clip=0.0,
-        milestones=(),
-        drop=0.1,
-        erasing=0.0,
-        mixup=0.0,
-        cutmix=0.0,
-        ema=0.0,
-        patience=0,
-        precision="fp32",
-        threads=1,
-        device="cpu",
-    )
+    data = digits()
+    recipe = make_recipe(epochs=12, batch_size=64, peak_lr=0.2, warmup=0.2, label_smoothing=0.1)
     member = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="identity")
-    model = fit("resnet8", member, recipe, data, 0)
+    model = replace(fit(make_plan(recipe, member=member), data), name="resnet8")
     folder = tmp_path_factory.mktemp("model")
     save_model(model, folder)
     identity = ModelIdentity("digits-classifier", "3", model_digest(folder))
@@ -115,38 +87,39 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 @pytest.fixture
 def made_up() -> Callable[..., pd.DataFrame]:
-    """Frames of made-up predictions, as many as wanted: ten Gaussian clouds and a linear head."""
+    """Frames of made-up predictions, as many as wanted."""
+    return make_predictions
 
-    def make(
-        rng: np.random.Generator, rows: int, shift: float = 0.0, weights: list[float] | None = None
-    ) -> pd.DataFrame:
-        centres = np.random.default_rng(99).normal(0, 1.2, (10, 8))
-        kind = rng.choice(10, rows, p=weights)
-        embedding = (centres[kind] + rng.normal(0, 1, (rows, 8)) + shift).astype(np.float32)
-        logits = embedding @ centres.T - (centres**2).sum(axis=1) / 2
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-        return pd.DataFrame(
-            {
-                "request_id": [f"r{i}" for i in range(rows)],
-                "time": pd.date_range("2026-01-05T08:00Z", periods=rows, freq="s"),
-                "model": "made-up",
-                "version": "1",
-                "digest": "d" * 64,
-                "source": None,
-                "window": "w",
-                **{name: rng.normal(0.5, 0.1, rows) for name in ("brightness", "contrast", "sharpness")},
-                "saturation": 0.0,
-                "entropy": rng.normal(3, 0.3, rows),
-                "embedding": list(embedding),
-                "probabilities": list(probabilities),
-                "predicted": [str(k) for k in probabilities.argmax(axis=1)],
-                "latency_ms": 1.0,
-                "label": [str(k) for k in kind],
-            }
-        )
 
-    return make
+def make_predictions(
+    rng: np.random.Generator, rows: int, shift: float = 0.0, weights: list[float] | None = None
+) -> pd.DataFrame:
+    """Predictions of ten Gaussian clouds and a linear head."""
+    centres = np.random.default_rng(99).normal(0, 1.2, (10, 8))
+    kind = rng.choice(10, rows, p=weights)
+    embedding = (centres[kind] + rng.normal(0, 1, (rows, 8)) + shift).astype(np.float32)
+    logits = embedding @ centres.T - (centres**2).sum(axis=1) / 2
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return pd.DataFrame(
+        {
+            "request_id": [f"r{i}" for i in range(rows)],
+            "time": pd.date_range("2026-01-05T08:00Z", periods=rows, freq="s"),
+            "model": "made-up",
+            "version": "1",
+            "digest": "d" * 64,
+            "source": None,
+            "window": "w",
+            **{name: rng.normal(0.5, 0.1, rows) for name in ("brightness", "contrast", "sharpness")},
+            "saturation": 0.0,
+            "entropy": rng.normal(3, 0.3, rows),
+            "embedding": list(embedding),
+            "probabilities": list(probabilities),
+            "predicted": [str(k) for k in probabilities.argmax(axis=1)],
+            "latency_ms": 1.0,
+            "label": [str(k) for k in kind],
+        }
+    )
 
 
 @pytest.fixture
