@@ -56,6 +56,10 @@ def _gpu_watts() -> float | None:
     import torch
 
     try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
         return torch.cuda.power_draw() / 1000
-    except (ImportError, RuntimeError):  # NVML's Python package is missing, or the GPU does not tell
+    except (RuntimeError, pynvml.NVMLError):  # no driver, or a GPU that does not tell
         return None

@@ -357,6 +357,6 @@ def test_every_setting_of_the_file_is_known_to_dvc(project: Project) -> None:
     watched = {
         name.split(".")[0]
         for definition in yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"].values()
-        for name in definition.get("params", [])
+        for name in definition.get("do", definition).get("params", [])
     }
     assert set(yaml.safe_load((project.folder / "params.yaml").read_text())) <= watched | {"checkpoint"}
