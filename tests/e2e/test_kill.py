@@ -79,10 +79,12 @@ def versions(project: Project) -> list[dict[str, Any]]:
 
 
 def forget(project: Project, stage: str) -> None:
-    """Take a stage's results out of DVC's cache, so that it has to run again."""
-    recorded = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"][stage]
-    for out in recorded["outs"]:
-        (project.folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]).unlink()
+    """Take a stage's results out of DVC's cache, so that it has to run again, and no stage that made equal files."""
+    recorded = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    made = Counter(out["md5"] for each in recorded.values() for out in each["outs"])
+    for out in recorded[stage]["outs"]:
+        if made[out["md5"]] == 1:
+            (project.folder / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]).unlink()
 
 
 def test_a_training_that_was_killed_gives_the_same_weights_afterwards(

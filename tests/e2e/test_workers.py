@@ -26,7 +26,7 @@ def test_dvc_repro_starts_the_workers_and_records_them(reproduced: Project, tmp_
     project.repro("register_models")
     with closing(sqlite3.connect(project.folder / "var/mlflow.db")) as database:
         runs = database.execute(
-            "SELECT run_uuid, status FROM runs ORDER BY start_time DESC LIMIT 1"
+            "SELECT run_uuid, status FROM runs WHERE name = 'resnet8' ORDER BY start_time DESC LIMIT 1"
         ).fetchall()
         recorded = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (runs[0][0],)))
     assert runs[0][1] == "FINISHED"
