@@ -40,9 +40,7 @@ def main(member: str) -> None:
             "hardware": found.facts,
             "skipped": found.skipped,
         }
-        p95s = [
-            f"{label} {found.measured[f'{label}.latency_p95_ms'].value:.2f} ms" for label in found.facts
-        ]
+        p95s = [f"{label} {found.measured[f'{label}.latency_p95_ms'].value:.2f} ms" for label in found.facts]
         console.print(f"{member} as {format_}: p95 {', '.join(p95s)}")
     write_json(Path("reports/formats") / f"{member}.json", {"member": member, "formats": formats})
 

@@ -35,7 +35,8 @@ table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-nume
 th,td { text-align:left; padding:.35rem .6rem; border-bottom:1px solid var(--line); vertical-align:top }
 th { color:var(--soft); font-weight:600; border-bottom-width:2px }
 th.n,td.n { text-align:right; white-space:nowrap } tr.hit td { background:var(--bad-wash) }
-tr.note td { background:var(--unknown-wash) } .wide { overflow-x:auto }
+tr.note td { background:var(--unknown-wash) }
+tr.pick td { background:var(--good-wash) } .wide { overflow-x:auto }
 .charts { display:grid; grid-template-columns:repeat(auto-fill,minmax(18.5rem,1fr)); gap:1.25rem 1.5rem }
 figure { margin:0 } svg { width:100%; height:auto; display:block }
 .key { display:inline-block; width:.8rem; height:.8rem; border-radius:.15rem; margin-right:.35rem;
@@ -72,7 +73,7 @@ def facts(items: list[tuple[str, str, str]]) -> str:
 
 
 def table(columns: list[tuple[str, bool]], rows: list[tuple[str, list[str]]]) -> str:
-    """columns: (heading, is a number). rows: (class of the row: "hit", "note" or "", plain text cells)."""
+    """columns: (heading, is a number). rows: (class of the row: "hit", "note", "pick" or "", plain text cells)."""
     head = "".join(f"<th{' class=n' if right else ''}>{escape(name)}</th>" for name, right in columns)
     body = "".join(
         f'<tr class="{kind}">'

@@ -18,7 +18,7 @@ SINGLE_IMAGES = ("latency_p50_ms", "latency_p95_ms", "load_ms", "first_request_m
 
 @dataclass(frozen=True)
 class Survey:
-    """What was measured of one export, by `<profile>.<metric>`, and by profile how calm it was or why it was skipped."""
+    """What was measured of an export, by `<profile>.<metric>`, and by profile how calm it was or why it was skipped."""
 
     measured: dict[str, Measurement] = field(default_factory=dict)
     facts: dict[str, dict[str, Fact]] = field(default_factory=dict)
