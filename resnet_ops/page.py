@@ -13,6 +13,7 @@ _STYLE = """
 * { box-sizing: border-box }
 body { margin:0; background:#fff; color:var(--ink); font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif }
 main { max-width:64rem; margin:0 auto; padding:1.5rem 1.25rem 4rem }
+main.broad { max-width:80rem }
 h1 { font-size:1.5rem; line-height:1.25; margin:0 0 .5rem }
 h2 { font-size:1.1rem; margin:2.25rem 0 .5rem }
 h3 { font-size:.95rem; margin:0 0 .25rem; font-weight:600 }
@@ -20,6 +21,7 @@ p { margin:.25rem 0 .75rem; max-width:48rem }
 .soft { color:var(--soft) } .small { font-size:.875rem }
 .verdict { border-left:.5rem solid var(--tone); background:var(--tone-wash); padding:1.1rem 1.4rem;
   border-radius:.25rem }
+.verdict + .verdict { margin-top:.75rem } .verdict h2 { margin:0 0 .25rem; color:var(--tone) }
 .verdict h1 { color:var(--tone) } .verdict p { margin-bottom:.6rem; max-width:none }
 .verdict ol { margin:.25rem 0 0; padding-left:1.3rem }
 .good { --tone:var(--good); --tone-wash:var(--good-wash) } .bad { --tone:var(--bad); --tone-wash:var(--bad-wash) }
@@ -49,12 +51,13 @@ details { margin-top:.5rem } summary { cursor:pointer; color:var(--soft) }
 """
 
 
-def document(title: str, body: str) -> str:
-    """A whole page around `body`, which is HTML."""
+def document(title: str, body: str, broad: bool = False) -> str:
+    """A whole page around `body`, which is HTML. broad: for wide tables and pictures."""
+    main = '<main class="broad">' if broad else "<main>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>{main}\n{body}\n</main></body></html>\n"
     )
 
 

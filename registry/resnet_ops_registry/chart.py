@@ -46,9 +46,10 @@ class Log:
         return self.start + share * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Powers of ten, with twice and five times them where there is room."""
+        """Powers of ten, with some between them where there is room."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        factors = (1, 2, 5) if math.log10(self.high / self.low) < 2.5 else (1,)
+        span = math.log10(self.high / self.low)
+        factors = (1, 2, 5) if span < 2.5 else (1, 3) if span < 4 else (1,)
         every = [factor * 10.0**decade for decade in decades for factor in factors]
         return [tick for tick in every if self.low <= tick <= self.high]
 
@@ -87,34 +88,55 @@ def text(x: float, y: float, words: str, **more: str) -> str:
 
 @dataclass
 class Panel:
-    """What is drawn, and where no label may go any more."""
+    """What is drawn, where no label may go any more, and what a label had better not cross."""
 
     area: Box
     parts: list[str] = field(default_factory=list)
     taken: list[Box] = field(default_factory=list)
+    crossed: list[Box] = field(default_factory=list)
 
     def draw(self, part: str) -> None:
         self.parts.append(part)
 
-    def keep_free(self, box: Box) -> None:
-        self.taken.append(box)
+    def label(self, x: float, y: float, words: str, gap: float, important: bool, **more: str) -> bool:
+        """Write words near a point where there is room, and say whether there was any.
 
-    def label(self, x: float, y: float, words: str, gap: float, **more: str) -> bool:
-        """Write words beside a point where there is room, and say whether there was any."""
-        width = CHARACTER * len(words)
-        up, down, middle = y - gap - 2, y + gap + HEIGHT - 2, y + 4
-        places = [(x + gap + 2, place) for place in (middle, up, down)]
-        places += [(x - gap - 2 - width, place) for place in (middle, up, down)]
-        places += [(x - width / 2, place) for place in (up, down, up - HEIGHT, down + HEIGHT)]
-        places += [
-            (x + side, place)
-            for place in (up - HEIGHT, down + HEIGHT, up - 2 * HEIGHT, down + 2 * HEIGHT)
-            for side in (gap, -gap - width)
-        ]
-        for left, base in places:
-            box = Box(left - 1, base - HEIGHT + 2, left + width + 1, base + 3)
-            if box.within(self.area) and not any(box.touches(other) for other in self.taken):
-                self.keep_free(box)
-                self.draw(text(left, base, words, **more))
-                return True
+        gap: how far the point's sign reaches. important: look farther away, with a line to the point, and rather cross
+        something than say nothing.
+        """
+        width = CHARACTER * len(words) * (1.08 if important else 1)
+        obstacles = [self.taken + self.crossed, self.taken] if important else [self.taken + self.crossed]
+        rows = range(-6, 7) if important else range(-2, 3)
+        places = sorted(
+            ((left, y + 4 + row * (HEIGHT + 2)) for row in rows for left in _sides(x, width, gap, row)),
+            key=lambda place: _distance(place, x, y, width),
+        )
+        for avoided in obstacles:
+            for left, base in places:
+                box = Box(left - 1, base - HEIGHT + 2, left + width + 1, base + 3)
+                if box.within(self.area) and not any(box.touches(other) for other in avoided):
+                    self.taken.append(box)
+                    self._write(x, y, box, words, more)
+                    return True
         return False
+
+    def _write(self, x: float, y: float, box: Box, words: str, more: dict[str, str]) -> None:
+        near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+        if math.dist(near, (x, y)) > 20:
+            self.draw(
+                f'<path d="M{x:.1f},{y:.1f}L{near[0]:.1f},{near[1]:.1f}" stroke="{SOFT}" stroke-width=".8"/>'
+            )
+        halo = {"paint_order": "stroke", "stroke": "white", "stroke_width": "3"}
+        self.draw(text(box.left + 1, box.bottom - 3, words, **halo, **more))
+
+
+def _sides(x: float, width: float, gap: float, row: int) -> list[float]:
+    """Where a label of a row above, below or beside a point may start."""
+    beside = [x + gap + 2, x - gap - 2 - width]
+    return beside if row == 0 else [*beside, x - width / 2, x - 0.9 * width, x - 0.1 * width]
+
+
+def _distance(place: tuple[float, float], x: float, y: float, width: float) -> float:
+    left, base = place
+    across = max(left - x, x - left - width, 0.0)
+    return math.hypot(across, base - 4 - y)

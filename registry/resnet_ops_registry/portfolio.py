@@ -42,6 +42,10 @@ class Entry:
         return self.name if self.version is None else f"v{self.version} {self.name}"
 
     @property
+    def short(self) -> str:
+        return self.name if self.version is None else f"v{self.version}"
+
+    @property
     def top1(self) -> float:
         return self.metrics[ACCURACY.metric].value
 

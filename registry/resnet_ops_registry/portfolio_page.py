@@ -30,16 +30,17 @@ def portfolio_page(portfolio: Portfolio) -> str:
         *(_others(choice) for choice in portfolio.choices if choice.others),
         _notes(portfolio),
     ]
-    return document(title, "\n".join(filter(None, parts)))
+    return document(title, "\n".join(filter(None, parts)), broad=True)
 
 
 def portfolio_table(portfolio: Portfolio) -> tuple[list[tuple[str, bool]], list[tuple[Entry, list[str]]]]:
     """Columns (heading, is a number), and for each entry its cells."""
-    shown = [profile for profile in portfolio.profiles]
     columns = [("model", False), ("format", False), ("top-1", True)]
-    columns += [(f"p95 ms, {profile}", True) for profile in shown]
-    columns += [(f"MiB, {profile}", True) for profile in shown]
-    columns += [("KB", True), ("gate", False), ("Pareto", False)]
+    columns += [(f"p95 ms, {profile}", True) for profile in portfolio.profiles]
+    columns += [(f"MiB, {profile}", True) for profile in portfolio.profiles]
+    columns += [("KB", True)]
+    columns += [(choice.target, False) for choice in portfolio.choices]
+    columns += [("Pareto", False)]
     return columns, [(entry, _cells(portfolio, entry)) for entry in portfolio.entries]
 
 
@@ -59,8 +60,8 @@ def _cells(portfolio: Portfolio, entry: Entry) -> list[str]:
         *starred,
         *(f"{peak.value:,.0f}" if peak else "-" for peak in peaks),
         f"{size.value / 1000:,.0f}" if size else "-",
-        _verdict(portfolio, entry),
-        f"worse than {rival.label}" if rival else "on the front",
+        *(_verdict(choice, entry) for choice in portfolio.choices),
+        f"worse than {rival.short}" if rival else "front",
     ]
 
 
@@ -72,19 +73,12 @@ def _number(metric: Metric | None) -> str:
     return f"{show_number(metric.value)} ({show_number(metric.low)}-{show_number(metric.high)})"
 
 
-def _verdict(portfolio: Portfolio, entry: Entry) -> str:
+def _verdict(choice: Choice, entry: Entry) -> str:
     if entry.version is None:
         return "no version"
-    targets = [choice.target for choice in portfolio.choices]
-    proposed, passes = (
-        portfolio.proposed_for(entry),
-        [t for t in targets if entry.refusals.get(t, "") is None],
-    )
-    refused = [target for target in targets if target not in passes]
-    said = [f"proposed for {', '.join(proposed)}"] if proposed else []
-    said += [f"passes {', '.join(rest)}"] if (rest := [t for t in passes if t not in proposed]) else []
-    said += [f"refused {', '.join(refused)}"] if refused else []
-    return "; ".join(said)
+    if choice.proposed is entry:
+        return "proposed"
+    return "passes" if entry.refusals.get(choice.target, "not judged") is None else "refused"
 
 
 def _choice(choice: Choice) -> str:
@@ -108,8 +102,10 @@ def _others(choice: Choice) -> str:
 
 def _notes(portfolio: Portfolio) -> str:
     notes = [
-        "Proposed is the most accurate version that the gate lets pass; of equally accurate ones the earlier. Worse than "
-        "another means: nowhere better and somewhere worse, by the numbers without their intervals."
+        "Proposed is the most accurate version that the gate lets pass; of equally accurate ones the earlier.",
+        "Worse than another means: nowhere better and somewhere worse, by the numbers without their intervals.",
+        "Exports that are no version are timed with single images and fewer requests; profiles with the same device "
+        "and threads share that measurement.",
     ]
     if any(entry.disturbed for entry in portfolio.entries):
         notes.append("* something else ran on the machine while this was measured, or nobody can tell.")

@@ -10,7 +10,7 @@ from resnet_ops_registry.portfolio import ACCURACY, SIZE, Budget, Entry, Portfol
 
 __all__ = ["draw_portfolio"]
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 500, 350, 56, 40, 16, 44
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 560, 400, 56, 40, 16, 44
 COLOURS = ("#0b5cad", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be185d", "#0e7490", "#4d4d4d")
 FRONT, LIMIT = "#8fb8de", "#a3170d"
 Shape = Callable[[float, float], str]
@@ -76,7 +76,8 @@ def _upward(metrics: Sequence[Metric], limits: Sequence[float]) -> Linear:
     highs = [metric.value if metric.high is None else metric.high for metric in metrics]
     low, high = min([*lows, *limits]), max([*highs, *limits])
     room = max(0.08 * (high - low), 0.002)
-    return Linear(max(0.0, low - room), high + room, HEIGHT - BOTTOM, TOP)
+    # above the best there are only names
+    return Linear(max(0.0, low - room), high + 3 * room, HEIGHT - BOTTOM, TOP)
 
 
 def _frame(panel: Panel, across: Log, upward: Linear, unit: float) -> None:
@@ -85,7 +86,7 @@ def _frame(panel: Panel, across: Log, upward: Linear, unit: float) -> None:
         x = across.at(tick)
         panel.draw(f'<path d="M{x:.1f},{area.top}V{area.bottom}" stroke="{LINE}"/>')
         panel.draw(text(x, area.bottom + 16, f"{tick / unit:g}", text_anchor="middle", fill=SOFT))
-    for tick in upward.ticks():
+    for tick in (tick for tick in upward.ticks() if tick <= 1):
         y = upward.at(tick)
         panel.draw(f'<path d="M{area.left},{y:.1f}H{area.right}" stroke="{LINE}"/>')
         panel.draw(text(area.left - 6, y + 4, f"{tick:g}", text_anchor="end", fill=SOFT))
@@ -115,7 +116,7 @@ def _budgets(
         words = f"{floor.target} \u2265 {show_number(floor.limit)}{end}"
         panel.draw(f'<path d="M{area.left},{y:.1f}H{area.right}" {dashed}/>')
         panel.draw(text(area.left + 4, y - 4, words, fill=LIMIT, font_size="10.5"))
-        panel.keep_free(Box(area.left, y - 15, area.left + 4 + 5.8 * len(words), y + 2))
+        panel.taken.append(Box(area.left, y - 15, area.left + 4 + 5.8 * len(words), y + 2))
     for limit in limits:
         x = across.at(limit.limit)
         value = limit.limit / 1000 if limit.metric == SIZE.metric else limit.limit
@@ -124,7 +125,7 @@ def _budgets(
         panel.draw(f'<path d="M{x:.1f},{area.top}V{area.bottom}" {dashed}/>')
         turned = f"rotate(-90 {x - 4:.1f} {area.bottom - 8:.1f})"
         panel.draw(text(x - 4, area.bottom - 8, words, fill=LIMIT, font_size="10.5", transform=turned))
-        panel.keep_free(Box(x - 15, area.bottom - 8 - 5.8 * len(words), x + 2, area.bottom))
+        panel.taken.append(Box(x - 15, area.bottom - 8 - 5.8 * len(words), x + 2, area.bottom))
 
 
 def _point(
@@ -136,9 +137,10 @@ def _point(
     bars = ""
     if top1.low is not None and top1.high is not None:
         bars += f"M{x:.1f},{upward.at(top1.low):.1f}V{upward.at(top1.high):.1f}"
-        panel.keep_free(Box(x - 1, upward.at(top1.high), x + 1, upward.at(top1.low)))
+        panel.crossed.append(Box(x - 1, upward.at(top1.high), x + 1, upward.at(top1.low)))
     if found.low is not None and found.high is not None:
         bars += f"M{across.at(found.low):.1f},{y:.1f}H{across.at(found.high):.1f}"
+        panel.crossed.append(Box(across.at(found.low), y - 1, across.at(found.high), y + 1))
     fill = "white" if entry.version is None else colour
     panel.draw(f"<g><title>{escape(tips)}</title>")
     panel.draw(f'<path d="{bars}" stroke="{colour}" stroke-width="1.6" stroke-opacity=".55" fill="none"/>')
@@ -146,7 +148,7 @@ def _point(
         panel.draw(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{INK}" stroke-width="2"/>')
     panel.draw(f'{_shape(entry.format)(x, y)} fill="{fill}" stroke="{colour}" stroke-width="2"/></g>')
     reach = 12 if marked else 7
-    panel.keep_free(Box(x - reach, y - reach, x + reach, y + reach))
+    panel.taken.append(Box(x - reach, y - reach, x + reach, y + reach))
 
 
 def _labels(
@@ -159,20 +161,20 @@ def _labels(
         return (not _marks(portfolio, entry), entry.version is None, entry.label not in best)
 
     for entry in sorted(shown, key=importance):
-        marks = _marks(portfolio, entry)
-        x, y = across.at(entry.metrics[axis.metric].value), upward.at(entry.top1)
-        weight = "700" if marks else "400"
-        names = [f"{entry.label} {' '.join(marks)}", entry.label] if marks else [entry.label]
-        for words in names:
-            colour = INK if entry.version is not None else SOFT
-            if panel.label(x, y, words, 13 if marks else 8, font_weight=weight, fill=colour):
-                break
+        marks, place = _marks(portfolio, entry), entry.metrics[axis.metric].value
+        words = " ".join([entry.label, *marks])
+        more = {
+            "font_weight": "700" if marks else "400",
+            "fill": INK if entry.version is not None else SOFT,
+        }
+        panel.label(across.at(place), upward.at(entry.top1), words, 13 if marks else 8, bool(marks), **more)
 
 
 def _marks(portfolio: Portfolio, entry: Entry) -> list[str]:
-    """What an entry carries or is proposed for."""
+    """Which aliases an entry carries, and with an arrow which it is proposed for."""
     carried = [f"@{alias}" for alias in entry.aliases]
-    return [*carried, *(target for target in portfolio.proposed_for(entry) if target not in carried)]
+    proposed = [target for target in portfolio.proposed_for(entry) if target not in carried]
+    return [*carried, *(f"\u2192 {target}" for target in proposed)]
 
 
 def _member(entry: Entry) -> str:
@@ -200,7 +202,7 @@ def _key(portfolio: Portfolio) -> str:
     ring = f'<circle cx="{x}" cy="-4" r="8" fill="none" stroke="{INK}" stroke-width="2"/>'
     rows += [
         (hollow, "hollow: measured, but no version of its own"),
-        (ring, "carries an alias, or is proposed for it"),
+        (ring, "carries an @alias, or is proposed for it (\u2192)"),
         (
             f'<path d="M{x},-13V5M{x - 9},-4H{x + 9}" stroke="{SOFT}" stroke-width="1.6"/>',
             _interval(portfolio),
