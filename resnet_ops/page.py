@@ -13,7 +13,7 @@ _STYLE = """
 * { box-sizing: border-box }
 body { margin:0; background:#fff; color:var(--ink); font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif }
 main { max-width:64rem; margin:0 auto; padding:1.5rem 1.25rem 4rem }
-main.broad { max-width:80rem }
+main.broad { max-width:80rem } main.broad th.n { white-space:normal } main.broad td:first-child { white-space:nowrap }
 h1 { font-size:1.5rem; line-height:1.25; margin:0 0 .5rem }
 h2 { font-size:1.1rem; margin:2.25rem 0 .5rem }
 h3 { font-size:.95rem; margin:0 0 .25rem; font-weight:600 }

@@ -8,7 +8,7 @@ __all__ = ["INK", "LINE", "SOFT", "Box", "Linear", "Log", "Panel", "text"]
 
 INK, SOFT, LINE = "#1b1f24", "#59636e", "#d9dee4"
 CHARACTER, HEIGHT = 6.1, 12
-"""About the size of a character of the labels' font, in pixels."""
+"""About the size of a character of the labels' font, in pixels; those of important labels are bold."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,15 @@ class Panel:
         gap: how far the point's sign reaches. important: look farther away, with a line to the point, and rather cross
         something than say nothing.
         """
-        width = CHARACTER * len(words) * (1.08 if important else 1)
+        width = CHARACTER * len(words) * (1.2 if important else 1)
         obstacles = [self.taken + self.crossed, self.taken] if important else [self.taken + self.crossed]
         rows = range(-6, 7) if important else range(-2, 3)
         places = sorted(
-            ((left, y + 4 + row * (HEIGHT + 2)) for row in rows for left in _sides(x, width, gap, row)),
+            (
+                (min(max(left, self.area.left + 2), self.area.right - width - 2), y + 4 + row * (HEIGHT + 2))
+                for row in rows
+                for left in _sides(x, width, gap, row)
+            ),
             key=lambda place: _distance(place, x, y, width),
         )
         for avoided in obstacles:
@@ -137,6 +141,7 @@ def _sides(x: float, width: float, gap: float, row: int) -> list[float]:
 
 
 def _distance(place: tuple[float, float], x: float, y: float, width: float) -> float:
+    """From the point to the label, and a little from its middle, so that it is not taken for a neighbour's."""
     left, base = place
     across = max(left - x, x - left - width, 0.0)
-    return math.hypot(across, base - 4 - y)
+    return math.hypot(across, base - 4 - y) + 0.2 * abs(left + width / 2 - x)

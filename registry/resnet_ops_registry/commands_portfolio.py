@@ -42,14 +42,25 @@ def portfolio(
 def _show(found: "Portfolio") -> None:
     from rich.table import Table
 
-    from resnet_ops_registry.portfolio_page import portfolio_table
+    from resnet_ops_registry.portfolio_cells import cells_of
 
-    columns, rows = portfolio_table(found)
-    table = Table(title=found.model, title_justify="left")
-    for name, is_number in columns:
-        table.add_column(name, justify="right" if is_number else "left")
-    for _, cells in rows:
-        table.add_row(*cells)
+    profiles, targets = "\n".join(found.profiles), "\n".join(choice.target for choice in found.choices)
+    table = Table(title=found.model, title_justify="left", show_lines=True)
+    for name in (
+        "model",
+        "top-1",
+        f"p95 ms\n{profiles}",
+        f"MiB\n{profiles}",
+        "KB",
+        f"gate\n{targets}",
+        "Pareto",
+    ):
+        table.add_column(name, overflow="fold")
+    for entry in found.entries:
+        cells = cells_of(found, entry)
+        columns = ["\n".join(each) for each in (cells.p95s, cells.peaks)]
+        verdicts = "\n".join(cells.verdicts) if entry.version else "no version"
+        table.add_row(cells.model, cells.top1, *columns, cells.size, verdicts, cells.pareto)
     console.print(table)
     for choice in found.choices:
         console.print(f"{choice.target}: {choice.reason}")

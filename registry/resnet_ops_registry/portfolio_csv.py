@@ -7,17 +7,18 @@ from resnet_ops_registry.portfolio import ACCURACY, SIZE, Portfolio, latency, me
 
 __all__ = ["portfolio_csv"]
 
+COLUMNS = (
+    *("model", "format", "version", "profile", "proposed_for", "top1", "top1_low", "top1_high"),
+    *("latency_p95_ms", "latency_p95_low", "latency_p95_high", "peak_memory_mb", "bytes"),
+)
+
 
 def portfolio_csv(portfolio: Portfolio) -> str:
     """One line for each entry and profile on which it was measured."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     ends = ("value", "low", "high")
-    writer.writerow(
-        ["model", "format", "version", "profile", "proposed_for"]
-        + ["top1", "top1_low", "top1_high", "latency_p95_ms", "latency_p95_low", "latency_p95_high"]
-        + ["peak_memory_mb", "bytes"]
-    )
+    writer.writerow(COLUMNS)
     for entry in portfolio.entries:
         for profile in portfolio.profiles:
             p95 = entry.metrics.get(latency(profile).metric)

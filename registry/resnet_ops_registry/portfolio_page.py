@@ -3,11 +3,11 @@
 from html import escape
 
 from resnet_ops.page import document, table
-from resnet_ops_registry.evidence import Metric, show_number
-from resnet_ops_registry.portfolio import ACCURACY, SIZE, Choice, Entry, Portfolio, latency, memory
+from resnet_ops_registry.portfolio import Choice, Portfolio
+from resnet_ops_registry.portfolio_cells import cells_of
 from resnet_ops_registry.portfolio_picture import draw_portfolio
 
-__all__ = ["portfolio_page", "portfolio_table"]
+__all__ = ["portfolio_page"]
 
 
 def portfolio_page(portfolio: Portfolio) -> str:
@@ -33,54 +33,6 @@ def portfolio_page(portfolio: Portfolio) -> str:
     return document(title, "\n".join(filter(None, parts)), broad=True)
 
 
-def portfolio_table(portfolio: Portfolio) -> tuple[list[tuple[str, bool]], list[tuple[Entry, list[str]]]]:
-    """Columns (heading, is a number), and for each entry its cells."""
-    columns = [("model", False), ("format", False), ("top-1", True)]
-    columns += [(f"p95 ms, {profile}", True) for profile in portfolio.profiles]
-    columns += [(f"MiB, {profile}", True) for profile in portfolio.profiles]
-    columns += [("KB", True)]
-    columns += [(choice.target, False) for choice in portfolio.choices]
-    columns += [("Pareto", False)]
-    return columns, [(entry, _cells(portfolio, entry)) for entry in portfolio.entries]
-
-
-def _cells(portfolio: Portfolio, entry: Entry) -> list[str]:
-    p95s = [_number(entry.metrics.get(latency(name).metric)) for name in portfolio.profiles]
-    starred = [
-        f"{cell}*" if name in entry.disturbed else cell
-        for name, cell in zip(portfolio.profiles, p95s, strict=True)
-    ]
-    peaks = [entry.metrics.get(memory(name).metric) for name in portfolio.profiles]
-    size = entry.metrics.get(SIZE.metric)
-    rival = portfolio.dominated_by(entry)
-    return [
-        " ".join([entry.label, *(f"@{alias}" for alias in entry.aliases)]),
-        entry.format,
-        _number(entry.metrics[ACCURACY.metric]),
-        *starred,
-        *(f"{peak.value:,.0f}" if peak else "-" for peak in peaks),
-        f"{size.value / 1000:,.0f}" if size else "-",
-        *(_verdict(choice, entry) for choice in portfolio.choices),
-        f"worse than {rival.short}" if rival else "front",
-    ]
-
-
-def _number(metric: Metric | None) -> str:
-    if metric is None:
-        return "-"
-    if metric.low is None or metric.high is None:
-        return show_number(metric.value)
-    return f"{show_number(metric.value)} ({show_number(metric.low)}-{show_number(metric.high)})"
-
-
-def _verdict(choice: Choice, entry: Entry) -> str:
-    if entry.version is None:
-        return "no version"
-    if choice.proposed is entry:
-        return "proposed"
-    return "passes" if entry.refusals.get(choice.target, "not judged") is None else "refused"
-
-
 def _choice(choice: Choice) -> str:
     tone = "good" if choice.proposed else "bad"
     named = choice.proposed.label if choice.proposed else "no version"
@@ -91,8 +43,16 @@ def _choice(choice: Choice) -> str:
 
 
 def _table(portfolio: Portfolio) -> str:
-    columns, rows = portfolio_table(portfolio)
-    return table(columns, [("pick" if portfolio.proposed_for(entry) else "", cells) for entry, cells in rows])
+    columns = [("model", False), ("top-1", True)]
+    columns += [(f"{what}, {profile}", True) for what in ("p95 ms", "MiB") for profile in portfolio.profiles]
+    columns += [("KB", True), *((choice.target, False) for choice in portfolio.choices), ("Pareto", False)]
+    rows = []
+    for entry in portfolio.entries:
+        cells = cells_of(portfolio, entry)
+        numbers = [cells.top1, *cells.p95s, *cells.peaks, cells.size]
+        kind = "pick" if portfolio.proposed_for(entry) else ""
+        rows.append((kind, [cells.model, *numbers, *cells.verdicts, cells.pareto]))
+    return table(columns, rows)
 
 
 def _others(choice: Choice) -> str:

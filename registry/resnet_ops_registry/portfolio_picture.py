@@ -115,6 +115,7 @@ def _budgets(
         end = "" if floor.bound == "value" else f" ({floor.bound} end)"
         words = f"{floor.target} \u2265 {show_number(floor.limit)}{end}"
         panel.draw(f'<path d="M{area.left},{y:.1f}H{area.right}" {dashed}/>')
+        panel.crossed.append(Box(area.left, y - 1, area.right, y + 1))
         panel.draw(text(area.left + 4, y - 4, words, fill=LIMIT, font_size="10.5"))
         panel.taken.append(Box(area.left, y - 15, area.left + 4 + 5.8 * len(words), y + 2))
     for limit in limits:
@@ -123,6 +124,7 @@ def _budgets(
         sign = "\u2265" if limit.is_floor else "\u2264"
         words = f"{limit.target} {sign} {show_number(value)}"
         panel.draw(f'<path d="M{x:.1f},{area.top}V{area.bottom}" {dashed}/>')
+        panel.crossed.append(Box(x - 1, area.top, x + 1, area.bottom))
         turned = f"rotate(-90 {x - 4:.1f} {area.bottom - 8:.1f})"
         panel.draw(text(x - 4, area.bottom - 8, words, fill=LIMIT, font_size="10.5", transform=turned))
         panel.taken.append(Box(x - 15, area.bottom - 8 - 5.8 * len(words), x + 2, area.bottom))
@@ -155,7 +157,10 @@ def _labels(
     panel: Panel, across: Log, upward: Linear, portfolio: Portfolio, shown: Sequence[Entry], axis: Axis
 ) -> None:
     """The most important first; who finds no room is in the table, and says its name under the pointer."""
-    best = front({entry.label: entry.metrics for entry in shown}, [ACCURACY, axis])
+    best, colours = (
+        front({entry.label: entry.metrics for entry in shown}, [ACCURACY, axis]),
+        _colours(portfolio),
+    )
 
     def importance(entry: Entry) -> tuple[bool, bool, bool]:
         return (not _marks(portfolio, entry), entry.version is None, entry.label not in best)
@@ -165,7 +170,7 @@ def _labels(
         words = " ".join([entry.label, *marks])
         more = {
             "font_weight": "700" if marks else "400",
-            "fill": INK if entry.version is not None else SOFT,
+            "fill": colours[_member(entry)],
         }
         panel.label(across.at(place), upward.at(entry.top1), words, 13 if marks else 8, bool(marks), **more)
 
