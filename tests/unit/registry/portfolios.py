@@ -30,9 +30,7 @@ def entry(
         "size.bytes": Metric(value=size, n=1, unit="bytes"),
     }
     said = {"@champion": None} if refusals is None and version is not None else refusals or {}
-    return Entry(
-        name=name, format=format_, version=version, metrics=metrics, refusals=said, aliases=aliases
-    )
+    return Entry(name=name, format=format_, version=version, metrics=metrics, refusals=said, aliases=aliases)
 
 
 def portfolio_of(*entries: Entry, budgets: tuple[Budget, ...] = (), model: str = "digits") -> Portfolio:

@@ -8,7 +8,9 @@ def test_the_most_accurate_version_that_passes_is_proposed_with_its_numbers() ->
     small, large = entry("small", 1, 0.95, p95=0.5), entry("large", 2, 0.97, p95=2)
     choice = choose("@champion", [small, large], AXES)
     assert choice.proposed is large
-    assert choice.reason.startswith("v2 large: the most accurate of 2 that pass. top-1 0.970 (0.950-0.980, n=360)")
+    assert choice.reason.startswith(
+        "v2 large: the most accurate of 2 that pass. top-1 0.970 (0.950-0.980, n=360)"
+    )
     assert "p95 on edge 2" in choice.reason
     assert "No version carries @champion yet." in choice.reason
     assert choice.others == ((small, "passes; less accurate (0.950 against 0.970)"),)
@@ -47,7 +49,9 @@ def test_of_equally_accurate_ones_the_earlier_is_proposed_and_the_better_one_poi
     second = entry("a-int8", 2, 0.98, p95=1, size=1000, format_="int8")
     choice = choose("@champion", [second, first], AXES)
     assert choice.proposed is first
-    assert "the most accurate of 2 that pass, with v2 a-int8; the earlier version goes first." in choice.reason
+    assert (
+        "the most accurate of 2 that pass, with v2 a-int8; the earlier version goes first." in choice.reason
+    )
     assert "But v2 a-int8 passes too, nowhere worse, and better in p95 on edge and size." in choice.reason
     assert choice.others == ((second, "passes; as accurate, but registered later"),)
 
