@@ -1,6 +1,7 @@
 """The portfolio as one picture: accuracy against latency, size and memory; SVG, without scripts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 
 from resnet_ops_registry.chart import INK, LINE, SOFT, Box, Linear, Log, Panel, text
@@ -45,8 +46,8 @@ def draw_portfolio(portfolio: Portfolio) -> str:
 
 def _panel(portfolio: Portfolio, axis: Axis, title: str) -> str:
     shown = [entry for entry in portfolio.entries if axis.metric in entry.metrics]
-    budgets = [each for each in portfolio.budgets if each.metric == axis.metric]
-    floors = [each for each in portfolio.budgets if each.metric == ACCURACY.metric and each.is_floor]
+    budgets = _merged([each for each in portfolio.budgets if each.metric == axis.metric])
+    floors = _merged([each for each in portfolio.budgets if each.metric == ACCURACY.metric and each.is_floor])
     heading = text(LEFT, 20, title, font_size="13", font_weight="600")
     if not shown:
         return heading + text(LEFT, 60, "not measured", fill=SOFT)
@@ -62,6 +63,14 @@ def _panel(portfolio: Portfolio, axis: Axis, title: str) -> str:
         _point(panel, across, upward, entry, axis, colours[_member(entry)], bool(_marks(portfolio, entry)))
     _labels(panel, across, upward, portfolio, shown, axis)
     return heading + "".join(panel.parts)
+
+
+def _merged(budgets: Sequence[Budget]) -> list[Budget]:
+    """One line for what several aliases demand alike."""
+    targets: dict[Budget, list[str]] = {}
+    for budget in budgets:
+        targets.setdefault(replace(budget, target=""), []).append(budget.target)
+    return [replace(budget, target=", ".join(names)) for budget, names in targets.items()]
 
 
 def _across(metrics: Sequence[Metric], limits: Sequence[float]) -> Log:

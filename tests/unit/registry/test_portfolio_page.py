@@ -1,6 +1,7 @@
 """The portfolio's page and picture: self-contained, complete, and with labels that can be read."""
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -78,12 +79,19 @@ def test_the_picture_has_a_panel_for_latency_size_and_memory_with_the_gates_budg
     assert "95 % interval" in said
 
 
+def test_what_two_aliases_demand_alike_is_one_line(portfolio: Portfolio) -> None:
+    more = tuple(replace(budget, target="@edge") for budget in portfolio.budgets)
+    said = words(draw_portfolio(replace(portfolio, budgets=(*portfolio.budgets, *more))))
+    assert said.count("@champion, @edge ≤ 20") == 1
+    assert not any(each.startswith(("@champion ≤", "@edge")) for each in said)
+
+
 def test_the_same_portfolio_gives_the_same_bytes(portfolio: Portfolio) -> None:
     assert portfolio_page(portfolio) == portfolio_page(portfolio)
 
 
 def test_without_a_policy_no_limit_is_drawn_and_the_page_says_why(portfolio: Portfolio) -> None:
-    blind = Portfolio(**{**vars(portfolio), "policy": None, "budgets": ()})
+    blind = replace(portfolio, policy=None, budgets=())
     assert "≤" not in "".join(words(draw_portfolio(blind)))
     assert "known on the server alone" in portfolio_page(blind)
 
