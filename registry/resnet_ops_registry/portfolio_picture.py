@@ -74,9 +74,8 @@ def _merged(budgets: Sequence[Budget]) -> list[Budget]:
 
 
 def _across(metrics: Sequence[Metric], limits: Sequence[float]) -> Log:
-    values = [metric.value for metric in metrics if metric.value > 0]
-    lows = [metric.low for metric in metrics if metric.low and metric.low > 0]
-    every = [*values, *lows, *(limit for limit in limits if limit > 0)] or [1.0]
+    ends = [end for metric in metrics for end in (metric.value, metric.low, metric.high)]
+    every = [end for end in (*ends, *limits) if end is not None and end > 0] or [1.0]
     return Log(min(every) / 1.5, max(every) * 1.5, LEFT, WIDTH - RIGHT)
 
 

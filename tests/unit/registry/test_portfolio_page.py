@@ -79,6 +79,16 @@ def test_the_picture_has_a_panel_for_latency_size_and_memory_with_the_gates_budg
     assert "95 % interval" in said
 
 
+def test_everything_is_drawn_inside_of_the_picture(portfolio: Portfolio) -> None:
+    wide = entry("wide", 3, 0.5, p95=1e-3, size=1e9)
+    p95 = wide.metrics["edge.latency_p95_ms"].model_copy(update={"high": 1e5})
+    wide = replace(wide, metrics={**wide.metrics, "edge.latency_p95_ms": p95})
+    picture = draw_portfolio(replace(portfolio, entries=(*portfolio.entries, wide)))
+    for path in re.findall(r'<path d="(M[^"]*)" stroke="#', picture):
+        across = [float(x) for x in re.findall(r"[MH](-?[\d.]+)", path)]
+        assert all(0 <= x <= 560 for x in across), path
+
+
 def test_what_two_aliases_demand_alike_is_one_line(portfolio: Portfolio) -> None:
     more = tuple(replace(budget, target="@edge") for budget in portfolio.budgets)
     said = words(draw_portfolio(replace(portfolio, budgets=(*portfolio.budgets, *more))))
@@ -126,7 +136,8 @@ def test_labels_touch_neither_each_other_nor_a_point_and_stay_inside(
 
 def test_scales_hit_their_ends_and_tick_within_them() -> None:
     linear, log = Linear(0.9, 1.0, 300, 40), Log(0.05, 20, 50, 450)
-    assert (linear.at(0.9), linear.at(1.0)) == (300, pytest.approx(40))
+    assert linear.at(0.9) == 300
+    assert linear.at(1.0) == pytest.approx(40)
     assert log.at(1.0) == pytest.approx(250)
     assert log.at(0) == 50, "what cannot be on the scale is at its end"
     assert linear.ticks() == pytest.approx([0.9, 0.92, 0.94, 0.96, 0.98, 1.0])
