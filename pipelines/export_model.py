@@ -23,6 +23,8 @@ def main(name: str) -> None:
     reports = Path("reports/export") / name
     write_json(reports / "measurements.json", measurements_to_json(measured))
     write_json(reports / "metrics.json", measurement_values(measured))
+    digests = {format_: model_digest(folder / format_) for format_ in params.export.formats}
+    write_json(reports / "digests.json", digests)
     for format_ in params.export.formats:
         size, equal, top1 = (measured[f"{format_}.{each}"] for each in ("bytes", "equal_predictions", "top1"))
         console.print(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
-from resnet_ops.benchmark.profile import InterferenceParams, Profile
+from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
 from resnet_ops.data.sources import DataParams
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.export.params import Deployment, ExportParams
@@ -53,6 +53,8 @@ class BenchmarkParams:
     """Level of the intervals, a fraction."""
     interference: InterferenceParams
     """What counts as disturbed."""
+    survey: SurveyParams
+    """How exports that are no deployment are measured."""
     profiles: dict[str, Profile]
     """By name; policies refer to `<name>.<metric>`."""
 

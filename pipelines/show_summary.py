@@ -61,6 +61,8 @@ def main() -> None:
     console.print(
         f"  http://127.0.0.1:5000/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion"
     )
+    portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
+    console.print(f"  http://127.0.0.1:5000/{portfolio}   to see what each costs, and why which is proposed")
     for window in read_json(Path("reports/drift/summary.json")):
         console.print(f"  http://127.0.0.1:5000/{window['link']}   window {window['window']}")
 

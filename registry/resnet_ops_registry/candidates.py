@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Candidate", "apply_first_policies", "judge_candidates", "propose", "serving_version"]
+__all__ = [
+    "Candidate",
+    "aliases",
+    "apply_first_policies",
+    "judge_candidates",
+    "propose",
+    "rank",
+    "refusals_of",
+    "serving_version",
+]
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
@@ -62,11 +71,13 @@ def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, 
     Reached as a database the gate judges now; over http its tags on the version say what it found last.
     """
     return [
-        Candidate(member, version, _refusals(client, model, version)) for member, version in versions.items()
+        Candidate(member, version, refusals_of(client, model, version))
+        for member, version in versions.items()
     ]
 
 
-def _refusals(client: "MlflowClient", model: str, version: int) -> dict[str, str | None]:
+def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, str | None]:
+    """For each alias or stage that is guarded, by its label: why the gate refuses a version; None where it passes."""
     if is_direct():
         verdicts = check_all(model, version)
         return {v.target.label: None if v.allowed else "; ".join(v.reasons) for v in verdicts}
@@ -93,11 +104,16 @@ def propose(
     passing = [c for c in candidates if c.refusals.get(f"@{CHAMPION}", "unguarded") is None]
     if not passing:
         return None
-    best = max(passing, key=lambda candidate: (scores[candidate.member], -candidate.version))
+    best = max(passing, key=lambda candidate: rank(scores[candidate.member], candidate.version))
     with reported(f"Proposing {model} v{best.version}"):
         if aliases(client, model).get(CHALLENGER) != best.version:
             client.set_registered_model_alias(model, CHALLENGER, str(best.version))
     return best.member
+
+
+def rank(score: float, version: int) -> tuple[float, int]:
+    """The largest goes first: the higher score, and of equal ones the smaller version."""
+    return score, -version
 
 
 def aliases(client: "MlflowClient", model: str) -> dict[str, int]:

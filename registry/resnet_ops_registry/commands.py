@@ -18,6 +18,7 @@ from resnet_ops_registry.commands_common import (
 from resnet_ops_registry.commands_operator import add_operator_commands
 from resnet_ops_registry.commands_people import add_people_commands
 from resnet_ops_registry.commands_policy import gate_simulate, policy
+from resnet_ops_registry.commands_portfolio import portfolio
 
 if TYPE_CHECKING:
     from resnet_ops_registry.gate import Verdict
@@ -39,6 +40,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
     app.add_typer(ledger, name="ledger")
     app.command("promote")(promote)
+    app.command("portfolio")(portfolio)
     app.command("ui")(ui)
     add_people_commands(app)
     add_operator_commands(app, ledger)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-__all__ = ["InterferenceParams", "Profile"]
+__all__ = ["InterferenceParams", "Profile", "SurveyParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +50,19 @@ class InterferenceParams:
     def __post_init__(self) -> None:
         if min(self.max_waiting, self.max_others, self.max_drift) < 0 or self.attempts < 1:
             raise ValueError("attempts must be at least 1, the limits at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyParams:
+    """How exports that are no deployment are measured, for the portfolio. In `params.yaml` under `benchmark.survey`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    requests: int
+    """Single-image requests timed; 72 or more give the 95th percentile an interval at 95 %."""
+    attempts: int
+    """How often a disturbed measurement is made, before the calmest is kept and marked."""
+
+    def __post_init__(self) -> None:
+        if min(self.requests, self.attempts) < 1:
+            raise ValueError("requests and attempts must be at least 1")

@@ -99,6 +99,7 @@ def _onnx_run(path: Path, threads: int) -> Run:
 
 
 def _torch_run(path: Path) -> Run:
+    """torch.export.load may read pickles: only for what this project's own export wrote, never from the registry."""
     import torch
 
     module = torch.export.load(path).module()

@@ -41,6 +41,29 @@ def test_some_members_pass_the_gate_and_others_are_refused_with_numbers(reproduc
     assert gates["challenger"] in ("resnet14", "resnet20", "resnet20-int8")
 
 
+def test_the_portfolio_holds_every_member_in_every_format_and_proposes_for_each_alias(
+    reproduced: Project,
+) -> None:
+    done = reproduced.run("resnet-ops", "portfolio", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    members, formats = ("resnet8", "resnet14", "resnet20"), ("pt2", "onnx", "int8")
+    names = {entry["name"] for entry in found["entries"]}
+    assert names == {*members, *(f"{member}-{format_}" for member in members for format_ in formats)}
+    for entry in found["entries"]:
+        for metric in ("test.top1", "server-cpu.latency_p95_ms", "edge-cpu.latency_p95_ms"):
+            measured = entry["metrics"][metric]
+            assert measured["low"] <= measured["value"] <= measured["high"]
+    proposed = {choice["target"]: choice["proposed"] for choice in found["choices"]}
+    gates, registered = read(reproduced, "reports/gates.json"), read(reproduced, "reports/registered.json")
+    assert isinstance(gates, dict)
+    assert isinstance(registered, dict)
+    assert proposed["@champion"] == registered[gates["challenger"]]["version"]
+    assert proposed["@champion-edge"] == registered["resnet20-int8"]["version"]
+    page = (reproduced.folder / "reports/portfolio/index.html").read_text()
+    assert "@champion-edge: v4 resnet20-int8" in page
+
+
 def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(reproduced: Project) -> None:
     summary = read(reproduced, "reports/drift/summary.json")
     assert isinstance(summary, list)
@@ -89,6 +112,7 @@ def test_the_commands_that_dvc_users_know_work(reproduced: Project, tmp_path: Pa
     plots = json.loads(project.run("dvc", "plots", "show", "--json").stdout)
     assert "errors" not in plots
     assert "reports/training/resnet20.csv" in plots["data"]
+    assert "reports/portfolio/portfolio.csv" in plots["data"]
     experiment = project.run("dvc", "exp", "run", "-S", "recipes.digits.epochs=2", "evaluate_model@resnet8")
     assert experiment.returncode == 0, experiment.stdout + experiment.stderr
     changed = json.loads(project.run("dvc", "params", "diff", "--json").stdout)

@@ -1,0 +1,53 @@
+"""DVC stage `benchmark_formats`: speed and memory of one member's exports that are no version of their own."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from project_params import read_params
+
+from resnet_ops.benchmark.survey import check_written, survey_export
+from resnet_ops.console import console, progress_bar, report_errors
+from resnet_ops.files import read_json, write_json
+from resnet_ops.measurement import measurements_to_json
+from resnet_ops.model_files import DESCRIPTION
+
+
+def main(member: str) -> None:
+    params = read_params()
+    settings, deployed = params.benchmark, params.deployments.values()
+    exported = Path("reports/export") / member
+    parity, digests = read_json(exported / "measurements.json"), read_json(exported / "digests.json")
+    formats: dict[str, Any] = {}
+    for format_ in params.export.formats:
+        if any((each.member, each.format) == (member, format_) for each in deployed):
+            continue
+        folder = Path("exports") / member / format_
+        check_written(folder, digests[format_])
+        with progress_bar(f"{member} as {format_}") as progress:
+            found = survey_export(
+                folder,
+                settings.profiles,
+                settings.survey,
+                settings.interference,
+                settings.confidence,
+                progress,
+            )
+        known = {"test.top1": parity[f"{format_}.top1"], "size.bytes": parity[f"{format_}.bytes"]}
+        formats[format_] = {
+            "exported_from": read_json(folder / DESCRIPTION)["exported_from"],
+            "metrics": known | measurements_to_json(found.measured),
+            "hardware": found.facts,
+            "skipped": found.skipped,
+        }
+        p95s = [f"{label} {found.measured[f'{label}.latency_p95_ms'].value:.2f} ms" for label in found.facts]
+        console.print(f"{member} as {format_}: p95 {', '.join(p95s)}")
+    write_json(Path("reports/formats") / f"{member}.json", {"member": member, "formats": formats})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--member", required=True, help="a name under `family` in params.yaml")
+    name = parser.parse_args().member
+    with report_errors(f"benchmark_formats {name}"):
+        main(name)
