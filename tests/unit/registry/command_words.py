@@ -121,6 +121,7 @@ RIGHT = {
     "measurements": Parameter("file", ("measurements.json",)),
     "limit": Parameter("number", ("5",)),
     "format": Parameter("text", ("jsonl", "csv")),
+    "output": Parameter("place", ("card.md", "card.html")),
     "out": Parameter("place", ("ledger.jsonl",)),
     "artifacts": Parameter("place", ("var/artifacts",)),
     "head": Parameter("key id", ("HEAD",)),
