@@ -102,10 +102,11 @@ def build_card(
 
     signed_by: id of the key. verdicts: by alias or stage, what the gate said at the time `judged`.
     """
-    limits = limits_of(evidence)
+    said = (f"Written by people: {texts.limits}",) if texts.limits else ()
+    limits = (*limits_of(evidence), *said)
     sections = (
         Section("Intended use", by_hand=True, notes=(texts.intended_use or NOT_SAID,)),
-        _limits(limits, texts),
+        Section("Limits", points=limits),
         _verdicts(verdicts, judged),
         results(evidence),
         slices(evidence),
@@ -124,11 +125,6 @@ def build_card(
     return ModelCard(
         model, version, evidence, signed_by, texts, facts, limits, dict(verdicts), judged, sections
     )
-
-
-def _limits(limits: tuple[str, ...], texts: CardTexts) -> Section:
-    said = (f"Written by people: {texts.limits}",) if texts.limits else ()
-    return Section("Limits", points=(*limits, *said))
 
 
 def _verdicts(verdicts: Mapping[str, str], judged: datetime) -> Section:

@@ -35,7 +35,7 @@ def _section(section: Section) -> str:
     if section.points:
         parts.append("<ul>" + "".join(f"<li>{escape(point)}</li>" for point in section.points) + "</ul>")
     if section.table:
-        rows = [(row.kind, list(row.cells)) for row in section.table.rows]
+        rows: list[tuple[str, list[str]]] = [(row.kind, list(row.cells)) for row in section.table.rows]
         parts.append(table(list(section.table.columns), rows))
     if section.commands:
         parts.append(f"<pre>{escape(chr(10).join(section.commands))}</pre>")

@@ -90,7 +90,7 @@ def description(card: ModelCard, whole: str) -> str:
         "",
         f"Data, slices, robustness, speed, how to reproduce: [the whole model card]({whole})",
     ]
-    for limit in (*card.limits, *((card.texts.limits,) if card.texts.limits else ())):
+    for limit in card.limits:
         longer = [*lines, *([] if "**Limits**" in lines else ["", "**Limits**", ""]), f"- {as_text(limit)}"]
         if len("\n".join(longer)) <= LONGEST_DESCRIPTION:
             lines = longer

@@ -81,15 +81,17 @@ def _kept(version: "ModelVersion") -> Said:
 
 
 def _copied(client: "MlflowClient", version: "ModelVersion") -> Said:
-    label, tags = f"{version.name} v{version.version}", version.tags
+    label, tags, run_id = f"{version.name} v{version.version}", version.tags, version.run_id or ""
     if KEY_TAG not in tags:
         raise EvidenceError(f"{label} has no evidence from a trusted key. {AGAIN}")
-    present = {Path(each.path).name for each in client.list_artifacts(version.run_id, FOLDER)}
+    present = {Path(each.path).name for each in client.list_artifacts(run_id, FOLDER)} if run_id else set()
     if not {STATEMENT, KEY} <= present:
         raise EvidenceError(f"The signed evidence of {label} is not among its run's artifacts. {AGAIN}")
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-        folder = Path(client.download_artifacts(version.run_id, FOLDER, temporary))
-        said = Said((folder / STATEMENT).read_text(encoding="utf-8"), read_public_key(folder / KEY))
+        folder = Path(client.download_artifacts(run_id, FOLDER, temporary))
+        said = Said(
+            (folder / STATEMENT).read_text(encoding="utf-8", errors="replace"), read_public_key(folder / KEY)
+        )
     found = (said.key.id, said.evidence.digest(), read_signed(said.text, said.key).subject)
     if found != (tags[KEY_TAG], tags.get(EVIDENCE_TAG), _subject(version)):
         raise EvidenceError(
