@@ -46,7 +46,7 @@ def headline(evidence: Evidence) -> tuple[Fact, ...]:
     worst_slice, worst_corruption = lowest(found, SLICE), lowest(found, CORRUPTION)
     mean, temperature = found.get("robustness.mean_accuracy"), found.get("calibrated.temperature")
     fallen = (
-        f"worst: {worst_corruption[0][0]}, {show_number(worst_corruption[0][1].value)}"
+        f"worst: {worst_corruption[0][0].replace('_', ' ')}, {show_number(worst_corruption[0][1].value)}"
         if worst_corruption
         else ""
     )
@@ -77,7 +77,9 @@ def results(evidence: Evidence) -> Section:
         ("mean F1 of the classes", "test.macro_f1"),
         ("lowest recall of a class", "test.worst_class_recall"),
     ]
-    return Section("Results on the test split", table=measured_table(found, rows))
+    top1 = found.get("test.top1")
+    notes = (f"The interval of top-1: {top1.method}.",) if top1 is not None and top1.method else ()
+    return Section("Results on the test split", notes=notes, table=measured_table(found, rows))
 
 
 def classes(evidence: Evidence) -> Section:

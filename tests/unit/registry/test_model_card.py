@@ -137,6 +137,10 @@ def test_every_measured_number_is_on_the_card_as_markdown_and_as_a_page() -> Non
     )
 
 
+def test_it_says_by_which_method_and_at_which_level_the_main_interval_is() -> None:
+    assert section(card(), "Results on the test split").notes == ("The interval of top-1: wilson 0.95.",)
+
+
 def test_the_worst_slice_corruption_and_class_are_named_first() -> None:
     found = card()
     assert section(found, "Slices").notes[0] == "Worst of 2: site.north, 0.710 (0.690-0.730, n=31)."
