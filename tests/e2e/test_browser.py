@@ -303,6 +303,16 @@ def test_a_versions_page_shows_its_model_card_and_the_whole_of_it_opens_in_the_a
     assert visitor.outside() == []
 
 
+def test_the_card_is_read_over_http_as_from_the_database(
+    ui: Ui, project: Project, failing: Candidate
+) -> None:
+    asked = ("resnet-ops", "card", MODEL, failing.version)
+    near, far = project.run(*asked), project.run(*asked, MLFLOW_TRACKING_URI=ui.address)
+    assert (near.returncode, far.returncode) == (0, 0), near.stderr + far.stderr
+    assert near.stdout == far.stdout
+    assert f"{MODEL} v{failing.version}: {failing.member}" in far.stdout
+
+
 def test_the_drift_report_opens_in_the_artifact_viewer_and_asks_nothing_of_other_hosts(
     page: Page, ui: Ui, visitor: Visitor, project: Project
 ) -> None:

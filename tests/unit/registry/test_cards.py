@@ -238,13 +238,13 @@ def test_over_http_the_evidence_of_another_version_is_refused(
     client: MlflowClient, version: ModelVersion, over_http: None
 ) -> None:
     other = ModelVersion(
-        NAME, "2", version.creation_timestamp, run_id=version.run_id, tags=list(version_tags(version))
+        NAME, "2", version.creation_timestamp, run_id=version.run_id, tags=version_tags(version)
     )
     with pytest.raises(EvidenceError, match="v2's run is not the one"):
         evidence_of(client, other)
 
 
-def version_tags(version: ModelVersion) -> list[object]:
+def version_tags(version: ModelVersion) -> list[ModelVersionTag]:
     return [ModelVersionTag(key, value) for key, value in version.tags.items()]
 
 

@@ -101,11 +101,18 @@ def cells(of: ModelCard, title: str) -> list[tuple[str, ...]]:
 
 def words(page: str) -> str:
     """The text of a page, as a browser shows it."""
-    found: list[str] = []
-    parser = HTMLParser()
-    parser.handle_data = found.append  # type: ignore[method-assign]
+    parser = _Words()
     parser.feed(page)
-    return "\n".join(found)
+    return "\n".join(parser.found)
+
+
+class _Words(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
 
 
 def test_the_sections_are_those_of_a_model_card_in_the_order_in_which_they_are_read() -> None:
@@ -209,7 +216,7 @@ def test_a_disturbed_measurement_is_marked(told: bool | None, shown: str) -> Non
 def test_how_to_reproduce_it_names_commit_lock_seeds_versions_and_commands() -> None:
     found = section(card(model="it's; rm"), "How to reproduce")
     assert found.table is not None
-    told = dict(row.cells for row in found.table.rows)
+    told = {row.cells[0]: row.cells[1] for row in found.table.rows}
     assert told["git commit"] == "c" * 40
     assert told["dvc.lock, sha256 of the stages behind this version"] == "d" * 64
     assert (told["seed, training"], told["torch"]) == ("7", "2.14.1")
