@@ -245,7 +245,7 @@ def test_over_http_the_evidence_of_another_version_is_refused(
 
 
 def version_tags(version: ModelVersion) -> list[ModelVersionTag]:
-    return [ModelVersionTag(key, value) for key, value in version.tags.items()]
+    return [ModelVersionTag(key, value) for key, value in version.tags.items()]  # type: ignore[no-untyped-call]
 
 
 def test_over_http_publishing_again_restores_a_copy_that_was_damaged(
