@@ -9,6 +9,7 @@ from serving import SERVING
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
 from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
+from resnet_ops_registry.cards import refresh_card
 from resnet_ops_registry.settings import connect
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     }
     challenger = propose(client, model, candidates, scores)
     for candidate in candidates:
+        refresh_card(client, model, candidate.version)
         for target, refusal in candidate.refusals.items():
             console.print(f"{candidate.member} v{candidate.version} {target}: {refusal or 'passes'}")
     gates = {"challenger": challenger, "candidates": [asdict(candidate) for candidate in candidates]}

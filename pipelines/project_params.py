@@ -20,6 +20,7 @@ from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_registry.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
 
@@ -69,6 +70,8 @@ class RegisterParams:
     """The registered model's name: the use case."""
     experiment: str
     """The MLflow experiment of the runs."""
+    card: CardTexts
+    """What people say on every version's model card."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_registry.evidence import Evidence, metrics_from
 from resnet_ops_registry.lineage import data_digests, source_of
-from resnet_ops_registry.outcomes import read_outcomes
+from resnet_ops_registry.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.publish import publish
 from resnet_ops_registry.settings import connect
 
@@ -38,7 +38,7 @@ def evidence_of(name: str, params: Params) -> Evidence:
     return Evidence(
         member=name,
         weights_digest=model_digest(params.model_folder(name)),
-        metrics=metrics_from(measurements_from_json(measured)),
+        metrics=metrics_from(measurements_from_json(measured)) | split_sizes(MANIFEST),
         data=data_digests(Path("dvc.lock"), "prepare_data")
         | start_digest(params.recipes[params.family[member]]),
         source=source_of(Path("dvc.lock"), stages_of(name, deployment)),
@@ -109,6 +109,7 @@ def main() -> None:
             history=read_history(Path("reports/training") / f"{name}.csv") if trained else (),
             params=settings_of(name, params),
             artifacts={**reports, "export": Path("exports") / name} if trained else reports,
+            card=params.register.card,
         )
         registered[name] = {"version": published.version, "run_id": published.run_id}
         word = "registered" if published.created else "was registered before"

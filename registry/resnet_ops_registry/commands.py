@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.commands_card import card
 from resnet_ops_registry.commands_common import (
     LARGEST,
     Json,
@@ -42,6 +43,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("promote")(promote)
     app.command("portfolio")(portfolio)
     app.command("ui")(ui)
+    app.command("card")(card)
     add_people_commands(app)
     add_operator_commands(app, ledger)
 

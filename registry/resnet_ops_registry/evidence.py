@@ -161,7 +161,9 @@ def show_metric(metric: Metric) -> str:
 
 
 def show_number(value: float) -> str:
-    """Three or four significant digits, thousands set apart."""
+    """Three or four significant digits, thousands set apart; whole numbers where there are five digits or more."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}" if abs(value) >= 10 else f"{value:.4g}"
     return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}"

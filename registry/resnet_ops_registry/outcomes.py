@@ -3,15 +3,16 @@
 import base64
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from resnet_ops.errors import DataError
-from resnet_ops_registry.evidence import MAX_OUTCOMES, Outcomes
+from resnet_ops_registry.evidence import MAX_OUTCOMES, Metric, Outcomes
 
-__all__ = ["images_digest", "pack_outcomes", "read_outcomes"]
+__all__ = ["images_digest", "pack_outcomes", "read_outcomes", "split_sizes"]
 
 
 def images_digest(images: Iterable[tuple[str, str]]) -> str:
@@ -56,3 +57,13 @@ def read_outcomes(predictions: Path, manifest: Path, split: str) -> Outcomes:
             f"{predictions} is not about the {len(asked)} images of split {split} in {manifest}. Run: dvc repro"
         )
     return pack_outcomes(digest, right)
+
+
+def split_sizes(manifest: Path) -> dict[str, Metric]:
+    """How many images each split of a manifest.csv has, as `data.<split>.images`."""
+    try:
+        with manifest.open(newline="") as file:
+            sizes = Counter(row["split"] for row in csv.DictReader(file))
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(f"{manifest} cannot be read ({error!r}). Run: dvc repro") from error
+    return {f"data.{split}.images": Metric(value=n, n=n, unit="images") for split, n in sorted(sizes.items())}

@@ -10,14 +10,15 @@ from resnet_ops.measurement import measurements_from_json
 from resnet_ops_registry.candidates import refusals_of
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import Evidence, metrics_from
-from resnet_ops_registry.known_evidence import known_evidence
 from resnet_ops_registry.listing import list_versions
+from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.pareto import Axis
 from resnet_ops_registry.policies import AppliedPolicy, policy_for
 from resnet_ops_registry.portfolio import ACCURACY, SIZE, Budget, Entry, Portfolio, choose, latency, memory
 from resnet_ops_registry.rules.hardware import Hardware
 from resnet_ops_registry.rules.threshold import Threshold
 from resnet_ops_registry.settings import connect, is_direct
+from resnet_ops_registry.signed_evidence import evidence_of
 from resnet_ops_registry.target import Target
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
     entries, known, unknown = [], [], []
     for version in versions:
         try:
-            evidence = known_evidence(client, model, version["version"])
+            with asked(f"Reading {model} v{version['version']}"):
+                found = client.get_model_version(model, str(version["version"]))
+                evidence = evidence_of(client, found).evidence
             entries.append(_registered(client, version, evidence))
             known.append(evidence)
         except EvidenceError as error:

@@ -15,14 +15,17 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops_registry import runs
+from resnet_ops_registry.cards import publish_card
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
 from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
-from resnet_ops_registry.evidence import Evidence, show_metric
+from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
+from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.packaging import build_model_folder
 from resnet_ops_registry.settings import ensure_experiment, is_direct
+from resnet_ops_registry.signed_evidence import said_now
 from resnet_ops_registry.speaking import location_of, send
 from resnet_ops_registry.statements import find_version, latest_evidence
 from resnet_ops_registry.trust import trust_first_key
@@ -34,17 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Published", "publish"]
 
 KEY_NAME = KEY_ROLE = "pipeline"
-MAIN_METRICS = (
-    "test.top1",
-    "test.macro_f1",
-    "test.worst_class_recall",
-    "test.worst_slice",
-    "test.ece",
-    "calibrated.ece",
-    "robustness.mean_accuracy",
-    "size.parameters",
-    "size.bytes",
-)
 
 
 @dataclass(frozen=True)
@@ -68,10 +60,12 @@ def publish(
     history: Sequence[Mapping[str, float]],
     params: Mapping[str, Any],
     artifacts: Mapping[str, Path],
+    card: CardTexts,
 ) -> Published:
-    """Make what is missing of a model's run, version and evidence; nothing is made twice.
+    """Make what is missing of a model's run, version, evidence and model card; nothing is made twice.
 
-    history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. The same
+    history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. card: what
+    people say on the model card; all else on it comes from the evidence. The same
     weights with other evidence (measured again) keep their version and get a new statement.
 
     An export is published as its own version, with evidence about itself; its run is shown under the training's.
@@ -101,10 +95,9 @@ def publish(
                 if version is None:
                     model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
                     version = _create_version(client, registered_model, model_id, run_id, digest, evidence)
-                # before the evidence, which is what tells the next call that all of this was done
-                client.update_model_version(registered_model, version.version, _description(evidence))
                 send(client, version, evidence, key, _trusted_digest(client, version, key, folder))
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
+        publish_card(client, version, card, lambda fresh: said_now(fresh, evidence, key))
     return Published(registered_model, int(version.version), run_id, created)
 
 
@@ -200,17 +193,3 @@ def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: Privat
         f"The files of {version.name} v{version.version} are not the ones packaged here: they were changed, or "
         "packaged by another release. Delete that version in MLflow, then run the same command again."
     )
-
-
-def _description(evidence: Evidence) -> str:
-    """A markdown table of the main metrics, as MLflow's version page shows it."""
-    latencies = [name for name in sorted(evidence.metrics) if name.endswith("latency_p95_ms")]
-    rows = [
-        f"| {name} | {show_metric(evidence.metrics[name])} |"
-        for name in (*MAIN_METRICS, *latencies)
-        if name in evidence.metrics
-    ]
-    commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
-    origin = f"{evidence.format} of {evidence.exported_from[:12]}, " if evidence.exported_from else ""
-    made = f"{evidence.member}, {origin}weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
-    return "\n".join([made, "", "| metric | value |", "|---|---|", *rows])

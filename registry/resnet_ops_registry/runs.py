@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = [
-    "EVIDENCE_FILE",
     "PROCESS_TAG",
     "close_abandoned",
     "complete",
@@ -32,7 +31,6 @@ __all__ = [
 COMPLETED_TAG = "resnet_ops.completed"
 PROCESS_TAG = "resnet_ops.process"
 PARENT_TAG = "mlflow.parentRunId"
-EVIDENCE_FILE = "evidence.json"  # what was signed, to be read over http: `known_evidence`
 STEP = "epoch"  # the column of a history that counts, as the live view does, from 1
 BATCH = 500
 CLOCK_SECONDS = 5  # by which setting the clock may move a start time
@@ -115,7 +113,6 @@ def complete(
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     _log_artifacts(client, run_id, artifacts)
-    client.log_dict(run_id, evidence.predicate(), EVIDENCE_FILE)
     if run.info.status != "FINISHED":
         client.set_terminated(run_id)
     client.set_tag(run_id, COMPLETED_TAG, digest)  # last: a run with this tag is left alone from now on

@@ -1,6 +1,6 @@
 """What a person sees in MLflow's own pages: versions and verdicts, the refusal, the promotion, the drift report.
 
-RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of four of them. Those in docs/images were made by
+RESNET_OPS_SCREENSHOTS=FOLDER keeps pictures of six of them. Those in docs/images were made by
 
     RESNET_OPS_SCREENSHOTS=docs/images pytest --basetemp /srv/resnet-ops tests/e2e/test_browser.py
 """
@@ -217,6 +217,102 @@ def test_mlflows_dialog_lets_a_passing_version_become_champion(
     link = page.get_by_role("link", name=f"Version {passing.version}", exact=True)
     line = page.get_by_role("row").filter(has=link)
     expect(line.get_by_role("status", name="champion", exact=True)).to_be_visible()
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A rule in front of an alias of its own, which `member` does not meet, and what the refusal must say."""
+
+    alias: str
+    member: str
+    rule: str
+    said: str
+
+
+DEMANDS = [
+    Demand(
+        "champion-fair",
+        "resnet8",
+        '{rule: threshold, metric: "test.slice.*", min: 0.9, why: nobody is to be served much worse}',
+        r"test\.slice\.\S+ 0\.\d+ \(0\.\d+-\S+, n=\d+\) is below 0\.900",
+    ),
+    Demand(
+        "champion-fast",
+        "resnet20",
+        "{rule: threshold, metric: server-cpu.latency_p99_ms, max: 0.001, why: one in a hundred waits longer}",
+        r"server-cpu\.latency_p99_ms [\d.]+ ms \([\d.]+-[\d.]+, n=\d+\) is above 0\.001",
+    ),
+    Demand(
+        "champion-honest",
+        "resnet14",
+        "{rule: threshold, metric: calibrated.ece, bound: high, max: 0.001, why: people act on what it says}",
+        r"calibrated\.ece 0\.\d+ \(\S+, n=\d+\): its interval's high end is above 0\.001",
+    ),
+]
+
+
+@pytest.fixture
+def demanding(project: Project) -> Iterator[None]:
+    """The project's policy with DEMANDS beside it, in force for one test."""
+    policy = "policies/digits-classifier.yaml"
+    asked = "".join(f"  - aliases: [{each.alias}]\n    rules:\n      - {each.rule}\n" for each in DEMANDS)
+    (project.folder / "demanding.yaml").write_text((project.folder / policy).read_text() + asked)
+    for file in ("demanding.yaml", policy):
+        done = project.run("resnet-ops", "policy", "apply", file)
+        assert done.returncode == 0, done.stderr
+        if file != policy:
+            yield
+
+
+def test_mlflows_dialog_refuses_a_worst_slice_a_p99_and_a_calibration_each_with_the_reason(
+    page: Page, ui: Ui, demanding: None, candidates: list[Candidate]
+) -> None:
+    versions = {candidate.member: candidate.version for candidate in candidates}
+    for demand in DEMANDS:
+        version = versions[demand.member]
+        open_version(page, ui, version)
+        dialog = give_alias(page, demand.alias)
+        refusal = dialog.get_by_role("alert")
+        expect(refusal).to_contain_text(f"{MODEL} v{version} may not become @{demand.alias}")
+        expect(refusal).to_contain_text(re.compile(demand.said))
+        assert ui.holder(MODEL, demand.alias) is None
+        if demand.member == "resnet8":
+            keep_picture(page, "refusal-slice.png", 1400, 560)
+        dialog.get_by_role("button", name="Cancel").click()
+
+
+def test_a_versions_page_shows_its_model_card_and_the_whole_of_it_opens_in_the_artifact_viewer(
+    page: Page, ui: Ui, visitor: Visitor, project: Project, failing: Candidate
+) -> None:
+    measured = read(project, f"reports/evaluation/{failing.member}/metrics.json")["test"]
+    open_version(page, ui, failing.version)
+    expect(row(page, "test.worst_slice")).to_contain_text(f"{measured['worst_slice']:.3f} (")
+    expect(page.get_by_text("What it does on images unlike these is not known")).to_be_visible()
+    link = page.get_by_role("link", name="the whole model card", exact=True)
+    page.goto(f"{ui.address}/{link.get_attribute('href')}")
+    frame = page.locator("iframe")
+    card = frame.content_frame
+    title = f"{MODEL} v{failing.version}: {failing.member}"
+    expect(card.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(card.get_by_text("@champion: refused", exact=True)).to_be_visible()
+    expect(card.get_by_text(f"{measured['top1']:.3f}", exact=True).first).to_be_visible()
+    expect(card.get_by_role("heading", name="Intended use written by people")).to_be_visible()
+    wait_until_loaded(frame)
+    keep_picture(page, "model-card.png", 1400, 1010)
+    page.get_by_text("card.md", exact=True).click()
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(row(page, "robustness.drop")).to_be_visible()
+    assert visitor.outside() == []
+
+
+def test_the_card_is_read_over_http_as_from_the_database(
+    ui: Ui, project: Project, failing: Candidate
+) -> None:
+    asked = ("resnet-ops", "card", MODEL, failing.version)
+    near, far = project.run(*asked), project.run(*asked, MLFLOW_TRACKING_URI=ui.address)
+    assert (near.returncode, far.returncode) == (0, 0), near.stderr + far.stderr
+    assert near.stdout == far.stdout
+    assert f"{MODEL} v{failing.version}: {failing.member}" in far.stdout
 
 
 def test_the_drift_report_opens_in_the_artifact_viewer_and_asks_nothing_of_other_hosts(

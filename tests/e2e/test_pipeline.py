@@ -1,7 +1,9 @@
 """The whole pipeline, as a person runs it: `dvc repro` in a checkout."""
 
+import base64
 import json
 import shutil
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,54 @@ def test_the_portfolio_holds_every_member_in_every_format_and_proposes_for_each_
     assert proposed["@champion-edge"] == registered["resnet20-int8"]["version"]
     page = (reproduced.folder / "reports/portfolio/index.html").read_text()
     assert "@champion-edge: v4 resnet20-int8" in page
+
+
+DOCUMENTED = [
+    *(
+        "test.top1",
+        "test.top5",
+        "test.recall.*",
+        "test.precision.*",
+        "test.worst_class_recall",
+        "test.macro_f1",
+    ),
+    *("test.slice.class_name.*", "test.slice.brightness.1of4", "test.worst_slice", "test.unmeasured.*"),
+    *("test.ece", "test.brier", "test.nll", "calibrated.temperature"),
+    *("calibrated.ece", "calibrated.brier", "calibrated.nll"),
+    *("robustness.accuracy.fog", "robustness.mean_accuracy", "robustness.severity.5"),
+    *("robustness.worst_accuracy", "robustness.clean_accuracy", "robustness.drop"),
+    *(
+        "edge-cpu.latency_p50_ms",
+        "edge-cpu.latency_p95_ms",
+        "edge-cpu.latency_p99_ms",
+        "edge-cpu.memory_share",
+    ),
+    *("server-cpu.latency_p99_ms", "server-cpu.batch64.latency_p99_ms", "server-cpu.throughput_ips"),
+    *(
+        "server-cpu.best_batch",
+        "server-cpu.load_ms",
+        "server-cpu.first_request_ms",
+        "server-cpu.peak_memory_mb",
+    ),
+    *("size.bytes", "size.parameters", "compute.flops", "data.test.images"),
+]
+"""What docs/evaluation.md and docs/benchmark.md promise. Energy is there where the machine tells."""
+OF_EXPORTS = ["export.accuracy_loss", "export.equal_predictions", "export.max_logit_difference"]
+
+
+def test_the_signed_evidence_of_members_and_exports_holds_every_documented_measure(
+    reproduced: Project,
+) -> None:
+    copies = list(reproduced.folder.glob("var/artifacts/*/*/artifacts/evidence/statement.json"))
+    signed = [json.loads(base64.b64decode(json.loads(path.read_text())["payload"])) for path in copies]
+    assert sorted(each["predicate"]["member"] for each in signed) == [
+        *("resnet14", "resnet20", "resnet20-int8", "resnet8")
+    ]
+    for each in (statement["predicate"] for statement in signed):
+        names = [*DOCUMENTED, *(OF_EXPORTS if each["exported_from"] else [])]
+        found = each["metrics"]
+        lacking = [name for name in names if not any(fnmatchcase(metric, name) for metric in found)]
+        assert lacking == [], each["member"]
 
 
 def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(reproduced: Project) -> None:

@@ -122,7 +122,7 @@ RIGHT = {
     "limit": Parameter("number", ("5",)),
     "format": Parameter("text", ("jsonl", "csv")),
     "out": Parameter("place", ("ledger.jsonl",)),
-    "output": Parameter("place", ("portfolio.html",)),
+    "output": Parameter("place", ("card.md", "card.html", "portfolio.html")),
     "artifacts": Parameter("place", ("var/artifacts",)),
     "head": Parameter("key id", ("HEAD",)),
     "every": Parameter("number", ("0.1",)),

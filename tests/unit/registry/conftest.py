@@ -21,6 +21,7 @@ from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import Evidence, Metric, Source
+from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.publish import Published, publish
 from resnet_ops_registry.settings import connect
@@ -198,4 +199,5 @@ def publish_model(
         history=[{"train.loss": 2.0, "learning_rate": 0.1}, {"train.loss": 1.0, "learning_rate": 0.05}],
         params={"train.epochs": 2},
         artifacts={"model/member.json": folder / "member.json"},
+        card=CardTexts(intended_use="Tests.", limits=""),
     )

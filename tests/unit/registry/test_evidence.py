@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from resnet_ops.errors import DataError, EvidenceError
 from resnet_ops_registry.evidence import Evidence, Metric, Outcomes, Source, read_evidence, show_metric
-from resnet_ops_registry.outcomes import images_digest, pack_outcomes, read_outcomes
+from resnet_ops_registry.outcomes import images_digest, pack_outcomes, read_outcomes, split_sizes
 
 
 def make_evidence(**more: Any) -> Evidence:
@@ -172,3 +172,13 @@ def test_predictions_about_other_images_than_the_manifests_are_refused(
 ) -> None:
     with pytest.raises(DataError, match="dvc repro"):
         outcomes_of(tmp_path, predictions)
+
+
+def test_the_size_of_each_split_is_counted_in_the_manifest(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("index,split\n0,train\n1,test\n2,train\n")
+    sizes = {name: (metric.value, metric.n, metric.unit) for name, metric in split_sizes(manifest).items()}
+    assert sizes == {"data.test.images": (1, 1, "images"), "data.train.images": (2, 2, "images")}
+    manifest.write_text("index\n0\n")
+    with pytest.raises(DataError, match=r"manifest\.csv cannot be read .* Run: dvc repro"):
+        split_sizes(manifest)

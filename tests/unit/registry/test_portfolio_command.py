@@ -7,15 +7,13 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import write_json
 from resnet_ops.model_files import model_digest
 from resnet_ops_registry.candidates import judge_candidates, propose
 from resnet_ops_registry.database import open_database
-from resnet_ops_registry.display import EVIDENCE_TAG
 from resnet_ops_registry.evidence import Evidence, Metric
 from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.known_evidence import known_evidence
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.portfolio_publish import publish_portfolio
 from resnet_ops_registry.portfolio_reading import read_portfolio
@@ -156,7 +154,7 @@ def test_a_version_whose_evidence_is_not_believed_is_named_and_not_drawn(
     with open_database() as connection:
         revoke_key(connection, open_key("pipeline").public.id)
     said = run("portfolio")
-    assert "Not shown: v1 slow: there is no evidence signed by a trusted key." in said
+    assert "Not shown: v1 slow: digits-classifier v1 has no evidence from a trusted key." in said
     assert "No version passes" in said
 
 
@@ -193,20 +191,3 @@ def test_a_page_is_published_once_and_again_only_when_it_changed(client: MlflowC
     assert len(client.search_runs([experiment])) == 2
     path = client.download_artifacts(run_id, "portfolio/index.html", str(project))
     assert Path(path).read_text() == "<p>3</p>"
-
-
-def test_evidence_in_a_run_is_taken_over_http_only_where_the_gate_vouches_for_it(
-    registered: dict[str, Path], client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("resnet_ops_registry.known_evidence.is_direct", lambda: False)
-    version = client.get_model_version(NAME, "1")
-    assert version.run_id is not None
-    believed = known_evidence(client, NAME, 1)
-    assert believed.digest() == version.tags[EVIDENCE_TAG]
-    better = believed.model_copy(update={"metrics": {"test.top1": Metric(value=1, n=360)}})
-    client.log_dict(version.run_id, better.predicate(), "evidence.json")
-    with pytest.raises(EvidenceError, match="is not what the gate believes"):
-        known_evidence(client, NAME, 1)
-    client.log_text(version.run_id, "[", "evidence.json")
-    with pytest.raises(EvidenceError, match="is not JSON"):
-        known_evidence(client, NAME, 1)

@@ -105,6 +105,7 @@ STEPS = [
     "resnet_ops_registry.publish.send",
     "resnet_ops_registry.runs._log_params",
     "resnet_ops_registry.runs._log_artifacts",
+    "resnet_ops_registry.cards._log",
 ]
 
 

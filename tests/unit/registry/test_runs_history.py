@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from resnet_ops.training.epoch import Epoch
 from resnet_ops_registry import runs
 from resnet_ops_registry.evidence import Evidence
+from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.publish import Published, publish
 from resnet_ops_registry.tracking import LiveRun
 
@@ -57,6 +58,7 @@ def publish_curve(
             history=HISTORY,
             params={},
             artifacts={},
+            card=CardTexts(intended_use="", limits=""),
         )
 
     return run
