@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.frames import STATISTICS
 
-__all__ = ["BINS", "column_names", "count", "edges_of", "exact_sum", "mean_of", "negative_entropy"]
+__all__ = ["BINS", "column_names", "count", "edges_of", "exact_sum", "mean_of"]
 
 BINS = 256
 """A Kolmogorov-Smirnov distance at their edges misses the exact one by at most 1/256."""
@@ -21,12 +21,6 @@ Counts = NDArray[np.int64]
 def column_names(classes: tuple[str, ...]) -> tuple[str, ...]:
     """What is counted in bins, in this order: image statistics, a probability for each class, negative entropy."""
     return (*STATISTICS, *(f"probability of {name}" for name in classes), "negative entropy")
-
-
-def negative_entropy(probabilities: NDArray[np.float32]) -> Floats:
-    """(n,) in [-log K, 0] of (n, K) softmax rows: how sure the model is."""
-    p = probabilities.astype(np.float64)
-    return np.asarray((p * np.log(np.maximum(p, 1e-30))).sum(axis=1), dtype=np.float64)
 
 
 def edges_of(values: Floats | NDArray[np.float32]) -> Floats:

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy
+from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, check_columns
+from resnet_ops_monitoring.label_shift import estimate_label_shift
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.signals import Comparison
 from resnet_ops_monitoring.summary import WindowSummary, by_source, summarise
-from resnet_ops_monitoring.verdict import Finding, SourceVerdict, Status, Verdict
+from resnet_ops_monitoring.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
 from resnet_ops_monitoring.words import explain, percent
 
 __all__ = ["invalid", "judge", "judge_summary"]
@@ -166,15 +167,24 @@ def _judge_source(
 
 
 def _tested(reference: Reference, params: DriftParams) -> Accuracy:
-    right = np.repeat([True, False], [int(np.trace(reference.confusion)), _wrong(reference)])
-    expected = counted_accuracy(right, params.confidence)
+    right, n = int(np.trace(reference.confusion)), int(reference.confusion.sum())
+    expected = counted_accuracy(right, n, params.confidence)
     if expected is None:
         raise DataError(f"The reference of {reference.identity} is empty. Build it again: dvc repro")
     return expected
 
 
-def _wrong(reference: Reference) -> int:
-    return int(reference.confusion.sum() - np.trace(reference.confusion))
+def _label_shift(
+    summary: WindowSummary, reference: Reference, confidence: float
+) -> tuple[ClassShare, ...] | None:
+    found = estimate_label_shift(reference.confusion, summary.predicted, confidence)
+    if found is None:
+        return None
+    before = (reference.confusion.sum(axis=0) / reference.confusion.sum()).tolist()
+    return tuple(
+        ClassShare(*row)
+        for row in zip(reference.classes, before, found.shares, found.low, found.high, strict=True)
+    )
 
 
 def _verdict(
@@ -189,9 +199,11 @@ def _verdict(
     seasonal: bool = False,
 ) -> Verdict:
     expected = _tested(reference, params)
-    right = np.repeat([True, False], [summary.right, summary.labelled - summary.right])
-    real = counted_accuracy(right, params.confidence)
-    estimate = summary.above / summary.usable if findings else None
+    real = counted_accuracy(summary.right, summary.labelled, params.confidence)
+    estimate = None
+    if findings:
+        right = int(np.trace(reference.confusion))
+        estimate = estimated_accuracy(summary.above, summary.usable, right, expected.n, params.confidence)
     return Verdict(
         window=window,
         identity=reference.identity,
@@ -204,10 +216,12 @@ def _verdict(
         end=summary.end,
         reference_rows=reference.seen,
         reference_accuracy=expected,
-        estimated_accuracy=estimate,
+        estimated_accuracy=None if estimate is None else estimate.value,
         real_accuracy=real,
         findings=findings,
         alpha=alpha,
+        estimated=estimate,
+        label_shift=_label_shift(summary, reference, params.confidence) if findings else None,
         sources=sources,
         compared_with=_compared_with(reference, seasonal),
     )

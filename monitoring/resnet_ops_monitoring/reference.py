@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
+from resnet_ops_monitoring.accuracy import accuracy_threshold, negative_entropy
 from resnet_ops_monitoring.bins import edges_of
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
@@ -27,7 +28,6 @@ from resnet_ops_monitoring.summary import (
     WindowSummary,
     columns_of,
     load_summary,
-    negative_entropy,
     summarise,
 )
 
@@ -55,8 +55,8 @@ class Reference:
 
     rows: at most `basis.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
     probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
-    seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows by true and predicted
-    class. accepted: None for the labelled reference.
+    seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
+    true class]. accepted: None for the labelled reference.
     """
 
     identity: ModelIdentity
@@ -118,13 +118,12 @@ def build_reference(
         )
     if not all(np.isfinite(values).all() for values in (probabilities, matrix(frame, "embedding"))):
         raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
-    wrong = int((frame["predicted"] != frame["label"]).sum())
-    scores = np.sort(negative_entropy(probabilities))
-    threshold = float(scores[wrong]) if wrong < len(scores) else float("inf")
+    right = np.asarray(frame["predicted"] == frame["label"], dtype=bool)
+    threshold = accuracy_threshold(negative_entropy(probabilities), right)
     basis = _basis(frame, identity, classes, threshold, rows, seed)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(confusion, (names.get_indexer(frame["label"]), names.get_indexer(frame["predicted"])), 1)
+    np.add.at(confusion, (names.get_indexer(frame["predicted"]), names.get_indexer(frame["label"])), 1)
     return _reference(frame, basis, confusion, None)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
 from resnet_ops_monitoring.summary import WindowSummary
-from resnet_ops_monitoring.two_sample import binned_kolmogorov_smirnov, class_shift, mean_discrepancy
+from resnet_ops_monitoring.two_sample import class_shift, kolmogorov_smirnov_counts, mean_discrepancy
 from resnet_ops_monitoring.verdict import Finding, Signal
 
 __all__ = ["Comparison"]
@@ -71,7 +71,7 @@ class Comparison:
                 yield self._column(k, "image", name, threshold, self.params.image_effect)
 
     def _column(self, place: int, signal: Signal, column: str, threshold: float, floor: float) -> Finding:
-        distance, p_value = binned_kolmogorov_smirnov(self.before.counts[place], self.now.counts[place])
+        distance, p_value = kolmogorov_smirnov_counts(self.before.counts[place], self.now.counts[place])
         return Finding(
             signal=signal,
             column=column,

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
-from resnet_ops_monitoring.bins import BINS, column_names, count, exact_sum, mean_of, negative_entropy
+from resnet_ops_monitoring.accuracy import negative_entropy
+from resnet_ops_monitoring.bins import BINS, column_names, count, exact_sum, mean_of
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.reservoir import Reservoir, draw, join, lottery

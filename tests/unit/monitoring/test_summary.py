@@ -22,7 +22,7 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference, accept_window, build_reference, load_reference
 from resnet_ops_monitoring.summary import by_source, empty, load_summary, merge, summarise
-from resnet_ops_monitoring.two_sample import binned_kolmogorov_smirnov, kolmogorov_smirnov
+from resnet_ops_monitoring.two_sample import kolmogorov_smirnov, kolmogorov_smirnov_counts
 from tests.unit.monitoring.conftest import make_predictions
 
 Frames = Callable[..., pd.DataFrame]
@@ -128,7 +128,7 @@ def test_the_distance_in_bins_misses_the_exact_one_by_at_most_a_bin(
     left, right = np.array(before), np.array(now)
     edges = edges_of(left)
     assert (np.diff(edges) >= 0).all()
-    distance, _ = binned_kolmogorov_smirnov(count(left, edges), count(right, edges))
+    distance, _ = kolmogorov_smirnov_counts(count(left, edges), count(right, edges))
     exact, _ = kolmogorov_smirnov(left, right)
     assert exact - 1 / BINS - 1 / len(left) - 1e-12 <= distance <= exact + 1e-12
 
@@ -136,7 +136,7 @@ def test_the_distance_in_bins_misses_the_exact_one_by_at_most_a_bin(
 def test_a_constant_column_that_moves_by_a_hair_is_seen() -> None:
     edges = edges_of(np.zeros(500))
     for moved in (-1e-9, 1e-9):
-        distance, _ = binned_kolmogorov_smirnov(count(np.zeros(500), edges), count(np.full(99, moved), edges))
+        distance, _ = kolmogorov_smirnov_counts(count(np.zeros(500), edges), count(np.full(99, moved), edges))
         assert distance == 1
     assert edges_of(np.full(9, np.nan)).tolist() == [0.0] * (BINS - 1)
 
