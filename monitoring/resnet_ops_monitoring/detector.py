@@ -124,7 +124,7 @@ def invalid(
         start=start,
         end=end,
         reference_rows=reference.seen,
-        reference_accuracy=_tested(reference, params),
+        reference_accuracy=reference.accuracy(params.confidence),
         estimated_accuracy=None,
         real_accuracy=None,
         findings=(),
@@ -166,14 +166,6 @@ def _judge_source(
     )
 
 
-def _tested(reference: Reference, params: DriftParams) -> Accuracy:
-    right, n = int(np.trace(reference.confusion)), int(reference.confusion.sum())
-    expected = counted_accuracy(right, n, params.confidence)
-    if expected is None:
-        raise DataError(f"The reference of {reference.identity} is empty. Build it again: dvc repro")
-    return expected
-
-
 def _label_shift(
     summary: WindowSummary, reference: Reference, confidence: float
 ) -> tuple[ClassShare, ...] | None:
@@ -198,7 +190,7 @@ def _verdict(
     sources: tuple[SourceVerdict, ...] = (),
     seasonal: bool = False,
 ) -> Verdict:
-    expected = _tested(reference, params)
+    expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
     estimate = None
     if findings:

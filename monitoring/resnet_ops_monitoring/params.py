@@ -35,6 +35,10 @@ class DriftParams:
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
     """Confidence level of the intervals around accuracies."""
+    season_weeks: int
+    """Earlier weeks whose same hours a stretch of the log is compared with; 0: always with the reference."""
+    season_least: int
+    """Fewer such weeks than this, and the stretch is compared with the reference."""
     max_sources: int
     """A window of 2 to so many sources (cameras, lines) is also judged source by source; 0 for never."""
     seed: int
@@ -53,6 +57,8 @@ class DriftParams:
             ("min_rows", 10),
             ("permutations", 99),
             ("embedding_rows", 50),
+            ("season_weeks", 0),
+            ("season_least", 1),
             ("max_sources", 0),
             ("seed", 0),
         ):
