@@ -48,13 +48,12 @@ MODEL_ERROR, LEAST_ERROR = 0.5, 0.01
 """Standard error of the method beside chance: this share of the estimated fall, and at least so much."""
 
 
-def counted_accuracy(right: NDArray[np.bool_], confidence: float) -> Accuracy | None:
-    """Accuracy of labelled rows; None when there are none. right: (n,) true where the prediction was right."""
-    n = len(right)
+def counted_accuracy(right: int, n: int, confidence: float) -> Accuracy | None:
+    """Accuracy of n labelled rows, of which `right` were predicted right; None when there are none."""
     if n == 0:
         return None
-    low, high = wilson(int(right.sum()), n, confidence)
-    return Accuracy(value=float(right.mean()), n=n, low=low, high=high)
+    low, high = wilson(right, n, confidence)
+    return Accuracy(value=right / n, n=n, low=low, high=high)
 
 
 def negative_entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
