@@ -227,7 +227,7 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
     path = cache / f"{case.name}.npz"
     if path.exists():
         with np.load(path) as stored:
-            names = dict.fromkeys(key.split("/")[0] for key in stored)
+            names = dict.fromkeys(key.rsplit("/", 1)[0] for key in stored)
             return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
     scores = _score(case, data)
     cache.mkdir(parents=True, exist_ok=True)
