@@ -18,7 +18,7 @@ from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.summary import Basis, WindowSummary, load_summary, merge, summarise
 from resnet_ops_monitoring.verdict import Verdict
 
-__all__ = ["Stretch", "judge_stretch", "summarise_stretch", "usual_stretch"]
+__all__ = ["Stretch", "hours", "judge_stretch", "summarise_stretch", "usual_stretch"]
 
 _HOUR, _WEEK = timedelta(hours=1), timedelta(weeks=1)
 _ALL = "all"  # the part that is the whole hour; a source's is "=" and its name
@@ -79,7 +79,8 @@ def summarise_stretch(
     counted = log.count(basis.identity.name, start=start, end=end, **choice)
     split = 2 <= len(counted) <= params.max_sources
     parts: dict[str, list[WindowSummary]] = {}
-    pieces = _pieces(log, basis, start, end) if window is None else [(start, end)]
+    name, digest = basis.identity.name, basis.identity.digest
+    pieces = hours(log, name, digest, start, end) if window is None else [(start, end)]
     for begin, until in pieces:
         if begin is not None and window is None and until == begin + _HOUR:
             found = _hour(log, basis, begin, split)
@@ -97,8 +98,9 @@ def usual_stretch(
 ) -> WindowSummary | None:
     """The same hours of the same weekdays in up to `params.season_weeks` earlier weeks, together.
 
-    Weeks that hold too few rows are left out, and those in which the model was less sure than when it was tested: by
-    more than chance, so that it was probably hurt, and that is not to become usual. None when fewer than `params.season_least` weeks remain.
+    Weeks that hold too few rows are left out; so are those in which the model was less sure than when it was tested, by
+    more than chance: it was probably hurt, and that is not to become usual. None when fewer than `params.season_least`
+    weeks remain.
     """
     weeks, tested = [], reference.accuracy(params.confidence)
     for back in range(1, params.season_weeks + 1):
@@ -115,11 +117,11 @@ def usual_stretch(
     return merge(reference.basis, weeks) if 0 < params.season_least <= len(weeks) else None
 
 
-def _pieces(
-    log: InferenceLog, basis: Basis, start: datetime | None, end: datetime | None
+def hours(
+    log: InferenceLog, model: str, digest: str | None, start: datetime | None, end: datetime | None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """The stretch cut at full hours (UTC); those without rows are passed over, be they a century of a wrong clock."""
-    while span := log.span(basis.identity.name, digest=basis.identity.digest, start=start, end=end):
+    """A stretch cut at full hours (UTC); those without rows are passed over, be they a century of a wrong clock."""
+    while span := log.span(model, digest=digest, start=start, end=end):
         hour = _floor(span[0])
         begin = hour if start is None else max(start, hour)
         start = hour + _HOUR if end is None else min(end, hour + _HOUR)
