@@ -5,8 +5,8 @@
 Two tables of made-up numbers: 1 million rows x 20 columns (5 image statistics, 14 probabilities, the negative entropy),
 and 100 thousand rows x 512 embeddings. Each measurement is a process of its own on one thread, ours and Evidently's in
 turn; the clock runs from the table in memory to the verdict, and memory is the most that was taken beyond the table.
-Then ours where rows are not in memory: from parquet files and from the inference log (SQLite), at 10^5 and 10^6 rows, and
-a second time from the log, when the hours' summaries are kept. Prints tables for benchmarks/RESULTS.md.
+Then ours where rows are not in memory: from parquet files and from the inference log (SQLite), at 10^5 and 10^6 rows,
+and a second time from the log, when the hours' summaries are kept. Prints tables for benchmarks/RESULTS.md.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def parquet(rows: int, features: int, folder: Path) -> Callable[[], str]:
 def log(rows: int, features: int, folder: Path) -> Callable[[], str]:
     log, reference, params = _filled(rows, features, folder), reference_of(features), settings()
     start, end = START.to_pydatetime(), (START + pd.Timedelta(hours=1)).to_pydatetime()
-    return lambda: judge_stretch(log, reference, params, name="w", start=start, end=end).status
+    return lambda: judge_stretch(log, reference, params, name="w", start=start, end=end).verdict.status
 
 
 JOBS = {

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
+
 from resnet_ops.errors import ServiceError, StorageError
 from resnet_ops_monitoring.accuracy import counted_accuracy
 from resnet_ops_monitoring.detector import invalid, judge_summary
@@ -18,18 +20,26 @@ from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.summary import Basis, WindowSummary, load_summary, merge, summarise
 from resnet_ops_monitoring.verdict import Verdict
 
-__all__ = ["Stretch", "hours", "judge_stretch", "summarise_stretch", "usual_stretch"]
+__all__ = ["Judged", "Summarised", "hours", "judge_stretch", "summarise_stretch", "usual_stretch"]
 
 _HOUR, _WEEK = timedelta(hours=1), timedelta(weeks=1)
 _ALL = "all"  # the part that is the whole hour; a source's is "=" and its name
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Summarised:
     """The summary of a stretch; sources: its parts, where 2 to `max_sources` sources sent rows."""
 
     whole: WindowSummary
     sources: Mapping[str, WindowSummary] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stretch's verdict, and rows to show: at most `basis.rows` usable ones, drawn by lot, oldest first."""
+
+    verdict: Verdict
+    rows: pd.DataFrame
 
 
 def judge_stretch(
@@ -42,7 +52,7 @@ def judge_stretch(
     end: datetime | None = None,
     window: str | None = None,
     alpha: float | None = None,
-) -> Verdict:
+) -> Judged:
     """Judge the log's rows of the reference's model with start <= time < end, or of the replay `window`.
 
     Takes memory for some ten thousand rows, however many there are. A stretch with both ends is compared with the same
@@ -55,11 +65,13 @@ def judge_stretch(
         choice = {"digest": identity.digest, "start": start, "end": end, "window": window}
         rows = sum(part.rows for part in log.count(identity.name, **choice).values())
         first, last = log.span(identity.name, **choice) or (None, None)
-        return invalid(reference, params, window=name, reason=str(error), rows=rows, start=first, end=last)
+        verdict = invalid(reference, params, window=name, reason=str(error), rows=rows, start=first, end=last)
+        return Judged(verdict, log.rows_of([]))
     usual = usual_stretch(log, reference, params, start=start, end=end) if start and end else None
-    return judge_summary(
+    verdict = judge_summary(
         found.whole, reference, params, window=name, alpha=alpha, sources=found.sources, usual=usual
     )
+    return Judged(verdict, log.rows_of(found.whole.reservoir.ids.tolist()))
 
 
 def summarise_stretch(
@@ -70,7 +82,7 @@ def summarise_stretch(
     start: datetime | None = None,
     end: datetime | None = None,
     window: str | None = None,
-) -> Stretch:
+) -> Summarised:
     """The summary of the log's rows of the basis' model files with start <= time < end, or of the replay `window`.
 
     Whole hours are kept in the log. Raises InvalidRows as `summarise` does.
@@ -90,7 +102,7 @@ def summarise_stretch(
             parts.setdefault(part, []).append(summary)
     merged = {part: merge(basis, summaries) for part, summaries in sorted(parts.items())}
     sources = {part[1:]: summary for part, summary in merged.items()} if split else {}
-    return Stretch(merge(basis, merged.values()), sources)
+    return Summarised(merge(basis, merged.values()), sources)
 
 
 def usual_stretch(

@@ -70,11 +70,11 @@ def test_a_stretch_is_judged_as_its_rows_are(
     expected = judge(whole, reference, params, window="w")
     assert len(expected.sources) == 2
     for _ in range(2):
-        assert judge_stretch(log, reference, params, name="w", start=start, end=end) == expected
-    assert judge_stretch(log, reference, params, name="w", start=start) == judge(
+        assert judge_stretch(log, reference, params, name="w", start=start, end=end).verdict == expected
+    assert judge_stretch(log, reference, params, name="w", start=start).verdict == judge(
         log.read("made-up", start=start), reference, params, window="w"
     )
-    assert judge_stretch(log, reference, params, name="w", window="w") == judge(
+    assert judge_stretch(log, reference, params, name="w", window="w").verdict == judge(
         log.read("made-up", window="w"), reference, params, window="w"
     )
 
@@ -118,7 +118,7 @@ def test_a_log_of_before_there_were_summaries_goes_on(
     connection.close()
     old = CountingLog(str(log.url))
     for _ in range(2):
-        assert judge_stretch(old, reference, params, name="w", start=MONDAY).rows == 120
+        assert judge_stretch(old, reference, params, name="w", start=MONDAY).verdict.rows == 120
     assert old.read_rows == 120
 
 
@@ -127,7 +127,7 @@ def test_a_log_that_cannot_be_written_to_is_judged_all_the_same(
 ) -> None:
     log.append(traffic(made_up, 120, MONDAY, 30, "a"))
     locked = CountingLog(f"sqlite:///file:{log.url.database}?mode=ro&uri=true")
-    assert judge_stretch(locked, reference, params, name="w", start=MONDAY).rows == 120
+    assert judge_stretch(locked, reference, params, name="w", start=MONDAY).verdict.rows == 120
 
 
 def test_a_clock_a_century_wrong_costs_no_time(
@@ -137,7 +137,7 @@ def test_a_clock_a_century_wrong_costs_no_time(
     log.append(traffic(made_up, 1, datetime(1970, 1, 1, tzinfo=UTC), 1, "past"))
     log.append(traffic(made_up, 1, datetime(2100, 1, 1, tzinfo=UTC), 1, "future"))
     begin = time.process_time()
-    verdict = judge_stretch(log, reference, params, name="w", start=datetime(1960, 1, 1, tzinfo=UTC))
+    verdict = judge_stretch(log, reference, params, name="w", start=datetime(1960, 1, 1, tzinfo=UTC)).verdict
     assert time.process_time() - begin < 2
     assert verdict.rows == 102
     assert (verdict.start, verdict.end) == (
@@ -149,9 +149,9 @@ def test_a_clock_a_century_wrong_costs_no_time(
 def test_an_empty_stretch_is_insufficient_data_and_unknown_classes_are_invalid(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
-    assert judge_stretch(log, reference, params, name="w", start=MONDAY).status == "insufficient data"
+    assert judge_stretch(log, reference, params, name="w", start=MONDAY).verdict.status == "insufficient data"
     log.append(traffic(made_up, 60, MONDAY, 1, "a").assign(predicted="cat"))
-    verdict = judge_stretch(log, reference, params, name="w", start=MONDAY, end=MONDAY + HOUR)
+    verdict = judge_stretch(log, reference, params, name="w", start=MONDAY, end=MONDAY + HOUR).verdict
     assert (verdict.status, verdict.rows, verdict.start) == ("invalid data", 60, MONDAY)
     assert "lacks: cat" in verdict.reason
 
@@ -167,7 +167,7 @@ def test_like_is_compared_with_like_when_the_log_is_long_enough(
 
     def judged(week: int) -> Any:
         start = MONDAY + week * WEEK
-        return judge_stretch(log, reference, params, name="w", start=start, end=start + HOUR)
+        return judge_stretch(log, reference, params, name="w", start=start, end=start + HOUR).verdict
 
     assert [judged(0).status, judged(1).status] == ["alarm", "alarm"]
     assert judged(1).compared_with == "the labelled reference"
@@ -185,6 +185,18 @@ def test_weeks_in_which_the_model_was_hurt_are_not_usual(
         log.append(frame.assign(probabilities=weak))
     start = MONDAY + 3 * WEEK
     assert usual_stretch(log, reference, params, start=start, end=start + HOUR) is None
+
+
+def test_rows_to_show_are_drawn_and_bounded(
+    made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
+) -> None:
+    log.append(traffic(made_up, 90, MONDAY, 30, "a"))
+    few = judge_stretch(log, reference, params, name="w", start=MONDAY).rows
+    pd.testing.assert_frame_equal(few, log.read("made-up"))
+    log.append(traffic(made_up, 900, MONDAY + HOUR, 1, "b"))
+    many = judge_stretch(log, reference, params, name="w", start=MONDAY).rows
+    assert len(many) == 200
+    assert many["request_id"].str.startswith("b").mean() > 0.8
 
 
 def test_rows_are_found_by_their_ids(made_up: Frames, log: CountingLog) -> None:
