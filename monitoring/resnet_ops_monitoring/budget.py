@@ -70,8 +70,8 @@ def window_alpha(
         return most
     if excess(low) > 0:
         raise DataError(
-            f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {needed} of {kept} "
-            f"windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
+            f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {needed} of "
+            f"{kept} windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
             "(monitor.drift in params.yaml)."
         )
     return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-4)))

@@ -141,7 +141,8 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
     """The reference that takes a window's rows as the new normal, with who said so, why and when.
 
     frame: the window's rows, as they were judged; those that are not finite are left out. Labels may be missing, since
-    accuracy and its estimate stay those of the labelled reference. Raises DataError when `by` or `why` is empty or the rows cannot be used.
+    accuracy and its estimate stay those of the labelled reference. Raises DataError when `by` or `why` is empty or the
+    rows cannot be used.
     """
     if not by.strip() or not why.strip():
         raise DataError("Who accepts a window as the new normal must give a name and a reason.")
