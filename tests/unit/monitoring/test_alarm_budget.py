@@ -1,0 +1,74 @@
+"""A budget of false alarms per day, turned into the level of one window, and kept."""
+
+import numpy as np
+import pytest
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.budget import alarms_per_day, remember, shared_luck, window_alpha
+
+
+def test_an_alarm_needs_enough_of_the_last_windows() -> None:
+    assert not remember([True], 2, 3)
+    assert remember([True, False, True], 2, 3)
+    assert not remember([True, False, False, True], 2, 3)
+    assert remember([True], 1, 1)
+    assert not remember([], 1, 3)
+
+
+def test_a_window_that_was_not_judged_neither_fires_nor_clears() -> None:
+    assert remember([True, True, None, None, None], 2, 3)
+    assert not remember([False, None, True, None], 2, 3)
+    assert not remember([None, None, None], 1, 3)
+
+
+def test_with_one_window_for_an_alarm_the_budget_is_shared_out_evenly() -> None:
+    assert window_alpha(0.1, 24, 1, 1, 0.0) == pytest.approx(0.1 / 24, rel=1e-3)
+    assert window_alpha(0.1, 24, 1, 1, 0.4) == pytest.approx(0.1 / 24, rel=1e-3)
+
+
+def test_independent_windows_follow_the_binomial() -> None:
+    assert alarms_per_day(0.05, 10, 2, 3, 0.0) == pytest.approx(10 * (3 * 0.05**2 * 0.95 + 0.05**3), rel=1e-6)
+
+
+def test_one_reference_for_all_windows_lowers_the_level() -> None:
+    assert shared_luck(500, 500) == 0.5
+    levels = [window_alpha(0.1, 24, 2, 3, shared_luck(n, 1000)) for n in (1, 100, 1000, 10_000)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > 2 * levels[-1]
+
+
+def test_memory_allows_a_higher_level_for_each_window() -> None:
+    assert window_alpha(0.1, 24, 2, 3, 0.2) > 3 * window_alpha(0.1, 24, 1, 1, 0.2)
+
+
+def test_a_budget_that_no_level_keeps_says_what_to_do() -> None:
+    with pytest.raises(DataError, match="Judge longer windows"):
+        window_alpha(1e-6, 1440, 1, 1, 0.5)
+
+
+def test_the_level_is_at_most_as_high_as_asked() -> None:
+    assert window_alpha(100.0, 1, 2, 3, 0.2, most=0.05) == 0.05
+
+
+def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> None:
+    """Two-sided z tests of window means against one reference mean, 24 windows a day, 400 months."""
+    rng = np.random.default_rng(0)
+    per_day, n, m, needed, kept = 0.1, 300, 1000, 2, 3
+    alpha = window_alpha(per_day, 24, needed, kept, shared_luck(n, m))
+    limit = -np.sqrt(1 / n + 1 / m) * float(_normal_quantile(alpha / 2))
+    reference = rng.normal(0, 1 / np.sqrt(m), (400, 1))
+    fired = np.abs(rng.normal(0, 1 / np.sqrt(n), (400, 720)) - reference) > limit
+    alarms = sum(
+        remember(month[max(0, t - kept + 1) : t + 1].tolist(), needed, kept)
+        for month in fired
+        for t in range(720)
+        if month[max(0, t - kept + 1) : t + 1].sum() >= needed
+    )
+    per_day_seen = alarms / 400 / 30
+    assert 0.2 * per_day < per_day_seen <= per_day
+
+
+def _normal_quantile(p: float) -> float:
+    from scipy import special
+
+    return float(special.ndtri(p))
