@@ -12,7 +12,7 @@ from resnet_ops_monitoring.words import percent
 
 __all__ = ["over_time_section", "versions_section"]
 
-_REAL, _ALARM = "#11632f", "#a3170d"
+_REAL, _ALARM, _WATCH, _NOT_JUDGED = "#11632f", "#a3170d", "#7a4b00", "#59636e"
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 960, 260, 52, 16, 14, 46
 
 
@@ -27,13 +27,14 @@ def over_time_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
         (WINDOW_COLOUR, "estimated without labels, with its interval"),
         (_REAL, "real, where labels are known"),
         (REFERENCE_COLOUR, "when tested"),
-        (_ALARM, "window with an alarm"),
+        (_ALARM, "alarm"),
+        (_NOT_JUDGED, "not judged"),
     )
     legend = " &ensp; ".join(
         f'<span class="key" style="background:{colour}"></span>{escape(text)}' for colour, text in keys
     )
     return (
-        f'<h2>Accuracy over time</h2><p class="small soft">{legend}</p>{_chart(shown, verdict)}'
+        f'<h2>Accuracy over time</h2><p class="small soft" style="max-width:none">{legend}</p>{_chart(shown, verdict)}'
         f'<p class="small soft">{len(shown)} windows of {escape(str(verdict.identity))}; this one is ringed.</p>'
     )
 
@@ -120,7 +121,7 @@ def _grid(axes: _Axes, shown: list[Verdict]) -> str:
         y = axes.y(share)
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e7ec"/>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent(round(share, 4))}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{100 * share:.0f}\N{NO-BREAK SPACE}%</text>'
         )
     tested = axes.y(shown[-1].reference_accuracy.value)
     parts.append(
@@ -154,18 +155,13 @@ def _point(axes: _Axes, verdict: Verdict, current: bool) -> str:
     x, parts = axes.x(verdict), []
     title = f"<title>{escape(verdict.window)}: {escape(verdict.headline)}</title>"
     floor = _HEIGHT - _BOTTOM + 10
-    colour = {"alarm": _ALARM, "ok": WINDOW_COLOUR, "watch": "#7a4b00"}.get(verdict.status, REFERENCE_COLOUR)
-    if verdict.estimated_accuracy is None:
-        parts.append(f'<circle cx="{x:.1f}" cy="{floor}" r="4" fill="{REFERENCE_COLOUR}">{title}</circle>')
-    else:
-        y = axes.y(verdict.estimated_accuracy)
-        if verdict.estimated is not None:
-            low, high = axes.y(verdict.estimated.low), axes.y(verdict.estimated.high)
-            parts.append(_bar(x, low, high, WINDOW_COLOUR))
-        if current:
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="none" stroke="#1b1f24"/>')
-        radius = 6 if verdict.status == "alarm" else 4
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{title}</circle>')
+    colour = {"alarm": _ALARM, "ok": WINDOW_COLOUR, "watch": _WATCH}.get(verdict.status, _NOT_JUDGED)
+    known = verdict.estimated_accuracy
+    y = floor if known is None else axes.y(known)
+    if current:
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="none" stroke="#1b1f24"/>')
+    radius = 6 if verdict.status == "alarm" else 4
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{title}</circle>')
     if verdict.real_accuracy is not None:
         real = verdict.real_accuracy
         parts.append(_bar(x, axes.y(real.low), axes.y(real.high), _REAL))

@@ -104,7 +104,7 @@ def review_page(
                 newest_images_section(frame, usable, reference, context.images, context.usual_images)
             )
         parts.append(label_shift_section(verdict))
-    parts += [versions_section(verdict, context.history), reviews_section(context.reviews)]
+    parts += [versions_section(verdict, context.history), reviews_section(verdict, context.reviews)]
     if verdict.findings:
         parts.append(findings_section(verdict))
     parts.append(_beside(drawn))
@@ -131,7 +131,8 @@ def _top(verdict: Verdict, params: DriftParams, context: PageContext) -> str:
 
 
 def _tone(verdict: Verdict) -> Tone:
-    return "unknown" if verdict.labels_contradict else _TONES.get(verdict.status, "unknown")
+    contradicted = verdict.status == "ok" and verdict.labels_contradict
+    return "unknown" if contradicted else _TONES.get(verdict.status, "unknown")
 
 
 def _facts(verdict: Verdict, context: PageContext) -> str:
@@ -140,17 +141,18 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
         period = f"{verdict.start:%Y-%m-%d %H:%M} – {verdict.end:%Y-%m-%d %H:%M}"
     real = _share(verdict.real_accuracy) if verdict.real_accuracy else ("unknown", "no labels yet")
     unusable = f"{verdict.unusable} unusable" if verdict.unusable else "all usable" if verdict.rows else ""
+    judged = f"; judged against {verdict.compared_with}" if verdict.findings else ""
     items = [
+        ("Accuracy when tested", *_share(verdict.reference_accuracy)),
+        ("Estimated accuracy now", *_estimate(verdict)),
+        ("Real accuracy now", *real),
         (
             "Model",
             str(verdict.identity),
             f"{context.role or 'no alias'} · files {verdict.identity.digest[:12]}",
         ),
         ("Window", verdict.window, f"{period} UTC" if verdict.start else period),
-        ("Images", f"{verdict.rows:,}", f"{unusable}; judged against {verdict.compared_with}".lstrip("; ")),
-        ("Accuracy when tested", *_share(verdict.reference_accuracy)),
-        ("Estimated accuracy now", *_estimate(verdict)),
-        ("Real accuracy now", *real),
+        ("Images", f"{verdict.rows:,}", f"{unusable}{judged}"),
     ]
     if verdict.estimated_accuracy is None:
         return facts(items)
@@ -173,8 +175,8 @@ def _estimate(verdict: Verdict) -> tuple[str, str]:
 
 def _beside(drawn: bool) -> str:
     report = (
-        f'<a href="{EVIDENTLY}">{EVIDENTLY}</a>, Evidently’s drawings of the same window on at most 2000 rows, with our '
-        "thresholds; and "
+        f'<a href="{EVIDENTLY}">{EVIDENTLY}</a>, Evidently’s drawings of the same window on at most 2000 rows, with '
+        "our thresholds; and "
         if drawn
         else ""
     )

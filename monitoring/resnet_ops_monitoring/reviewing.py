@@ -1,6 +1,5 @@
 """What a person does about a judged window: say so with their signature, accept it as the new normal, roll back."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from resnet_ops_monitoring.review_lines import with_reviews
 from resnet_ops_monitoring.stored_reference import fetch_reference, registered_version, store_reference
 from resnet_ops_monitoring.verdict import Verdict, check_window_name, load_verdict
 from resnet_ops_registry.keys import PrivateKey
+from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.predicates import Review, spoken
 from resnet_ops_registry.returning import roll_back
 from resnet_ops_registry.reviews import reviews_of
@@ -68,7 +68,7 @@ def review(
     found = say(client, verdict.identity.name, int(verdict.identity.version), said, key)
     if (folder / PAGE).is_file():
         page = (folder / PAGE).read_text()
-        write_text(folder / PAGE, with_reviews(page, reviews_of(found, verdict.window)))
+        write_text(folder / PAGE, with_reviews(page, verdict, reviews_of(found, verdict.window)))
         publish_window(client, folder)
     return verdict
 
@@ -116,9 +116,10 @@ def roll_back_for(
     verdict = load_verdict(folder / VERDICT)
     registered_version(client, verdict.identity)
     target = Target.named(alias)
-    same: Callable[[str], bool] = lambda name: Target(kind="alias", name=name).same_as(target)
-    aliases = client.get_registered_model(verdict.identity.name).aliases
-    holder = next((str(number) for name, number in aliases.items() if same(name)), None)
+    with asked(f"Looking for {target.label}"):
+        aliases = client.get_registered_model(verdict.identity.name).aliases
+    holding = (number for name, number in aliases.items() if Target.named(name).same_as(target))
+    holder = next(map(str, holding), None)
     if holder != verdict.identity.version:
         who = f"v{holder} is" if holder else "no version is"
         raise ConfigError(
