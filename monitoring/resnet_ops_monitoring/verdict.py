@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json
-from resnet_ops_monitoring.accuracy import Accuracy
+from resnet_ops_monitoring.accuracy import Accuracy, Estimate
 from resnet_ops_monitoring.identity import ModelIdentity
 
 __all__ = [
@@ -53,11 +53,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """How often a class truly occurs, before and now: estimated from the predictions, sound while only the mix moves."""
+    """How often a class truly occurs, before and now (with interval): sound while only the mix moves."""
 
     name: str
     before: float
     now: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Verdict:
     """The judgement of one window of one model version.
 
     findings: all tests, alarm signals first. input_drift: image statistics moved; information, never an alarm.
-    estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's interval, over n
-    rows. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
+    estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's
+    interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
     the window has several. compared_with: which reference, in words.
     """
@@ -96,7 +98,7 @@ class Verdict:
     real_accuracy: Accuracy | None
     findings: tuple[Finding, ...]
     alpha: float | None = None
-    estimated: Accuracy | None = None
+    estimated: Estimate | None = None
     label_shift: tuple[ClassShare, ...] | None = None
     sources: tuple[SourceVerdict, ...] = ()
     compared_with: str = "the labelled reference"
