@@ -30,7 +30,7 @@ def label_shift_section(verdict: Verdict) -> str:
     """How often each class truly occurs, as far as the predictions tell; the classes that changed most."""
     if not verdict.label_shift:
         return ""
-    columns = [("Class", False), ("When tested", True), ("Now", True), ("Change", True)]
+    columns = [("Class", False), ("When tested", True), ("Now", True), ("Interval", True), ("Change", True)]
     ranked = sorted(verdict.label_shift, key=lambda each: -abs(each.now - each.before))[:_SHIFTS]
     rows = [
         (
@@ -39,6 +39,7 @@ def label_shift_section(verdict: Verdict) -> str:
                 each.name,
                 percent(each.before),
                 percent(each.now),
+                f"{percent(each.low)} to {percent(each.high)}",
                 f"{100 * (each.now - each.before):+.1f} points",
             ],
         )

@@ -43,6 +43,10 @@ def _judge(
     ),
     reports: _Reports = Path("reports/drift"),
     publish: Annotated[bool, typer.Option(help="Also put the pages into MLflow.")] = False,
+    stored: Annotated[
+        bool,
+        typer.Option(help="Judge against what MLflow keeps: a reference that a reviewer accepted, if any."),
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Judge one stretch of the log and write its review page. Exit 0: ok; 1: alarm, or too little data."""
@@ -51,6 +55,7 @@ def _judge(
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
         from resnet_ops_monitoring.detector import judge
+        from resnet_ops_monitoring.evidently_workspace import workspace_folder
         from resnet_ops_monitoring.log import InferenceLog
         from resnet_ops_monitoring.params import read_drift_params
         from resnet_ops_monitoring.reference import load_reference
@@ -61,13 +66,19 @@ def _judge(
             check_window_name(window)
         settings, before = read_drift_params(params), load_reference(reference)
         identity = before.identity
+        if stored:
+            from resnet_ops_monitoring.stored_reference import fetch_reference
+            from resnet_ops_registry.settings import connect
+
+            before = fetch_reference(connect(), identity)
         frame = InferenceLog.open().read(
             identity.name, digest=identity.digest, start=start, end=end, window=window
         )
         name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
         verdict = judge(frame, before, settings, window=name)
         folder = reports / name
-        write_window(folder, verdict, frame, before, settings, PageContext(role=None))
+        context = PageContext(role=None)
+        write_window(folder, verdict, frame, before, settings, context, workspace=workspace_folder())
         link = ""
         if publish:
             from resnet_ops_monitoring.publish import publish_window

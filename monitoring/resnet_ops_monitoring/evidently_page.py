@@ -28,15 +28,15 @@ _ROWS = 2000
 def evidently_snapshot(
     verdict: Verdict, frame: pd.DataFrame, reference: Reference, params: DriftParams
 ) -> "Snapshot | None":
-    """Evidently's look at a window, one drift drawing a column; None with nothing to draw.
+    """Evidently's look at a window, one drift drawing a column; None where the window was not judged.
 
     Each column has its method and our threshold; there is no share rule. Both sides hold at most 2000 rows, drawn
     with the seed. Columns without two different finite values are left out. Named and dated after the window.
     """
+    if not verdict.findings:
+        return None
     os.environ.setdefault("DO_NOT_TRACK", "true")
     current, before = _table(frame, reference, params.seed), _table(reference.rows, reference, params.seed)
-    if len(current) < params.min_rows:
-        return None
     current[ALARM], before[ALARM] = float(verdict.status == "alarm"), 0.0
     if verdict.estimated_accuracy is not None:
         current[ESTIMATED], before[ESTIMATED] = verdict.estimated_accuracy, verdict.reference_accuracy.value
