@@ -57,9 +57,9 @@ def evidently_snapshot(
             for name in numbers
         }
         metrics = [
-            *(MeanValue(column=name) for name in ours),
             ValueDrift(column="predicted", method="chisquare", threshold=family),
             *(ValueDrift(column=name, method="ks", threshold=thresholds[name]) for name in numbers),
+            *(MeanValue(column=name) for name in ours),
         ]
         definition = DataDefinition(numerical_columns=[*ours, *numbers], categorical_columns=["predicted"])
         both = [Dataset.from_pandas(rows, data_definition=definition) for rows in (current, before)]

@@ -56,5 +56,6 @@ def findings_section(verdict: Verdict) -> str:
     return (
         "<h2>The tests</h2><p class='soft small'>An alarm needs a signal that the model can see: predicted classes, "
         "embeddings or probabilities. Image statistics are information. Predicted classes show the class that moved "
-        f"most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>{table(columns, rows)}"
+        f"most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>"
+        f"{table(columns, rows)}"
     )

@@ -255,7 +255,7 @@ def ledger_show(
         when = datetime.fromtimestamp(entry.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         version = f"{event.model} v{event.version}" if event.version else event.model or ""
         what = f"{event.action} {event.target or ''}".strip()
-        reasons = "; ".join(event.detail.get("reasons", [])) or in_words(event.detail.get("said", {}))
+        reasons = "; ".join(event.detail.get("reasons", [])) or in_words(event.detail)
         table.add_row(str(entry.seq), when, event.actor, what, version, event.outcome, reasons)
     console.print(table)
 

@@ -40,10 +40,11 @@ def told_by_people(believed: Believed) -> dict[str, str]:
     return {name: text[:4000] for name, text in told.items() if text}
 
 
-def in_words(said: Mapping[str, Any]) -> str:
-    """What a person said, from a ledger entry's `said`, in a line."""
+def in_words(detail: Mapping[str, Any]) -> str:
+    """Who said what, from the detail of a ledger entry about a person's statement, in a line; empty for others."""
+    said = detail.get("said")
+    if not said:
+        return ""
     words = str(said.get("comment") or said.get("why") or "")
-    if "window" not in said:
-        return words
-    about = f"{said['action']}, window {said['window']} ({said['verdict']})"
-    return f"{about}: {words}" if words else about
+    about = f"{said['action']}, window {said['window']} ({said['verdict']})" if "window" in said else ""
+    return ": ".join(filter(None, (str(detail.get("name", "")), about, words)))

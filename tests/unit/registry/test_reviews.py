@@ -44,7 +44,7 @@ def test_a_review_is_told_on_the_versions_page_and_in_the_ledger(
     last = entries()[-1].event
     assert (last.action, last.outcome, last.version) == ("review accepted", "recorded", 1)
     assert last.detail["said"]["window"] == "monday"
-    assert "comment, window" in run("ledger", "show")
+    assert "kim: comment" in run("ledger", "show")
 
 
 def test_reviews_change_no_decision_and_are_no_grounds_of_one(
@@ -131,9 +131,11 @@ def test_a_long_history_of_a_window_is_cut_at_its_oldest_reviews(
     assert len("\n".join(told)) <= 4000
 
 
-def test_the_ledger_tells_in_words_what_people_said() -> None:
+def test_the_ledger_tells_in_words_who_said_what() -> None:
     said = {"window": "monday", "verdict": "alarm", "action": "rollback", "comment": "misreads sevens"}
-    assert in_words(said) == "rollback, window monday (alarm): misreads sevens"
-    assert in_words({**said, "comment": ""}) == "rollback, window monday (alarm)"
-    assert in_words({"why": "broken"}) == "broken"
-    assert in_words({}) == ""
+    assert in_words({"name": "kim", "said": said}) == "kim: rollback, window monday (alarm): misreads sevens"
+    assert (
+        in_words({"name": "kim", "said": {**said, "comment": ""}}) == "kim: rollback, window monday (alarm)"
+    )
+    assert in_words({"name": "kim", "said": {"why": "broken"}}) == "kim: broken"
+    assert in_words({"reasons": ["x"]}) == ""
