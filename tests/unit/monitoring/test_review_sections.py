@@ -49,7 +49,9 @@ def _before(verdict: Verdict, hours: int, **more: object) -> Verdict:
 def test_accuracy_over_time_shows_estimates_labels_alarms_and_windows_that_were_not_judged(
     alarm: Verdict,
 ) -> None:
-    unjudged = _before(alarm, 1, status="insufficient data", estimated_accuracy=None, estimated=None)
+    unjudged = _before(
+        alarm, 1, status="insufficient data", estimated_accuracy=None, estimated=None, real_accuracy=None
+    )
     labelled = _before(alarm, 2, real_accuracy=Accuracy(0.9, 50, 0.8, 0.95))
     earlier = _before(
         alarm, 3, real_accuracy=None, estimated_accuracy=0.97, estimated=Estimate(0.97, 0.9, 0.99)
