@@ -11,10 +11,14 @@ from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.camera import SIMULATION
 from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.evidently_workspace import workspace_folder
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.publish import publish_window
 from resnet_ops_monitoring.reference import load_reference
 from resnet_ops_monitoring.report import PageContext, write_window
+from resnet_ops_monitoring.stored_reference import fetch_reference, registered_version, store_reference
+from resnet_ops_monitoring.verdict import Verdict
+from resnet_ops_registry.reviews import reviews_of
 from resnet_ops_registry.settings import connect
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
@@ -25,11 +29,14 @@ def main() -> None:
     params, seed = everything.monitor, everything.seed
     _, identity, role = read_serving()
     client = connect()
-    reference = load_reference(Path("data/reference.parquet"))
+    store_reference(client, load_reference(Path("data/reference.parquet")))
+    reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
+    version = registered_version(client, identity)
     usual = load_prepared(Path("data/prepared")).split("test").images
     data = production()
     log = InferenceLog.open()
-    summary = []
+    summary: list[dict[str, str]] = []
+    judged: list[Verdict] = []
     for name, window in params.windows.items():
         folder = Path("reports/drift") / name
         rows = log.read(identity.name, version=identity.version, digest=identity.digest, window=name)
@@ -39,8 +46,11 @@ def main() -> None:
             simulated=SIMULATION if window.camera == "dirty" else REPLAY,
             images=seen_by_camera(data.images, window, seed),
             usual_images=usual,
+            history=judged,
+            reviews=reviews_of(version, name),
         )
-        write_window(folder, verdict, rows, reference, params.drift, context)
+        write_window(folder, verdict, rows, reference, params.drift, context, workspace=workspace_folder())
+        judged.append(verdict)
         link = publish_window(client, folder)
         console.print(f"{name}: {verdict.headline}. {verdict.reason}")
         summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})

@@ -17,11 +17,11 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 320, 170, 40, 12, 24
 _PLOT_WIDTH, _PLOT_HEIGHT = _WIDTH - _LEFT - 6, _HEIGHT - _TOP - _BOTTOM
 
 
-def legend() -> str:
-    """What the two colours mean."""
+def legend(compared_with: str) -> str:
+    """What the two colours mean; compared_with: such as "the labelled reference"."""
     return (
-        f'<p class="small soft"><span class="key" style="background:{REFERENCE_COLOUR}"></span>reference (when the '
-        f'model was tested) &ensp; <span class="key" style="background:{WINDOW_COLOUR}"></span>this window</p>'
+        f'<p class="small soft"><span class="key" style="background:{REFERENCE_COLOUR}"></span>{escape(compared_with)} '
+        f'&ensp; <span class="key" style="background:{WINDOW_COLOUR}"></span>this window</p>'
     )
 
 

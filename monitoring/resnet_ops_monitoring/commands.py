@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console, plain, report_errors
+from resnet_ops_monitoring.commands_review import add_review_commands
 
 __all__ = ["add_commands"]
 
@@ -22,6 +23,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     drift.command("judge")(_judge)
     drift.command("report")(_report)
+    add_review_commands(drift)
     log = typer.Typer(
         no_args_is_help=True, help="The inference log: what is in it, and true classes learned later."
     )
@@ -42,6 +44,10 @@ def _judge(
     ),
     reports: _Reports = Path("reports/drift"),
     publish: Annotated[bool, typer.Option(help="Also put the pages into MLflow.")] = False,
+    stored: Annotated[
+        bool,
+        typer.Option(help="Judge against what MLflow keeps: a reference that a reviewer accepted, if any."),
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Judge one stretch of the log and write its review page. Exit 0: ok; 1: alarm, or too little data."""
@@ -50,6 +56,7 @@ def _judge(
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
         from resnet_ops_monitoring.detector import judge
+        from resnet_ops_monitoring.evidently_workspace import workspace_folder
         from resnet_ops_monitoring.log import InferenceLog
         from resnet_ops_monitoring.params import read_drift_params
         from resnet_ops_monitoring.reference import load_reference
@@ -60,13 +67,19 @@ def _judge(
             check_window_name(window)
         settings, before = read_drift_params(params), load_reference(reference)
         identity = before.identity
+        if stored:
+            from resnet_ops_monitoring.stored_reference import fetch_reference
+            from resnet_ops_registry.settings import connect
+
+            before = fetch_reference(connect(), identity)
         frame = InferenceLog.open().read(
             identity.name, digest=identity.digest, start=start, end=end, window=window
         )
         name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
         verdict = judge(frame, before, settings, window=name)
         folder = reports / name
-        write_window(folder, verdict, frame, before, settings, PageContext(role=None))
+        context = PageContext(role=None)
+        write_window(folder, verdict, frame, before, settings, context, workspace=workspace_folder())
         link = ""
         if publish:
             from resnet_ops_monitoring.publish import publish_window

@@ -1,9 +1,12 @@
-"""What people said of a version, in words for its page."""
+"""What people said of a version, in words for its page and for the ledger."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from resnet_ops_registry.predicates import Approval, Reproduction, Waiver
 from resnet_ops_registry.statements import Believed
 
-__all__ = ["PEOPLE_TAGS", "told_by_people"]
+__all__ = ["PEOPLE_TAGS", "in_words", "told_by_people"]
 
 PEOPLE_TAGS = ("approvals", "waivers", "reproductions", "retired")
 
@@ -35,3 +38,13 @@ def told_by_people(believed: Believed) -> dict[str, str]:
             f"by {retirement.key.name} on {retirement.said.created:%Y-%m-%d}: {retirement.said.why}"
         )
     return {name: text[:4000] for name, text in told.items() if text}
+
+
+def in_words(detail: Mapping[str, Any]) -> str:
+    """Who said what, from the detail of a ledger entry about a person's statement, in a line; empty for others."""
+    said = detail.get("said")
+    if not said:
+        return ""
+    words = str(said.get("comment") or said.get("why") or "")
+    about = f"{said['action']}, window {said['window']} ({said['verdict']})" if "window" in said else ""
+    return ": ".join(filter(None, (str(detail.get("name", "")), about, words)))

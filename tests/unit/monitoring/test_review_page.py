@@ -14,7 +14,7 @@ import pytest
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.camera import SIMULATION, degrade
 from resnet_ops_monitoring.detector import judge
-from resnet_ops_monitoring.evidently_page import write_evidently_report
+from resnet_ops_monitoring.evidently_page import evidently_snapshot, write_evidently_report
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import build_reference
@@ -24,7 +24,10 @@ from resnet_ops_monitoring.verdict import load_verdict
 if TYPE_CHECKING:
     from tests.unit.monitoring.conftest import Served
 
-_OUTSIDE = re.compile(r"""(?:src|href|action)\s*=(?!\s*["']data:)|url\(|@import|<script""", re.I)
+_OUTSIDE = re.compile(
+    r"""(?:src|href|action)\s*=(?!\s*["'](?:data:|evidently.html"|verdict.json"))|url\(|@import|<script""",
+    re.I,
+)
 
 
 def _dirty_page(served: Served, params: DriftParams) -> str:
@@ -47,8 +50,8 @@ def test_the_page_says_first_what_happened_and_what_to_do(served: Served, params
             "Images are darker",
             "What to do",
             "look at camera",
-            "challenger",
             "Real accuracy now",
+            "challenger",
             "What moved most",
             "newest to the model",
             "The tests",
@@ -122,7 +125,11 @@ def test_evidently_survives_columns_without_values(
         made_up(rng, 200), ModelIdentity("made-up", "1", "d" * 64), tuple("0123456789"), rows=200, seed=0
     )
     hostile = made_up(rng, 100).assign(brightness=np.nan, contrast=0.5)
-    assert write_evidently_report(tmp_path / "e.html", hostile, reference, params)
+    verdict = judge(hostile, reference, params, window="w")
+    snapshot = evidently_snapshot(verdict, hostile, reference, params)
+    assert snapshot is not None
+    write_evidently_report(tmp_path / "e.html", snapshot)
     nans: Any = [np.full(10, np.nan)] * 100
     nothing = made_up(rng, 100).assign(probabilities=nans)
-    assert not write_evidently_report(tmp_path / "n.html", nothing, reference, params)
+    unjudged = judge(nothing, reference, params, window="w")
+    assert evidently_snapshot(unjudged, nothing, reference, params) is None

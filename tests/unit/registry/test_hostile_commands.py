@@ -49,7 +49,7 @@ TAKING_WORDS = [
     for name, command in COMMANDS.items()
     if any(not getattr(each, "is_flag", False) for each in command.params)
 ]
-MAY_MOVE = {"promote", "rollback", "retire"}
+MAY_MOVE = {"promote", "rollback", "retire", "drift rollback"}
 
 
 @pytest.fixture(scope="module")
