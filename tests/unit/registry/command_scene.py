@@ -175,7 +175,7 @@ def _write_keys(folder: Path) -> None:
 def _write_tables(folder: Path) -> None:
     table = pa.table({"label": [1, 2]})
     pq.write_table(table, folder / "other.parquet")
-    about = {"format": 1, "identity": {"name": 1}, "classes": None, "seen": "+2"}
+    about = {"format": 2, "identity": {"name": 1}, "classes": None, "seen": "+2"}
     keys = (b"resnet_ops", b"resnet_ops.reference", b"reference")
     pq.write_table(
         table.replace_schema_metadata({key: json.dumps(about).encode() for key in keys}),

@@ -135,6 +135,8 @@ RIGHT = {
     "reports": Parameter("reports", ("reports/drift",)),
     "drift comment text": Parameter("text", ("the lens is dirty",)),
     "drift judge until": Parameter("moment", ("2026-01-05T08:10Z",)),
+    "log export folder": Parameter("place", ("exported",)),
+    "log export until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "keys revoke key": Parameter("key id", ("KEY_KIM", "KEY_PIPELINE")),
     "keys trust file": Parameter("file", ("var/keys/lee.pub.pem", "var/keys/kim.pub.pem")),
     "log label file": Parameter("file", ("labels.csv",)),
