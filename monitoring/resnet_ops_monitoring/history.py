@@ -1,0 +1,120 @@
+"""Every verdict there was, beside the inference log: what came before, and where the next window begins."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.elements import ColumnElement
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.verdict import Verdict
+
+__all__ = ["VerdictHistory", "microseconds"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_table = Table(
+    "verdicts",
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("window", String(200), nullable=False),
+    Column("at", BigInteger, nullable=False, comment="microseconds since 1970: the window's last row"),
+    Column("until", BigInteger, comment="where a periodic window ends, the next one's beginning"),
+    Column("link", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    UniqueConstraint("model", "digest", "window"),
+)
+_verdicts = TypeAdapter(Verdict)
+
+
+class VerdictHistory:
+    """The verdicts of all windows, in a table of its own in the inference log's database."""
+
+    def __init__(self, log: InferenceLog) -> None:
+        self._log = log
+        with log.transaction("prepare") as connection:
+            connection.execute(CreateTable(_table, if_not_exists=True))
+
+    def add(self, verdict: Verdict, *, link: str = "", until: datetime | None = None) -> None:
+        """Keep a verdict; one of the same model files and window is replaced.
+
+        until: the end of a window of a row of windows without gaps, as `monitor run` judges them.
+        """
+        mine = (*_of(verdict.identity), _table.c.window == verdict.window)
+        row = {
+            "model": verdict.identity.name,
+            "digest": verdict.identity.digest,
+            "window": verdict.window,
+            "at": microseconds(verdict.end or until or datetime.now(UTC)),
+            "until": None if until is None else microseconds(until),
+            "link": link,
+            "verdict": json.dumps(verdict.to_dict(), sort_keys=True),
+        }
+        with self._log.transaction("write to") as connection:
+            connection.execute(delete(_table).where(*mine))
+            connection.execute(insert(_table).values(row))
+
+    def recent(
+        self, identity: ModelIdentity, *, before: datetime | None = None, limit: int = 200
+    ) -> list[Verdict]:
+        """The latest verdicts about these model files, oldest first; only of windows that ended before a moment."""
+        found = self._select(_table.c.verdict, identity, before, limit)
+        try:
+            return [_verdicts.validate_json(text) for text in found]
+        except ValidationError as error:
+            raise DataError(
+                f"A verdict about {identity} in {self._log.place} is not of this program's version "
+                f"({error.error_count()} faults). Empty the table verdicts; the windows are judged again then."
+            ) from None
+
+    def link(self, identity: ModelIdentity, window: str) -> str:
+        """Where the window's page is; empty when nobody knows."""
+        query = select(_table.c.link).where(*_of(identity), _table.c.window == window)
+        with self._log.transaction("read") as connection:
+            return str(connection.execute(query).scalar() or "")
+
+    def judged_until(self, identity: ModelIdentity) -> datetime | None:
+        """Where the row of periodic windows ends; None before the first."""
+        query = select(func.max(_table.c.until)).where(*_of(identity))
+        with self._log.transaction("read") as connection:
+            last = connection.execute(query).scalar()
+        return None if last is None else _EPOCH + timedelta(microseconds=int(last))
+
+    def _select(
+        self, column: ColumnElement[str], identity: ModelIdentity, before: datetime | None, limit: int
+    ) -> list[str]:
+        query = select(column).where(*_of(identity))
+        if before is not None:
+            query = query.where(_table.c.at < microseconds(before))
+        with self._log.transaction("read") as connection:
+            newest = connection.execute(
+                query.order_by(_table.c.at.desc(), _table.c.window.desc()).limit(limit)
+            )
+            return [str(text) for text in newest.scalars()][::-1]
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _of(identity: ModelIdentity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return _table.c.model == identity.name, _table.c.digest == identity.digest
