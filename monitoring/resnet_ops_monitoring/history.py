@@ -1,6 +1,7 @@
 """Every verdict there was, beside the inference log: what came before, and where the next window begins."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,7 +27,7 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.verdict import Verdict
 
-__all__ = ["VerdictHistory", "microseconds"]
+__all__ = ["Period", "VerdictHistory", "microseconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _table = Table(
@@ -37,12 +38,25 @@ _table = Table(
     Column("digest", String(64), nullable=False),
     Column("window", String(200), nullable=False),
     Column("at", BigInteger, nullable=False, comment="microseconds since 1970: the window's last row"),
-    Column("until", BigInteger, comment="where a periodic window ends, the next one's beginning"),
+    Column("since", BigInteger, comment="of a periodic window; until: where the next one begins"),
+    Column("until", BigInteger),
+    Column("rows", BigInteger, comment="in the log when a periodic window was judged"),
+    Column("labelled", BigInteger),
     Column("link", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     UniqueConstraint("model", "digest", "window"),
 )
 _verdicts = TypeAdapter(Verdict)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A window in a row of windows, since <= time < until, and what the log held of it when it was judged."""
+
+    since: datetime
+    until: datetime
+    rows: int
+    labelled: int
 
 
 class VerdictHistory:
@@ -53,18 +67,18 @@ class VerdictHistory:
         with log.transaction("prepare") as connection:
             connection.execute(CreateTable(_table, if_not_exists=True))
 
-    def add(self, verdict: Verdict, *, link: str = "", until: datetime | None = None) -> None:
-        """Keep a verdict; one of the same model files and window is replaced.
-
-        until: the end of a window of a row of windows without gaps, as `monitor run` judges them.
-        """
+    def add(self, verdict: Verdict, *, link: str = "", period: Period | None = None) -> None:
+        """Keep a verdict; one of the same model files and window is replaced. period: where it is one in a row."""
         mine = (*_of(verdict.identity), _table.c.window == verdict.window)
         row = {
             "model": verdict.identity.name,
             "digest": verdict.identity.digest,
             "window": verdict.window,
-            "at": microseconds(verdict.end or until or datetime.now(UTC)),
-            "until": None if until is None else microseconds(until),
+            "at": microseconds(verdict.end or (period.until if period else datetime.now(UTC))),
+            "since": microseconds(period.since) if period else None,
+            "until": microseconds(period.until) if period else None,
+            "rows": period.rows if period else None,
+            "labelled": period.labelled if period else None,
             "link": link,
             "verdict": json.dumps(verdict.to_dict(), sort_keys=True),
         }
@@ -96,7 +110,15 @@ class VerdictHistory:
         query = select(func.max(_table.c.until)).where(*_of(identity))
         with self._log.transaction("read") as connection:
             last = connection.execute(query).scalar()
-        return None if last is None else _EPOCH + timedelta(microseconds=int(last))
+        return None if last is None else _moment(last)
+
+    def periods(self, identity: ModelIdentity, *, limit: int) -> list[Period]:
+        """The latest windows in a row, oldest first."""
+        columns = (_table.c.since, _table.c.until, _table.c.rows, _table.c.labelled)
+        query = select(*columns).where(*_of(identity), _table.c.until.is_not(None))
+        with self._log.transaction("read") as connection:
+            found = connection.execute(query.order_by(_table.c.until.desc()).limit(limit)).all()
+        return [Period(_moment(since), _moment(until), rows, n) for since, until, rows, n in found][::-1]
 
     def _select(
         self, column: ColumnElement[str], identity: ModelIdentity, before: datetime | None, limit: int
@@ -114,6 +136,10 @@ class VerdictHistory:
 def microseconds(moment: datetime) -> int:
     """Since 1970, exactly."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(since_1970: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(since_1970))
 
 
 def _of(identity: ModelIdentity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

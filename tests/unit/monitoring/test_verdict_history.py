@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_ops_monitoring.accuracy import Accuracy
-from resnet_ops_monitoring.history import VerdictHistory
+from resnet_ops_monitoring.history import Period, VerdictHistory
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import SCHEMA_VERSION, InferenceLog
 from resnet_ops_monitoring.verdict import Status, Verdict
@@ -68,14 +68,16 @@ def test_other_files_under_the_same_version_have_a_history_of_their_own(history:
 
 def test_where_the_next_window_begins_is_known_from_periodic_windows_alone(history: VerdictHistory) -> None:
     assert history.judged_until(MODEL) is None
-    history.add(made(0), until=START + timedelta(hours=1))
+    first = Period(START, START + timedelta(hours=1), 100, 7)
+    history.add(made(0), period=first)
     history.add(made(7))
+    assert history.periods(MODEL, limit=5) == [first]
     assert history.judged_until(MODEL) == START + timedelta(hours=1)
 
 
 def test_a_window_without_rows_stands_where_it_ended(history: VerdictHistory) -> None:
     empty = replace(made(1, "insufficient data"), start=None, end=None)
-    history.add(empty, until=START + timedelta(hours=2))
+    history.add(empty, period=Period(START + timedelta(hours=1), START + timedelta(hours=2), 0, 0))
     history.add(made(2))
     assert [each.status for each in history.recent(MODEL)] == ["insufficient data", "ok"]
 
