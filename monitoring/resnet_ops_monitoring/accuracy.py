@@ -1,13 +1,22 @@
 """How right the model is: counted where labels are known, estimated where they are not."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops.evaluation.intervals import wilson
 
-__all__ = ["BLIND_SPOT", "Accuracy", "counted_accuracy", "estimated_accuracy"]
+__all__ = [
+    "BLIND_SPOT",
+    "Accuracy",
+    "Estimate",
+    "accuracy_threshold",
+    "counted_accuracy",
+    "estimated_accuracy",
+    "negative_entropy",
+]
 
 BLIND_SPOT = (
     "a guess from the model's own confidence (ATC, Garg et al. 2022), 3.5 points off on average over 17 shifts of "
@@ -26,6 +35,19 @@ class Accuracy:
     high: float
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """An estimated share of right answers, with the interval that holds the truth unless images are of new kinds."""
+
+    value: float
+    low: float
+    high: float
+
+
+MODEL_ERROR, LEAST_ERROR = 0.5, 0.01
+"""Standard error of the method beside chance: this share of the estimated fall, and at least so much."""
+
+
 def counted_accuracy(right: NDArray[np.bool_], confidence: float) -> Accuracy | None:
     """Accuracy of labelled rows; None when there are none. right: (n,) true where the prediction was right."""
     n = len(right)
@@ -35,20 +57,30 @@ def counted_accuracy(right: NDArray[np.bool_], confidence: float) -> Accuracy | 
     return Accuracy(value=float(right.mean()), n=n, low=low, high=high)
 
 
-def estimated_accuracy(
-    reference: NDArray[np.float32], right: NDArray[np.bool_], window: NDArray[np.float32]
-) -> float:
-    """Average thresholded confidence with negative entropy: the estimated share of right answers in `window`.
-
-    reference: (m, K) and window: (n, K) softmax rows; right: (m,). The threshold is where the reference's share of
-    rows below it equals its error rate.
-    """
-    scores = np.sort(_negative_entropy(reference))
-    wrong = int((~right).sum())
-    threshold = scores[wrong] if wrong < len(scores) else np.inf
-    return float((_negative_entropy(window) >= threshold).mean())
-
-
-def _negative_entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+def negative_entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) in [-log K, 0] of (n, K) softmax rows: how sure the model is."""
     p = probabilities.astype(np.float64)
     return np.asarray((p * np.log(np.maximum(p, 1e-30))).sum(axis=1), dtype=np.float64)
+
+
+def accuracy_threshold(reference: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Where the reference's share of rows below it equals its error rate; infinite when no row is right.
+
+    reference: (m,) negative entropies; right: (m,).
+    """
+    wrong = int((~right).sum())
+    return float(np.sort(reference)[wrong]) if wrong < len(right) else float("inf")
+
+
+def estimated_accuracy(above: int, n: int, right: int, reference_rows: int, confidence: float) -> Estimate:
+    """Average thresholded confidence with negative entropy: the share of right answers among a window's n rows.
+
+    above: rows of the window at or above `accuracy_threshold`. right: right answers among the reference's rows.
+    """
+    share, tested = (above + 1) / (n + 2), (right + 1) / (reference_rows + 2)
+    chance = share * (1 - share) / n + tested * (1 - tested) / reference_rows
+    model = MODEL_ERROR * abs(tested - share) + LEAST_ERROR
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    half = z * float(np.hypot(np.sqrt(chance), model))
+    value = above / n
+    return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))

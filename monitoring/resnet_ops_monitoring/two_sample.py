@@ -4,7 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["class_shift", "embedding_distances", "kolmogorov_smirnov", "mean_discrepancy"]
+__all__ = [
+    "class_shift",
+    "embedding_distances",
+    "kolmogorov_smirnov",
+    "kolmogorov_smirnov_counts",
+    "mean_discrepancy",
+]
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -22,6 +28,16 @@ def kolmogorov_smirnov(reference: Floats, window: Floats) -> tuple[float, float]
     ) / len(right)
     distance = float(np.abs(steps).max())
     root = np.sqrt(len(left) * len(right) / (len(left) + len(right)))
+    return distance, float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
+
+
+def kolmogorov_smirnov_counts(
+    reference: NDArray[np.int64], window: NDArray[np.int64]
+) -> tuple[float, float]:
+    """The same from counts in shared bins, (B,) each: the distance at the bins' edges."""
+    m, n = int(reference.sum()), int(window.sum())
+    distance = float(np.abs(reference.cumsum() / m - window.cumsum() / n).max())
+    root = np.sqrt(m * n / (m + n))
     return distance, float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
