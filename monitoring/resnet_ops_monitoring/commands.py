@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console, plain, report_errors
+from resnet_ops_monitoring.commands_review import add_review_commands
 
 __all__ = ["add_commands"]
 
@@ -22,6 +23,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     drift.command("judge")(_judge)
     drift.command("report")(_report)
+    add_review_commands(drift)
     log = typer.Typer(
         no_args_is_help=True, help="The inference log: what is in it, and true classes learned later."
     )

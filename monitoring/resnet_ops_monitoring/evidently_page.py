@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,50 +13,84 @@ from resnet_ops.files import write_path
 from resnet_ops_monitoring.frames import STATISTICS, matrix
 from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
 from resnet_ops_monitoring.reference import Reference
+from resnet_ops_monitoring.verdict import Verdict
 
-__all__ = ["write_evidently_report"]
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
 
+__all__ = ["ALARM", "ESTIMATED", "evidently_snapshot", "write_evidently_report"]
+
+ALARM, ESTIMATED = "alarm", "estimated accuracy"
+"""Columns that hold one number each, so that Evidently can draw our verdicts over time."""
 _ROWS = 2000
 
 
-def write_evidently_report(
-    path: Path, frame: pd.DataFrame, reference: Reference, params: DriftParams
-) -> bool:
-    """Write Evidently's HTML (3.6 to 5 MB) with one drift drawing a column; False, and no file, with nothing to draw.
+def evidently_snapshot(
+    verdict: Verdict, frame: pd.DataFrame, reference: Reference, params: DriftParams
+) -> "Snapshot | None":
+    """Evidently's look at a window, one drift drawing a column; None with nothing to draw.
 
     Each column has its method and our threshold; there is no share rule. Both sides hold at most 2000 rows, drawn
-    with the seed. Columns without two different finite values are left out.
+    with the seed. Columns without two different finite values are left out. Named and dated after the window.
     """
     os.environ.setdefault("DO_NOT_TRACK", "true")
     current, before = _table(frame, reference, params.seed), _table(reference.rows, reference, params.seed)
     if len(current) < params.min_rows:
-        return False
+        return None
+    current[ALARM], before[ALARM] = float(verdict.status == "alarm"), 0.0
+    if verdict.estimated_accuracy is not None:
+        current[ESTIMATED], before[ESTIMATED] = verdict.estimated_accuracy, verdict.reference_accuracy.value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Evidently's own, about numpy and pandas
         from evidently import DataDefinition, Dataset, Report
-        from evidently.metrics import ValueDrift
+        from evidently.metrics import MeanValue, ValueDrift
 
         family = params.alpha / len(ALARM_SIGNALS)
+        ours = [name for name in (ALARM, ESTIMATED) if name in current.columns]
         numbers = [
-            name for name in current.columns if name != "predicted" and _drawable(current, before, name)
+            name
+            for name in current.columns
+            if name not in ("predicted", *ours) and _drawable(current, before, name)
         ]
         thresholds = {
             name: params.alpha / len(STATISTICS) if name in STATISTICS else family / len(reference.classes)
             for name in numbers
         }
         metrics = [
+            *(MeanValue(column=name) for name in ours),
             ValueDrift(column="predicted", method="chisquare", threshold=family),
             *(ValueDrift(column=name, method="ks", threshold=thresholds[name]) for name in numbers),
         ]
-        definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted"])
+        definition = DataDefinition(numerical_columns=[*ours, *numbers], categorical_columns=["predicted"])
         both = [Dataset.from_pandas(rows, data_definition=definition) for rows in (current, before)]
+        about = {
+            "window": verdict.window,
+            "verdict": verdict.headline,
+            "model": verdict.identity.name,
+            "version": verdict.identity.version,
+            "files": verdict.identity.digest,
+        }
         try:
-            snapshot = Report(metrics).run(both[0], both[1])
+            return Report(metrics).run(
+                both[0],
+                both[1],
+                timestamp=verdict.end,
+                metadata=dict(about),
+                tags=[verdict.window, verdict.headline],
+                name=f"{verdict.window}: {verdict.headline}",
+            )
         except ValueError as error:
-            raise DataError(f"Evidently could not draw {path.name}: {error}. The verdict stands.") from error
+            raise DataError(
+                f"Evidently could not draw window {verdict.window}: {error}. The verdict stands."
+            ) from error
+
+
+def write_evidently_report(path: Path, snapshot: "Snapshot") -> None:
+    """Write a snapshot as HTML (3.6 to 5 MB) that needs nothing from outside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         with write_path(path) as temporary:
             snapshot.save_html(str(temporary))
-    return True
 
 
 def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:
@@ -66,7 +101,7 @@ def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame
     columns |= {name: frame[name].to_numpy(dtype=float) for name in STATISTICS}
     columns |= {f"probability of {name}": probabilities[:, k] for k, name in enumerate(reference.classes)}
     whole = pd.DataFrame(columns).iloc[np.flatnonzero(np.isfinite(probabilities).all(axis=1))]
-    return whole.sample(_ROWS, random_state=seed) if len(whole) > _ROWS else whole
+    return whole.sample(_ROWS, random_state=seed) if len(whole) > _ROWS else whole.copy()
 
 
 def _drawable(current: pd.DataFrame, before: pd.DataFrame, name: str) -> bool:

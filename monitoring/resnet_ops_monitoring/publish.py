@@ -17,7 +17,7 @@ from resnet_ops_monitoring.verdict import Verdict, check_window_name, load_verdi
 from resnet_ops_registry.server import TRAINING_VIEW
 from resnet_ops_registry.settings import ensure_experiment, mask_password
 
-__all__ = ["publish_window"]
+__all__ = ["answering", "monitoring_run", "publish_window"]
 
 _DIGEST_TAG = "resnet_ops.monitored_digest"
 _WINDOW_TAG = "resnet_ops.window."
@@ -34,8 +34,8 @@ def publish_window(client: MlflowClient, folder: Path) -> str:
     """
     verdict = load_verdict(folder / VERDICT)
     check_window_name(verdict.window)
-    with _answering(client):
-        run = _run(client, verdict.identity)
+    with answering(client, "take the window"):
+        run = monitoring_run(client, verdict.identity)
         place = f"windows/{verdict.window}"
         link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{place}/{PAGE}?{TRAINING_VIEW}"
         tag, content = f"{_WINDOW_TAG}{verdict.window}", _content(folder)
@@ -70,7 +70,8 @@ def _step(run: Run, tag: str) -> tuple[int, str]:
     return 1 + max((int(number) for number, _ in windows.values()), default=-1), ""
 
 
-def _run(client: MlflowClient, identity: ModelIdentity) -> Run:
+def monitoring_run(client: MlflowClient, identity: ModelIdentity) -> Run:
+    """The run that keeps all about one monitored version, made where missing."""
     experiment = ensure_experiment(client, f"{identity.name}/monitoring")
     query = f"tags.`{_DIGEST_TAG}` = '{identity.digest}' and tags.`resnet_ops.version` = '{identity.version}'"
     found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"], max_results=1)
@@ -110,13 +111,14 @@ def _metrics(verdict: Verdict, step: int) -> list[Metric]:
 
 
 @contextmanager
-def _answering(client: MlflowClient) -> Iterator[None]:
+def answering(client: MlflowClient, what: str) -> Iterator[None]:
+    """Turn MLflow's errors into a ServiceError that says what it did not do."""
     try:
         yield
     except MlflowException as error:
         place = mask_password(str(client.tracking_uri))
         cause = mask_password(str(error).splitlines()[0])[:300]
         raise ServiceError(
-            f"MLflow at {place} did not take the window: {cause}. Start it (make ui) or correct "
+            f"MLflow at {place} did not {what}: {cause}. Start it (make ui) or correct "
             "MLFLOW_TRACKING_URI, then run the same command again; it completes what is missing."
         ) from error

@@ -1,7 +1,6 @@
 """The review page of one window: what happened, what to do, and what that rests on."""
 
-import base64
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,34 +8,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
 from resnet_ops_monitoring.accuracy import BLIND_SPOT, Accuracy
-from resnet_ops_monitoring.charts import bars, histogram, legend
-from resnet_ops_monitoring.evidently_page import write_evidently_report
+from resnet_ops_monitoring.breakdown import label_shift_section, sources_section
+from resnet_ops_monitoring.evidently_page import evidently_snapshot, write_evidently_report
+from resnet_ops_monitoring.evidently_workspace import add_snapshot
+from resnet_ops_monitoring.findings_table import findings_section
 from resnet_ops_monitoring.frames import matrix
-from resnet_ops_monitoring.page import Tone, document, facts, pill, table
+from resnet_ops_monitoring.moved import moved_section
+from resnet_ops_monitoring.newest_images import newest_images_section
+from resnet_ops_monitoring.over_time import over_time_section, versions_section
+from resnet_ops_monitoring.page import Tone, document, facts, pill
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
-from resnet_ops_monitoring.two_sample import embedding_distances
-from resnet_ops_monitoring.verdict import Finding, Verdict
-from resnet_ops_monitoring.words import advice, headline, number, percent
+from resnet_ops_monitoring.review_lines import reviews_section
+from resnet_ops_monitoring.verdict import Verdict
+from resnet_ops_monitoring.words import advice, headline, percent
 
 __all__ = ["EVIDENTLY", "PAGE", "VERDICT", "PageContext", "review_page", "write_window"]
 
 PAGE, EVIDENTLY, VERDICT = "review.html", "evidently.html", "verdict.json"
 
-_TONES: dict[str, Tone] = {"ok": "good", "alarm": "bad", "insufficient data": "unknown"}
-_SOFTMAX_ROWS = 20
-_SIGNALS = {
-    "unusable": "Output",
-    "softmax": "Probability of class",
-    "classes": "Predicted classes",
-    "embeddings": "Embeddings",
-    "image": "Image",
-}
+_TONES: dict[str, Tone] = {"ok": "good", "alarm": "bad"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +40,16 @@ class PageContext:
 
     role: what the version was when it scored, such as "champion". simulated: a sentence where the traffic is not
     real. images: (N, H, W, C) uint8, one for each row of the frame. usual_images: the same of the reference's split,
-    for comparison, any number.
+    for comparison, any number. history: earlier verdicts, also those of other versions of the model. reviews: what
+    people said of the window, as `resnet_ops_registry.reviews.reviews_of` gives it.
     """
 
     role: str | None
     simulated: str | None = None
     images: NDArray[np.uint8] | None = None
     usual_images: NDArray[np.uint8] | None = None
+    history: Sequence[Verdict] = ()
+    reviews: Sequence[str] = ()
 
 
 def write_window(
@@ -61,44 +59,59 @@ def write_window(
     reference: Reference,
     params: DriftParams,
     context: PageContext,
+    *,
+    workspace: Path | None = None,
 ) -> None:
     """Write a judged window's folder: evidently.html (where there is something to draw), review.html, verdict.json.
 
-    Each file is written atomically, verdict.json last, so that a folder with a verdict is complete.
+    Each file is written atomically, verdict.json last, so that a folder with a verdict is complete. workspace:
+    Evidently's, which then keeps the window too.
     """
-    write_evidently_report(folder / EVIDENTLY, frame, reference, params)
-    write_text(folder / PAGE, review_page(verdict, frame, reference, params, context))
+    snapshot = evidently_snapshot(verdict, frame, reference, params)
+    if snapshot is None:
+        (folder / EVIDENTLY).unlink(missing_ok=True)
+    else:
+        write_evidently_report(folder / EVIDENTLY, snapshot)
+        if workspace is not None:
+            add_snapshot(workspace, snapshot, verdict)
+    page = review_page(verdict, frame, reference, params, context, drawn=snapshot is not None)
+    write_text(folder / PAGE, page)
     verdict.save(folder / VERDICT)
 
 
 def review_page(
-    verdict: Verdict, frame: pd.DataFrame, reference: Reference, params: DriftParams, context: PageContext
+    verdict: Verdict,
+    frame: pd.DataFrame,
+    reference: Reference,
+    params: DriftParams,
+    context: PageContext,
+    *,
+    drawn: bool = False,
 ) -> str:
-    """The whole page as HTML. frame: the window's rows, as they were judged.
+    """The whole page as HTML. frame: the window's rows, as they were judged. drawn: evidently.html lies beside it.
 
     Equal input gives an equal page. Raises DataError when there is not one image for each row.
     """
     if context.images is not None and len(context.images) != len(frame):
         raise DataError(f"{len(context.images)} images for {len(frame)} rows of window {verdict.window}.")
-    usable = _usable(frame)
     parts = [_top(verdict, params, context), _facts(verdict, context)]
+    parts.append(over_time_section(verdict, context.history))
     if verdict.findings:
-        parts += [
-            _moved(verdict, frame[usable], reference),
-            _thumbnails(verdict, frame, usable, reference, context),
-            _tests(verdict),
-        ]
-        parts.append(
-            '<p class="soft small">Beside this page: <b>evidently.html</b>, Evidently’s drawings of the same window on '
-            "at most 2000 rows, with our thresholds; and <b>verdict.json</b>, the numbers. The verdict above is ours, "
-            "not Evidently’s.</p>"
-        )
-    return document(f"{verdict.window}: {verdict.headline}", "\n".join(parts))
+        usable = _usable(frame)
+        parts += [sources_section(verdict), moved_section(verdict, frame[usable], reference)]
+        if context.images is not None:
+            parts.append(
+                newest_images_section(frame, usable, reference, context.images, context.usual_images)
+            )
+        parts.append(label_shift_section(verdict))
+    parts += [versions_section(verdict, context.history), reviews_section(context.reviews)]
+    if verdict.findings:
+        parts.append(findings_section(verdict))
+    parts.append(_beside(drawn))
+    return document(f"{verdict.window}: {verdict.headline}", "\n".join(filter(None, parts)))
 
 
 def _usable(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    if not len(frame):
-        return np.zeros(0, dtype=bool)
     finite = [np.isfinite(matrix(frame, name)).all(axis=1) for name in ("embedding", "probabilities")]
     return np.asarray(finite[0] & finite[1])
 
@@ -118,16 +131,15 @@ def _top(verdict: Verdict, params: DriftParams, context: PageContext) -> str:
 
 
 def _tone(verdict: Verdict) -> Tone:
-    return "unknown" if verdict.status == "ok" and verdict.labels_contradict else _TONES[verdict.status]
+    return "unknown" if verdict.labels_contradict else _TONES.get(verdict.status, "unknown")
 
 
 def _facts(verdict: Verdict, context: PageContext) -> str:
-    expected = verdict.reference_accuracy
     period = "no rows"
     if verdict.start and verdict.end:
         period = f"{verdict.start:%Y-%m-%d %H:%M} – {verdict.end:%Y-%m-%d %H:%M}"
-    estimate = "unknown" if verdict.estimated_accuracy is None else percent(verdict.estimated_accuracy)
     real = _share(verdict.real_accuracy) if verdict.real_accuracy else ("unknown", "no labels yet")
+    unusable = f"{verdict.unusable} unusable" if verdict.unusable else "all usable" if verdict.rows else ""
     items = [
         (
             "Model",
@@ -135,13 +147,9 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
             f"{context.role or 'no alias'} · files {verdict.identity.digest[:12]}",
         ),
         ("Window", verdict.window, f"{period} UTC" if verdict.start else period),
-        ("Images", f"{verdict.rows:,}", f"{verdict.unusable} unusable" if verdict.unusable else "all usable"),
-        ("Accuracy when tested", *_share(expected)),
-        (
-            "Estimated accuracy now",
-            estimate,
-            "without labels" if verdict.estimated_accuracy is None else "without labels; see the note",
-        ),
+        ("Images", f"{verdict.rows:,}", f"{unusable}; judged against {verdict.compared_with}".lstrip("; ")),
+        ("Accuracy when tested", *_share(verdict.reference_accuracy)),
+        ("Estimated accuracy now", *_estimate(verdict)),
         ("Real accuracy now", *real),
     ]
     if verdict.estimated_accuracy is None:
@@ -154,149 +162,23 @@ def _share(accuracy: Accuracy) -> tuple[str, str]:
     return percent(accuracy.value), f"{interval}, {accuracy.n} labelled images"
 
 
-def _moved(verdict: Verdict, usable: pd.DataFrame, reference: Reference) -> str:
-    before, now = reference.rows, usable
-    shares = [
-        np.array([(rows["predicted"] == name).mean() for name in reference.classes], dtype=np.float64)
-        for rows in (before, now)
-    ]
-    by_signal = {
-        signal: _strongest(verdict, signal) for signal in ("classes", "embeddings", "softmax", "image")
-    }
-    charts = [
-        bars("Predicted classes", reference.classes, shares[0], shares[1], _note(by_signal["classes"][0]))
-    ]
-    left, right = _direction(matrix(before, "embedding"), matrix(now, "embedding"))
-    charts.append(histogram("Embeddings (main change)", left, right, _note(by_signal["embeddings"][0])))
-    for finding in by_signal["softmax"][:1]:
-        k = reference.classes.index(finding.column)
-        columns = [matrix(rows, "probabilities")[:, k].astype(np.float64) for rows in (before, now)]
-        charts.append(
-            histogram(f"Probability of class {finding.column}", columns[0], columns[1], _note(finding))
-        )
-    for finding in by_signal["image"][:3]:
-        columns = [rows[finding.column].to_numpy(dtype=float) for rows in (before, now)]
-        columns = [values[np.isfinite(values)] for values in columns]
-        charts.append(histogram(f"Image {finding.column}", columns[0], columns[1], _note(finding)))
-    return f'<h2>What moved most</h2>{legend()}<div class="charts">{"".join(charts)}</div>'
+def _estimate(verdict: Verdict) -> tuple[str, str]:
+    if verdict.estimated_accuracy is None:
+        return "unknown", "too little to go by"
+    if verdict.estimated is None:
+        return percent(verdict.estimated_accuracy), "without labels; see the note"
+    interval = f"{percent(verdict.estimated.low)} to {percent(verdict.estimated.high)}"
+    return percent(verdict.estimated_accuracy), f"{interval}, without labels; see the note"
 
 
-def _strongest(verdict: Verdict, signal: str) -> list[Finding]:
-    mine = [finding for finding in verdict.findings if finding.signal == signal]
-    return sorted(mine, key=lambda finding: -finding.statistic)
-
-
-def _direction(
-    before: NDArray[np.float32], now: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both samples projected on the line through their means, in standard deviations of the reference."""
-    change = (now.mean(axis=0) - before.mean(axis=0)).astype(np.float64)
-    length = float(np.linalg.norm(change))
-    line = change / length if length > 0 else np.eye(1, len(change))[0]
-    left, right = before @ line, now @ line
-    spread = float(left.std()) or 1.0
-    return (left - left.mean()) / spread, (right - left.mean()) / spread
-
-
-def _note(finding: Finding) -> str:
-    p_value = "" if finding.p_value is None else f", p {_p(finding.p_value)}"
-    moved = (
-        ("moved" if finding.signal != "image" else "moved (information)") if finding.fired else "as before"
+def _beside(drawn: bool) -> str:
+    report = (
+        f'<a href="{EVIDENTLY}">{EVIDENTLY}</a>, Evidently’s drawings of the same window on at most 2000 rows, with our '
+        "thresholds; and "
+        if drawn
+        else ""
     )
-    return f"{moved}: effect {number(finding.effect)}{p_value}"
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
-
-
-def _thumbnails(
-    verdict: Verdict,
-    frame: pd.DataFrame,
-    usable: NDArray[np.bool_],
-    reference: Reference,
-    context: PageContext,
-) -> str:
-    if context.images is None:
-        return ""
-    places = np.flatnonzero(usable)
-    rng = np.random.default_rng(0)
-    if len(places) > 2000:
-        places = np.sort(rng.choice(places, 2000, replace=False))
-    distance = embedding_distances(
-        matrix(reference.rows, "embedding"), matrix(frame.iloc[places], "embedding")
-    )
-    shown = places[np.argsort(-distance, kind="stable")[:16]]
-    figures = "".join(_thumbnail(context.images[i], _caption(frame.iloc[int(i)])) for i in shown)
-    html = (
-        "<h2>The images that are newest to the model</h2><p class='soft small'>Farthest from anything in the "
-        f"reference, by embedding; 16 of {verdict.rows}.</p><div class='thumbs'>{figures}</div>"
-    )
-    if context.usual_images is not None and len(context.usual_images):
-        usual = "".join(_thumbnail(image, "") for image in context.usual_images[:8])
-        html += (
-            "<p class='soft small' style='margin-top:1rem'>For comparison, images of the reference:</p>"
-            f"<div class='thumbs'>{usual}</div>"
-        )
-    return html
-
-
-def _caption(row: "pd.Series[str]") -> str:
-    text = f"{row['predicted']}, {percent(float(np.max(row['probabilities'])))} sure"
-    if isinstance(row["label"], str):
-        text += ", right" if row["label"] == row["predicted"] else f"; truly {row['label']}"
-    return text
-
-
-def _thumbnail(image: NDArray[np.uint8], caption: str) -> str:
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    picture.thumbnail((96, 96))
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    data = base64.b64encode(content.getvalue()).decode()
-    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    alternative = escape(caption or "reference image")
-    return f'<figure><img alt="{alternative}" src="data:image/png;base64,{data}">{text}</figure>'
-
-
-def _tests(verdict: Verdict) -> str:
-    columns = [
-        ("Signal", False),
-        ("Test", False),
-        ("Reference", True),
-        ("Window", True),
-        ("p value", True),
-        ("fires at p ≤", True),
-        ("Effect", True),
-        ("and effect ≥", True),
-        ("Result", False),
-    ]
-
-    def row(finding: Finding) -> tuple[str, list[str]]:
-        image = finding.signal == "image"
-        kind = ("note" if image else "hit") if finding.fired else ""
-        result = ("information" if image else "alarm") if finding.fired else "as before"
-        name = _SIGNALS[finding.signal]
-        if finding.signal in ("softmax", "image", "unusable"):
-            name = f"{name} {finding.column}"
-        values = (
-            finding.reference,
-            finding.window,
-            finding.p_value,
-            finding.threshold,
-            finding.effect,
-            finding.floor,
-        )
-        return kind, [name, finding.method, *("" if v is None else number(v) for v in values), result]
-
-    order = {"unusable": 0, "classes": 1, "embeddings": 2, "softmax": 3, "image": 4}
-    ranked = sorted(verdict.findings, key=lambda f: (order[f.signal], not f.fired, -f.statistic))
-    softmax = [finding for finding in ranked if finding.signal == "softmax"]
-    rows = [row(finding) for finding in ranked if finding not in softmax[_SOFTMAX_ROWS:]]
-    left_out = len(softmax) - _SOFTMAX_ROWS
-    more = f" The {left_out} classes whose probability moved least are left out." if left_out > 0 else ""
     return (
-        "<h2>The tests</h2><p class='soft small'>An alarm needs a signal that the model can see: predicted classes, "
-        "embeddings or probabilities. Image statistics are information. Predicted classes show the class that moved "
-        f"most. Compared with {verdict.reference_rows} labelled held-out images.{more}</p>{table(columns, rows)}"
+        f'<p class="soft small" style="margin-top:2rem">Beside this page: {report}<a href="{VERDICT}">{VERDICT}</a>, '
+        "the numbers. The verdict above is ours, not Evidently’s.</p>"
     )

@@ -13,10 +13,20 @@ from resnet_ops.files import read_json, write_json
 from resnet_ops_monitoring.accuracy import Accuracy
 from resnet_ops_monitoring.identity import ModelIdentity
 
-__all__ = ["Finding", "Signal", "Status", "Verdict", "check_window_name", "load_verdict"]
+__all__ = [
+    "ClassShare",
+    "Finding",
+    "Signal",
+    "SourceVerdict",
+    "Status",
+    "Verdict",
+    "check_window_name",
+    "load_verdict",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-Status = Literal["ok", "alarm", "insufficient data"]
+Status = Literal["ok", "watch", "alarm", "insufficient data", "invalid data"]
+"""watch: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
 Signal = Literal["softmax", "classes", "embeddings", "image", "unusable"]
 
 
@@ -42,11 +52,33 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class ClassShare:
+    """How often a class truly occurs, before and now: estimated from the predictions, sound while only the mix moves."""
+
+    name: str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class SourceVerdict:
+    """The judgement of one source's rows in a window; `reason` in words."""
+
+    source: str
+    rows: int
+    status: Literal["ok", "alarm", "insufficient data"]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The judgement of one window of one model version.
 
     findings: all tests, alarm signals first. input_drift: image statistics moved; information, never an alarm.
-    estimated_accuracy, real_accuracy: None where they cannot be known. reason: whole sentences for a person.
+    estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's interval, over n
+    rows. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
+    label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
+    the window has several. compared_with: which reference, in words.
     """
 
     window: str
@@ -63,10 +95,22 @@ class Verdict:
     estimated_accuracy: float | None
     real_accuracy: Accuracy | None
     findings: tuple[Finding, ...]
+    alpha: float | None = None
+    estimated: Accuracy | None = None
+    label_shift: tuple[ClassShare, ...] | None = None
+    sources: tuple[SourceVerdict, ...] = ()
+    compared_with: str = "the labelled reference"
+
+    @property
+    def fired(self) -> bool:
+        """Whether a test that can alarm fired, of the whole window or of a source."""
+        return any(finding.fired for finding in self.findings if finding.signal != "image") or any(
+            source.status == "alarm" for source in self.sources
+        )
 
     @property
     def headline(self) -> str:
-        """ "ok", "ok, input drift", "alarm" or "insufficient data"."""
+        """The status, or "ok, input drift"."""
         return f"{self.status}, input drift" if self.status == "ok" and self.input_drift else self.status
 
     @property

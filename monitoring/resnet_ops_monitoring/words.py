@@ -54,6 +54,10 @@ def headline(verdict: Verdict) -> str:
     """One line that says what happened."""
     if verdict.status == "alarm":
         return f"Alarm: {verdict.identity} no longer behaves as when it was tested"
+    if verdict.status == "watch":
+        return f"Watch: {verdict.identity} looks different in this window; one alone is no alarm"
+    if verdict.status == "invalid data":
+        return f"Not judged: the logged data of {verdict.identity} is not valid"
     if verdict.status == "insufficient data":
         return f"Not judged: too little usable data from {verdict.identity}"
     if verdict.labels_contradict:
@@ -70,6 +74,15 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             f"Collect at least {min_rows} usable images, then judge the window again. Until then nothing is known: "
             "this is not a pass.",
             *(["Find out why the model's output is not finite for some images."] if verdict.unusable else []),
+        ]
+    if verdict.status == "invalid data":
+        return [
+            "Correct what writes the log, as the reason says, then judge the window again. Until then nothing is known: "
+            "this is not a pass."
+        ]
+    if verdict.status == "watch":
+        return [
+            "Wait for the next windows: one can differ by chance, several in a row do not. This is not a pass."
         ]
     if verdict.status == "alarm":
         cause = (

@@ -242,6 +242,7 @@ def ledger_show(
 
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.ledger import list_entries
+    from resnet_ops_registry.people import in_words
 
     with open_database() as connection:
         entries = list_entries(connection, model or None, limit)
@@ -254,7 +255,7 @@ def ledger_show(
         when = datetime.fromtimestamp(entry.time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         version = f"{event.model} v{event.version}" if event.version else event.model or ""
         what = f"{event.action} {event.target or ''}".strip()
-        reasons = "; ".join(event.detail.get("reasons", []))
+        reasons = "; ".join(event.detail.get("reasons", [])) or in_words(event.detail.get("said", {}))
         table.add_row(str(entry.seq), when, event.actor, what, version, event.outcome, reasons)
     console.print(table)
 

@@ -11,6 +11,7 @@ from resnet_ops_registry.gate import Files, judge
 from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.policies import policy_for
 from resnet_ops_registry.policy import Target, canonical_name
+from resnet_ops_registry.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
 from resnet_ops_registry.statements import Accepted, Version, believed_about, find_version
 
 __all__ = [
@@ -34,19 +35,21 @@ EVIDENCE_TAG = "resnet_ops.evidence_digest"
 FILES_TAG = "resnet_ops.files_digest"
 KEY_TAG = "resnet_ops.evidence_key"
 HEADLINE_METRIC = "test.top1"
+_PREFIXES = ("resnet_ops.", GATE_TAG_PREFIX, REVIEW_TAG_PREFIX)
 
 
 def is_reserved(key: str) -> bool:
     """Whether only the gate may write a version's tag of this name."""
     name = canonical_name(key)
-    return name in ("evidence", *PEOPLE_TAGS) or name.startswith(("resnet_ops.", GATE_TAG_PREFIX))
+    return name in ("evidence", "drift reference", *PEOPLE_TAGS) or name.startswith(_PREFIXES)
 
 
 def version_tags(connection: Connection, version: Version) -> dict[str, str]:
     """Every tag of a version with statements, and what each says."""
     believed = believed_about(connection, version)
     accepted = believed.evidence()
-    tags = told_by_people(believed) | (_evidence_tags(accepted) if accepted else {})
+    told = told_by_people(believed) | told_by_reviewers(believed)
+    tags = told | (_evidence_tags(accepted) if accepted else {})
     files = Files(accepted.subject.digest if accepted else "")
     applied = policy_for(connection, version.model)
     for target in applied.policy.targets() if applied else []:

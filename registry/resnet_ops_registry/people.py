@@ -1,9 +1,12 @@
-"""What people said of a version, in words for its page."""
+"""What people said of a version, in words for its page and for the ledger."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from resnet_ops_registry.predicates import Approval, Reproduction, Waiver
 from resnet_ops_registry.statements import Believed
 
-__all__ = ["PEOPLE_TAGS", "told_by_people"]
+__all__ = ["PEOPLE_TAGS", "in_words", "told_by_people"]
 
 PEOPLE_TAGS = ("approvals", "waivers", "reproductions", "retired")
 
@@ -35,3 +38,12 @@ def told_by_people(believed: Believed) -> dict[str, str]:
             f"by {retirement.key.name} on {retirement.said.created:%Y-%m-%d}: {retirement.said.why}"
         )
     return {name: text[:4000] for name, text in told.items() if text}
+
+
+def in_words(said: Mapping[str, Any]) -> str:
+    """What a person said, from a ledger entry's `said`, in a line."""
+    words = str(said.get("comment") or said.get("why") or "")
+    if "window" not in said:
+        return words
+    about = f"{said['action']}, window {said['window']} ({said['verdict']})"
+    return f"{about}: {words}" if words else about

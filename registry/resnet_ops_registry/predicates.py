@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, Field, FiniteFloat, ValidationError, field_serializer
+from pydantic import AwareDatetime, Field, FiniteFloat, ValidationError, field_serializer, model_validator
 
 from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, read_evidence
@@ -15,6 +15,7 @@ __all__ = [
     "Approval",
     "Reproduction",
     "Retirement",
+    "Review",
     "Said",
     "Waiver",
     "kind_of",
@@ -75,8 +76,31 @@ class Retirement(_Signed):
     why: Reason
 
 
+class Review(_Signed):
+    """A person looked at a judged window of the version's traffic, and says what they make of it.
+
+    It changes no promotion. `accept-reference` lets the rows of that window be what later ones are judged against;
+    `rollback` names the window as the reason why an alias is given back.
+    """
+
+    window: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    verdict: str = Field(min_length=1, max_length=100, description="what the window was judged to be")
+    verdict_digest: Sha256 = Field(description="of verdict.json, as the reviewer saw it")
+    action: Literal["acknowledge", "comment", "accept-reference", "rollback"]
+    comment: Text = ""
+    reference: Sha256 | None = Field(default=None, description="digest of the file that was accepted")
+
+    @model_validator(mode="after")
+    def _says_what_it_does(self) -> "Review":
+        if (self.reference is not None) != (self.action == "accept-reference"):
+            raise ValueError("a reference is named where one is accepted, and only there")
+        if self.action != "acknowledge" and not self.comment.strip():
+            raise ValueError(f"{self.action} needs words in comment")
+        return self
+
+
 _S = TypeVar("_S", bound=_Signed)
-Said = Evidence | Approval | Waiver | Reproduction | Retirement
+Said = Evidence | Approval | Waiver | Reproduction | Retirement | Review
 
 _TYPES: dict[str, type[Said]] = {
     EVIDENCE_TYPE: Evidence,
@@ -84,6 +108,7 @@ _TYPES: dict[str, type[Said]] = {
     "https://resnet-ops.dev/waiver/v1": Waiver,
     "https://resnet-ops.dev/reproduction/v1": Reproduction,
     "https://resnet-ops.dev/retirement/v1": Retirement,
+    "https://resnet-ops.dev/review/v1": Review,
 }
 
 
@@ -93,7 +118,7 @@ def predicate_type(said: Said) -> str:
 
 
 def kind_of(said: Said) -> str:
-    """In a word: evidence, approval, waiver, reproduction or retirement."""
+    """In a word: evidence, approval, waiver, reproduction, retirement or review."""
     return type(said).__name__.lower()
 
 
@@ -102,11 +127,9 @@ def spoken(kind: type[_S], **fields: Any) -> _S:
     try:
         return kind(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"Such a {where} cannot be signed in a {kind.__name__.lower()}: {first['msg'].lower()}."
-        ) from error
+        first, name = error.errors()[0], kind.__name__.lower()
+        where = f"{'.'.join(map(str, first['loc']))} cannot be signed in a {name}" if first["loc"] else name
+        raise ConfigError(f"Such a {where}: {first['msg'].lower().removeprefix('value error, ')}.") from error
 
 
 def read_said(uri: str, predicate: Mapping[str, Any]) -> Said:

@@ -14,7 +14,7 @@ from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.envelope import Envelope, Subject, read_envelope
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.ledger import Event
-from resnet_ops_registry.predicates import Retirement, Said, kind_of, predicate_type
+from resnet_ops_registry.predicates import Retirement, Review, Said, kind_of, predicate_type
 from resnet_ops_registry.signed import read_signed
 from resnet_ops_registry.trust import TrustedKey
 
@@ -82,6 +82,11 @@ class Believed:
         """The statement that retired the version, unless an operator brought it back later."""
         found = self.of(Retirement)
         return found[0] if found and found[0].said.retired else None
+
+    @property
+    def accepted_reference(self) -> Accepted[Review] | None:
+        """The newest review that accepted a window as the version's reference."""
+        return next((each for each in self.of(Review) if each.said.reference is not None), None)
 
 
 def find_version(connection: Connection, workspace: str, model: str, version: int) -> Version | None:
@@ -228,6 +233,10 @@ def _check_said(accepted: Accepted[Said]) -> None:
     if isinstance(said, Retirement) and not said.retired and key.role != trust.OPERATOR:
         raise EvidenceError(
             f"A retired version is brought back by a key of role {trust.OPERATOR} only; {key.name} is {key.role}."
+        )
+    if isinstance(said, Review) and said.reference and key.role not in (trust.REVIEWER, trust.OPERATOR):
+        raise EvidenceError(
+            f"A reference is accepted by a key of role {trust.REVIEWER} or {trust.OPERATOR}; {key.name} is {key.role}."
         )
 
 

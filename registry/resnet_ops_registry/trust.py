@@ -14,6 +14,7 @@ from resnet_ops_registry.target import canonical_name
 
 __all__ = [
     "OPERATOR",
+    "REVIEWER",
     "TrustedKey",
     "find_key",
     "list_trusted",
@@ -25,6 +26,8 @@ __all__ = [
 
 OPERATOR = "operator"
 """The role whose keys may bring a retired version back."""
+REVIEWER = "reviewer"
+"""The role, beside the operator's, whose keys may accept a window as a version's new reference."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from resnet_ops_registry.predicates import (
     Approval,
     Reproduction,
     Retirement,
+    Review,
     Said,
     Waiver,
     predicate_type,
@@ -38,6 +39,7 @@ SAID: list[Said] = [
     Waiver(target=CHAMPION, rule="accuracy", until=NOW, why="demo", created=NOW),
     Reproduction(weights_digest="0" * 64, metrics={"acc": 0.5}, environment={}, created=NOW),
     Retirement(retired=True, why="broken", created=NOW),
+    Review(window="w", verdict="alarm", verdict_digest="0" * 64, action="acknowledge", created=NOW),
 ]
 POLICY = Path(__file__).parents[3] / "policies" / "digits-classifier.yaml"
 

@@ -1,0 +1,60 @@
+"""Every test of a window in one table."""
+
+from resnet_ops_monitoring.page import table
+from resnet_ops_monitoring.verdict import Finding, Verdict
+from resnet_ops_monitoring.words import number
+
+__all__ = ["findings_section"]
+
+_SOFTMAX_ROWS = 20
+_SIGNALS = {
+    "unusable": "Output",
+    "softmax": "Probability of class",
+    "classes": "Predicted classes",
+    "embeddings": "Embeddings",
+    "image": "Image",
+}
+
+
+def findings_section(verdict: Verdict) -> str:
+    """What each test found, and what it would take to fire."""
+    columns = [
+        ("Signal", False),
+        ("Test", False),
+        ("Reference", True),
+        ("Window", True),
+        ("p value", True),
+        ("fires at p ≤", True),
+        ("Effect", True),
+        ("and effect ≥", True),
+        ("Result", False),
+    ]
+
+    def row(finding: Finding) -> tuple[str, list[str]]:
+        image = finding.signal == "image"
+        kind = ("note" if image else "hit") if finding.fired else ""
+        result = ("information" if image else "alarm") if finding.fired else "as before"
+        name = _SIGNALS[finding.signal]
+        if finding.signal in ("softmax", "image", "unusable"):
+            name = f"{name} {finding.column}"
+        values = (
+            finding.reference,
+            finding.window,
+            finding.p_value,
+            finding.threshold,
+            finding.effect,
+            finding.floor,
+        )
+        return kind, [name, finding.method, *("" if v is None else number(v) for v in values), result]
+
+    order = {"unusable": 0, "classes": 1, "embeddings": 2, "softmax": 3, "image": 4}
+    ranked = sorted(verdict.findings, key=lambda f: (order[f.signal], not f.fired, -f.statistic))
+    softmax = [finding for finding in ranked if finding.signal == "softmax"]
+    rows = [row(finding) for finding in ranked if finding not in softmax[_SOFTMAX_ROWS:]]
+    left_out = len(softmax) - _SOFTMAX_ROWS
+    more = f" The {left_out} classes whose probability moved least are left out." if left_out > 0 else ""
+    return (
+        "<h2>The tests</h2><p class='soft small'>An alarm needs a signal that the model can see: predicted classes, "
+        "embeddings or probabilities. Image statistics are information. Predicted classes show the class that moved "
+        f"most. Compared with {verdict.reference_rows} labelled held-out images.{more}</p>{table(columns, rows)}"
+    )

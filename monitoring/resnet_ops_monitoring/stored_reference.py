@@ -1,0 +1,101 @@
+"""References in MLflow, beside the pages of the version that they belong to: stored once, verified when they are read.
+
+The labelled reference's digest stands in a tag of the version's monitoring run. An accepted one counts by its digest in
+a reviewer's signed statement, and for as long as that is believed.
+"""
+
+import tempfile
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.files import file_digest
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.publish import answering, monitoring_run
+from resnet_ops_monitoring.reference import Reference, load_reference
+from resnet_ops_registry.display import WEIGHTS_TAG
+from resnet_ops_registry.reviews import accepted_reference
+from resnet_ops_registry.speaking import find_model_version
+
+__all__ = ["fetch_reference", "registered_version", "store_reference"]
+
+_LABELLED_TAG = "resnet_ops.reference"
+_FILE = "reference.parquet"
+
+
+def store_reference(client: MlflowClient, reference: Reference, *, labelled: bool = True) -> str:
+    """Keep a reference in its version's monitoring run; gives the sha256 of its file.
+
+    A labelled one becomes the version's own; any other counts once a reviewer signs its digest. A repeat changes
+    nothing. Raises ServiceError when MLflow does not answer.
+    """
+    with tempfile.TemporaryDirectory() as folder, answering(client, "take the reference"):
+        path = Path(folder) / _FILE
+        reference.save(path)
+        digest = file_digest(path)
+        run = monitoring_run(client, reference.identity)
+        if labelled and run.data.tags.get(_LABELLED_TAG) == digest:
+            return digest
+        client.log_artifact(run.info.run_id, str(path), _place(digest))
+        if labelled:  # last: a tag without its file would be a reference that is gone
+            client.set_tag(run.info.run_id, _LABELLED_TAG, digest)
+    return digest
+
+
+def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:
+    """What a version's windows are judged against: the newest that a reviewer accepted, else the labelled one.
+
+    Raises EvidenceError when the stored file is not the one that was signed or stored, DataError when there is none,
+    ConfigError when the registry has no such version.
+    """
+    version = registered_version(client, identity)
+    accepted = accepted_reference(version)
+    with answering(client, "give the reference"):
+        run = monitoring_run(client, identity)
+    digest = accepted or run.data.tags.get(_LABELLED_TAG)
+    if digest is None:
+        raise DataError(f"MLflow keeps no reference of {identity}. Store it: dvc repro -f monitor_drift")
+    remedy = (
+        "Accept a window again: resnet-ops drift accept WINDOW --why TEXT --key NAME"
+        if accepted
+        else "Store it again: dvc repro -f monitor_drift"
+    )
+    return _load(client, run.info.run_id, identity, digest, remedy)
+
+
+def registered_version(client: MlflowClient, identity: ModelIdentity) -> ModelVersion:
+    """The version in the registry. Raises ConfigError when it is gone, or was made anew from other files."""
+    if not identity.version.isdecimal():
+        raise ConfigError(f"{identity} is no version of a registered model.")
+    version = find_model_version(client, identity.name, int(identity.version))
+    if version.tags.get(WEIGHTS_TAG, identity.digest) != identity.digest:
+        raise ConfigError(
+            f"{identity} has other files in the registry than the ones that were monitored. Run: dvc repro"
+        )
+    return version
+
+
+def _load(client: MlflowClient, run_id: str, identity: ModelIdentity, digest: str, remedy: str) -> Reference:
+    with tempfile.TemporaryDirectory() as folder, answering(client, "give the reference"):
+        names = {item.path for item in client.list_artifacts(run_id, _place(digest))}
+        if f"{_place(digest)}/{_FILE}" not in names:
+            raise EvidenceError(f"The reference of {identity} is gone from MLflow. {remedy}")
+        path = Path(client.download_artifacts(run_id, f"{_place(digest)}/{_FILE}", folder))
+        found = file_digest(path)
+        if found != digest:
+            raise EvidenceError(
+                f"The reference of {identity} in MLflow was changed after it was stored: its sha256 is {found[:12]}, "
+                f"not {digest[:12]}. Nothing was judged by it. {remedy}"
+            )
+        reference = load_reference(path)
+    if reference.identity != identity:
+        raise EvidenceError(
+            f"The reference stored for {identity} is of {reference.identity} (other files). {remedy}"
+        )
+    return reference
+
+
+def _place(digest: str) -> str:
+    return f"references/{digest}"

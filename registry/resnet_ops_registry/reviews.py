@@ -1,0 +1,65 @@
+"""What people made of judged windows: as tags on the version's page, and which reference they accepted.
+
+Any client can read the tags, and only the gate writes them. They are made anew when a key is revoked.
+"""
+
+from typing import TYPE_CHECKING
+
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.predicates import Review
+from resnet_ops_registry.settings import is_direct
+from resnet_ops_registry.statements import Accepted, Believed, believed_about, find_version
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["REFERENCE_TAG", "REVIEW_TAG_PREFIX", "accepted_reference", "reviews_of", "told_by_reviewers"]
+
+REFERENCE_TAG = "resnet_ops.reference_digest"
+REVIEW_TAG_PREFIX = "drift review "
+_DOES = {
+    "acknowledge": "acknowledged",
+    "comment": "commented",
+    "accept-reference": "accepted it as the new reference",
+    "rollback": "rolled back",
+}
+_LENGTH = 4000
+
+
+def told_by_reviewers(believed: Believed) -> dict[str, str]:
+    """The tags: for each reviewed window its reviews, a line each, newest first; and the accepted reference."""
+    told: dict[str, str] = {}
+    for each in believed.of(Review):
+        name = REVIEW_TAG_PREFIX + each.said.window
+        told[name] = f"{told[name]}\n{_line(each)}" if name in told else _line(each)
+    accepted = believed.accepted_reference
+    if accepted is not None and accepted.said.reference is not None:
+        told[REFERENCE_TAG] = accepted.said.reference
+        told["drift reference"] = f"window {accepted.said.window}, {_line(accepted)}"
+    return {name: text[:_LENGTH] for name, text in told.items()}
+
+
+def _line(review: Accepted[Review]) -> str:
+    said = review.said
+    words = f": {' '.join(said.comment.split())}" if said.comment else ""
+    return f"{said.created:%Y-%m-%d %H:%M %Z} {review.key.name} {_DOES[said.action]} ({said.verdict}){words}"
+
+
+def reviews_of(version: "ModelVersion", window: str) -> list[str]:
+    """Who said what of a window and when, newest first, as the gate wrote it."""
+    return version.tags.get(REVIEW_TAG_PREFIX + window, "").splitlines()
+
+
+def accepted_reference(version: "ModelVersion") -> str | None:
+    """The sha256 of the reference that a reviewer accepted for the version and nobody took back, or None.
+
+    Reached as a database, the signature and the key are checked now; over http the server's gate is believed, which
+    did so when it wrote the tag.
+    """
+    if not is_direct():
+        return version.tags.get(REFERENCE_TAG)
+    workspace = getattr(version, "workspace", None) or "default"
+    with open_database() as connection:
+        known = find_version(connection, workspace, version.name, int(version.version))
+        accepted = believed_about(connection, known).accepted_reference if known else None
+    return accepted.said.reference if accepted else None
