@@ -263,9 +263,7 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
     ]
     prepared = PreparedData(images[order], labels[order], rows, tuple(map(str, range(unseen))))
     recipe = replace(parse_params(ROOT / "params.yaml", Params).recipes[case.recipe], epochs=case.epochs)
-    model = fit(
-        Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, []
-    )
+    model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, [])
 
     def scored(chosen: Images, truth: NDArray[np.int64]) -> Scores:
         predictions = model.predict(chosen)

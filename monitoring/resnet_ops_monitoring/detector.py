@@ -3,264 +3,253 @@
 Three signals that the model can see raise the alarm: softmax columns (Kolmogorov-Smirnov each), predicted classes
 (chi-square by permutation), embeddings (MMD by permutation). Each gets a third of alpha, and the softmax columns share
 theirs (Bonferroni), so that windows without drift alarm at most alpha of the time, however many classes there are.
+Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
 model reads as well as before hurts nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy, estimated_accuracy
-from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns, known, matrix
-from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
+from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy
+from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, check_columns
+from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
-from resnet_ops_monitoring.two_sample import class_shift, kolmogorov_smirnov, mean_discrepancy
-from resnet_ops_monitoring.verdict import Finding, Signal, Status, Verdict
+from resnet_ops_monitoring.signals import Comparison
+from resnet_ops_monitoring.summary import WindowSummary, by_source, summarise
+from resnet_ops_monitoring.verdict import Finding, SourceVerdict, Status, Verdict
 from resnet_ops_monitoring.words import explain, percent
 
-__all__ = ["judge"]
+__all__ = ["invalid", "judge", "judge_summary"]
 
 
-def judge(frame: pd.DataFrame, reference: Reference, params: DriftParams, *, window: str) -> Verdict:
+def judge(
+    frame: pd.DataFrame, reference: Reference, params: DriftParams, *, window: str, alpha: float | None = None
+) -> Verdict:
     """Judge the rows of `frame` (columns of `resnet_ops_monitoring.frames`) against `reference`.
 
-    Rows whose embedding or probabilities are not finite are counted and left out. Raises DataError when rows were made
-    by other model files than the reference's: their numbers cannot be compared.
+    Rows whose embedding or probabilities are not finite are counted and left out. Rows that cannot be compared (of
+    other model files, unknown classes, repeated request ids) give the verdict "invalid data". alpha: as in
+    `judge_summary`.
     """
     check_columns(frame, COLUMNS, f"Window {window}")
-    _check_model(frame, reference, window)
-    usable = frame[_finite(frame)]
-    unusable = len(frame) - len(usable)
-    if len(usable) < params.min_rows:
-        return _verdict(frame, reference, params, window, "insufficient data", unusable, ())
-    rng = np.random.default_rng(params.seed)
-    findings = (
-        *_unusable(unusable, len(frame), params),
-        *_softmax(usable, reference, params),
-        _classes(usable, reference, params, rng),
-        _embeddings(usable, reference, params, rng),
-        *_image(usable, reference, params),
+    try:
+        _check_ids(frame)
+        summary = summarise(frame, reference.basis)
+        sources = by_source(frame, reference.basis, params.max_sources)
+    except InvalidRows as error:
+        start, end = (frame["time"].min(), frame["time"].max()) if len(frame) else (pd.NaT, pd.NaT)
+        return invalid(
+            reference,
+            window=window,
+            reason=str(error),
+            rows=len(frame),
+            start=None if pd.isna(start) else start.to_pydatetime(),
+            end=None if pd.isna(end) else end.to_pydatetime(),
+            params=params,
+        )
+    return judge_summary(summary, reference, params, window=window, alpha=alpha, sources=sources)
+
+
+def _check_ids(frame: pd.DataFrame) -> None:
+    repeated = frame["request_id"].duplicated()
+    if repeated.any():
+        raise InvalidRows(
+            f"{int(repeated.sum())} of {len(frame)} rows repeat a request id, the first is "
+            f"{frame['request_id'][repeated].iloc[0]!r}: counted twice they would make chance look like drift."
+        )
+
+
+def judge_summary(
+    summary: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    *,
+    window: str,
+    alpha: float | None = None,
+    sources: Mapping[str, WindowSummary] | None = None,
+    usual: WindowSummary | None = None,
+) -> Verdict:
+    """Judge a window by its summary, made with `reference.basis`.
+
+    alpha: share of windows without drift that may alarm; None: the one of `params`. sources: the parts of the window
+    by source, to be judged one by one where there are two or more. usual: what the window is compared with instead of
+    the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. Raises
+    DataError for summaries of another basis.
+    """
+    before = reference.summary if usual is None else usual
+    for each in (summary, before, *(sources or {}).values()):
+        if each.basis != reference.basis.digest:
+            raise DataError(
+                f"Window {window} was summarised with another reference than this one of {reference.identity}. "
+                "Summarise it again."
+            )
+    alpha = params.alpha if alpha is None else alpha
+    if summary.usable < params.min_rows:
+        return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
+    parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
+    whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
+    findings = Comparison(before, summary, reference.classes, params, whole).findings()
+    fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
+        part.status == "alarm" for part in parts
     )
-    alarm = any(finding.fired for finding in findings if finding.signal != "image")
-    return _verdict(frame, reference, params, window, "alarm" if alarm else "ok", unusable, findings)
+    status: Status = "alarm" if fired else "ok"
+    return _verdict(summary, reference, params, window, status, findings, alpha, parts, usual is not None)
 
 
-def _check_model(frame: pd.DataFrame, reference: Reference, window: str) -> None:
-    others = frame[frame["digest"] != reference.identity.digest]
-    if len(others):
-        versions = ", ".join(
-            f"{row.model} v{row.version}" for row in others.drop_duplicates("digest").itertuples()
-        )
-        raise DataError(
-            f"Window {window} holds {len(others)} of {len(frame)} rows of {versions}, but the reference is of "
-            f"{reference.identity} (other files). Read one version at a time, or build the reference of that version."
-        )
-    strangers = sorted(set(frame["predicted"]) - set(reference.classes))
-    if strangers:
-        raise DataError(
-            f"Window {window} holds predictions of classes that {reference.identity} lacks: {strangers}."
-        )
-
-
-def _finite(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    finite = np.ones(len(frame), dtype=bool)
-    if len(frame):
-        for name in ("embedding", "probabilities"):
-            finite &= np.isfinite(matrix(frame, name)).all(axis=1)
-    return finite
-
-
-def _unusable(unusable: int, rows: int, params: DriftParams) -> list[Finding]:
-    if unusable == 0:
-        return []
-    share = unusable / rows
-    return [
-        Finding(
-            signal="unusable",
-            column="rows",
-            method="share of rows that are not finite",
-            statistic=share,
-            p_value=None,
-            threshold=None,
-            effect=share,
-            floor=params.max_unusable,
-            reference=0.0,
-            window=share,
-            fired=share > params.max_unusable,
-        )
-    ]
-
-
-def _softmax(usable: pd.DataFrame, reference: Reference, params: DriftParams) -> list[Finding]:
-    before, now = matrix(reference.rows, "probabilities"), matrix(usable, "probabilities")
-    if now.shape[1] != before.shape[1]:
-        raise DataError(
-            f"The window has {now.shape[1]} probabilities in a row, the reference {before.shape[1]}."
-        )
-    threshold = params.alpha / len(ALARM_SIGNALS) / len(reference.classes)
-    return [
-        _ks(before[:, k], now[:, k], "softmax", name, threshold, params.softmax_effect)
-        for k, name in enumerate(reference.classes)
-    ]
-
-
-def _image(usable: pd.DataFrame, reference: Reference, params: DriftParams) -> list[Finding]:
-    findings = []
-    for name in STATISTICS:
-        before = reference.rows[name].to_numpy(dtype=float)
-        now = usable[name].to_numpy(dtype=float)
-        before, now = before[np.isfinite(before)], now[np.isfinite(now)]
-        if len(before) >= params.min_rows and len(now) >= params.min_rows:
-            threshold = params.alpha / len(STATISTICS)
-            findings.append(_ks(before, now, "image", name, threshold, params.image_effect))
-    return findings
-
-
-def _ks(
-    before: NDArray[np.float32] | NDArray[np.float64],
-    now: NDArray[np.float32] | NDArray[np.float64],
-    signal: Signal,
-    column: str,
-    threshold: float,
-    floor: float,
-) -> Finding:
-    distance, p_value = kolmogorov_smirnov(before, now)
-    return Finding(
-        signal=signal,
-        column=column,
-        method="Kolmogorov-Smirnov",
-        statistic=distance,
-        p_value=p_value,
-        threshold=threshold,
-        effect=distance,
-        floor=floor,
-        reference=float(before.mean()),
-        window=float(now.mean()),
-        fired=p_value <= threshold and distance >= floor,
+def invalid(
+    reference: Reference,
+    params: DriftParams,
+    *,
+    window: str,
+    reason: str,
+    rows: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Verdict:
+    """The verdict on rows that cannot be believed, and why."""
+    return Verdict(
+        window=window,
+        identity=reference.identity,
+        status="invalid data",
+        input_drift=False,
+        reason=reason,
+        rows=rows,
+        unusable=0,
+        start=start,
+        end=end,
+        reference_rows=reference.seen,
+        reference_accuracy=_tested(reference, params),
+        estimated_accuracy=None,
+        real_accuracy=None,
+        findings=(),
+        compared_with=_compared_with(reference, False),
     )
 
 
-def _classes(
-    usable: pd.DataFrame, reference: Reference, params: DriftParams, rng: np.random.Generator
-) -> Finding:
-    before, now = (_counts(rows["predicted"], reference.classes) for rows in (reference.rows, usable))
-    statistic, p_value, shift = class_shift(before, now, params.permutations, rng)
-    shares = before / before.sum(), now / now.sum()
-    most = int(np.abs(shares[1] - shares[0]).argmax())
-    threshold = params.alpha / len(ALARM_SIGNALS)
-    return Finding(
-        signal="classes",
-        column=reference.classes[most],
-        method="chi-square, permutations",
-        statistic=statistic,
-        p_value=p_value,
-        threshold=threshold,
-        effect=shift,
-        floor=params.classes_effect,
-        reference=float(shares[0][most]),
-        window=float(shares[1][most]),
-        fired=p_value <= threshold and shift >= params.classes_effect,
+def _judge_sources(
+    sources: Mapping[str, WindowSummary],
+    before: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    alpha: float,
+) -> tuple[SourceVerdict, ...]:
+    if len(sources) < 2:
+        return ()
+    judged = [name for name, part in sources.items() if part.usable >= params.min_rows]
+    return tuple(
+        _judge_source(name, part, before, reference, params, alpha / max(len(judged), 1))
+        for name, part in sorted(sources.items())
     )
 
 
-def _counts(predicted: "pd.Series[str]", classes: Sequence[str]) -> NDArray[np.int64]:
-    return np.asarray(predicted.value_counts().reindex(list(classes), fill_value=0), dtype=np.int64)
+def _judge_source(
+    name: str,
+    part: WindowSummary,
+    before: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    alpha: float,
+) -> SourceVerdict:
+    if part.usable < params.min_rows:
+        reason = f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
+        return SourceVerdict(name, part.rows, "insufficient data", reason)
+    findings = Comparison(before, part, reference.classes, params, alpha).of_source()
+    reason = explain(findings)
+    return SourceVerdict(
+        name, part.rows, "alarm" if reason else "ok", reason or "Predictions and classes are as usual."
+    )
 
 
-def _embeddings(
-    usable: pd.DataFrame, reference: Reference, params: DriftParams, rng: np.random.Generator
-) -> Finding:
-    before, now = (
-        rows if len(rows) <= params.embedding_rows else rng.choice(rows, params.embedding_rows, replace=False)
-        for rows in (matrix(reference.rows, "embedding"), matrix(usable, "embedding"))
-    )
-    if before.shape[1] != now.shape[1]:
-        raise DataError(
-            f"The window's embeddings have {now.shape[1]} numbers, the reference's {before.shape[1]}."
-        )
-    discrepancy, p_value = mean_discrepancy(before, now, params.permutations, rng)
-    threshold = params.alpha / len(ALARM_SIGNALS)
-    return Finding(
-        signal="embeddings",
-        column="embedding",
-        method="MMD, permutations",
-        statistic=discrepancy,
-        p_value=p_value,
-        threshold=threshold,
-        effect=max(discrepancy, 0.0),
-        floor=params.embeddings_effect,
-        reference=None,
-        window=None,
-        fired=p_value <= threshold and discrepancy >= params.embeddings_effect,
-    )
+def _tested(reference: Reference, params: DriftParams) -> Accuracy:
+    right = np.repeat([True, False], [int(np.trace(reference.confusion)), _wrong(reference)])
+    expected = counted_accuracy(right, params.confidence)
+    if expected is None:
+        raise DataError(f"The reference of {reference.identity} is empty. Build it again: dvc repro")
+    return expected
+
+
+def _wrong(reference: Reference) -> int:
+    return int(reference.confusion.sum() - np.trace(reference.confusion))
 
 
 def _verdict(
-    frame: pd.DataFrame,
+    summary: WindowSummary,
     reference: Reference,
     params: DriftParams,
     window: str,
     status: Status,
-    unusable: int,
     findings: tuple[Finding, ...],
+    alpha: float,
+    sources: tuple[SourceVerdict, ...] = (),
+    seasonal: bool = False,
 ) -> Verdict:
-    usable = frame[_finite(frame)]
-    right = np.asarray(reference.rows["predicted"] == reference.rows["label"], dtype=bool)
-    expected = counted_accuracy(right, params.confidence)
-    if expected is None:
-        raise DataError(f"The reference of {reference.identity} is empty. Build it again: dvc repro")
-    labelled = frame[known(frame["label"])]
-    real = counted_accuracy(
-        np.asarray(labelled["predicted"] == labelled["label"], dtype=bool), params.confidence
-    )
-    estimate = None
-    if findings:
-        estimate = estimated_accuracy(
-            matrix(reference.rows, "probabilities"), right, matrix(usable, "probabilities")
-        )
+    expected = _tested(reference, params)
+    right = np.repeat([True, False], [summary.right, summary.labelled - summary.right])
+    real = counted_accuracy(right, params.confidence)
+    estimate = summary.above / summary.usable if findings else None
     return Verdict(
         window=window,
         identity=reference.identity,
         status=status,
         input_drift=any(finding.fired for finding in findings if finding.signal == "image"),
-        reason=_reason(status, findings, len(frame), unusable, params.min_rows, expected, real),
-        rows=len(frame),
-        unusable=unusable,
-        start=frame["time"].min().to_pydatetime() if len(frame) else None,
-        end=frame["time"].max().to_pydatetime() if len(frame) else None,
-        reference_rows=len(reference.rows),
+        reason=_reason(status, findings, sources, summary, params.min_rows, expected, real),
+        rows=summary.rows,
+        unusable=summary.unusable,
+        start=summary.start,
+        end=summary.end,
+        reference_rows=reference.seen,
         reference_accuracy=expected,
         estimated_accuracy=estimate,
         real_accuracy=real,
         findings=findings,
+        alpha=alpha,
+        sources=sources,
+        compared_with=_compared_with(reference, seasonal),
     )
+
+
+def _compared_with(reference: Reference, seasonal: bool) -> str:
+    if seasonal:
+        return "the same hours of earlier weeks"
+    if reference.accepted is not None:
+        return (
+            f"the production of {reference.accepted.start:%Y-%m-%d %H:%M} to {reference.accepted.end:%Y-%m-%d %H:%M} "
+            f"UTC, accepted by {reference.accepted.by}"
+        )
+    return "the labelled reference"
 
 
 def _reason(
     status: Status,
     findings: tuple[Finding, ...],
-    rows: int,
-    unusable: int,
+    sources: tuple[SourceVerdict, ...],
+    summary: WindowSummary,
     min_rows: int,
     expected: Accuracy,
     real: Accuracy | None,
 ) -> str:
     if status == "insufficient data":
-        lost = f", of which {unusable} are not finite" if unusable else ""
-        sentence = (
-            f"The window holds {rows} rows{lost}; at least {min_rows} usable ones are needed to judge it."
-        )
+        lost = f", of which {summary.unusable} are not finite" if summary.unusable else ""
+        needed = f"at least {min_rows} usable ones are needed to judge it"
+        sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
     else:
         moved = explain(findings)
         calm = "Predictions, classes and embeddings are as in the reference."
         sentence = f"{calm} {moved}".strip() if status == "ok" else moved
+    alarming = [source for source in sources if source.status == "alarm"]
+    for source in alarming[:3]:
+        named = f"Source {source.source}" if source.source else "Rows without a source"
+        sentence += f" {named} ({source.rows} rows): {source.reason}"
+    if len(alarming) > 3:
+        sentence += f" {len(alarming) - 3} more sources alarm."
     if real is not None and real.high < expected.low:
         sentence += (
             f" Labels show {percent(real.value)} right ({percent(real.low)} to {percent(real.high)}, n = {real.n}) "
             f"instead of {percent(expected.value)}."
         )
-    return sentence
+    return sentence.strip()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 
-__all__ = ["COLUMNS", "STATISTICS", "check_columns", "known", "matrix"]
+__all__ = ["COLUMNS", "STATISTICS", "InvalidRows", "check_columns", "known", "matrix"]
 
 STATISTICS = ("brightness", "contrast", "sharpness", "saturation", "entropy")
 COLUMNS = (
@@ -41,6 +41,10 @@ COLUMNS = (
 )
 
 
+class InvalidRows(DataError):
+    """Rows that cannot be judged: of other files, of unknown classes, repeated, or with vectors of another length."""
+
+
 def check_columns(frame: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
     """Raise DataError when `frame` lacks one of `columns`; `what` names the frame in the message."""
     missing = [column for column in columns if column not in frame.columns]
@@ -51,18 +55,24 @@ def check_columns(frame: pd.DataFrame, columns: tuple[str, ...], what: str) -> N
 def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
     """A column of equally long vectors as (rows, length) float32; (0, 0) when there are no rows.
 
-    Raises DataError when the vectors differ in length.
+    Raises InvalidRows when the vectors differ in length.
     """
-    vectors = [np.asarray(vector, dtype=np.float32) for vector in frame[column]]
+    vectors = frame[column].tolist()
     if not vectors:
         return np.empty((0, 0), dtype=np.float32)
-    lengths = {vector.shape for vector in vectors}
-    if len(lengths) > 1:
-        raise DataError(
-            f"Column {column} holds vectors of different shapes ({sorted(lengths)}): rows of several models "
-            "are mixed. Read one version at a time."
-        )
-    return np.stack(vectors)
+    try:
+        lengths = set(map(len, vectors))
+        if len(lengths) == 1:
+            flat = np.concatenate(vectors, dtype=np.float32, casting="same_kind")
+            return flat.reshape(len(vectors), lengths.pop())
+    except (TypeError, ValueError) as error:
+        raise InvalidRows(
+            f"Column {column} holds something else than vectors of numbers ({error})."
+        ) from None
+    raise InvalidRows(
+        f"Column {column} holds vectors of different lengths ({sorted(lengths)[:10]}): rows of several models "
+        "are mixed. Read one version at a time."
+    )
 
 
 def known(column: "pd.Series[str]") -> NDArray[np.bool_]:

@@ -35,6 +35,8 @@ class DriftParams:
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
     """Confidence level of the intervals around accuracies."""
+    max_sources: int
+    """A window of 2 to so many sources (cameras, lines) is also judged source by source; 0 for never."""
     seed: int
     """Seed of the permutations and of the drawn rows."""
 
@@ -47,7 +49,13 @@ class DriftParams:
         for name in ("max_unusable", "softmax_effect", "classes_effect", "embeddings_effect", "image_effect"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1; it is {getattr(self, name)}")
-        for name, least in (("min_rows", 10), ("permutations", 99), ("embedding_rows", 50), ("seed", 0)):
+        for name, least in (
+            ("min_rows", 10),
+            ("permutations", 99),
+            ("embedding_rows", 50),
+            ("max_sources", 0),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
         if self.permutations + 1 < 2 * len(ALARM_SIGNALS) / self.alpha:

@@ -1,51 +1,93 @@
-"""The reference: a model's own labelled, held-out predictions, which windows are judged against."""
+"""The reference: what windows are judged against.
 
+The first is made of the model's own labelled, held-out predictions. A reviewer may accept a window of production as the
+new normal; its accuracy stays the labelled one's.
+"""
+
+import io
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
-from resnet_ops_monitoring.frames import STATISTICS, check_columns, known, matrix
+from resnet_ops_monitoring.bins import edges_of
+from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.summary import (
+    Basis,
+    WindowSummary,
+    columns_of,
+    load_summary,
+    negative_entropy,
+    summarise,
+)
 
-__all__ = ["Reference", "build_reference", "load_reference"]
+__all__ = ["Acceptance", "Reference", "accept_window", "build_reference", "load_reference"]
 
 _KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "label")
-_KEY = b"resnet_ops.reference"
-_FORMAT = 1
+_KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Who took a window of production as the new normal, why and when. start, end: of its rows."""
+
+    by: str
+    why: str
+    at: datetime
+    start: datetime
+    end: datetime
 
 
 @dataclass(frozen=True)
 class Reference:
     """What a model does when all is well.
 
-    rows: a frame with the columns request_id, image statistics, embedding, probabilities, predicted, label.
-    classes: names in the order of the probabilities. seen: rows it was drawn from.
+    rows: at most `basis.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
+    probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
+    seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows by true and predicted
+    class. accepted: None for the labelled reference.
     """
 
     identity: ModelIdentity
     classes: tuple[str, ...]
     rows: pd.DataFrame
     seen: int
+    basis: Basis
+    summary: WindowSummary
+    confusion: NDArray[np.int64]
+    accepted: Acceptance | None = None
 
     def save(self, path: Path) -> None:
-        """Write one parquet file with the identity inside, atomically; equal references give equal bytes."""
+        """Write one parquet file with all of it inside, atomically; equal references give equal bytes."""
         about = {
             "format": _FORMAT,
             "identity": asdict(self.identity),
             "classes": list(self.classes),
             "seen": self.seen,
+            "basis": {name: getattr(self.basis, name) for name in ("features", "threshold", "rows", "seed")},
+            "accepted": None if self.accepted is None else _written(self.accepted),
+        }
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, allow_pickle=False, edges=self.basis.edges, confusion=self.confusion)
+        metadata = {
+            _KEY: json.dumps(about, sort_keys=True).encode(),
+            _ARRAYS: arrays.getvalue(),
+            _SUMMARY: self.summary.to_bytes(),
         }
         table = pa.Table.from_pandas(self.rows[list(_KEPT)], preserve_index=False)
-        table = table.replace_schema_metadata({_KEY: json.dumps(about, sort_keys=True).encode()})
         with write_path(path) as temporary:
-            pq.write_table(table, temporary)
+            pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
 def build_reference(
@@ -53,11 +95,11 @@ def build_reference(
 ) -> Reference:
     """A reference from the labelled predictions of a split that the model was not trained on.
 
-    frame: as made by `Scorer.score`, with labels. Keeps at most `rows` rows, drawn with `seed`, in their order.
-    Raises DataError for rows of another model, without labels, of unknown classes or with values that are not
-    finite.
+    frame: as made by `Scorer.score`, with labels. All rows are counted; at most `rows` are kept, drawn with `seed`, in
+    their order; windows' reservoirs have the same size. Raises DataError for rows of another model, without labels, of
+    unknown classes or with values that are not finite.
     """
-    check_columns(frame, (*_KEPT, "digest"), "The reference's frame")
+    check_columns(frame, COLUMNS, "The reference's frame")
     if len(frame) == 0:
         raise DataError(
             f"No predictions to build a reference of {identity} from; the held-out split is empty."
@@ -69,17 +111,79 @@ def build_reference(
     strangers = sorted({*frame["label"], *frame["predicted"]} - set(classes))
     if strangers:
         raise DataError(f"The reference of {identity} holds classes that the model lacks: {strangers}.")
-    if matrix(frame, "probabilities").shape[1] != len(classes):
+    probabilities = matrix(frame, "probabilities")
+    if probabilities.shape[1] != len(classes):
         raise DataError(
             f"The reference of {identity} has not one probability for each of {len(classes)} classes."
         )
-    if not all(np.isfinite(matrix(frame, name)).all() for name in ("probabilities", "embedding")):
+    if not all(np.isfinite(values).all() for values in (probabilities, matrix(frame, "embedding"))):
         raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
-    chosen = np.arange(len(frame))
-    if len(frame) > rows:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(frame), rows, replace=False))
-    kept = frame.iloc[chosen][list(_KEPT)].reset_index(drop=True)
-    return Reference(identity=identity, classes=classes, rows=kept, seen=len(frame))
+    wrong = int((frame["predicted"] != frame["label"]).sum())
+    scores = np.sort(negative_entropy(probabilities))
+    threshold = float(scores[wrong]) if wrong < len(scores) else float("inf")
+    basis = _basis(frame, identity, classes, threshold, rows, seed)
+    names = pd.Index(classes)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (names.get_indexer(frame["label"]), names.get_indexer(frame["predicted"])), 1)
+    return _reference(frame, basis, confusion, None)
+
+
+def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
+    """The reference that takes a window's rows as the new normal, with who said so, why and when.
+
+    frame: the window's rows, as they were judged; labels may be missing, since accuracy and its estimate stay those of
+    the labelled reference. Raises DataError when `by` or `why` is empty or the rows cannot be used.
+    """
+    if not by.strip() or not why.strip():
+        raise DataError("Who accepts a window as the new normal must give a name and a reason.")
+    check_columns(frame, COLUMNS, "The window to accept")
+    old = reference.basis
+    before = summarise(frame, old)
+    if before.start is None or before.end is None or before.unusable:
+        raise InvalidRows(
+            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs rows, "
+            "all of them finite. Accept another window."
+        )
+    basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
+    accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
+    return _reference(frame, basis, reference.confusion, accepted)
+
+
+def _basis(
+    frame: pd.DataFrame,
+    identity: ModelIdentity,
+    classes: tuple[str, ...],
+    threshold: float,
+    rows: int,
+    seed: int,
+) -> Basis:
+    columns = columns_of(frame, matrix(frame, "probabilities"))
+    return Basis(
+        identity=identity,
+        classes=classes,
+        edges=np.stack([edges_of(values) for values in columns]),
+        features=matrix(frame, "embedding").shape[1],
+        threshold=threshold,
+        rows=rows,
+        seed=seed,
+    )
+
+
+def _reference(
+    frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64], accepted: Acceptance | None
+) -> Reference:
+    summary = summarise(frame, basis)
+    kept = frame[frame["request_id"].isin(set(summary.reservoir.ids.tolist()))]
+    return Reference(
+        identity=basis.identity,
+        classes=basis.classes,
+        rows=kept[list(_KEPT)].reset_index(drop=True),
+        seen=len(frame),
+        basis=basis,
+        summary=summary,
+        confusion=confusion,
+        accepted=accepted,
+    )
 
 
 def load_reference(path: Path) -> Reference:
@@ -94,23 +198,50 @@ def load_reference(path: Path) -> Reference:
         ) from error
     try:
         return _from_table(table)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, EOFError) as error:
         raise DataError(
             f"{path} is not a reference of this program's version ({error}). Delete it and run: dvc repro"
         ) from error
 
 
 def _from_table(table: pa.Table) -> Reference:
-    about = json.loads((table.schema.metadata or {})[_KEY])
+    metadata = table.schema.metadata or {}
+    about = json.loads(metadata[_KEY])
     if about["format"] != _FORMAT:
         raise ValueError(f"format {about['format']}, not {_FORMAT}")
     rows = table.to_pandas()
     check_columns(rows, _KEPT, "The reference")
     for name in ("embedding", "probabilities"):
         rows[name] = pd.Series([np.asarray(value, dtype=np.float32) for value in rows[name]], dtype=object)
+    identity, classes = ModelIdentity(**about["identity"]), tuple(about["classes"])
+    with np.load(io.BytesIO(metadata[_ARRAYS]), allow_pickle=False) as arrays:
+        basis = Basis(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
+        confusion = arrays["confusion"]
+    summary = load_summary(metadata[_SUMMARY])
+    if summary.basis != basis.digest:
+        raise ValueError("its numbers do not belong together")
     return Reference(
-        identity=ModelIdentity(**about["identity"]),
-        classes=tuple(about["classes"]),
+        identity=identity,
+        classes=classes,
         rows=rows,
         seen=int(about["seen"]),
+        basis=basis,
+        summary=summary,
+        confusion=confusion,
+        accepted=None if about["accepted"] is None else _read(about["accepted"]),
+    )
+
+
+_MOMENTS = ("at", "start", "end")
+
+
+def _written(accepted: Acceptance) -> dict[str, str]:
+    return {**asdict(accepted), **{name: getattr(accepted, name).isoformat() for name in _MOMENTS}}
+
+
+def _read(content: dict[str, Any]) -> Acceptance:
+    return Acceptance(
+        by=str(content["by"]),
+        why=str(content["why"]),
+        **{name: datetime.fromisoformat(content[name]) for name in _MOMENTS},
     )

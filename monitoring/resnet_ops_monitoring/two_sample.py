@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 __all__ = [
+    "binned_kolmogorov_smirnov",
     "class_shift",
     "embedding_distances",
     "kolmogorov_smirnov",
-    "kolmogorov_smirnov_counts",
     "mean_discrepancy",
 ]
 
@@ -31,9 +31,7 @@ def kolmogorov_smirnov(reference: Floats, window: Floats) -> tuple[float, float]
     return distance, float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
-def kolmogorov_smirnov_counts(
-    reference: NDArray[np.int64], window: NDArray[np.int64]
-) -> tuple[float, float]:
+def binned_kolmogorov_smirnov(reference: NDArray[np.int64], window: NDArray[np.int64]) -> tuple[float, float]:
     """The same from counts in shared bins, (B,) each: the distance at the bins' edges."""
     m, n = int(reference.sum()), int(window.sum())
     distance = float(np.abs(reference.cumsum() / m - window.cumsum() / n).max())

@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """How often a class truly occurs, before and now: estimated from the predictions, sound while only the mix moves."""
+    """How often a class truly occurs, before and now: estimated from predictions, sound while only the mix moves."""
 
     name: str
     before: float

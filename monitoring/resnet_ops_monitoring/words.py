@@ -77,8 +77,8 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
         ]
     if verdict.status == "invalid data":
         return [
-            "Correct what writes the log, as the reason says, then judge the window again. Until then nothing is known: "
-            "this is not a pass."
+            "Correct what writes the log, as the reason says, then judge the window again. Until then nothing is "
+            "known: this is not a pass."
         ]
     if verdict.status == "watch":
         return [

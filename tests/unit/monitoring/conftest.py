@@ -31,6 +31,7 @@ PARAMS = DriftParams(
     embeddings_effect=0.005,
     image_effect=0.1,
     confidence=0.95,
+    max_sources=20,
     seed=0,
 )
 

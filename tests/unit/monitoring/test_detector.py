@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from resnet_ops.errors import DataError
 from resnet_ops_monitoring.camera import degrade
 from resnet_ops_monitoring.detector import judge
 from resnet_ops_monitoring.identity import ModelIdentity
@@ -166,12 +165,103 @@ def test_missing_image_statistics_are_left_out(made_up: Frames, params: DriftPar
     assert columns == ["brightness", "contrast", "saturation", "entropy"]
 
 
-def test_rows_of_other_files_are_refused_by_name(made_up: Frames, params: DriftParams) -> None:
+def test_rows_of_an_unknown_version_are_invalid_and_named(made_up: Frames, params: DriftParams) -> None:
     rng = np.random.default_rng(8)
     mixed = made_up(rng, 100)
     mixed.loc[:9, ["version", "digest"]] = ["2", "e" * 64]
-    with pytest.raises(DataError, match="10 of 100 rows of made-up v2, but the reference is of made-up v1"):
-        judge(mixed, _reference(made_up, rng), params, window="w")
+    verdict = judge(mixed, _reference(made_up, rng), params, window="w")
+    assert (verdict.status, verdict.passed, verdict.rows) == ("invalid data", False, 100)
+    assert "10 of 100 rows of made-up v2, but the reference is of made-up v1" in verdict.reason
+    assert headline(verdict) == "Not judged: the logged data of made-up v1 is not valid"
+    assert "not a pass" in advice(verdict, params.min_rows)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"predicted": "cat"}, "classes that made-up v1 lacks: cat"),
+        ({"request_id": "same"}, "99 of 100 rows repeat a request id, the first is 'same'"),
+        ({"embedding": [[1.0, 2.0]] * 100}, "embedding hold 2 numbers, those of made-up v1 hold 8"),
+        ({"embedding": [[1.0], [1.0, 2.0]] * 50}, "vectors of different lengths"),
+        ({"probabilities": ["much"] * 100}, "something else than vectors of numbers"),
+        ({"probabilities": [None] * 100}, "something else than vectors of numbers"),
+    ],
+)
+def test_rows_that_cannot_be_compared_are_invalid_and_say_why(
+    made_up: Frames, params: DriftParams, change: dict[str, Any], words: str
+) -> None:
+    rng = np.random.default_rng(8)
+    reference = _reference(made_up, rng)
+    verdict = judge(made_up(rng, 100).assign(**change), reference, params, window="w")
+    assert verdict.status == "invalid data"
+    assert words in verdict.reason
+
+
+def test_a_clock_that_goes_backwards_changes_nothing_but_the_order(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(8)
+    reference, rows = _reference(made_up, rng), made_up(rng, 300)
+    backwards = rows.assign(time=rows["time"].to_numpy()[::-1])
+    backwards["time"] = pd.to_datetime(backwards["time"], utc=True)
+    verdict = judge(backwards, reference, params, window="w")
+    assert verdict == judge(rows, reference, params, window="w")
+    assert verdict.start is not None
+    assert verdict.end is not None
+    assert verdict.start < verdict.end
+
+
+def test_a_flood_within_one_minute_is_judged_in_seconds(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(15)
+    flood = made_up(rng, 50_000)
+    flood["time"] = pd.Timestamp("2026-01-05T08:00Z") + pd.to_timedelta(np.arange(50_000) * 1.2, unit="ms")
+    reference = _reference(made_up, rng)
+    begin = time.process_time()
+    verdict = judge(flood, reference, params, window="w")
+    assert time.process_time() - begin < 5.0  # 0.3 s on a quiet core
+    assert (verdict.status, verdict.rows) == ("ok", 50_000)
+
+
+def test_one_broken_source_of_four_alarms_and_is_named(made_up: Frames, params: DriftParams) -> None:
+    rng = np.random.default_rng(13)
+    reference, rows = _reference(made_up, rng), made_up(rng, 900)
+    rows["source"] = np.repeat(["line 1", "line 2", "line 3", "line 4"], [290, 290, 290, 30])
+    calm = judge(rows, reference, params, window="w")
+    assert [(part.source, part.rows, part.status) for part in calm.sources] == [
+        ("line 1", 290, "ok"),
+        ("line 2", 290, "ok"),
+        ("line 3", 290, "ok"),
+        ("line 4", 30, "insufficient data"),
+    ]
+    assert calm.status == "ok"
+    broken = made_up(rng, 900, shift=0.6).assign(source="line 3", request_id=rows["request_id"])
+    verdict = judge(rows.where(rows["source"] != "line 3", broken), reference, params, window="w")
+    assert [part.status for part in verdict.sources] == ["ok", "ok", "alarm", "insufficient data"]
+    assert verdict.status == "alarm"
+    assert "Source line 3 (290 rows): " in verdict.reason
+
+
+def test_windows_of_several_sources_without_drift_alarm_as_rarely(
+    made_up: Frames, params: DriftParams
+) -> None:
+    windows = 80
+    without_floors = replace(params, softmax_effect=0, classes_effect=0, embeddings_effect=0)
+    alarms = 0
+    for seed in range(windows):
+        rng = np.random.default_rng([77, seed])
+        rows = made_up(rng, 300).assign(source=np.repeat(["a", "b", "c"], 100))
+        reference, settings = _reference(made_up, rng), replace(without_floors, seed=seed)
+        alarms += judge(rows, reference, settings, window="w").status == "alarm"
+    assert alarms <= stats.binom.ppf(0.999, windows, params.alpha), f"{alarms} of {windows} windows"
+
+
+def test_more_sources_than_are_judged_one_by_one_leave_the_whole(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(14)
+    rows = made_up(rng, 300)
+    rows["source"] = rows["request_id"]
+    assert judge(rows, _reference(made_up, rng), params, window="w").sources == ()
 
 
 def test_labels_that_prove_mistakes_are_said_though_outputs_look_as_before(

@@ -1,0 +1,130 @@
+"""The tests of a window: summary against summary, one finding each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from resnet_ops_monitoring.frames import STATISTICS
+from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
+from resnet_ops_monitoring.summary import WindowSummary
+from resnet_ops_monitoring.two_sample import binned_kolmogorov_smirnov, class_shift, mean_discrepancy
+from resnet_ops_monitoring.verdict import Finding, Signal
+
+__all__ = ["Comparison"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two summaries of one basis, and how they are compared. alpha: for all that may alarm, together."""
+
+    before: WindowSummary
+    now: WindowSummary
+    classes: tuple[str, ...]
+    params: DriftParams
+    alpha: float
+
+    def findings(self) -> tuple[Finding, ...]:
+        """All tests: what may alarm first, then image statistics, which are information."""
+        rng = np.random.default_rng(self.params.seed)
+        signals = len(ALARM_SIGNALS)
+        return (
+            *self._unusable(),
+            *self._softmax(self.alpha / signals),
+            self._classes(self.alpha / signals, rng),
+            self._embeddings(self.alpha / signals, rng),
+            *self._image(),
+        )
+
+    def of_source(self) -> tuple[Finding, ...]:
+        """The tests for one source of several: probabilities and predicted classes, each at half of alpha."""
+        rng = np.random.default_rng(self.params.seed)
+        return *self._softmax(self.alpha / 2), self._classes(self.alpha / 2, rng)
+
+    def _unusable(self) -> Iterator[Finding]:
+        if self.now.unusable:
+            share, most = self.now.unusable / self.now.rows, self.params.max_unusable
+            yield Finding(
+                signal="unusable",
+                column="rows",
+                method="share of rows that are not finite",
+                statistic=share,
+                p_value=None,
+                threshold=None,
+                effect=share,
+                floor=most,
+                reference=0.0,
+                window=share,
+                fired=share > most,
+            )
+
+    def _softmax(self, alpha: float) -> Iterator[Finding]:
+        floor = self.params.softmax_effect
+        for k, name in enumerate(self.classes):
+            yield self._column(len(STATISTICS) + k, "softmax", name, alpha / len(self.classes), floor)
+
+    def _image(self) -> Iterator[Finding]:
+        threshold = self.params.alpha / len(STATISTICS)
+        for k, name in enumerate(STATISTICS):
+            if min(int(side.counts[k].sum()) for side in (self.before, self.now)) >= self.params.min_rows:
+                yield self._column(k, "image", name, threshold, self.params.image_effect)
+
+    def _column(self, place: int, signal: Signal, column: str, threshold: float, floor: float) -> Finding:
+        distance, p_value = binned_kolmogorov_smirnov(self.before.counts[place], self.now.counts[place])
+        return Finding(
+            signal=signal,
+            column=column,
+            method="Kolmogorov-Smirnov",
+            statistic=distance,
+            p_value=p_value,
+            threshold=threshold,
+            effect=distance,
+            floor=floor,
+            reference=self.before.mean(place),
+            window=self.now.mean(place),
+            fired=p_value <= threshold and distance >= floor,
+        )
+
+    def _classes(self, alpha: float, rng: np.random.Generator) -> Finding:
+        before, now, floor = self.before.predicted, self.now.predicted, self.params.classes_effect
+        statistic, p_value, shift = class_shift(before, now, self._permutations(alpha), rng)
+        shares = before / before.sum(), now / now.sum()
+        most = int(np.abs(shares[1] - shares[0]).argmax())
+        return Finding(
+            signal="classes",
+            column=self.classes[most],
+            method="chi-square, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=shift,
+            floor=floor,
+            reference=float(shares[0][most]),
+            window=float(shares[1][most]),
+            fired=p_value <= alpha and shift >= floor,
+        )
+
+    def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
+        before, now = (
+            side.reservoir.embedding[: self.params.embedding_rows] for side in (self.before, self.now)
+        )
+        discrepancy, p_value = mean_discrepancy(before, now, self._permutations(alpha), rng)
+        floor = self.params.embeddings_effect
+        return Finding(
+            signal="embeddings",
+            column="embedding",
+            method="MMD, permutations",
+            statistic=discrepancy,
+            p_value=p_value,
+            threshold=alpha,
+            effect=max(discrepancy, 0.0),
+            floor=floor,
+            reference=None,
+            window=None,
+            fired=p_value <= alpha and discrepancy >= floor,
+        )
+
+    def _permutations(self, alpha: float) -> int:
+        """As many as set, or more where the smallest p value could not reach alpha."""
+        return max(self.params.permutations, math.ceil(2 / alpha))
