@@ -70,9 +70,18 @@ class RunParams:
     """How long after its end a window is left alone, for rows that are still on their way."""
     late_windows: int
     """So many of the latest windows are judged again when rows or labels came later."""
+    needed: int
+    """An alarm takes so many windows that fired ..."""
+    kept: int
+    """... among so many that were judged last; a single one is a verdict of "watch"."""
+    false_alarms_per_day: float
+    """What may be expected of windows without drift; the level of a window follows from it, at most `drift.alpha`."""
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "minutes", "rows", "settle_seconds", "late_windows")
+        _at_least(self, 1, "needed")
+        _at_least(self, self.needed, "kept")
+        _at_least(self, 1e-6, "false_alarms_per_day")
         if (self.minutes > 0) == (self.rows > 0):
             raise ValueError(
                 f"minutes or rows must be 0, and the other not; they are {self.minutes}, {self.rows}"
@@ -143,6 +152,8 @@ class RollbackParams:
     """Fewer labels prove nothing."""
     days: float
     """Labelled rows of so many days are counted."""
+    key: str
+    """The monitor's signing key, as in `resnet-ops keys ls`; the registry must trust it."""
 
     def __post_init__(self) -> None:
         _share(self, "floor")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.frames import STATISTICS
@@ -18,32 +18,14 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.manifest_checks import Level, ManifestCheck, expectations, quiet
 from resnet_ops_monitoring.run_params import ValidationParams
+from resnet_ops_monitoring.windows import Stretch
 
-__all__ = ["Stretch", "check_window", "failures"]
+__all__ = ["check_window", "failures"]
 
 _RANGES = {"brightness": 1.0, "contrast": 0.5, "sharpness": 1.0, "saturation": 1.0, "entropy": 5.0}
 _SLACK = 1e-6  # float32 means of bytes
 _CHUNK = 20_000
 _rows = InferenceLog.table
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Rows of one model version's files with since <= time < until."""
-
-    identity: ModelIdentity
-    since: datetime
-    until: datetime
-
-    @property
-    def condition(self) -> ColumnElement[bool]:
-        """What picks the rows."""
-        return and_(
-            _rows.c.model == self.identity.name,
-            _rows.c.digest == self.identity.digest,
-            _rows.c.time >= self.since,
-            _rows.c.time < self.until,
-        )
 
 
 @dataclass(frozen=True)
@@ -238,8 +220,6 @@ def _between(stretch: Stretch) -> tuple[ColumnElement[bool], ColumnElement[bool]
 
 
 def _as_number(condition: ColumnElement[bool]) -> ColumnElement[float]:
-    from sqlalchemy import case
-
     return case((condition, literal_column("1.0")), else_=literal_column("0.0"))
 
 

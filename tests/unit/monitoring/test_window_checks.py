@@ -14,7 +14,8 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.manifest_checks import ManifestCheck
 from resnet_ops_monitoring.run_params import ValidationParams
-from resnet_ops_monitoring.window_checks import Stretch, check_window, failures
+from resnet_ops_monitoring.window_checks import check_window, failures
+from resnet_ops_monitoring.windows import Stretch
 
 CLASSES = tuple("0123456789")
 PARAMS = ValidationParams(max_rows=1000, sum_tolerance=0.001, clock_allowance_seconds=60, max_repeated=0.2)
