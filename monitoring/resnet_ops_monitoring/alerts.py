@@ -38,7 +38,7 @@ from resnet_ops_monitoring.log import InferenceLog
 if TYPE_CHECKING:
     import apprise
 
-__all__ = ["Address", "Alerts", "configured_addresses", "send"]
+__all__ = ["FILE", "URLS", "Address", "Alerts", "configured_addresses", "send"]
 
 URLS, FILE = "RESNET_OPS_ALERT_URLS", "RESNET_OPS_ALERT_FILE"
 LONGEST_WAIT = 3600

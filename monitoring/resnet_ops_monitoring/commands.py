@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console, plain, report_errors
+from resnet_ops_monitoring.commands_monitor import add_monitor_commands
 from resnet_ops_monitoring.commands_review import add_review_commands
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "read_moment"]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for each judged window.")]
@@ -31,6 +32,7 @@ def add_commands(app: typer.Typer) -> None:
     log.command("label")(_label)
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
+    add_monitor_commands(app)
 
 
 def _judge(
@@ -84,8 +86,11 @@ def _judge(
 
 
 def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
+    return None if text is None else read_moment(text, option)
+
+
+def read_moment(text: str, option: str) -> datetime:
+    """A moment with its time zone. Raises BadParameter, which names the option, for anything else."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
