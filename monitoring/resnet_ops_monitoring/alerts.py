@@ -7,6 +7,7 @@ Delivery is in order and at least once.
 import hashlib
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,11 +114,13 @@ def send(address: Address, title: str, body: str) -> bool:
 
 
 def _apprise(url: str) -> "apprise.Apprise | None":
-    import apprise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, about Python's modules
+        import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its messages may hold addresses
-    notifier = apprise.Apprise()
-    return notifier if notifier.add(url) else None
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its messages may hold addresses
+        notifier = apprise.Apprise()
+        return notifier if notifier.add(url) else None
 
 
 class Alerts:

@@ -10,7 +10,7 @@ import typer
 from resnet_ops.console import console, report_errors
 
 if TYPE_CHECKING:
-    from resnet_ops_monitoring.rounds import Rounds
+    pass
 
 __all__ = ["add_monitor_commands"]
 

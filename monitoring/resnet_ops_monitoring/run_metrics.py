@@ -93,5 +93,6 @@ class RunMetrics:
             return start_http_server(port, addr="127.0.0.1", registry=self.registry)
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another monitor.watch.port in params.yaml."
+                f"Cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another port: "
+                "monitor.watch.port in params.yaml."
             ) from None

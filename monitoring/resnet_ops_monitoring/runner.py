@@ -1,4 +1,4 @@
-"""Judge what is due: validate, judge, remember, write the page, publish, tell and act. The same call again does no harm.
+"""Judge what is due: validate, judge, remember, write the page, publish and tell; a repeat does no harm.
 
 Whatever was done is known by the version's files and the window, so a run that was killed is completed by the next.
 """
@@ -135,7 +135,8 @@ class Monitor:
             return
         identity, window = verdict.identity, verdict.window
         page = self.link(window)
-        way_back = f"resnet-ops drift rollback {window} {self.watched.alias} --why TEXT --key NAME --reports {self.reports}"
+        where = f"--why TEXT --key NAME --reports {self.reports}"
+        way_back = f"resnet-ops drift rollback {window} {self.watched.alias} {where}"
         for kind, troubled in ((ALARM, self.alarm()), (INVALID, verdict.status == INVALID)):
             words = f"{window}: {verdict.headline}. {verdict.reason}\nPage: {page}"
             if kind == ALARM and troubled:
@@ -161,8 +162,8 @@ class Monitor:
         least = 2 * len(ALARM_SIGNALS) / (drift.permutations + 1)
         if alpha < least:
             raise ConfigError(
-                f"monitor.drift.permutations is {drift.permutations}: no test can alarm at the level {alpha:.2g}, which "
-                "monitor.run.false_alarms_per_day asks for. "
+                f"monitor.drift.permutations is {drift.permutations}: no test can alarm at the level "
+                f"{alpha:.2g}, which monitor.run.false_alarms_per_day asks for. "
                 f"Set it to {int(2 * len(ALARM_SIGNALS) / alpha) + 1} or more."
             )
         return alpha
