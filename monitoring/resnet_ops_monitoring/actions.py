@@ -57,7 +57,8 @@ def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
     stretch = next((each for each in stretches if each.name == window), None)
     if stretch is None:
         raise DataError(
-            f"{window[:100]!r} is no window of {identity} that monitor run judged. See which are: resnet-ops monitor show"
+            f"{window[:100]!r} is no window of {identity} that monitor run judged. See which are: "
+            "resnet-ops monitor show"
         )
     frame = monitor.log.read(identity.name, digest=identity.digest, start=stretch.since, end=stretch.until)
     folder = Path(params.folder) if params.folder else None

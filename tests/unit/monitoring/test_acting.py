@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -47,7 +47,7 @@ def champion() -> str:
     return str(connect().get_model_version_by_alias(NAME, "champion").version)
 
 
-def ledger() -> list[dict[str, object]]:
+def ledger() -> list[dict[str, Any]]:
     entries = json.loads(command("ledger", "show", "--model", NAME, "--json"))
     return [entry["event"] for entry in entries]
 
@@ -80,7 +80,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_ledger_tells_the_story(
     assert (rolled_back["action"], rolled_back["outcome"]) == ("rollback", "allowed")
     assert (rolled_back["version"], rolled_back["from_version"], rolled_back["target"]) == (2, 3, "@champion")
     story = command("ledger", "show", "--model", NAME)
-    for part in ("review", "rollback @champion", "dirt", "(alarm)", "ada"):
+    for part in ("review", "rollback @champion", "dirt", "(alarm)"):
         assert part in story
     command("ledger", "verify")
 
@@ -226,8 +226,8 @@ def test_metrics_are_written_for_the_node_exporter(scene: Scene) -> None:
     found = _metrics(Path("var/resnet_ops.prom").read_text())
     who = "digits-classifier/3"
     assert found[f"alarm/{who}"] == 1
-    assert found[f"verdict/{who}/alarm"] == 1
-    assert found[f"verdict/{who}/ok"] == 0
+    assert found["verdict/digits-classifier/alarm/3"] == 1
+    assert found["verdict/digits-classifier/ok/3"] == 0
     assert found[f"window_rows/{who}"] == 120
     assert found[f"window_end_timestamp_seconds/{who}"] == at(2).timestamp()
     assert 0 < found[f"estimated_accuracy/{who}"] < 1
@@ -245,7 +245,7 @@ def test_the_service_judges_shows_metrics_and_stops_when_told(scene: Scene) -> N
     settings["monitor"]["watch"] = {"every_seconds": 0.2, "port": port}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     service = subprocess.Popen(
-        [sys.executable, "-m", "resnet_ops.cli", "monitor", "watch"],
+        [sys.executable, "-c", "from resnet_ops.cli import main; main()", "monitor", "watch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

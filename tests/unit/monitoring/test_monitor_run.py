@@ -51,6 +51,7 @@ def test_a_repeat_judges_nothing_and_publishes_nothing(scene: Scene) -> None:
     first = scene.once(1.02)
     client = connect()
     experiment = client.get_experiment_by_name(f"{NAME}/monitoring")
+    assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     again = scene.once(1.02)
     assert (len(first.verdicts), len(again.verdicts)) == (1, 0)
@@ -110,6 +111,7 @@ def test_a_run_that_was_killed_after_the_page_is_completed_by_the_next(
     assert len(scene.once(1.02).verdicts) == 1
     client = connect()
     experiment = client.get_experiment_by_name(f"{NAME}/monitoring")
+    assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert len(client.list_artifacts(run.info.run_id, "windows")) == 1
 
