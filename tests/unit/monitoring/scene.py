@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from resnet_ops.model import save_model
+from resnet_ops.model import TrainedModel, save_model
 from resnet_ops_monitoring.camera import degrade
 from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.rounds import Round, Rounds
 from resnet_ops_monitoring.run_params import MonitorSettings, read_monitor_settings
 from resnet_ops_registry.database import open_database
@@ -20,14 +21,13 @@ from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.promotion import promote
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.trust import trust_key
-from tests.unit.monitoring.conftest import PARAMS, Served
+from tests.unit.monitoring.conftest import Served
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
 
 __all__ = ["START", "Scene", "at", "registered", "scene"]
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _MONITOR: dict[str, Any] = {
-    "drift": dict(vars(PARAMS)),
     "validate": {
         "max_rows": 5000,
         "sum_tolerance": 0.001,
@@ -107,6 +107,7 @@ def registered(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path
         client = connect()
         for seed in (0, 1):
             publish_model(client, make_model(folder / f"models/tiny-{seed}", seed), low=0.96)
+        assert isinstance(served.scorer.model, TrainedModel)
         save_model(served.scorer.model, folder / "models/served")
         published = publish_model(client, folder / "models/served", low=0.97)
         assert published.version == int(served.identity.version)
@@ -120,12 +121,16 @@ def registered(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def scene(registered: Path, served: Served, project: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+def scene(
+    registered: Path, served: Served, params: DriftParams, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Scene:
     """The registry's copy in a project of its own, with an empty log."""
     shutil.copytree(registered / "var", project / "var", ignore=lambda *_: ["cache"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/var/mlflow.db")
     for name in ("RESNET_OPS_ALERT_URLS", "RESNET_OPS_ALERT_FILE", "RESNET_OPS_EVIDENTLY"):
         monkeypatch.delenv(name, raising=False)
     served.reference.save(project / "data/reference.parquet")
-    (project / "params.yaml").write_text(yaml.safe_dump({"register": {"model": NAME}, "monitor": _MONITOR}))
+    (project / "params.yaml").write_text(
+        yaml.safe_dump({"register": {"model": NAME}, "monitor": {"drift": dict(vars(params)), **_MONITOR}})
+    )
     return Scene(project, served, read_monitor_settings(Path("params.yaml"))[1])

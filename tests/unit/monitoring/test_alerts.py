@@ -126,9 +126,8 @@ def test_a_new_address_is_told_of_what_comes_from_then_on(alerts: Alerts) -> Non
 
 
 def test_something_done_is_told_once(alerts: Alerts) -> None:
-    words = {"window": "hour-0", "words": "done", "now": START}
-    assert alerts.once(MODEL, "rollback", **words)
-    assert not alerts.once(MODEL, "rollback", **words)
+    assert alerts.once(MODEL, "rollback", window="hour-0", words="done", now=START)
+    assert not alerts.once(MODEL, "rollback", window="hour-0", words="done", now=START)
     assert alerts.was_told(MODEL, "rollback", "hour-0")
     assert not alerts.was_told(MODEL, "rollback", "hour-1")
 
