@@ -19,7 +19,7 @@ from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.manifest_params import ManifestParams
-from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.run_params import MonitorSettings
 from resnet_ops_registry.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
@@ -93,7 +93,7 @@ class TrafficWindow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorParams:
+class MonitorParams(MonitorSettings):
     """Under `monitor`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
@@ -102,8 +102,6 @@ class MonitorParams:
     """Rows that the reference keeps at most."""
     windows: dict[str, TrafficWindow]
     """Simulated traffic, by name."""
-    drift: DriftParams
-    """How windows are judged."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console, plain, report_errors
+from resnet_ops_monitoring.commands_monitor import add_monitor_commands
 from resnet_ops_monitoring.commands_review import add_review_commands
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "read_moment"]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for each judged window.")]
@@ -32,6 +33,7 @@ def add_commands(app: typer.Typer) -> None:
     log.command("export")(_export)
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
+    add_monitor_commands(app)
 
 
 def _judge(
@@ -55,12 +57,12 @@ def _judge(
         raise typer.BadParameter("give either --window NAME, or --since TIME and perhaps --until TIME")
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
-        from resnet_ops_monitoring.detector import judge
         from resnet_ops_monitoring.evidently_workspace import workspace_folder
         from resnet_ops_monitoring.log import InferenceLog
         from resnet_ops_monitoring.params import read_drift_params
         from resnet_ops_monitoring.reference import load_reference
         from resnet_ops_monitoring.report import PageContext, write_window
+        from resnet_ops_monitoring.stretch import judge_stretch
         from resnet_ops_monitoring.verdict import check_window_name
 
         if window is not None:
@@ -72,14 +74,12 @@ def _judge(
             from resnet_ops_registry.settings import connect
 
             before = fetch_reference(connect(), identity)
-        frame = InferenceLog.open().read(
-            identity.name, digest=identity.digest, start=start, end=end, window=window
-        )
         name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
-        verdict = judge(frame, before, settings, window=name)
-        folder = reports / name
+        log = InferenceLog.open()
+        judged = judge_stretch(log, before, settings, name=name, start=start, end=end, window=window)
+        verdict, folder = judged.verdict, reports / name
         context = PageContext(role=None)
-        write_window(folder, verdict, frame, before, settings, context, workspace=workspace_folder())
+        write_window(folder, verdict, judged.rows, before, settings, context, workspace=workspace_folder())
         link = ""
         if publish:
             from resnet_ops_monitoring.publish import publish_window
@@ -96,8 +96,11 @@ def _judge(
 
 
 def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
+    return None if text is None else read_moment(text, option)
+
+
+def read_moment(text: str, option: str) -> datetime:
+    """A moment with its time zone. Raises BadParameter, which names the option, for anything else."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:

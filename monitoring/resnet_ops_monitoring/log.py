@@ -51,6 +51,9 @@ class InferenceLog:
     schema version, ServiceError when it does not answer. Messages never hold the password.
     """
 
+    table = inferences
+    """One row for each answer, for questions that SQL answers better."""
+
     def __init__(self, url: str) -> None:
         self.url = parse(url)
         self._engine = make_engine(self.url)
@@ -70,6 +73,12 @@ class InferenceLog:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    @contextmanager
+    def transaction(self, doing: str) -> Iterator[Connection]:
+        """A transaction in the log's database, for tables beside it; `doing` is for the message when it fails."""
+        with self._explained(doing), self._engine.begin() as connection:
+            yield connection
 
     def append(self, frame: pd.DataFrame) -> int:
         """Add the rows of `frame` in one transaction and return how many were new.

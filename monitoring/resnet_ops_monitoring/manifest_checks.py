@@ -4,7 +4,8 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from resnet_ops.files import write_text
 from resnet_ops_monitoring.manifest_params import ManifestParams
 from resnet_ops_monitoring.page import document, table
 
-__all__ = ["ManifestCheck", "ManifestReport", "check_manifest"]
+__all__ = ["Level", "ManifestCheck", "ManifestReport", "check_manifest", "expectations", "quiet"]
 
 _COLUMNS = ("index", "path", "label", "class_name", "split", "sha256", "width", "height")
 Level = Literal["critical", "warning"]
@@ -137,7 +138,7 @@ def _with_cross_row_columns(manifest: pd.DataFrame) -> pd.DataFrame:
 def _rules(
     frame: pd.DataFrame, classes: tuple[str, ...], splits: tuple[str, ...], params: ManifestParams
 ) -> list[_Rule]:
-    gxe = _expectations()
+    gxe = expectations()
 
     def values(result: dict[str, Any]) -> str:
         examples = ", ".join(dict.fromkeys(str(value) for value in result.get("partial_unexpected_list", [])))
@@ -235,18 +236,24 @@ def _rules(
     return rules
 
 
-def _expectations() -> Any:
-    """Great Expectations' classes, with its telemetry off and its warnings about other libraries silenced."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Great Expectations without telemetry, and without its warnings about other libraries."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
+
+
+def expectations() -> Any:
+    """Great Expectations' classes."""
+    with quiet():
         return importlib.import_module("great_expectations.expectations")
 
 
 def _run(frame: pd.DataFrame, expectations: list[Any]) -> list[tuple[bool, dict[str, Any]]]:
     """(held, Great Expectations' result) for each expectation, in order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 

@@ -132,3 +132,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RESNET_OPS_INFERENCE_LOG", "RESNET_OPS_KEYS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+from tests.unit.monitoring.scene import registered, scene  # noqa: E402, F401 -- fixtures; the module needs `Served`

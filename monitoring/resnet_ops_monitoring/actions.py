@@ -1,0 +1,116 @@
+"""What the monitor does by itself, where the policy in params.yaml lets it: propose what to label, and roll back."""
+
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import case, func, select
+
+from resnet_ops.errors import DataError, EvidenceError, GateDenied, ServiceError
+from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy
+from resnet_ops_monitoring.labelling import labelling_list, write_labelling_list
+from resnet_ops_monitoring.reviewing import roll_back_for
+from resnet_ops_monitoring.runner import ALARM, Monitor
+from resnet_ops_monitoring.windows import Stretch
+from resnet_ops_monitoring.words import percent
+from resnet_ops_registry.keys import read_key
+
+__all__ = ["PROPOSED", "ROLLED_BACK", "act", "labelled_accuracy", "propose_retraining", "queue_retraining"]
+
+PROPOSED, ROLLED_BACK = "retraining proposed", "rollback"
+
+
+def act(monitor: Monitor, now: datetime) -> list[str]:
+    """Do what the policy asks for in this state, once for each window; gives what was done, in words."""
+    actions = monitor.settings.actions
+    verdict = monitor.last()
+    if verdict is None:
+        return []
+    identity, window, done = verdict.identity, verdict.window, []
+    alarmed = verdict.status == ALARM and not monitor.alerts.was_told(identity, PROPOSED, window)
+    if actions.propose_retraining.enabled and alarmed:
+        words = propose_retraining(monitor, window, queue=actions.propose_retraining.queue)
+        monitor.alerts.once(identity, PROPOSED, window=window, words=words, now=now)
+        done.append(words)
+    if actions.roll_back.enabled and not monitor.alerts.was_told(identity, ROLLED_BACK, window):
+        why = _too_many_mistakes(monitor, now)
+        if why:
+            words = _roll_back(monitor, window, why)
+            monitor.alerts.once(identity, ROLLED_BACK, window=window, words=words, now=now)
+            done.append(words)
+    return done
+
+
+def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
+    """Write the window's labelling list beside its page, and queue an experiment if asked; says so in words.
+
+    Raises DataError when the window is none of those that were judged in a row.
+    """
+    params, identity = monitor.settings.actions.propose_retraining, monitor.watched.identity
+    stretches = [
+        Stretch(identity, period.since, period.until)
+        for period in monitor.history.periods(identity, limit=10_000)
+    ]
+    stretch = next((each for each in stretches if each.name == window), None)
+    if stretch is None:
+        raise DataError(
+            f"{window[:100]!r} is no window of {identity} that monitor run judged. See which are: "
+            "resnet-ops monitor show"
+        )
+    frame = monitor.log.read(identity.name, digest=identity.digest, start=stretch.since, end=stretch.until)
+    folder = Path(params.folder) if params.folder else None
+    table = labelling_list(frame, monitor.watched.reference, params.images, folder)
+    path = monitor.reports / window / "to_label.csv"
+    write_labelling_list(path, table)
+    words = f"{path} lists {len(table)} images of {window} to label; then: resnet-ops log label {path}"
+    return f"{words}. {queue_retraining(window)}" if queue else words
+
+
+def queue_retraining(window: str) -> str:
+    """Queue `dvc exp run` under the window's name; a name that is there already is replaced. Says so in words."""
+    name = "retrain-" + re.sub(r"[^A-Za-z0-9-]", "-", window)
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--queue", "--force", "--name", name]
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: S603
+    if ran.returncode != 0:
+        said = (ran.stderr.strip() or ran.stdout.strip()).splitlines()
+        return f"The experiment could not be queued: {said[-1] if said else 'dvc said nothing'}"
+    return f"Experiment {name} is queued; start it: dvc queue start"
+
+
+def labelled_accuracy(monitor: Monitor, since: datetime) -> Accuracy | None:
+    """Of the version's answers since a moment that have labels; None where there are none."""
+    rows, identity = monitor.log.table, monitor.watched.identity
+    right = func.count(case((rows.c.predicted == rows.c.label, 1)))
+    query = select(func.count(), right).where(
+        rows.c.model == identity.name,
+        rows.c.digest == identity.digest,
+        rows.c.time >= since,
+        rows.c.label.is_not(None),
+    )
+    with monitor.log.transaction("read") as connection:
+        n, correct = connection.execute(query).one()
+    return counted_accuracy(int(correct), int(n), monitor.settings.drift.confidence)
+
+
+def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
+    """Why labels prove that the version is worse than may be; empty when they do not."""
+    params = monitor.settings.actions.roll_back
+    found = labelled_accuracy(monitor, now - timedelta(days=params.days))
+    if found is None or found.n < params.min_labels or found.high >= params.floor:
+        return ""
+    return (
+        f"{found.n} labelled answers of {params.days:g} days are {percent(found.value)} right, at most "
+        f"{percent(found.high)}; the floor is {percent(params.floor)}"
+    )
+
+
+def _roll_back(monitor: Monitor, window: str, why: str) -> str:
+    identity, alias = monitor.watched.identity, monitor.watched.alias
+    key = read_key(monitor.settings.actions.roll_back.key)
+    try:
+        _, version, name = roll_back_for(monitor.client, monitor.reports / window, alias, why, key)
+    except (GateDenied, EvidenceError, ServiceError) as error:
+        return f"{identity} should be rolled back: {why}. It was not: {error}"
+    return f"{identity.name} v{version} is @{name} again, instead of v{identity.version}: {why}."

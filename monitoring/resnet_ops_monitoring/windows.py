@@ -1,0 +1,105 @@
+"""Which windows of the inference log are due, as a row without gaps but for the hours in which nothing came."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, func, select
+
+from resnet_ops_monitoring.history import Period
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.run_params import RunParams
+
+__all__ = ["Stretch", "changed_periods", "due_stretches"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_rows = InferenceLog.table
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The answers of one version's files with since <= time < until."""
+
+    identity: ModelIdentity
+    since: datetime
+    until: datetime
+
+    @property
+    def name(self) -> str:
+        """The window's, also as a folder: the version and both ends, in UTC."""
+        return f"v{self.identity.version}-{_short(self.since)}-{_short(self.until)}"
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """What picks the rows."""
+        return and_(_of(self.identity), _rows.c.time >= self.since, _rows.c.time < self.until)
+
+    def period(self, log: InferenceLog) -> Period:
+        """What the log holds of it now."""
+        query = select(func.count(), func.count(_rows.c.label)).where(self.condition)
+        with log.transaction("read") as connection:
+            rows, labelled = connection.execute(query).one()
+        return Period(self.since, self.until, int(rows), int(labelled))
+
+
+def due_stretches(
+    log: InferenceLog, identity: ModelIdentity, params: RunParams, after: datetime | None, now: datetime
+) -> Iterator[Stretch]:
+    """The complete windows since `after`, oldest first; from the first row on where that is None.
+
+    Hours without rows are passed over, but for the last: that one shows that nothing comes.
+    """
+    settled = now - timedelta(seconds=params.settle_seconds)
+    if params.rows:
+        yield from _by_rows(log, identity, params.rows, after or _EPOCH, settled)
+    else:
+        yield from _by_time(log, identity, timedelta(minutes=params.minutes), after, settled)
+
+
+def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Period]) -> Iterator[Stretch]:
+    """Those of the judged windows for which rows or labels came since."""
+    for period in periods:
+        stretch = Stretch(identity, period.since, period.until)
+        if stretch.period(log) != period:
+            yield stretch
+
+
+def _by_time(
+    log: InferenceLog, identity: ModelIdentity, length: timedelta, after: datetime | None, settled: datetime
+) -> Iterator[Stretch]:
+    cursor, last = after, _EPOCH + (settled - _EPOCH) // length * length
+    while (first := _time_at(log, identity, cursor or _EPOCH, 0)) is not None:
+        begin = _EPOCH + (first - _EPOCH) // length * length
+        if begin + length > last:
+            break
+        # after a change of the length, the first window begins where the last one ended
+        yield Stretch(identity, begin if cursor is None else max(cursor, begin), begin + length)
+        cursor = begin + length
+    if cursor is not None and cursor <= last - length:
+        yield Stretch(identity, last - length, last)
+
+
+def _by_rows(
+    log: InferenceLog, identity: ModelIdentity, rows: int, cursor: datetime, settled: datetime
+) -> Iterator[Stretch]:
+    while (end := _time_at(log, identity, cursor, rows - 1)) is not None and end < settled:
+        begin, cursor = _time_at(log, identity, cursor, 0) or end, end + timedelta(microseconds=1)
+        yield Stretch(identity, begin, cursor)
+
+
+def _time_at(log: InferenceLog, identity: ModelIdentity, since: datetime, place: int) -> datetime | None:
+    """The time of the row number `place`, from 0, among those from `since` on."""
+    query = select(_rows.c.time).where(_of(identity), _rows.c.time >= since)
+    with log.transaction("read") as connection:
+        found = connection.execute(query.order_by(_rows.c.time).offset(place).limit(1)).scalar()
+    return found if found is None else datetime.fromisoformat(found.isoformat())
+
+
+def _of(identity: ModelIdentity) -> ColumnElement[bool]:
+    return and_(_rows.c.model == identity.name, _rows.c.digest == identity.digest)
+
+
+def _short(moment: datetime) -> str:
+    whole = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{whole}.{moment.microsecond:06}" if moment.microsecond else whole
