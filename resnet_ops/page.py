@@ -32,6 +32,7 @@ p { margin:.25rem 0 .75rem; max-width:48rem }
 dl.facts { display:grid; grid-template-columns:repeat(auto-fill,minmax(17rem,1fr)); gap:1rem 1.5rem;
   margin:1.25rem 0 0 }
 dl.facts dt { color:var(--soft); font-size:.85rem } dl.facts dd { margin:0; font-size:1.05rem }
+dl.facts div:nth-child(-n+3) dd { font-size:1.5rem; line-height:1.3 }
 dl.facts dd small { display:block; color:var(--soft); font-size:.85rem }
 table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums }
 th,td { text-align:left; padding:.35rem .6rem; border-bottom:1px solid var(--line); vertical-align:top }
@@ -47,6 +48,7 @@ figure { margin:0 } svg { width:100%; height:auto; display:block }
 .thumbs img { width:6rem; height:6rem; object-fit:contain; image-rendering:pixelated; background:#e9ecef; display:block;
   border-radius:.2rem } .thumbs figcaption { font-size:.78rem; line-height:1.3; color:var(--soft); margin-top:.2rem }
 details { margin-top:.5rem } summary { cursor:pointer; color:var(--soft) }
+code { font:.9em ui-monospace,monospace } ul { margin:.25rem 0 .75rem; padding-left:1.3rem }
 @media print { main { max-width:none } .verdict { border:1px solid } }
 """
 

@@ -1,6 +1,6 @@
 """A window taken apart: by the source of its images, and by what the images truly show."""
 
-from resnet_ops_monitoring.page import table
+from resnet_ops.page import table
 from resnet_ops_monitoring.verdict import Verdict
 from resnet_ops_monitoring.words import percent
 

@@ -1,6 +1,6 @@
 """Every test of a window in one table."""
 
-from resnet_ops_monitoring.page import table
+from resnet_ops.page import table
 from resnet_ops_monitoring.verdict import Finding, Verdict
 from resnet_ops_monitoring.words import number
 

@@ -15,8 +15,8 @@ import pandas as pd
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
+from resnet_ops.page import document, table
 from resnet_ops_monitoring.manifest_params import ManifestParams
-from resnet_ops_monitoring.page import document, table
 
 __all__ = ["Level", "ManifestCheck", "ManifestReport", "check_manifest", "expectations", "quiet"]
 

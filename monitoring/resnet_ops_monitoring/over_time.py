@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from resnet_ops.page import table
 from resnet_ops_monitoring.charts import REFERENCE_COLOUR, WINDOW_COLOUR
-from resnet_ops_monitoring.page import table
 from resnet_ops_monitoring.verdict import Verdict
 from resnet_ops_monitoring.words import percent
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
+from resnet_ops.page import Tone, document, facts, pill
 from resnet_ops_monitoring.accuracy import BLIND_SPOT, Accuracy
 from resnet_ops_monitoring.breakdown import label_shift_section, sources_section
 from resnet_ops_monitoring.evidently_page import evidently_snapshot, write_evidently_report
@@ -20,7 +21,6 @@ from resnet_ops_monitoring.frames import matrix
 from resnet_ops_monitoring.moved import moved_section
 from resnet_ops_monitoring.newest_images import newest_images_section
 from resnet_ops_monitoring.over_time import over_time_section, versions_section
-from resnet_ops_monitoring.page import Tone, document, facts, pill
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.review_lines import reviews_section
