@@ -56,7 +56,7 @@ def counted_accuracy(right: int, n: int, confidence: float) -> Accuracy | None:
     return Accuracy(value=right / n, n=n, low=low, high=high)
 
 
-def negative_entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+def negative_entropy(probabilities: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) in [-log K, 0] of (n, K) softmax rows: how sure the model is."""
     p = probabilities.astype(np.float64)
     return np.asarray((p * np.log(np.maximum(p, 1e-30))).sum(axis=1), dtype=np.float64)

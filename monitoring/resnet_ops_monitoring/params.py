@@ -23,7 +23,7 @@ class DriftParams:
     """Share of rows with values that are not finite above which the window alarms."""
     permutations: int
     """Random relabellings behind each p value of the class and embedding tests."""
-    embedding_rows: int
+    test_rows: int
     """Rows of window and reference, each, that enter the embedding test (its cost grows with the square)."""
     softmax_effect: float
     """Least Kolmogorov-Smirnov distance of a softmax column, in [0, 1], that may alarm."""
@@ -52,7 +52,7 @@ class DriftParams:
         for name, least in (
             ("min_rows", 10),
             ("permutations", 99),
-            ("embedding_rows", 50),
+            ("test_rows", 50),
             ("max_sources", 0),
             ("seed", 0),
         ):

@@ -293,7 +293,7 @@ def test_the_same_window_gets_the_same_verdict_and_survives_its_file(
 def test_a_window_of_500_rows_is_judged_fast(made_up: Frames, params: DriftParams) -> None:
     rng = np.random.default_rng(11)
     reference, window = _reference(made_up, rng, 1000), made_up(rng, 500)
-    full = replace(params, permutations=999, embedding_rows=500)
+    full = replace(params, permutations=999, test_rows=500)
     judge(window, reference, full, window="w")
     begin = time.process_time()
     judge(window, reference, full, window="w")
