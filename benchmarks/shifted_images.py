@@ -262,7 +262,11 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
         for position, place in enumerate(order)
     ]
     prepared = PreparedData(images[order], labels[order], rows, tuple(map(str, range(unseen))))
-    recipe = replace(parse_params(ROOT / "params.yaml", Params).recipes[case.recipe], epochs=case.epochs)
+    recipe = replace(
+        parse_params(ROOT / "params.yaml", Params).recipes[case.recipe],
+        epochs=case.epochs,
+        label_smoothing=0.0,
+    )
     model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, [])
 
     def scored(chosen: Images, truth: NDArray[np.int64]) -> Scores:
