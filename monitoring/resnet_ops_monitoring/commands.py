@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label`."""
+"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export`."""
 
 import json
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     )
     log.command("show")(_show)
     log.command("label")(_label)
+    log.command("export")(_export)
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
 
@@ -172,3 +173,25 @@ def _label(
             raise DataError(f"{file}: {len(empty)} rows have no label, the first is of request {empty[0]!r}.")
         changed = InferenceLog.open().label(ids, labels)
         console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")
+
+
+def _export(
+    folder: Annotated[Path, typer.Argument(help="Where to; hours that are there already are written anew.")],
+    model: Annotated[str, typer.Option(help="The registered model whose rows are exported.")],
+    since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="First moment after the stretch.")] = None,
+) -> None:
+    """Write rows as parquet, one file for each hour, for jobs on other machines."""
+    start, end = _moment(since, "--since"), _moment(until, "--until")
+    with report_errors("log export"):
+        from resnet_ops_monitoring.log import InferenceLog
+        from resnet_ops_monitoring.partitions import export_log
+
+        log = InferenceLog.open()
+        written = export_log(log, folder, model, start=start, end=end)
+        if written:
+            console.print(f"{sum(written.values())} rows in {len(written)} hours: {folder}")
+        else:
+            console.print(
+                f"The inference log {log.place} holds no rows of {plain(model)} then. Nothing was written."
+            )

@@ -1,8 +1,8 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Three signals that the model can see raise the alarm: softmax columns (Kolmogorov-Smirnov each), predicted classes
-(chi-square by permutation), embeddings (MMD by permutation). Each gets a third of alpha, and the softmax columns share
-theirs (Bonferroni), so that windows without drift alarm at most alpha of the time, however many classes there are.
+Three signals that the model can see raise the alarm: mean softmax rows (Hotelling's T-squared by permutation), predicted
+classes (chi-square by permutation), embeddings (farther from known ones than those are from each other: Mann-Whitney).
+Each gets a third of alpha, so that windows without drift alarm at most alpha of the time, however many classes there are.
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
 model reads as well as before hurts nobody.
@@ -124,7 +124,7 @@ def invalid(
         start=start,
         end=end,
         reference_rows=reference.seen,
-        reference_accuracy=_tested(reference, params),
+        reference_accuracy=reference.accuracy(params.confidence),
         estimated_accuracy=None,
         real_accuracy=None,
         findings=(),
@@ -166,14 +166,6 @@ def _judge_source(
     )
 
 
-def _tested(reference: Reference, params: DriftParams) -> Accuracy:
-    right, n = int(np.trace(reference.confusion)), int(reference.confusion.sum())
-    expected = counted_accuracy(right, n, params.confidence)
-    if expected is None:
-        raise DataError(f"The reference of {reference.identity} is empty. Build it again: dvc repro")
-    return expected
-
-
 def _label_shift(
     summary: WindowSummary, reference: Reference, confidence: float
 ) -> tuple[ClassShare, ...] | None:
@@ -198,12 +190,15 @@ def _verdict(
     sources: tuple[SourceVerdict, ...] = (),
     seasonal: bool = False,
 ) -> Verdict:
-    expected = _tested(reference, params)
+    expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
     estimate = None
     if findings:
         right = int(np.trace(reference.confusion))
-        estimate = estimated_accuracy(summary.above, summary.usable, right, expected.n, params.confidence)
+        moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+        estimate = estimated_accuracy(
+            summary.above, summary.usable, right, expected.n, moved, params.confidence
+        )
     return Verdict(
         window=window,
         identity=reference.identity,

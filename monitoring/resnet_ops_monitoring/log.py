@@ -2,86 +2,46 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    DateTime,
-    Dialect,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    TypeDecorator,
-    create_engine,
-    func,
-    inspect,
-    select,
-    update,
-)
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
+from resnet_ops.errors import DataError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns
+from resnet_ops_monitoring.log_database import (
+    Utc,
+    explain,
+    inferences,
+    make_engine,
+    metadata,
+    parse,
+    schema,
+    summaries,
+)
 
-__all__ = ["SCHEMA_VERSION", "InferenceLog"]
+__all__ = ["SCHEMA_VERSION", "Count", "InferenceLog"]
 
 SCHEMA_VERSION = 1
+_STREAMED = 10_000  # rows in memory at once, where a query may find millions
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _VECTORS = ("embedding", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
 
 
-class _Utc(TypeDecorator[datetime]):
-    """Aware datetimes in, UTC out, also where the database knows no time zones (SQLite)."""
+@dataclass(frozen=True)
+class Count:
+    """Numbers of some rows; last_id grows with every row that is added."""
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-_metadata = MetaData()
-_schema = Table("inference_log_schema", _metadata, Column("version", Integer, primary_key=True))
-_rows = Table(
-    "inferences",
-    _metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("request_id", String(200), nullable=False, unique=True),
-    Column("time", _Utc, nullable=False),
-    Column("model", String(200), nullable=False),
-    Column("version", String(40), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("source", String(200)),
-    Column("window", String(200)),
-    *(Column(name, Float(53)) for name in STATISTICS),
-    Column("embedding", LargeBinary, nullable=False, comment="little-endian float32"),
-    Column("probabilities", LargeBinary, nullable=False, comment="little-endian float32"),
-    Column("predicted", String(200), nullable=False),
-    Column("latency_ms", Float(53)),
-    Column("label", String(200)),
-    Index("inferences_model_time", "model", "time"),
-    Index("inferences_model_window", "model", "window"),
-)
+    rows: int
+    last_id: int
+    labelled: int
+    right: int
 
 
 class InferenceLog:
@@ -92,8 +52,8 @@ class InferenceLog:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = _parse(url)
-        self._engine = _engine(self.url)
+        self.url = parse(url)
+        self._engine = make_engine(self.url)
         with self._explained("open"):
             self._prepare()
 
@@ -142,25 +102,72 @@ class InferenceLog:
         `start` and `end` must know their time zone (ValueError otherwise). No rows give an empty frame with all
         columns.
         """
-        query = select(*(_rows.c[name] for name in COLUMNS)).where(_rows.c.model == model)
-        if version is not None:
-            query = query.where(_rows.c.version == version)
-        if digest is not None:
-            query = query.where(_rows.c.digest == digest)
-        for moment in (start, end):
-            if moment is not None and moment.tzinfo is None:
-                raise ValueError(
-                    f"{moment.isoformat()} has no time zone; write for example 2026-01-31T08:00Z"
-                )
-        if start is not None:
-            query = query.where(_rows.c.time >= start)
-        if end is not None:
-            query = query.where(_rows.c.time < end)
-        if window is not None:
-            query = query.where(_rows.c.window == window)
+        chosen = _chosen(model, version=version, digest=digest, start=start, end=end, window=window)
+        query = select(*(inferences.c[name] for name in COLUMNS)).where(*chosen)
         with self._explained("read"), self._engine.connect() as connection:
-            found = connection.execute(query.order_by(_rows.c.time, _rows.c.id)).all()
+            found = connection.execute(query.order_by(inferences.c.time, inferences.c.id)).all()
         return _frame([tuple(row) for row in found])
+
+    def stream(self, model: str, **choice: Any) -> Iterator[pd.DataFrame]:
+        """The same rows in no order, a bounded number at a time. choice: as in `read`."""
+        query = select(*(inferences.c[name] for name in COLUMNS)).where(*_chosen(model, **choice))
+        with self._explained("read"), self._engine.connect() as connection:
+            result = connection.execution_options(yield_per=_STREAMED).execute(query)
+            for found in result.partitions():
+                yield _frame([tuple(row) for row in found])
+
+    def rows_of(self, ids: Sequence[str]) -> pd.DataFrame:
+        """The rows of these requests, oldest first; ids that are not there are left out."""
+        with self._explained("read"), self._engine.connect() as connection:
+            found = [tuple(row[name] for name in COLUMNS) for row in _select(connection, ids, COLUMNS)]
+        return _frame(found).sort_values(["time", "request_id"], ignore_index=True)
+
+    def count(self, model: str, **choice: Any) -> dict[str, Count]:
+        """What can be counted without reading the rows, by source ("" for none). choice: as in `read`."""
+        source = func.coalesce(inferences.c.source, "")
+        query = select(
+            source,
+            func.count(),
+            func.max(inferences.c.id),
+            func.count(inferences.c.label),
+            func.count().filter(inferences.c.label == inferences.c.predicted),
+        )
+        query = query.where(*_chosen(model, **choice)).group_by(source)
+        with self._explained("read"), self._engine.connect() as connection:
+            return {name: Count(*numbers) for name, *numbers in connection.execute(query)}
+
+    def span(self, model: str, **choice: Any) -> tuple[datetime, datetime] | None:
+        """The first and the last time among the rows; None without rows. choice: as in `read`."""
+        query = select(func.min(inferences.c.time, type_=Utc), func.max(inferences.c.time, type_=Utc))
+        with self._explained("read"), self._engine.connect() as connection:
+            first, last = connection.execute(query.where(*_chosen(model, **choice))).one()
+        return None if first is None else (first, last)
+
+    def kept(self, digest: str, hour: datetime, reference: str) -> dict[str, tuple[int, int, bytes]]:
+        """Summaries kept of an hour, by part: rows and last id then, content."""
+        if not inspect(self._engine).has_table(summaries.name):
+            return {}
+        query = select(summaries.c.part, summaries.c.rows, summaries.c.last_id, summaries.c.content).where(
+            summaries.c.digest == digest, summaries.c.hour == hour, summaries.c.reference == reference
+        )
+        with self._explained("read"), self._engine.connect() as connection:
+            return {part: (rows, last, content) for part, rows, last, content in connection.execute(query)}
+
+    def keep(
+        self, digest: str, hour: datetime, reference: str, part: str, counted: Count, content: bytes
+    ) -> None:
+        """Keep the summary of a part of an hour in place of an older one. Another process may have been faster."""
+        values = {"digest": digest, "hour": hour, "part": part, "reference": reference, "content": content}
+        values |= {"rows": counted.rows, "last_id": counted.last_id}
+        with self._explained("write to"), suppress(IntegrityError):
+            summaries.create(self._engine, checkfirst=True)  # a log of an older program has no such table
+            with self._engine.begin() as connection:
+                connection.execute(
+                    delete(summaries).where(
+                        summaries.c.digest == digest, summaries.c.hour == hour, summaries.c.part == part
+                    )
+                )
+                connection.execute(summaries.insert().values(**values))
 
     def label(self, ids: Sequence[str], labels: Sequence[str]) -> int:
         """Set the true class of logged requests, in one transaction; returns how many labels changed.
@@ -179,18 +186,20 @@ class InferenceLog:
                 )
             changes = [(name, label) for name, label in zip(ids, labels, strict=True) if there[name] != label]
             for name, label in changes:
-                connection.execute(update(_rows).where(_rows.c.request_id == name).values(label=label))
+                connection.execute(
+                    update(inferences).where(inferences.c.request_id == name).values(label=label)
+                )
         return len(changes)
 
     def summary(self) -> pd.DataFrame:
         """One row for each (model, version, window): rows, labelled, first and last time (UTC)."""
-        keys = (_rows.c.model, _rows.c.version, _rows.c.window)
+        keys = (inferences.c.model, inferences.c.version, inferences.c.window)
         query = select(
             *keys,
             func.count().label("rows"),
-            func.count(_rows.c.label).label("labelled"),
-            func.min(_rows.c.time, type_=_Utc).label("first"),
-            func.max(_rows.c.time, type_=_Utc).label("last"),
+            func.count(inferences.c.label).label("labelled"),
+            func.min(inferences.c.time, type_=Utc).label("first"),
+            func.max(inferences.c.time, type_=Utc).label("last"),
         ).group_by(*keys)
         with self._explained("read"), self._engine.connect() as connection:
             found = connection.execute(query.order_by(*keys)).all()
@@ -198,14 +207,14 @@ class InferenceLog:
         return pd.DataFrame([tuple(row) for row in found], columns=pd.Index(columns))
 
     def _prepare(self) -> None:
-        names = set(inspect(self._engine).get_table_names())
-        if not {_rows.name, _schema.name} <= names:
-            _metadata.create_all(self._engine)
+        names = set(inspect(self._engine).get_table_names())  # summaries are made when the first is kept
+        if not {inferences.name, schema.name} <= names:
+            metadata.create_all(self._engine)
         with self._engine.connect() as connection:
-            found = connection.execute(select(func.max(_schema.c.version))).scalar()
+            found = connection.execute(select(func.max(schema.c.version))).scalar()
         if found is None:
             with self._engine.begin() as connection:
-                connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
         elif found != SCHEMA_VERSION:
             raise StorageError(
                 f"The inference log {self.place} has schema version {found}, this program reads version "
@@ -227,7 +236,7 @@ class InferenceLog:
                     )
             new = [record for record in records if record["request_id"] not in there]
             if new:
-                connection.execute(_rows.insert(), new)
+                connection.execute(inferences.insert(), new)
         return len(new)
 
     @contextmanager
@@ -237,57 +246,34 @@ class InferenceLog:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            raise _explain(error, doing, self.url) from None
+            raise explain(error, doing, self.url) from None
 
 
-def _parse(url: str) -> URL:
-    try:
-        return make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            "RESNET_OPS_INFERENCE_LOG is not a database URL. Write for example sqlite:///var/inference.db or "
-            "postgresql://user:password@host/database"
-        ) from None
-
-
-def _engine(url: URL) -> Engine:
-    arguments: dict[str, Any] = {}
-    if url.get_backend_name() == "sqlite":
-        arguments["timeout"] = 30  # seconds to wait for another writer
-        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
-            folder = Path(url.database).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    try:
-        return create_engine(url, connect_args=arguments)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            f"No driver for {url.get_backend_name()} ({error}). For PostgreSQL: pip install 'resnet-ops[postgresql]'"
-        ) from None
-
-
-def _explain(error: DBAPIError, doing: str, url: URL) -> StorageError | ServiceError:
-    place = url.render_as_string(hide_password=True)
-    cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    if url.password:
-        cause = cause.replace(str(url.password), "***")
-    message = f"Cannot {doing} the inference log {place}: {cause}."
-    words = cause.lower()
-    if url.get_backend_name() == "sqlite" or "read-only" in words or "no space" in words:
-        return StorageError(
-            f"{message} Free some space or make the database writable, then run the same command again."
-        )
-    return ServiceError(
-        f"{message} Start the database or correct RESNET_OPS_INFERENCE_LOG, then run the same command again."
-    )
+def _chosen(
+    model: str,
+    *,
+    version: str | None = None,
+    digest: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    window: str | None = None,
+) -> list[ColumnElement[bool]]:
+    for moment in (start, end):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"{moment.isoformat()} has no time zone; write for example 2026-01-31T08:00Z")
+    equal = {"model": model, "version": version, "digest": digest, "window": window}
+    chosen = [inferences.c[name] == value for name, value in equal.items() if value is not None]
+    if start is not None:
+        chosen.append(inferences.c.time >= start)
+    if end is not None:
+        chosen.append(inferences.c.time < end)
+    return chosen
 
 
 def _select(connection: Connection, ids: Sequence[str], columns: Iterable[str]) -> Iterator[dict[str, Any]]:
-    wanted = [_rows.c[name] for name in {"request_id": None, **dict.fromkeys(columns)}]
+    wanted = [inferences.c[name] for name in {"request_id": None, **dict.fromkeys(columns)}]
     for begin in range(0, len(ids), _CHUNK):
-        query = select(*wanted).where(_rows.c.request_id.in_(ids[begin : begin + _CHUNK]))
+        query = select(*wanted).where(inferences.c.request_id.in_(ids[begin : begin + _CHUNK]))
         for row in connection.execute(query).mappings():
             yield dict(row)
 

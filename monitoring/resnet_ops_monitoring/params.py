@@ -22,19 +22,25 @@ class DriftParams:
     max_unusable: float
     """Share of rows with values that are not finite above which the window alarms."""
     permutations: int
-    """Random relabellings behind each p value of the class and embedding tests."""
+    """Random relabellings behind each p value of the softmax and class tests."""
     test_rows: int
-    """Rows of window and reference, each, that enter the embedding test (its cost grows with the square)."""
+    """Rows of a window that are tested, drawn from it. They, and not the traffic, say how small a shift alarms; cost grows
+    with them."""
     softmax_effect: float
-    """Least Kolmogorov-Smirnov distance of a softmax column, in [0, 1], that may alarm."""
+    """Least total variation distance of the mean softmax rows, in [0, 1], that may alarm."""
     classes_effect: float
     """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
     embeddings_effect: float
-    """Least unbiased squared maximum mean discrepancy of the embeddings that may alarm."""
+    """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 0 when embeddings are as near to known ones as ever,
+    1 when all are farther."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
     """Confidence level of the intervals around accuracies."""
+    season_weeks: int
+    """Earlier weeks whose same hours a stretch of the log is compared with; 0: always with the reference."""
+    season_least: int
+    """Fewer such weeks than this, and the stretch is compared with the reference."""
     max_sources: int
     """A window of 2 to so many sources (cameras, lines) is also judged source by source; 0 for never."""
     seed: int
@@ -53,6 +59,8 @@ class DriftParams:
             ("min_rows", 10),
             ("permutations", 99),
             ("test_rows", 50),
+            ("season_weeks", 0),
+            ("season_least", 1),
             ("max_sources", 0),
             ("seed", 0),
         ):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
-from resnet_ops_monitoring.accuracy import accuracy_threshold, negative_entropy
+from resnet_ops_monitoring.accuracy import Accuracy, accuracy_threshold, counted_accuracy, negative_entropy
 from resnet_ops_monitoring.bins import edges_of
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
@@ -67,6 +67,14 @@ class Reference:
     summary: WindowSummary
     confusion: NDArray[np.int64]
     accepted: Acceptance | None = None
+
+    def accuracy(self, confidence: float) -> Accuracy:
+        """When it was tested, on labelled held-out rows."""
+        right, n = int(np.trace(self.confusion)), int(self.confusion.sum())
+        counted = counted_accuracy(right, n, confidence)
+        if counted is None:
+            raise DataError(f"The reference of {self.identity} is empty. Build it again: dvc repro")
+        return counted
 
     def save(self, path: Path) -> None:
         """Write one parquet file with all of it inside, atomically; equal references give equal bytes."""
@@ -123,7 +131,9 @@ def build_reference(
     basis = _basis(frame, identity, classes, threshold, rows, seed)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(confusion, (names.get_indexer(frame["predicted"]), names.get_indexer(frame["label"])), 1)
+    np.add.at(
+        confusion, tuple(names.get_indexer(pd.Index(frame[name])) for name in ("predicted", "label")), 1
+    )
     return _reference(frame, basis, confusion, None)
 
 

@@ -28,7 +28,13 @@ __all__ = ["EVIDENTLY", "PAGE", "VERDICT", "PageContext", "review_page", "write_
 
 PAGE, EVIDENTLY, VERDICT = "review.html", "evidently.html", "verdict.json"
 
-_TONES: dict[str, Tone] = {"ok": "good", "alarm": "bad", "insufficient data": "unknown"}
+_TONES: dict[str, Tone] = {
+    "ok": "good",
+    "watch": "unknown",
+    "alarm": "bad",
+    "insufficient data": "unknown",
+    "invalid data": "unknown",
+}
 _SOFTMAX_ROWS = 20
 _SIGNALS = {
     "unusable": "Output",
@@ -66,7 +72,8 @@ def write_window(
 
     Each file is written atomically, verdict.json last, so that a folder with a verdict is complete.
     """
-    write_evidently_report(folder / EVIDENTLY, frame, reference, params)
+    if verdict.findings:
+        write_evidently_report(folder / EVIDENTLY, frame, reference, params)
     write_text(folder / PAGE, review_page(verdict, frame, reference, params, context))
     verdict.save(folder / VERDICT)
 
@@ -80,7 +87,7 @@ def review_page(
     """
     if context.images is not None and len(context.images) != len(frame):
         raise DataError(f"{len(context.images)} images for {len(frame)} rows of window {verdict.window}.")
-    usable = _usable(frame)
+    usable = _usable(frame) if verdict.findings else np.zeros(len(frame), dtype=bool)
     parts = [_top(verdict, params, context), _facts(verdict, context)]
     if verdict.findings:
         parts += [

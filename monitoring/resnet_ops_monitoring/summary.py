@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -126,12 +127,13 @@ def load_summary(content: bytes) -> WindowSummary:
             moments = [
                 None if micros == _NEVER else _ORIGIN + timedelta(microseconds=micros) for micros in head[-2:]
             ]
+            added: dict[str, Any] = dict(zip(_NUMBERS, head[1:-2], strict=True))
+            added |= {name: arrays[name] for name in _COUNTED}
             return WindowSummary(
                 basis=str(arrays["basis"]),
                 start=moments[0],
                 end=moments[1],
-                **dict(zip(_NUMBERS, head[1:-2], strict=True)),
-                **{name: arrays[name] for name in _COUNTED},
+                **added,
                 reservoir=Reservoir(**{name: arrays[name] for name in _DRAWN}),
             )
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
@@ -205,7 +207,7 @@ def _add(a: WindowSummary, b: WindowSummary, most: int) -> WindowSummary:
 def _block(frame: pd.DataFrame, basis: Basis) -> WindowSummary:
     probabilities, embedding, predicted = _checked(frame, basis)
     finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
-    usable = frame if finite.all() else frame[finite]
+    usable = frame if finite.all() else frame.iloc[np.flatnonzero(finite)]
     if not finite.all():
         probabilities, embedding, predicted = probabilities[finite], embedding[finite], predicted[finite]
     columns = list(columns_of(usable, probabilities))

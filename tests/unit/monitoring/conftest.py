@@ -31,6 +31,8 @@ PARAMS = DriftParams(
     embeddings_effect=0.005,
     image_effect=0.1,
     confidence=0.95,
+    season_weeks=4,
+    season_least=2,
     max_sources=20,
     seed=0,
 )

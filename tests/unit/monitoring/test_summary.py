@@ -73,7 +73,7 @@ def test_a_summary_counts_what_the_rows_hold() -> None:
     assert summary.right == (rows["label"] == rows["predicted"]).sum()
     assert (summary.start, summary.end) == (rows["time"].min(), rows["time"].max())
     assert len(summary.reservoir) == 60
-    drawn = rows.set_index("request_id").loc[summary.reservoir.ids]
+    drawn = rows.set_index("request_id").loc[summary.reservoir.ids.tolist()]
     np.testing.assert_array_equal(np.stack(drawn["embedding"].tolist()), summary.reservoir.embedding)
 
 
