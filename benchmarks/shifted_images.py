@@ -48,6 +48,8 @@ class Case:
     epochs: int
     held_out: int
     """Training images that are kept back, beside the data set's own test images."""
+    harmful: tuple[str, ...]
+    """Shifts of images whose alarms are shown; digits of 8 x 8 pixels need stronger ones."""
     read: Callable[[Path], tuple[Images, NDArray[np.int64], int]]
     """From the folder of all data sets: images, labels, and how many of the first ones may be trained on."""
 
@@ -110,9 +112,9 @@ def cifar10(data: Path) -> tuple[Images, NDArray[np.int64], int]:
 
 
 CASES = (
-    Case("digits", NARROW, "digits", 12, 0, digits),
-    Case("Fashion-MNIST", NARROW, "fast-cifar", 3, 9_000, fashion),
-    Case("CIFAR-10", WIDE, "fast-cifar", 8, 9_000, cifar10),
+    Case("digits", NARROW, "digits", 12, 0, ("JPEG q15", "channels swapped", "rotated 15"), digits),
+    Case("Fashion-MNIST", NARROW, "fast-cifar", 3, 9_000, ("JPEG q40", "channels swapped", "blur"), fashion),
+    Case("CIFAR-10", WIDE, "fast-cifar", 8, 9_000, ("JPEG q40", "channels swapped", "blur"), cifar10),
 )
 
 
