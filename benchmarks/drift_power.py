@@ -2,11 +2,12 @@
 
     python benchmarks/drift_power.py --data DATA
 
-DATA holds `fashion-mnist` (the four idx files) and `cifar10` (the binary version, or `cifar10_jpeg.npz`). Trains a small
-ResNet of our own on each data set, without its last class; scores images that it never saw, as they are and shifted,
-once, and keeps the scores in CACHE; then deals windows and judges each by `resnet_ops_monitoring.detector.judge`, the
-same that judges production. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns (BBSD, Rabanser et
-al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Writes the tables in docs/drift.md.
+DATA holds `fashion-mnist` (the four idx files) and `cifar10` (the binary version, or `cifar10_jpeg.npz`). Trains a
+small ResNet of our own on each data set, without its last class; scores images that it never saw, as they are and
+shifted, once, and keeps the scores in CACHE; then deals windows and judges each by the product's own
+`resnet_ops_monitoring.detector.judge`. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns (BBSD,
+Rabanser et al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Numbers are kept in
+CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift.md.
 """
 
 import argparse
@@ -293,7 +294,7 @@ def power(bench: Bench, pools: list[Pool]) -> Iterator[str]:
 
 def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
     yield (
-        "| data | shifts | ATC, our estimate | confidence averaged | assumed unchanged | interval holds | half its width |"
+        "| data | shifts | ATC, our estimate | confidence averaged | assumed unchanged | interval holds | half width |"
     )
     yield "|---|---|---|---|---|---|---|"
     for pool in pools:
@@ -315,7 +316,7 @@ def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
 
 
 def budget(bench: Bench, pools: list[Pool], months: int) -> Iterator[str]:
-    yield "| data | rows a window | budget a day | level of a window | windows that fired | verdicts alarm a day | alarms a day |"
+    yield "| data | rows | budget a day | level of a window | fired | windows in alarm a day | alarms begun a day |"
     yield "|---|---|---|---|---|---|---|"
     for pool in pools:
         found = bench.months(pool, months, PER_DAY, HOURLY)
@@ -352,9 +353,9 @@ def main() -> None:
     tests = ", ".join(f"{pool.case.name} {100 * pool.scores[CLEAN].right.mean():.1f} %" for pool in pools)
     body = [
         f"Made by `python benchmarks/drift_power.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, "
-        f"{about['cores']} cores, Python {about['python']}, torch {about['torch']}. Accuracies without drift: {tests}.",
-        f"alpha {LEVEL}, {REFERENCE} reference rows (digits {len(pools[0].scores[CLEAN]) // 2}), {params.test_rows} rows "
-        f"tested of a window. {arguments.calm} windows a row without drift, {arguments.moved} under a shift; "
+        f"{about['cores']} cores, Python {about['python']}, torch {about['torch']}. Accuracy: {tests}.",
+        f"alpha {LEVEL}, {REFERENCE} reference rows (digits {len(pools[0].scores[CLEAN]) // 2}), {params.test_rows} "
+        f"rows tested of a window. {arguments.calm} windows a row without drift, {arguments.moved} under a shift; "
         f"{arguments.theirs} for Evidently.",
         "### Without drift: share of windows that alarm",
         "\n".join(false_alarms(bench, pools)),
@@ -362,7 +363,7 @@ def main() -> None:
         "\n".join(power(bench, pools)),
         "### Estimated accuracy: mean absolute error in points, n = 1000",
         "\n".join(accuracies(bench, pools)),
-        f"### A month of hourly windows without drift, {arguments.months} times; {MEMORY[0]} of {MEMORY[1]} for an alarm",
+        f"### Months of hourly windows without drift ({arguments.months}); {MEMORY[0]} of {MEMORY[1]} for an alarm",
         "\n".join(budget(bench, pools, arguments.months)),
     ]
     if not arguments.measure:

@@ -267,7 +267,6 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
     recipe = replace(
         parse_params(ROOT / "params.yaml", Params).recipes[case.recipe],
         epochs=case.epochs,
-        label_smoothing=0.0,
     )
     model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, [])
 

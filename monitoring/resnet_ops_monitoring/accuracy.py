@@ -20,9 +20,9 @@ __all__ = [
 ]
 
 BLIND_SPOT = (
-    "a guess from the model's own confidence (ATC, Garg et al. 2022), 3.5 points off on average over 17 shifts of "
-    "CIFAR-10 and more where the model merely turns unsure. It is blind to kinds of images that the model never "
-    "learned: where 30 % of inputs were such, it was 14 to 25 points too high. Labels settle it."
+    "a guess from the model's own confidence (ATC, Garg et al. 2022). Its interval grows with the drift that the model "
+    "sees. It is blind to kinds of images that the model never learned: where 30 % of inputs were such, it was 8 to 20 "
+    "points too high. Labels settle it."
 )
 
 
@@ -78,9 +78,9 @@ def estimated_accuracy(
 ) -> Estimate:
     """Average thresholded confidence with negative entropy: the share of right answers among a window's n rows.
 
-    above: rows of the window at or above `accuracy_threshold`. right: right answers among the reference's rows. moved:
-    in [0, 1], the larger effect of the softmax and embedding tests: the farther a window is from what the method was set
-    on, the less it knows. Variances of the window, of the threshold and of the method add up.
+    above: rows of the window at or above `accuracy_threshold`. right: right answers among the reference's rows.
+    moved: in [0, 1], the larger effect of the softmax and embedding tests: the farther a window is from what the method
+    was set on, the less it knows. Variances of the window, of the threshold and of the method add up.
     """
     share, tested = (above + 1) / (n + 2), (right + 1) / (reference_rows + 2)
     chance = share * (1 - share) / n + tested * (1 - tested) / reference_rows

@@ -24,15 +24,13 @@ class DriftParams:
     permutations: int
     """Random relabellings behind each p value of the softmax and class tests."""
     test_rows: int
-    """Rows of a window that are tested, drawn from it. They, and not the traffic, say how small a shift alarms; cost grows
-    with them."""
+    """Rows of a window that are tested, drawn from it: they, and not the traffic, say how small a shift alarms."""
     softmax_effect: float
     """Least total variation distance of the mean softmax rows, in [0, 1], that may alarm."""
     classes_effect: float
     """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
     embeddings_effect: float
-    """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 0 when embeddings are as near to known ones as ever,
-    1 when all are farther."""
+    """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 1 when all are farther than any before."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
