@@ -307,7 +307,7 @@ def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
             ("30 % unseen class, the blind spot", blind),
         )
         for name, found in kinds:
-            means = {key: np.mean([each[key] for each in found]) for key in found[0]}
+            means = {key: float(np.mean([each[key] for each in found])) for key in found[0]}
             errors = " | ".join(f"{100 * means[key]:.1f}" for key in ("atc", "confidence", "same"))
             yield (
                 f"| {pool.case.name} | {len(found)} {name} | {errors} | {share(means['holds'])} "

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,7 +234,7 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
             return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
     scores = _score(case, data)
     cache.mkdir(parents=True, exist_ok=True)
-    parts = {
+    parts: dict[str, NDArray[Any]] = {
         f"{name}/{part}": array
         for name, each in scores.items()
         for part, array in enumerate((each.probabilities, each.embeddings, each.labels, each.statistics))

@@ -64,7 +64,7 @@ def _softmax(rng: np.random.Generator, rows: int, lift: float = 0.0) -> NDArray[
     logits = rng.normal(0, 1, (rows, 5))
     logits[np.arange(rows), rng.integers(0, 5, rows)] += 5
     logits[:, 0] += lift
-    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return np.asarray(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def test_probabilities_hold_their_level() -> None:
