@@ -234,11 +234,10 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
             return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
     scores = _score(case, data)
     cache.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, NDArray[Any]] = {
-        f"{name}/{part}": array
-        for name, each in scores.items()
-        for part, array in enumerate((each.probabilities, each.embeddings, each.labels, each.statistics))
-    }
+    parts: dict[str, NDArray[Any]] = {}
+    for name, each in scores.items():
+        whole: list[NDArray[Any]] = [each.probabilities, each.embeddings, each.labels, each.statistics]
+        parts |= {f"{name}/{part}": array for part, array in enumerate(whole)}
     np.savez(path, allow_pickle=False, **parts)
     return scores
 

@@ -1,6 +1,6 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Three signals that the model can see raise the alarm: mean softmax rows (Hotelling's T-squared by permutation),
+Three signals that the model can see raise the alarm: softmax rows (MMD by permutation),
 predicted classes (chi-square by permutation), embeddings (farther from known ones than those are from each other:
 Mann-Whitney). Each gets a third of alpha, so that windows without drift alarm at most alpha of the time, however many
 classes there are.

@@ -75,7 +75,7 @@ class Comparison:
         return Finding(
             signal="softmax",
             column=self.classes[most],
-            method="Hotelling's T-squared, permutations",
+            method="MMD, permutations",
             statistic=statistic,
             p_value=p_value,
             threshold=alpha,

@@ -75,9 +75,9 @@ def test_probabilities_hold_their_level() -> None:
 
 def test_probabilities_that_move_are_found_and_measured() -> None:
     rng = np.random.default_rng(4)
-    _, p_value, shift = probability_shift(_softmax(rng, 1000), _softmax(rng, 300, lift=2), 999, rng)
+    _, p_value, shift = probability_shift(_softmax(rng, 1000), _softmax(rng, 300, lift=4), 999, rng)
     assert p_value == 0.001
-    assert 0.03 < shift < 0.3
+    assert 0.1 < shift < 0.6
 
 
 def test_tiny_probabilities_that_change_no_answer_are_no_shift() -> None:
