@@ -21,7 +21,7 @@ __all__ = [
 
 BLIND_SPOT = (
     "a guess from the model's own confidence (ATC, Garg et al. 2022). Its interval grows with the drift that the model "
-    "sees. It is blind to kinds of images that the model never learned: where 30 % of inputs were such, it was 8 to 20 "
+    "sees. It is blind to kinds of images that the model never learned: where 30 % of inputs were such, it was 9 to 20 "
     "points too high. Labels settle it."
 )
 
