@@ -75,8 +75,9 @@ def summarise_partition(path: Path, basis: Basis) -> WindowSummary:
 def _tables(path: Path) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=list(COLUMNS)):
-                yield pa.Table.from_batches([batch])
+            for group in range(file.num_row_groups):  # all at once would be read ahead of what is used
+                for batch in file.iter_batches(_BATCH, row_groups=[group], columns=list(COLUMNS)):
+                    yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} is not a readable export ({error}). Write it anew: resnet-ops log export"

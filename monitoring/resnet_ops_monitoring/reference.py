@@ -140,18 +140,19 @@ def build_reference(
 def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
     """The reference that takes a window's rows as the new normal, with who said so, why and when.
 
-    frame: the window's rows, as they were judged; labels may be missing, since accuracy and its estimate stay those of
-    the labelled reference. Raises DataError when `by` or `why` is empty or the rows cannot be used.
+    frame: the window's rows, as they were judged; those that are not finite are left out. Labels may be missing, since
+    accuracy and its estimate stay those of the labelled reference. Raises DataError when `by` or `why` is empty or the
+    rows cannot be used.
     """
     if not by.strip() or not why.strip():
         raise DataError("Who accepts a window as the new normal must give a name and a reason.")
     check_columns(frame, COLUMNS, "The window to accept")
     old = reference.basis
     before = summarise(frame, old)
-    if before.start is None or before.end is None or before.unusable:
+    if before.start is None or before.end is None or before.usable < 2:
         raise InvalidRows(
-            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs rows, "
-            "all of them finite. Accept another window."
+            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs two "
+            "usable rows at the very least. Accept another window."
         )
     basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)

@@ -26,6 +26,9 @@ from resnet_ops_monitoring.params import DriftParams, read_drift_params
         ("classes_effect", -1.0),
         ("embeddings_effect", 1.1),
         ("image_effect", -0.5),
+        ("max_sources", -1),
+        ("season_weeks", -1),
+        ("season_least", 0),
         ("seed", -1),
     ],
 )

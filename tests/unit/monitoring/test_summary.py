@@ -152,8 +152,8 @@ def test_an_accepted_window_is_the_new_normal_with_its_story(
     made_up: Frames, params: DriftParams, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(3)
-    labelled, moved = _reference(), made_up(rng, 600, shift=0.5).assign(label=None)
-    later = made_up(rng, 300, shift=0.5).assign(label=None)
+    labelled, moved = _reference(), made_up(rng, 600, shift=0.8).assign(label=None)
+    later = made_up(rng, 300, shift=0.8).assign(label=None)
     assert judge(later, labelled, params, window="w").status == "alarm"
     accepted = accept_window(labelled, moved, by="Ada", why="new lens", at=NOON)
     accepted.save(tmp_path / "accepted.parquet")
@@ -175,7 +175,18 @@ def test_a_window_is_not_accepted_without_name_and_reason(made_up: Frames, by: s
         accept_window(_reference(), made_up(np.random.default_rng(0), 60), by=by, why=why, at=NOON)
 
 
-def test_rows_that_are_not_finite_or_of_other_files_are_not_accepted(made_up: Frames) -> None:
+def test_rows_that_are_not_finite_are_left_out_of_an_accepted_window(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rows = made_up(np.random.default_rng(0), 300)
+    broken: Any = [np.full(8, np.nan, np.float32)] * 10 + rows["embedding"].tolist()[10:]
+    accepted = accept_window(_reference(), rows.assign(embedding=broken), by="Ada", why="so", at=NOON)
+    assert accepted.summary.usable == 290
+    assert all(np.isfinite(vector).all() for vector in accepted.rows["embedding"])
+    assert judge(made_up(np.random.default_rng(1), 300), accepted, params, window="w").status == "ok"
+
+
+def test_windows_without_usable_rows_or_of_other_files_are_not_accepted(made_up: Frames) -> None:
     rows = made_up(np.random.default_rng(0), 60)
     nothing: Any = [np.full(8, np.nan, np.float32)] * 60
     with pytest.raises(DataError, match="60 rows, of which 60 are not finite"):
