@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,8 @@ class Case:
     epochs: int
     held_out: int
     """Training images that are kept back, beside the data set's own test images."""
+    harmful: tuple[str, ...]
+    """Shifts of images whose alarms are shown; digits of 8 x 8 pixels need stronger ones."""
     read: Callable[[Path], tuple[Images, NDArray[np.int64], int]]
     """From the folder of all data sets: images, labels, and how many of the first ones may be trained on."""
 
@@ -110,9 +113,9 @@ def cifar10(data: Path) -> tuple[Images, NDArray[np.int64], int]:
 
 
 CASES = (
-    Case("digits", NARROW, "digits", 12, 0, digits),
-    Case("Fashion-MNIST", NARROW, "fast-cifar", 3, 9_000, fashion),
-    Case("CIFAR-10", WIDE, "fast-cifar", 8, 9_000, cifar10),
+    Case("digits", NARROW, "digits", 12, 0, ("JPEG q15", "channels swapped", "rotated 15"), digits),
+    Case("Fashion-MNIST", NARROW, "fast-cifar", 3, 9_000, ("JPEG q40", "channels swapped", "blur"), fashion),
+    Case("CIFAR-10", WIDE, "fast-cifar", 8, 9_000, ("JPEG q40", "channels swapped", "blur"), cifar10),
 )
 
 
@@ -231,11 +234,10 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
             return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
     scores = _score(case, data)
     cache.mkdir(parents=True, exist_ok=True)
-    parts = {
-        f"{name}/{part}": array
-        for name, each in scores.items()
-        for part, array in enumerate((each.probabilities, each.embeddings, each.labels, each.statistics))
-    }
+    parts: dict[str, NDArray[Any]] = {}
+    for name, each in scores.items():
+        whole: list[NDArray[Any]] = [each.probabilities, each.embeddings, each.labels, each.statistics]
+        parts |= {f"{name}/{part}": array for part, array in enumerate(whole)}
     np.savez(path, allow_pickle=False, **parts)
     return scores
 
@@ -262,7 +264,10 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
         for position, place in enumerate(order)
     ]
     prepared = PreparedData(images[order], labels[order], rows, tuple(map(str, range(unseen))))
-    recipe = replace(parse_params(ROOT / "params.yaml", Params).recipes[case.recipe], epochs=case.epochs)
+    recipe = replace(
+        parse_params(ROOT / "params.yaml", Params).recipes[case.recipe],
+        epochs=case.epochs,
+    )
     model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, [])
 
     def scored(chosen: Images, truth: NDArray[np.int64]) -> Scores:

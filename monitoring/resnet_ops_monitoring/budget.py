@@ -8,8 +8,7 @@ purpose: all windows are compared with one reference, whose own luck is in every
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from resnet_ops.errors import DataError
 
@@ -38,9 +37,7 @@ def shared_luck(window_rows: float, reference_rows: int) -> float:
     return float(window_rows / (window_rows + reference_rows))
 
 
-def alarms_per_day(
-    alpha: float | NDArray[np.float64], windows_per_day: float, needed: int, kept: int, shared: float
-) -> float:
+def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
     """Expected verdicts "alarm" per day without drift, when each window fires with probability alpha.
 
     Given the reference, windows are independent; how often they fire then is Gaussian in the reference's luck (a
@@ -49,7 +46,7 @@ def alarms_per_day(
     """
     limit = special.ndtri(alpha)
     given = special.ndtr((limit + np.sqrt(shared) * _NODES) / np.sqrt(1 - shared))
-    alarm = stats.binom.sf(needed - 1, kept, given)
+    alarm = special.bdtrc(needed - 1, kept, given)
     return float(windows_per_day * (alarm @ _WEIGHTS) / _WEIGHTS.sum())
 
 

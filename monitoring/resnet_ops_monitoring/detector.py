@@ -1,8 +1,9 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Three signals that the model can see raise the alarm: softmax columns (Kolmogorov-Smirnov each), predicted classes
-(chi-square by permutation), embeddings (MMD by permutation). Each gets a third of alpha, and the softmax columns share
-theirs (Bonferroni), so that windows without drift alarm at most alpha of the time, however many classes there are.
+Three signals that the model can see raise the alarm: softmax rows (MMD by permutation),
+predicted classes (chi-square by permutation), embeddings (farther from known ones than those are from each other:
+Mann-Whitney). Each gets a third of alpha, so that windows without drift alarm at most alpha of the time, however many
+classes there are.
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
 model reads as well as before hurts nobody.
@@ -195,7 +196,10 @@ def _verdict(
     estimate = None
     if findings:
         right = int(np.trace(reference.confusion))
-        estimate = estimated_accuracy(summary.above, summary.usable, right, expected.n, params.confidence)
+        moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+        estimate = estimated_accuracy(
+            summary.above, summary.usable, right, expected.n, moved, params.confidence
+        )
     return Verdict(
         window=window,
         identity=reference.identity,

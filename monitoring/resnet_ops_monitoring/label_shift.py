@@ -14,7 +14,7 @@ __all__ = ["LabelShift", "estimate_label_shift"]
 
 @dataclass(frozen=True)
 class LabelShift:
-    """shares, low, high: (K,) of each class in the window, with intervals. accuracy: the reference's, at these."""
+    """shares, low, high: (K,) of each class in the window, with intervals. accuracy: expected at these shares."""
 
     shares: tuple[float, ...]
     low: tuple[float, ...]

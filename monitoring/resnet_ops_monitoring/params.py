@@ -22,15 +22,15 @@ class DriftParams:
     max_unusable: float
     """Share of rows with values that are not finite above which the window alarms."""
     permutations: int
-    """Random relabellings behind each p value of the class and embedding tests."""
-    embedding_rows: int
-    """Rows of window and reference, each, that enter the embedding test (its cost grows with the square)."""
+    """Random relabellings behind each p value of the softmax and class tests."""
+    test_rows: int
+    """Rows of a window that are tested, drawn from it: they, and not the traffic, say how small a shift alarms."""
     softmax_effect: float
-    """Least Kolmogorov-Smirnov distance of a softmax column, in [0, 1], that may alarm."""
+    """Least total variation distance of the mean softmax rows, in [0, 1], that may alarm."""
     classes_effect: float
     """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
     embeddings_effect: float
-    """Least unbiased squared maximum mean discrepancy of the embeddings that may alarm."""
+    """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 1 when all are farther than any before."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
@@ -56,7 +56,7 @@ class DriftParams:
         for name, least in (
             ("min_rows", 10),
             ("permutations", 99),
-            ("embedding_rows", 50),
+            ("test_rows", 50),
             ("season_weeks", 0),
             ("season_least", 1),
             ("max_sources", 0),

@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
 from resnet_ops_monitoring.summary import WindowSummary
-from resnet_ops_monitoring.two_sample import class_shift, kolmogorov_smirnov_counts, mean_discrepancy
+from resnet_ops_monitoring.two_sample import (
+    class_shift,
+    embedding_distances,
+    kolmogorov_smirnov_counts,
+    novelty,
+    probability_shift,
+)
 from resnet_ops_monitoring.verdict import Finding, Signal
 
 __all__ = ["Comparison"]
@@ -31,16 +38,16 @@ class Comparison:
         signals = len(ALARM_SIGNALS)
         return (
             *self._unusable(),
-            *self._softmax(self.alpha / signals),
+            self._softmax(self.alpha / signals, rng),
             self._classes(self.alpha / signals, rng),
-            self._embeddings(self.alpha / signals, rng),
+            self._embeddings(self.alpha / signals),
             *self._image(),
         )
 
     def of_source(self) -> tuple[Finding, ...]:
         """The tests for one source of several: probabilities and predicted classes, each at half of alpha."""
         rng = np.random.default_rng(self.params.seed)
-        return *self._softmax(self.alpha / 2), self._classes(self.alpha / 2, rng)
+        return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
 
     def _unusable(self) -> Iterator[Finding]:
         if self.now.unusable:
@@ -59,10 +66,25 @@ class Comparison:
                 fired=share > most,
             )
 
-    def _softmax(self, alpha: float) -> Iterator[Finding]:
-        floor = self.params.softmax_effect
-        for k, name in enumerate(self.classes):
-            yield self._column(len(STATISTICS) + k, "softmax", name, alpha / len(self.classes), floor)
+    def _softmax(self, alpha: float, rng: np.random.Generator) -> Finding:
+        before, now = self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities)
+        floor, permutations = self.params.softmax_effect, self._permutations(alpha)
+        statistic, p_value, shift = probability_shift(before, now, permutations, rng)
+        means = before.mean(axis=0, dtype=float), now.mean(axis=0, dtype=float)
+        most = int(np.abs(means[1] - means[0]).argmax())
+        return Finding(
+            signal="softmax",
+            column=self.classes[most],
+            method="MMD, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=shift,
+            floor=floor,
+            reference=float(means[0][most]),
+            window=float(means[1][most]),
+            fired=p_value <= alpha and shift >= floor,
+        )
 
     def _image(self) -> Iterator[Finding]:
         threshold = self.params.alpha / len(STATISTICS)
@@ -87,7 +109,11 @@ class Comparison:
         )
 
     def _classes(self, alpha: float, rng: np.random.Generator) -> Finding:
-        before, now, floor = self.before.predicted, self.now.predicted, self.params.classes_effect
+        before, now = (
+            np.bincount(rows.argmax(axis=1), minlength=len(self.classes))
+            for rows in (self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities))
+        )
+        floor = self.params.classes_effect
         statistic, p_value, shift = class_shift(before, now, self._permutations(alpha), rng)
         shares = before / before.sum(), now / now.sum()
         most = int(np.abs(shares[1] - shares[0]).argmax())
@@ -105,25 +131,29 @@ class Comparison:
             fired=p_value <= alpha and shift >= floor,
         )
 
-    def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
-        before, now = (
-            side.reservoir.embedding[: self.params.embedding_rows] for side in (self.before, self.now)
-        )
-        discrepancy, p_value = mean_discrepancy(before, now, self._permutations(alpha), rng)
+    def _embeddings(self, alpha: float) -> Finding:
+        known = self.before.reservoir.embedding
+        half, now = len(known) // 2, self._drawn(self.now.reservoir.embedding)
+        distances = embedding_distances(known[:half], known[half:]), embedding_distances(known[:half], now)
+        share, p_value = novelty(*distances)
         floor = self.params.embeddings_effect
         return Finding(
             signal="embeddings",
             column="embedding",
-            method="MMD, permutations",
-            statistic=discrepancy,
+            method="distance to the nearest known ones, Mann-Whitney",
+            statistic=share,
             p_value=p_value,
             threshold=alpha,
-            effect=max(discrepancy, 0.0),
+            effect=max(2 * share - 1, 0.0),
             floor=floor,
-            reference=None,
-            window=None,
-            fired=p_value <= alpha and discrepancy >= floor,
+            reference=float(np.median(distances[0])),
+            window=float(np.median(distances[1])),
+            fired=p_value <= alpha and 2 * share - 1 >= floor,
         )
+
+    def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows that are tested: the first of a reservoir are a draw from it."""
+        return rows[: self.params.test_rows]
 
     def _permutations(self, alpha: float) -> int:
         """As many as set, or more where the smallest p value could not reach alpha."""

@@ -1,4 +1,4 @@
-"""Two-sample tests that hold their level at any size: Kolmogorov-Smirnov, predicted classes, MMD."""
+"""Two-sample tests that hold their level at any size: columns, predicted classes, softmax rows, embeddings."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,15 @@ __all__ = [
     "embedding_distances",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_counts",
-    "mean_discrepancy",
+    "novelty",
+    "probability_shift",
 ]
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
+WIDTH = 0.3
+"""Of the kernel: narrow enough that a model that is a little less sure of many rows is seen."""
+FEATURES = 64
+"""Random frequencies, a cosine and a sine each."""
 
 
 def kolmogorov_smirnov(reference: Floats, window: Floats) -> tuple[float, float]:
@@ -62,42 +67,69 @@ def class_shift(
     return observed, (1 + as_far) / (1 + permutations), shift
 
 
-def mean_discrepancy(
+def probability_shift(
     reference: Floats, window: Floats, permutations: int, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Unbiased squared maximum mean discrepancy (Gretton et al. 2012) and its permutation p value.
+) -> tuple[float, float, float]:
+    """Squared maximum mean discrepancy of two samples' softmax rows, its permutation p value, and the shift.
 
-    reference: (m, F), window: (n, F), finite. The kernel is Gaussian with the median distance of all rows as its
-    width. With the kernel centred, the statistic of a relabelling is a quadratic form in its 0/1 vector, so that
-    all relabellings are one matrix product.
+    reference: (m, K), window: (n, K) softmax rows. The kernel is Gaussian in the square roots (Hellinger's distance):
+    unlike for ranks, a probability that goes from .001 to .003 is next to nothing. It is approximated by random
+    features (Rahimi and Recht 2007) that do not depend on who is who, so the test keeps its level. The shift is the
+    total variation distance of the mean rows, in [0, 1].
     """
     m, n = len(reference), len(window)
-    rows = np.concatenate([window, reference]).astype(np.float32)
-    squares = _squared_distances(rows)
-    width = float(np.median(squares[np.triu_indices(m + n, k=1)]))
-    kernel = np.exp(squares / np.float32(-(width if width > 0 else 1.0)))
-    centred = kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()
-    labels = np.zeros((m + n, permutations + 1), dtype=np.float32)
-    labels[:n] = 1
-    labels[:, 1:] = rng.permuted(labels[:, 1:], axis=0)
-    forms = np.einsum("ij,ij->j", labels, centred @ labels, dtype=np.float64)
-    biased = (1 / m + 1 / n) ** 2 * forms
-    as_far = int((biased[1:] >= biased[0] * (1 - 1e-6)).sum())
-    inner = kernel[:n, :n].sum(dtype=np.float64) - n, kernel[n:, n:].sum(dtype=np.float64) - m
-    unbiased = inner[0] / (n * (n - 1)) + inner[1] / (m * (m - 1)) - 2 * kernel[:n, n:].mean(dtype=np.float64)
-    return float(unbiased), (1 + as_far) / (1 + permutations)
+    rows = np.concatenate([window, reference]).astype(np.float64)
+    features = _gaussian_features(np.sqrt(np.maximum(rows, 0)), rng)
+    features -= features.mean(axis=0)
+    squares = np.square(_relabelled_sums(features, n, permutations, rng)).sum(axis=1)
+    as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-9).sum())
+    shift = float(np.abs(rows[:n].mean(axis=0) - rows[n:].mean(axis=0)).sum() / 2)
+    return float((1 / m + 1 / n) ** 2 * squares[0]), (1 + as_far) / (1 + permutations), shift
 
 
-def _squared_distances(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = rows - rows.mean(axis=0)
-    lengths = np.einsum("ij,ij->i", centred, centred)
-    squares = lengths[:, None] + lengths[None, :] - 2 * (centred @ centred.T)
-    return np.asarray(np.maximum(squares, 0), dtype=np.float32)
+def _gaussian_features(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(N, 2 FEATURES) whose inner products are about a Gaussian kernel of WIDTH times the median squared distance."""
+    few = points[rng.choice(len(points), min(len(points), 300), replace=False)]
+    squares = np.square(few[:, None] - few).sum(axis=2)[np.triu_indices(len(few), k=1)]
+    width = WIDTH * float(np.median(squares))
+    scale = np.sqrt(2 / width) if width > 1e-12 else 1.0
+    angles = points @ rng.normal(0, scale, (points.shape[1], FEATURES))
+    return np.asarray(np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(FEATURES))
+
+
+def _relabelled_sums(
+    rows: NDArray[np.float64], n: int, permutations: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(1 + permutations, K) sums of n of the rows, which are centred: of the first n, then of n drawn each time."""
+    labels = np.zeros((permutations + 1, len(rows)), dtype=np.float32)
+    labels[0, :n] = 1
+    for row in labels[1:]:
+        row[rng.choice(len(rows), n, replace=False, shuffle=False)] = 1
+    return np.asarray(labels @ rows.astype(np.float32), dtype=np.float64)
+
+
+def novelty(before: Floats, now: Floats) -> tuple[float, float]:
+    """Whether `now` is larger: Mann and Whitney's (1947) share in [0, 1], one half without a change, and its p value.
+
+    before: (m,), now: (n,) of `embedding_distances` to the same rows, which are in neither. One-sided: images that are
+    closer to what the model knows hurt nobody. The p value is the normal limit, with ties.
+    """
+    m, n = len(before), len(now)
+    ordered = np.sort(before)
+    lower = np.searchsorted(ordered, now, "left").sum() + np.searchsorted(ordered, now, "right").sum()
+    share = float(lower) / (2 * m * n)
+    _, ties = np.unique(np.concatenate([before, now]), return_counts=True)
+    total = m + n
+    tied = float((ties.astype(np.float64) ** 3 - ties).sum()) / (total * (total - 1))
+    spread = np.sqrt((total + 1 - tied) / (12 * m * n))
+    return share, float(special.ndtr((0.5 - share) / spread)) if spread > 0 else 1.0
 
 
 def embedding_distances(reference: Floats, window: Floats, neighbours: int = 5) -> NDArray[np.float32]:
     """(n,) mean distance of each window row to its nearest reference rows: how new an image is to the model."""
     count = min(neighbours, len(reference))
-    squares = _squared_distances(np.concatenate([window, reference]).astype(np.float32))
-    near = np.partition(squares[: len(window), len(window) :], count - 1, axis=1)[:, :count]
-    return np.asarray(np.sqrt(near).mean(axis=1), dtype=np.float32)
+    centre = reference.mean(axis=0)
+    known, new = (np.asarray(rows - centre, dtype=np.float32) for rows in (reference, window))
+    squares = (new**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * (new @ known.T)
+    near = np.partition(squares, count - 1, axis=1)[:, :count]
+    return np.asarray(np.sqrt(np.maximum(near, 0)).mean(axis=1), dtype=np.float32)

@@ -33,7 +33,7 @@ def explain(findings: Sequence[Finding]) -> str:
     parts = [_unusable(finding) for finding in fired if finding.signal == "unusable"]
     model = [
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
-        *_softmax([finding for finding in fired if finding.signal == "softmax"]),
+        *(_softmax(finding) for finding in fired if finding.signal == "softmax"),
         *(
             f"the model's inner features differ (p = {finding.p_value:.3f})"
             for finding in fired
@@ -117,13 +117,9 @@ def _classes(finding: Finding) -> str:
     return f"class {finding.column} is predicted {now} of the time instead of {before}"
 
 
-def _softmax(fired: list[Finding]) -> list[str]:
-    if not fired:
-        return []
-    worst = max(fired, key=lambda finding: finding.effect)
-    if len(fired) == 1:
-        return [f"the probability of class {worst.column} is spread differently"]
-    return [f"the probabilities of {len(fired)} classes are spread differently, class {worst.column} most"]
+def _softmax(finding: Finding) -> str:
+    now, before = percent(finding.window or 0), percent(finding.reference or 0)
+    return f"class {finding.column} gets a probability of {now} on average instead of {before}"
 
 
 def _image(finding: Finding) -> str:

@@ -56,7 +56,7 @@ def test_windows_that_hurt_the_model_alarm(made_up: Frames, params: DriftParams,
     for seed in range(windows):
         rng = np.random.default_rng([rows, seed])
         reference = _reference(made_up, rng)
-        alarms += judge(made_up(rng, rows, shift=0.5), reference, params, window="w").status == "alarm"
+        alarms += judge(made_up(rng, rows, shift=0.8), reference, params, window="w").status == "alarm"
     assert alarms == windows
 
 
@@ -105,7 +105,7 @@ def test_an_effect_below_the_floor_is_no_alarm_however_significant(
     made_up: Frames, params: DriftParams
 ) -> None:
     rng = np.random.default_rng(2)
-    reference, window = _reference(made_up, rng, 3000), made_up(rng, 3000, shift=0.25)
+    reference, window = _reference(made_up, rng, 3000), made_up(rng, 3000, shift=0.8)
     floors = replace(params, softmax_effect=1, classes_effect=1, embeddings_effect=1)
     assert judge(window, reference, replace(floors, softmax_effect=0), window="w").status == "alarm"
     assert judge(window, reference, floors, window="w").status == "ok"
@@ -293,7 +293,7 @@ def test_the_same_window_gets_the_same_verdict_and_survives_its_file(
 def test_a_window_of_500_rows_is_judged_fast(made_up: Frames, params: DriftParams) -> None:
     rng = np.random.default_rng(11)
     reference, window = _reference(made_up, rng, 1000), made_up(rng, 500)
-    full = replace(params, permutations=999, embedding_rows=500)
+    full = replace(params, permutations=999, test_rows=500)
     judge(window, reference, full, window="w")
     begin = time.process_time()
     judge(window, reference, full, window="w")

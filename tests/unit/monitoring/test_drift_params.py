@@ -21,7 +21,7 @@ from resnet_ops_monitoring.params import DriftParams, read_drift_params
         ("min_rows", 9),
         ("max_unusable", -0.1),
         ("permutations", 98),
-        ("embedding_rows", 49),
+        ("test_rows", 49),
         ("softmax_effect", 2.0),
         ("classes_effect", -1.0),
         ("embeddings_effect", 1.1),

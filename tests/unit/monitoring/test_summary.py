@@ -152,8 +152,8 @@ def test_an_accepted_window_is_the_new_normal_with_its_story(
     made_up: Frames, params: DriftParams, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(3)
-    labelled, moved = _reference(), made_up(rng, 600, shift=0.5).assign(label=None)
-    later = made_up(rng, 300, shift=0.5).assign(label=None)
+    labelled, moved = _reference(), made_up(rng, 600, shift=0.8).assign(label=None)
+    later = made_up(rng, 300, shift=0.8).assign(label=None)
     assert judge(later, labelled, params, window="w").status == "alarm"
     accepted = accept_window(labelled, moved, by="Ada", why="new lens", at=NOON)
     accepted.save(tmp_path / "accepted.parquet")

@@ -3,13 +3,15 @@
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from resnet_ops_monitoring.two_sample import (
     class_shift,
     embedding_distances,
     kolmogorov_smirnov,
-    mean_discrepancy,
+    novelty,
+    probability_shift,
 )
 
 
@@ -57,45 +59,83 @@ def test_class_counts_that_do_not_move_have_p_one() -> None:
     assert (p_value, shift) == (1.0, 0.0)
 
 
-def test_mmd_p_values_are_uniform_without_a_shift() -> None:
+def _softmax(rng: np.random.Generator, rows: int, lift: float = 0.0) -> NDArray[np.float64]:
+    """Rows of a model that is mostly sure. lift: added to the first class' logit."""
+    logits = rng.normal(0, 1, (rows, 5))
+    logits[np.arange(rows), rng.integers(0, 5, rows)] += 5
+    logits[:, 0] += lift
+    return np.asarray(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def test_probabilities_hold_their_level() -> None:
     rng = np.random.default_rng(3)
-    p_values = [
-        mean_discrepancy(rng.normal(size=(80, 6)), rng.normal(size=(50, 6)), 199, rng)[1] for _ in range(200)
-    ]
+    p_values = [probability_shift(_softmax(rng, 200), _softmax(rng, 60), 199, rng)[1] for _ in range(200)]
     assert stats.kstest(p_values, "uniform").pvalue > 0.001
 
 
-def test_mmd_equals_its_definition() -> None:
+def test_probabilities_that_move_are_found_and_measured() -> None:
     rng = np.random.default_rng(4)
-    reference, window = rng.normal(size=(30, 3)), rng.normal(0.5, 1, size=(20, 3))
-    rows = np.concatenate([window, reference])
-    squares = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
-    kernel = np.exp(-squares / np.median(squares[np.triu_indices(50, k=1)]))
-    within = [(k.sum() - len(k)) / len(k) / (len(k) - 1) for k in (kernel[:20, :20], kernel[20:, 20:])]
-    expected = sum(within) - 2 * kernel[:20, 20:].mean()
-    assert abs(mean_discrepancy(reference, window, 99, rng)[0] - expected) < 1e-5
+    _, p_value, shift = probability_shift(_softmax(rng, 1000), _softmax(rng, 300, lift=4), 999, rng)
+    assert p_value == 0.001
+    assert 0.1 < shift < 0.6
 
 
-def test_mmd_finds_a_change_of_spread_that_leaves_the_mean() -> None:
+def test_tiny_probabilities_that_change_no_answer_are_no_shift() -> None:
+    """Each is three times as large as before: every rank moves, no answer does."""
     rng = np.random.default_rng(5)
-    found = mean_discrepancy(rng.normal(size=(300, 8)), rng.normal(0, 1.5, size=(200, 8)), 999, rng)
-    assert found[0] > 0.005
-    assert found[1] == 0.001
+    before, now = _softmax(rng, 1000), _softmax(rng, 300)
+    now[:, 4] = 0.0003 * rng.random(300)
+    before[:, 4] = 0.0001 * rng.random(1000)
+    now, before = (rows / rows.sum(axis=1, keepdims=True) for rows in (now, before))
+    assert kolmogorov_smirnov(before[:, 4], now[:, 4])[1] < 1e-6
+    assert probability_shift(before, now, 199, rng)[1] > 0.01
 
 
-def test_mmd_of_constant_embeddings_is_silent() -> None:
-    discrepancy, p_value = mean_discrepancy(np.ones((60, 4)), np.ones((60, 4)), 99, np.random.default_rng(0))
-    assert abs(discrepancy) < 1e-6
-    assert p_value == 1.0
+def test_constant_probabilities_are_silent() -> None:
+    rows = np.full((60, 4), 0.25)
+    statistic, p_value, shift = probability_shift(rows, rows, 99, np.random.default_rng(0))
+    assert (round(statistic, 6), p_value, shift) == (0.0, 1.0, 0.0)
 
 
-def test_mmd_of_500_rows_is_fast() -> None:
+def test_more_classes_than_rows_are_tested_all_the_same() -> None:
     rng = np.random.default_rng(6)
-    reference, window = rng.normal(size=(500, 64)), rng.normal(size=(500, 64))
-    mean_discrepancy(reference, window, 999, rng)
+    before, now = rng.dirichlet(np.full(300, 0.05), 150), rng.dirichlet(np.full(300, 0.05), 60)
+    assert probability_shift(before, now, 99, rng)[1] > 0.01
+    now[:, 0] += 1
+    assert probability_shift(before, now / 2, 99, rng)[1] == 0.01
+
+
+def test_novelty_agrees_with_scipy_and_looks_one_way() -> None:
+    rng = np.random.default_rng(7)
+    before, now = rng.integers(0, 20, 150).astype(float), rng.integers(2, 23, 80).astype(float)
+    share, p_value = novelty(before, now)
+    exact = stats.mannwhitneyu(now, before, alternative="greater", use_continuity=False, method="asymptotic")
+    assert abs(share - exact.statistic / (150 * 80)) < 1e-12
+    assert abs(p_value - exact.pvalue) < 1e-12
+    assert novelty(now, before)[1] > 0.9
+
+
+def test_novelty_of_constant_distances_is_silent() -> None:
+    assert novelty(np.ones(50), np.ones(60)) == (0.5, 1.0)
+
+
+def test_novelty_holds_its_level_with_a_reference_in_halves() -> None:
+    rng = np.random.default_rng(8)
+    fired = 0
+    for _ in range(300):
+        known, now = rng.normal(size=(200, 6)), rng.normal(size=(60, 6))
+        distances = embedding_distances(known[:100], known[100:]), embedding_distances(known[:100], now)
+        fired += novelty(*distances)[1] <= 0.05
+    assert stats.binom.ppf(0.001, 300, 0.05) <= fired <= stats.binom.ppf(0.999, 300, 0.05)
+
+
+def test_the_tests_of_a_window_are_fast() -> None:
+    rng = np.random.default_rng(9)
+    before, now = _softmax(rng, 2000), _softmax(rng, 350)
+    probability_shift(before, now, 999, rng)
     begin = time.process_time()
-    mean_discrepancy(reference, window, 999, rng)
-    assert time.process_time() - begin < 1.0  # 0.1 s on a quiet core; the bound is for crowded ones
+    probability_shift(before, now, 999, rng)
+    assert time.process_time() - begin < 0.5  # 0.02 s on a quiet core; the bound is for crowded ones
 
 
 def test_new_kinds_of_rows_are_farthest_from_the_reference() -> None:

@@ -1,0 +1,376 @@
+"""How often the drift alarm fires: without drift, under harmful shifts, under harmless ones; and how well it guesses.
+
+    python benchmarks/drift_power.py --data DATA
+
+DATA holds `fashion-mnist` (the four idx files) and `cifar10` (the binary version, or `cifar10_jpeg.npz`). Trains a
+small ResNet of our own on each data set, without its last class; scores images that it never saw, as they are and
+shifted, once, and keeps the scores in CACHE; then deals windows and judges each by the product's own
+`resnet_ops_monitoring.detector.judge`. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns (BBSD,
+Rabanser et al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Numbers are kept in
+CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift.md.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "pipelines"))
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.shifted_images import CASES, CLEAN, SHIFTS, UNSEEN, Case, Scores, scores_of
+from resnet_ops.files import read_json, write_json, write_text
+from resnet_ops.provenance import environment, git_state, hardware
+from resnet_ops_monitoring.budget import remember, shared_luck, window_alpha
+from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.frames import COLUMNS, STATISTICS
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.params import DriftParams, read_drift_params
+from resnet_ops_monitoring.reference import Reference, build_reference
+from resnet_ops_monitoring.two_sample import kolmogorov_smirnov
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "drift.md"
+START, END = "<!-- drift power: begin -->", "<!-- drift power: end -->"
+IDENTITY = ModelIdentity("benchmark", "1", "0" * 64)
+SIZES = (50, 100, 500, 1000, 10_000)
+REFERENCE = 2000
+SHARED = 10
+"""Windows that are judged against one reference before another is dealt."""
+CALM = "none"
+MEMORY = (2, 3)
+"""An alarm takes so many of so many windows."""
+MIXES = ("one class gone", "30 % unseen class")
+PER_DAY, HOURLY = 0.1, 100
+LEVEL = 0.05
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One data set's scores, and how windows are dealt from them."""
+
+    case: Case
+    scores: dict[str, Scores]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(map(str, range(self.scores[CLEAN].probabilities.shape[1])))
+
+    @cached_property
+    def half(self) -> int:
+        """Of the clean images, the first half is for references; the shifted ones are those of the second."""
+        return len(self.scores[CLEAN]) // 2
+
+    def accuracy(self, shift: str) -> float:
+        """Of the model under a shift of images, less that of the same images as they were, plus that of all."""
+        clean, shifted = self.scores[CLEAN], self.scores[shift]
+        same = clean[slice(self.half, self.half + len(shifted))]
+        return float(clean.right.mean() + shifted.right.mean() - same.right.mean())
+
+    @cached_property
+    def harmless(self) -> list[str]:
+        """Shifts of images that cost at most a point."""
+        return [name for name in SHIFTS if self.accuracy(name) >= self.scores[CLEAN].right.mean() - 0.01]
+
+    def calm(self, n: int, rng: np.random.Generator) -> tuple[Scores, Scores]:
+        """A reference and a window without drift.
+
+        From one deal of all clean images where there are enough of them; else both are drawn from them with
+        replacement, as if they were the population.
+        """
+        clean, size = self.scores[CLEAN], min(REFERENCE, self.half)
+        if n + size <= len(clean):
+            order = rng.permutation(len(clean))[: n + size]
+            return clean[order[:size]], clean[order[size:]]
+        return clean[rng.integers(0, len(clean), size)], clean[rng.integers(0, len(clean), n)]
+
+    def reference(self, rng: np.random.Generator) -> Scores:
+        """From the first half, so that no image is in it as it was and in a window as it became."""
+        return self.scores[CLEAN][rng.permutation(self.half)[:REFERENCE]]
+
+    def shifted(self, shift: str, n: int, rng: np.random.Generator) -> Scores:
+        """A window of n rows under a shift; with replacement where there are not so many images."""
+        rest = self.scores[CLEAN][slice(self.half, None)]
+        if shift == MIXES[0]:
+            gone = rng.integers(0, len(self.classes))
+            return _draw(rest[rest.labels != gone], n, rng)
+        if shift == MIXES[1]:
+            strangers = round(0.3 * n)
+            return _draw(rest, n - strangers, rng) + _draw(self.scores[UNSEEN], strangers, rng)
+        return _draw(self.scores[shift], n, rng)
+
+
+def _draw(scores: Scores, n: int, rng: np.random.Generator) -> Scores:
+    return scores[rng.choice(len(scores), n, replace=n > len(scores))]
+
+
+def frame_of(scores: Scores, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The inference log's rows for these scores."""
+    n = len(scores)
+    columns: dict[str, object] = {
+        "request_id": [str(row) for row in range(n)],
+        "time": pd.date_range("2026-01-05T08:00Z", periods=n, freq="s"),
+        "model": IDENTITY.name,
+        "version": IDENTITY.version,
+        "digest": IDENTITY.digest,
+        "source": None,
+        "window": None,
+        **{name: scores.statistics[:, place] for place, name in enumerate(STATISTICS)},
+        "embedding": list(scores.embeddings),
+        "probabilities": list(scores.probabilities),
+        "predicted": [classes[label] for label in scores.predicted],
+        "latency_ms": 1.0,
+        "label": [classes[label] if label >= 0 else "unseen" for label in scores.labels],
+    }
+    return pd.DataFrame(columns)[list(COLUMNS)]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and how often. Each number is kept in `work`, so that a run goes on where it was cut off."""
+
+    params: DriftParams
+    work: Path
+    calm: int
+    """Windows without drift for each size."""
+    moved: int
+    """Windows for each shift and size."""
+    theirs: int
+    """Of those, windows that Evidently judges too."""
+
+    def kept(self, name: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+        path = self.work / f"{name}.json".replace(" ", "-").replace("%", "pc").replace("/", "-")
+        if not path.exists():
+            write_json(path, make())
+            print(name, file=sys.stderr, flush=True)
+        found: dict[str, float] = read_json(path)
+        return found
+
+    def rates(self, pool: Pool, shift: str, n: int) -> dict[str, float]:
+        """Shares of windows that alarm, by each method."""
+        windows = self.calm if shift == CALM else self.moved
+        return self.kept(
+            f"{pool.case.name} {shift} {n} {windows}", lambda: self._rates(pool, shift, n, windows)
+        )
+
+    def _rates(self, pool: Pool, shift: str, n: int, windows: int) -> dict[str, float]:
+        rng = np.random.default_rng(0)
+        fired: dict[str, list[bool]] = {"ours": [], "input": [], "softmax": [], "evidently": []}
+        for number in range(windows):
+            if shift == CALM:
+                base, window = pool.calm(n, rng)
+            elif number % SHARED == 0:
+                base, window = pool.reference(rng), pool.shifted(shift, n, rng)
+            else:
+                window = pool.shifted(shift, n, rng)
+            if shift == CALM or number % SHARED == 0:
+                reference = reference_of(base, pool.classes, self.params.seed)
+            settings = replace(self.params, seed=number)
+            verdict = judge(frame_of(window, pool.classes), reference, settings, window="w")
+            fired["ours"].append(verdict.status == "alarm")
+            fired["input"].append(verdict.input_drift)
+            fired["softmax"].append(bbsd(base, window))
+            if number < self.theirs:
+                fired["evidently"].append(evidently(base, window))
+        return {name: float(np.mean(flags)) for name, flags in fired.items()}
+
+    def guesses(self, pool: Pool, shift: str) -> dict[str, float]:
+        """Errors of estimated accuracy at n = 1000, by three methods, and how often our interval holds the truth."""
+        return self.kept(f"{pool.case.name} {shift} accuracy", lambda: self._guesses(pool, shift))
+
+    def _guesses(self, pool: Pool, shift: str) -> dict[str, float]:
+        rng = np.random.default_rng(1)
+        found: dict[str, list[float]] = {
+            key: [] for key in ("truth", "atc", "confidence", "same", "holds", "width")
+        }
+        found["value"] = []
+        for _ in range(5):
+            base = pool.reference(rng)
+            reference = reference_of(base, pool.classes, self.params.seed)
+            for _ in range(3):
+                window = pool.shifted(shift, 1000, rng)
+                truth = float(window.right.mean())
+                verdict = judge(frame_of(window, pool.classes), reference, self.params, window="w")
+                guess = verdict.estimated
+                if guess is None:
+                    raise ValueError("a judged window has an estimate")
+                found["truth"].append(truth)
+                found["value"].append(guess.value)
+                found["atc"].append(abs(guess.value - truth))
+                found["confidence"].append(abs(float(window.probabilities.max(axis=1).mean()) - truth))
+                found["same"].append(abs(float(base.right.mean()) - truth))
+                found["holds"].append(float(guess.low <= truth <= guess.high))
+                found["width"].append((guess.high - guess.low) / 2)
+        return {key: float(np.mean(values)) for key, values in found.items()}
+
+    def months(self, pool: Pool, months: int, per_day: float, hourly: int) -> dict[str, float]:
+        """False alarms a day over months of hourly windows of `hourly` rows without drift, one reference a month."""
+        return self.kept(
+            f"{pool.case.name} {months} months", lambda: self._months(pool, months, per_day, hourly)
+        )
+
+    def _months(self, pool: Pool, months: int, per_day: float, hourly: int) -> dict[str, float]:
+        rng, clean = np.random.default_rng(2), pool.scores[CLEAN]
+        alpha = window_alpha(per_day, 24, *MEMORY, shared_luck(hourly, REFERENCE))
+        settings = replace(self.params, alpha=alpha)
+        fired, alarms, onsets = 0, 0, 0
+        for _ in range(months):
+            base = clean[rng.integers(0, len(clean), REFERENCE)]
+            reference = reference_of(base, pool.classes, self.params.seed)
+            flags: list[bool] = []
+            alarmed = False
+            for number in range(24 * 30):
+                window = frame_of(clean[rng.integers(0, len(clean), hourly)], pool.classes)
+                verdict = judge(window, reference, replace(settings, seed=number), window="w")
+                flags.append(verdict.status == "alarm")
+                before, alarmed = alarmed, remember(flags, *MEMORY)
+                alarms, onsets = alarms + alarmed, onsets + (alarmed and not before)
+            fired += sum(flags)
+        days = 30 * months
+        return {"alpha": alpha, "fired": fired / days / 24, "alarms": alarms / days, "onsets": onsets / days}
+
+
+def reference_of(scores: Scores, classes: tuple[str, ...], seed: int) -> Reference:
+    return build_reference(frame_of(scores, classes), IDENTITY, classes, rows=REFERENCE, seed=seed)
+
+
+def bbsd(reference: Scores, window: Scores) -> bool:
+    """Kolmogorov-Smirnov on each softmax column, Bonferroni."""
+    before, now = reference.probabilities, window.probabilities
+    columns = range(before.shape[1])
+    return min(kolmogorov_smirnov(before[:, k], now[:, k])[1] for k in columns) <= LEVEL / len(columns)
+
+
+def evidently(reference: Scores, window: Scores) -> bool:
+    """The dataset drift of `DataDriftPreset` on image statistics, all as it comes."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from evidently import Report
+        from evidently.presets import DataDriftPreset
+
+        frames = [pd.DataFrame(each.statistics, columns=list(STATISTICS)) for each in (window, reference)]
+        found = Report([DataDriftPreset()]).run(frames[0], frames[1]).dict()
+    share = next(each["value"]["share"] for each in found["metrics"] if "DriftedColumnsCount" in str(each))
+    return bool(share >= 0.5)
+
+
+def share(value: float) -> str:
+    """Without the leading zero."""
+    return "1" if value > 0.9995 else f"{value:.3f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
+
+
+def false_alarms(bench: Bench, pools: list[Pool]) -> Iterator[str]:
+    yield "| data | n | ours | KS on softmax | Evidently's default |"
+    yield "|---|---|---|---|---|"
+    for pool in pools:
+        for n in SIZES:
+            found = bench.rates(pool, CALM, n)
+            cells = " | ".join(share(found[key]) for key in ("ours", "softmax", "evidently"))
+            yield f"| {pool.case.name} | {n:,} | {cells} |"
+
+
+def power(bench: Bench, pools: list[Pool]) -> Iterator[str]:
+    yield "| data | shift (accuracy) | n | ours | input drift | KS on softmax | Evidently's default |"
+    yield "|---|---|---|---|---|---|---|"
+    for pool in pools:
+        for shift in (*pool.case.harmful, *MIXES, *pool.harmless):
+            about = f" ({100 * pool.accuracy(shift):.1f})" if shift in SHIFTS else ""
+            word = "harmless: " if shift in pool.harmless else ""
+            for n in (100, 500, 1000):
+                found = bench.rates(pool, shift, n)
+                cells = " | ".join(share(found[key]) for key in ("ours", "input", "softmax", "evidently"))
+                yield f"| {pool.case.name} | {word}{shift}{about} | {n:,} | {cells} |"
+
+
+def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
+    yield (
+        "| data | shifts | ATC, our estimate | confidence averaged | assumed unchanged | interval holds | half width |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for pool in pools:
+        covered = [bench.guesses(pool, shift) for shift in (*SHIFTS, MIXES[0])]
+        slight = [each for each in covered if each["truth"] >= pool.scores[CLEAN].right.mean() - 0.15]
+        blind = [bench.guesses(pool, MIXES[1])]
+        kinds = (
+            ("all", covered),
+            ("that cost at most 15 points", slight),
+            ("30 % unseen class, the blind spot", blind),
+        )
+        for name, found in kinds:
+            means = {key: float(np.mean([each[key] for each in found])) for key in found[0]}
+            errors = " | ".join(f"{100 * means[key]:.1f}" for key in ("atc", "confidence", "same"))
+            yield (
+                f"| {pool.case.name} | {len(found)} {name} | {errors} | {share(means['holds'])} "
+                f"| {100 * means['width']:.1f} |"
+            )
+
+
+def budget(bench: Bench, pools: list[Pool], months: int) -> Iterator[str]:
+    yield "| data | rows | budget a day | level of a window | fired | windows in alarm a day | alarms begun a day |"
+    yield "|---|---|---|---|---|---|---|"
+    for pool in pools:
+        found = bench.months(pool, months, PER_DAY, HOURLY)
+        yield (
+            f"| {pool.case.name} | {HOURLY} | {PER_DAY} | {found['alpha']:.4f} | {found['fired']:.4f} "
+            f"| {found['alarms']:.3f} | {found['onsets']:.3f} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "drift_power")
+    names = [case.name for case in CASES]
+    parser.add_argument("--only", nargs="*", choices=names, default=names, help="data sets")
+    parser.add_argument("--calm", type=int, default=400, help="windows without drift for each size")
+    parser.add_argument("--moved", type=int, default=60, help="windows for each shift and size")
+    parser.add_argument("--theirs", type=int, default=20, help="windows that Evidently judges, of each")
+    parser.add_argument("--months", type=int, default=3, help="simulated months for each data set")
+    parser.add_argument(
+        "--measure", action="store_true", help="measure and keep, but leave the page as it is"
+    )
+    arguments = parser.parse_args()
+    params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL)
+    bench = Bench(params, arguments.cache / "rates", arguments.calm, arguments.moved, arguments.theirs)
+    pools = [
+        Pool(case, scores_of(case, arguments.data, arguments.cache))
+        for case in CASES
+        if case.name in arguments.only
+    ]
+    about = {**environment(), **hardware(), **git_state(ROOT)}
+    tests = ", ".join(f"{pool.case.name} {100 * pool.scores[CLEAN].right.mean():.1f} %" for pool in pools)
+    body = [
+        f"Made by `python benchmarks/drift_power.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, "
+        f"{about['cores']} cores, Python {about['python']}, torch {about['torch']}. Accuracy: {tests}.",
+        f"alpha {LEVEL}, {REFERENCE} reference rows (digits {len(pools[0].scores[CLEAN]) // 2}), {params.test_rows} "
+        f"rows tested of a window. {arguments.calm} windows a row without drift, {arguments.moved} under a shift; "
+        f"{arguments.theirs} for Evidently.",
+        "### Without drift: share of windows that alarm",
+        "\n".join(false_alarms(bench, pools)),
+        "### Under a shift: share of windows that alarm",
+        "\n".join(power(bench, pools)),
+        "### Estimated accuracy: mean absolute error in points, n = 1000",
+        "\n".join(accuracies(bench, pools)),
+        f"### Months of hourly windows without drift ({arguments.months}); {MEMORY[0]} of {MEMORY[1]} for an alarm",
+        "\n".join(budget(bench, pools, arguments.months)),
+    ]
+    if not arguments.measure:
+        before, rest = PAGE.read_text().split(START)
+        _, after = rest.split(END)
+        write_text(PAGE, f"{before}{START}\n\n" + "\n\n".join(body) + f"\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
