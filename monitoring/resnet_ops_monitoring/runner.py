@@ -165,7 +165,7 @@ class Monitor:
         """The level that keeps the budget of false alarms, for windows as long as this one."""
         params, drift = self.settings.run, self.settings.drift
         per_day = timedelta(days=1) / (stretch.until - stretch.since)
-        shared = shared_luck(max(period.rows, 1), self.watched.reference.seen)
+        shared = shared_luck(min(max(period.rows, 1), drift.test_rows), self.watched.reference.seen)
         alpha = window_alpha(
             params.false_alarms_per_day, per_day, params.needed, params.kept, shared, most=drift.alpha
         )

@@ -80,7 +80,11 @@ class Scene:
             rows = make_predictions(rng, 200, shift=SHIFTED).assign(**mine, window=name, label=None)
             log.append(rows.assign(request_id=[f"{name}-{i}" for i in range(len(rows))]))
         log.close()
-        drift = {**vars(PARAMS), "alpha": 0.01, "permutations": 999}  # a window like the accepted one is to be quiet, not by luck
+        drift = {
+            **vars(PARAMS),
+            "alpha": 0.01,
+            "permutations": 999,
+        }  # a window like the accepted one is to be quiet, not by luck
         (folder / "params.yaml").write_text(yaml.safe_dump({"monitor": {"drift": drift}}))
 
     def run(self, *words: str, status: int = 0) -> str:
