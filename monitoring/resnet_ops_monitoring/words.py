@@ -35,7 +35,7 @@ def explain(findings: Sequence[Finding]) -> str:
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
         *(_softmax(finding) for finding in fired if finding.signal == "softmax"),
         *(
-            f"the model's inner features differ (p = {finding.p_value:.3f})"
+            f"the images are farther from all that it knows (effect {number(finding.effect)})"
             for finding in fired
             if finding.signal == "embeddings"
         ),
