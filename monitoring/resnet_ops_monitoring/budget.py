@@ -15,8 +15,8 @@ from resnet_ops.errors import DataError
 __all__ = ["alarms_per_day", "remember", "shared_luck", "window_alpha"]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
-_SMALLEST, _LARGEST = 1e-6, 0.5
-"""Levels of one window between which is searched."""
+_SMALLEST, _LARGEST = 5e-4, 0.5
+"""Levels of one window between which is searched. A smaller one takes more than 12,000 relabellings."""
 
 
 def remember(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
@@ -50,10 +50,8 @@ def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int,
     return float(windows_per_day * (alarm @ _WEIGHTS) / _WEIGHTS.sum())
 
 
-def window_alpha(
-    per_day: float, windows_per_day: float, needed: int, kept: int, shared: float, most: float = _LARGEST
-) -> float:
-    """The level of one window that keeps `per_day` false alarms a day; at most `most`.
+def window_alpha(per_day: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
+    """The level of one window that keeps `per_day` false alarms a day; at most one half.
 
     needed, kept: an alarm takes `needed` of the last `kept` judged windows. shared: of `shared_luck`. Raises DataError
     when no level that can be tested keeps the budget.
@@ -62,13 +60,13 @@ def window_alpha(
     def excess(log_alpha: float) -> float:
         return alarms_per_day(float(np.exp(log_alpha)), windows_per_day, needed, kept, shared) - per_day
 
-    low, high = float(np.log(_SMALLEST)), float(np.log(most))
+    low, high = float(np.log(_SMALLEST)), float(np.log(_LARGEST))
     if excess(high) <= 0:
-        return most
+        return _LARGEST
     if excess(low) > 0:
         raise DataError(
             f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {needed} of "
             f"{kept} windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
-            "(monitor.drift in params.yaml)."
+            "(monitor.run in params.yaml)."
         )
     return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-4)))

@@ -12,14 +12,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.alerts import Address, Alerts
 from resnet_ops_monitoring.budget import remember, shared_luck, window_alpha
 from resnet_ops_monitoring.detector import invalid
 from resnet_ops_monitoring.evidently_workspace import workspace_folder
 from resnet_ops_monitoring.history import Period, VerdictHistory
 from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.params import ALARM_SIGNALS
 from resnet_ops_monitoring.publish import publish_window
 from resnet_ops_monitoring.report import PageContext, write_window
 from resnet_ops_monitoring.run_params import MonitorSettings
@@ -166,17 +164,7 @@ class Monitor:
         params, drift = self.settings.run, self.settings.drift
         per_day = timedelta(days=1) / (stretch.until - stretch.since)
         shared = shared_luck(min(max(period.rows, 1), drift.test_rows), self.watched.reference.seen)
-        alpha = window_alpha(
-            params.false_alarms_per_day, per_day, params.needed, params.kept, shared, most=drift.alpha
-        )
-        least = 2 * len(ALARM_SIGNALS) / (drift.permutations + 1)
-        if alpha < least:
-            raise ConfigError(
-                f"monitor.drift.permutations is {drift.permutations}: no test can alarm at the level "
-                f"{alpha:.2g}, which monitor.run.false_alarms_per_day asks for. "
-                f"Set it to {int(2 * len(ALARM_SIGNALS) / alpha) + 1} or more."
-            )
-        return alpha
+        return window_alpha(params.false_alarms_per_day, per_day, params.needed, params.kept, shared)
 
     def _remembered(self, stretch: Stretch, verdict: Verdict) -> Verdict:
         """A window that fired alone is to be watched; it takes several for an alarm."""

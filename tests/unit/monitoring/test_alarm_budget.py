@@ -46,8 +46,8 @@ def test_a_budget_that_no_level_keeps_says_what_to_do() -> None:
         window_alpha(1e-6, 1440, 1, 1, 0.5)
 
 
-def test_the_level_is_at_most_as_high_as_asked() -> None:
-    assert window_alpha(100.0, 1, 2, 3, 0.2, most=0.05) == 0.05
+def test_the_level_is_at_most_one_half() -> None:
+    assert window_alpha(100.0, 1, 2, 3, 0.2) == 0.5
 
 
 def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> None:
