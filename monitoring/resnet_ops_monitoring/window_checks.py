@@ -297,7 +297,10 @@ def _source(log: InferenceLog) -> Iterator[_Ask]:
     try:
         yield ask
     finally:
-        database.get_execution_engine().close()
+        asking = database.get_execution_engine()
+        asking.close()
+        for engine in (asking.engine, database.get_engine()):  # each with a pool of its own
+            engine.dispose()
 
 
 def _answer(rule: _Rule, outcome: Any, log: InferenceLog) -> ManifestCheck:

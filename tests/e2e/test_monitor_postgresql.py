@@ -1,0 +1,82 @@
+"""The monitor's own questions to an inference log on PostgreSQL: validation, kept hours, verdicts."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnet_ops_monitoring.history import Period, VerdictHistory
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.reference import build_reference
+from resnet_ops_monitoring.run_params import ValidationParams
+from resnet_ops_monitoring.stretch import judge_stretch
+from resnet_ops_monitoring.window_checks import check_window, failures
+from resnet_ops_monitoring.windows import Stretch
+from tests.attacks.servers import new_database, postgresql, postgresql_missing
+from tests.unit.monitoring.conftest import PARAMS, make_predictions
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(postgresql_missing() is not None, reason=postgresql_missing() or ""),
+]
+
+CLASSES = tuple("0123456789")
+MODEL = ModelIdentity("made-up", "1", "d" * 64)
+SINCE, HOUR = datetime(2026, 1, 5, 8, tzinfo=UTC), timedelta(hours=1)
+STRETCH = Stretch(MODEL, SINCE, SINCE + HOUR)
+RULES = ValidationParams(max_rows=1000, sum_tolerance=0.001, clock_allowance_seconds=60, max_repeated=0.2)
+
+
+@pytest.fixture(scope="module")
+def uri() -> Iterator[str]:
+    with postgresql() as found:
+        yield found
+
+
+@pytest.fixture
+def log(uri: str, request: pytest.FixtureRequest) -> Iterator[InferenceLog]:
+    opened = InferenceLog(new_database(uri, request.node.name[:60]))
+    opened.append(frame(200))
+    yield opened
+    opened.close()
+
+
+def frame(rows: int, seed: int = 0) -> pd.DataFrame:
+    made = make_predictions(np.random.default_rng(seed), rows)
+    return made.assign(contrast=made["contrast"] / 2.5)
+
+
+def said(log: InferenceLog) -> str:
+    return failures(check_window(log, STRETCH, CLASSES, {"1": "d" * 64}, RULES, SINCE + HOUR))
+
+
+def test_postgresql_is_asked_the_same_about_a_window(log: InferenceLog) -> None:
+    assert said(log) == ""
+    log.append(
+        frame(60, 1).assign(
+            request_id=[f"x{i}" for i in range(60)], brightness=5.0, version="9", predicted="?"
+        )
+    )
+    words = said(log)
+    for problem in ("60 rows, for example v9", "brightness between 0 and 1: 60 rows", "clock never back"):
+        assert problem in words
+
+
+def test_hours_and_verdicts_are_kept_in_postgresql(log: InferenceLog) -> None:
+    reference = build_reference(frame(400, 2), MODEL, CLASSES, rows=400, seed=0)
+    verdicts = [
+        judge_stretch(log, reference, PARAMS, name="w", start=SINCE, end=SINCE + HOUR).verdict
+        for _ in range(2)
+    ]
+    assert verdicts[0] == verdicts[1]
+    assert verdicts[0].rows == 200
+    assert log.kept(MODEL.digest, SINCE, reference.basis.digest)
+    history, period = VerdictHistory(log), Period(SINCE, SINCE + HOUR, 200, 200)
+    for _ in range(2):
+        history.add(verdicts[0], link="#", period=period)
+    assert history.recent(MODEL) == [verdicts[0]]
+    assert history.periods(MODEL, limit=9) == [period] == [STRETCH.period(log)]
+    assert history.beside(MODEL, SINCE) == []
