@@ -135,6 +135,7 @@ RIGHT = {
     "reports": Parameter("reports", ("reports/drift",)),
     "drift comment text": Parameter("text", ("the lens is dirty",)),
     "drift judge until": Parameter("moment", ("2026-01-05T08:10Z",)),
+    "metrics": Parameter("place", ("metrics.prom",)),
     "log export folder": Parameter("place", ("exported",)),
     "log export until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "keys revoke key": Parameter("key id", ("KEY_KIM", "KEY_PIPELINE")),
