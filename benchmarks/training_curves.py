@@ -53,7 +53,7 @@ WIDE = Member(depth=8, widths=(32, 64, 128), stem_kernel=3, stem_stride=1, short
 RESNET20 = Member(depth=20, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="identity")
 
 
-BUDGETS = {60: 3, 120: 1, 300: 1}
+BUDGETS = {60: 3, 120: 3, 300: 3}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def cifar10(data: Path) -> PreparedData | None:
 
 
 CASES = (
-    Case("digits", "ResNet-20", RESNET20, "digits", {10: 3, 60: 1}, digits),
+    Case("digits", "ResNet-20", RESNET20, "digits", {10: 3, 60: 3}, digits),
     Case("Fashion-MNIST", "ResNet-20", RESNET20, "fast-cifar", BUDGETS, fashion),
     Case("CIFAR-10", "ResNet-8 wide", WIDE, "fast-cifar", BUDGETS, cifar10),
 )
