@@ -4,14 +4,16 @@
     python benchmarks/train_throughput.py [--rounds 5] [--steps 12] [--threads 1] [--members resnet20 resnet18]
 
 Every loop trains the same network on the same images of 32x32 with the same batch, crops, mirrors, label smoothing and
-Nesterov's momentum, on the same threads. In each round every loop runs once, in random order, and its first step of the
-round is not counted; what is compared is the ratio within a round. `bare` is the floor: forward, backward and step on
-one batch that is already there. With --cpu-time the processor's seconds are taken in place of the clock's, which on a
-shared machine tells more and hides nothing that a single process does. Prints tables for benchmarks/RESULTS.md.
+Nesterov's momentum, on the same threads, in a process of its own. In each round every loop runs once, in random order,
+and its first step of the round is not counted; what is compared is the ratio within a round. `bare` is the floor:
+forward, backward and step on one batch that is already there. With --cpu-time the processor's seconds are taken in
+place of the clock's, which on a shared machine tells more and hides nothing that a single process does. Prints tables for
+benchmarks/RESULTS.md.
 """
 
 import argparse
 import logging
+import multiprocessing
 import os
 import random
 import statistics
@@ -19,9 +21,10 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -238,16 +241,51 @@ def with_lightning(plan: Plan, data: PreparedData) -> Loop:
     return run
 
 
-def loops_of(plan: Plan, data: PreparedData, folder: Path) -> Iterator[tuple[str, Loop]]:
-    yield "plain", plain(plan, data)
-    yield "ours", ours(plan, data, folder)
-    yield "bare", bare(plan, data)
-    fp32 = replace(plan, engine=replace(plan.engine, precision="fp32"))
-    yield "ours, fp32", ours(fp32, data, folder)
-    if find_spec("timm"):
-        yield "timm", with_timm(plan, data)
-    if find_spec("lightning"):
-        yield "lightning", with_lightning(plan, data)
+LOOPS: dict[str, Callable[[Plan, PreparedData, Path], Loop]] = {
+    "plain": lambda plan, data, _: plain(plan, data),
+    "ours": ours,
+    "bare": lambda plan, data, _: bare(plan, data),
+    "ours, fp32": lambda plan, data, folder: ours(
+        replace(plan, engine=replace(plan.engine, precision="fp32")), data, folder
+    ),
+    "timm": lambda plan, data, _: with_timm(plan, data),
+    "lightning": lambda plan, data, _: with_lightning(plan, data),
+}
+
+
+def serve(label: str, plan: Plan, steps: int, cpu_time: bool, ends: Connection) -> None:
+    """One loop in a process of its own, so that no loop runs with another one's settings of torch."""
+    global clock
+    clock = time.process_time if cpu_time else time.perf_counter
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(int(plan.engine.threads))
+    with tempfile.TemporaryDirectory() as folder:
+        run = LOOPS[label](plan, made_images(steps * BATCH, BATCH // 4, 32, CLASSES), Path(folder))
+        run(2)
+        ends.send(0.0)
+        while ends.recv():
+            ends.send((steps - 1) * BATCH / run(steps))
+
+
+def rounds_of(plan: Plan, rounds: int, steps: int, cpu_time: bool) -> dict[str, list[float]]:
+    """Images a second of each loop in each round; one loop runs at a time, in random order."""
+    context, chance = multiprocessing.get_context("spawn"), random.Random(0)
+    labels = [label for label in LOOPS if label not in ("timm", "lightning") or find_spec(label)]
+    ends: dict[str, Connection] = {}
+    for label in labels:
+        ends[label], theirs = context.Pipe()
+        context.Process(target=serve, args=(label, plan, steps, cpu_time, theirs), daemon=True).start()
+        ends[label].recv()
+    speeds: dict[str, list[float]] = {label: [] for label in labels}
+    for round_ in range(rounds):
+        for label in chance.sample(labels, len(labels)):
+            ends[label].send(True)
+            speeds[label].append(ends[label].recv())
+            shown = f"{plan.name}, {label}: {speeds[label][-1]:,.0f} images/s"
+            print(f"  round {round_ + 1} of {rounds}: {shown}", file=sys.stderr)
+    for end in ends.values():
+        end.send(False)
+    return speeds
 
 
 def matrix_peak(dtype: torch.dtype) -> float:
@@ -282,21 +320,8 @@ def measure(name: str, rounds: int, steps: int, threads: int) -> None:
         images="memory",
     )
     plan = Plan(name=name, member=member, recipe=recipe, engine=engine, seed=0)
-    speeds: dict[str, list[float]] = {}
-    chance = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        loops = dict(loops_of(plan, made_images(steps * BATCH, BATCH // 4, 32, CLASSES), Path(folder)))
-        for run in loops.values():
-            run(2)
-        torch.set_num_threads(threads)
-        for round_ in range(rounds):
-            for label, run in chance.sample(list(loops.items()), len(loops)):
-                speed = (steps - 1) * BATCH / run(steps)
-                speeds.setdefault(label, []).append(speed)
-                print(
-                    f"  round {round_ + 1} of {rounds}: {name}, {label}: {speed:,.0f} images/s",
-                    file=sys.stderr,
-                )
+    torch.set_num_threads(threads)
+    speeds = rounds_of(plan, rounds, steps, clock is time.process_time)
     flops = 3 * flops_of(member)
     peak = {dtype: matrix_peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print(
@@ -307,16 +332,16 @@ def measure(name: str, rounds: int, steps: int, threads: int) -> None:
         f"Largest matrix product: fp32 {peak[torch.float32] / 1e9:,.0f}, "
         f"bf16 {peak[torch.bfloat16] / 1e9:,.0f} GFLOP/s\n"
     )
-    print("| loop | images/s, median | times plain, median (range) | of bare | GFLOP/s |")
-    print("|---|---|---|---|---|")
-    for label in loops:
-        each = speeds[label]
-        against_plain = [a / b for a, b in zip(each, speeds["plain"], strict=True)]
-        against_bare = [a / b for a, b in zip(each, speeds["bare"], strict=True)]
+    print("| loop | images/s, median | times plain, median (range) | of bare | ours / it (range) | GFLOP/s |")
+    print("|---|---|---|---|---|---|")
+    for label, each in speeds.items():
+        against = [
+            [a / b for a, b in zip(each, speeds[other], strict=True)] for other in ("plain", "bare", "ours")
+        ]
         median = statistics.median(each)
         print(
-            f"| {label} | {median:,.0f} | {interval(against_plain)} | {statistics.median(against_bare):.3f} "
-            f"| {median * flops / 1e9:,.0f} |"
+            f"| {label} | {median:,.0f} | {interval(against[0])} | {statistics.median(against[1]):.3f} "
+            f"| {interval([1 / ratio for ratio in against[2]])} | {median * flops / 1e9:,.0f} |"
         )
 
 

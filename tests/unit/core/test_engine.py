@@ -1,5 +1,7 @@
 """What the engine's settings do, and what they forbid."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -63,3 +65,29 @@ def test_a_compiled_network_learns_the_same_to_rounding(small: PreparedData) -> 
     assert plain.state_dict().keys() == compiled.state_dict().keys()
     for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+
+
+STEPS = """
+import resource, torch
+from resnet_ops.training.engine import Engine, set_up
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**21)
+        torch.ones(2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+usual = faults()
+set_up(Engine(device="cpu", processes=1, threads=1, precision="fp32", compile=False, exact=True, images="memory"), 0)
+faults()
+print(usual, faults())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_a_step_uses_the_memory_that_the_one_before_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    usual, kept = map(int, done.stdout.split())
+    assert usual > 2000  # of the 61,440 pages that the steps use
+    assert kept < usual / 20
