@@ -25,8 +25,9 @@ from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops_monitoring.camera import degrade
+from resnet_ops_monitoring.rehearsing import SPOILINGS, spoilt
 
-__all__ = ["CASES", "SHIFTS", "Case", "Scores", "scores_of"]
+__all__ = ["CASES", "REHEARSED", "SHIFTS", "Case", "Scores", "scores_of"]
 
 Images = NDArray[np.uint8]
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,10 @@ ENGINE = Engine(
     device="cpu", processes=1, threads=1, precision="bf16", compile=False, exact=True, images="memory"
 )
 CLEAN, UNSEEN = "clean", "unseen"
+REHEARSED = "rehearsed "
+"""Before a kind of spoiling and its severity."""
+SPOILT = 200
+"""Images that each spoiling is tried on."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,8 @@ SHIFTS: dict[str, Callable[[Images], Images]] = {
 def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
     """Clean held-out images, those of the unseen class, and the second half of the clean ones under every shift.
 
-    The second half, so that no image is in a reference as it was and in a window as it became.
+    The second half, so that no image is in a reference as it was and in a window as it became. Images of the first half
+    are spoilt for the rehearsal.
     """
     path = cache / f"{case.name}.npz"
     if path.exists():
@@ -284,4 +290,8 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
     for name, shift in SHIFTS.items():
         found[name] = scored(shift(images[half]), labels[half])
         print(f"{case.name}: {name}, {found[name].right.mean():.3f} right", file=sys.stderr, flush=True)
+    first, rng = clean[: len(clean) // 2], np.random.default_rng(0)
+    for kind, severity in SPOILINGS:
+        some = rng.permutation(first)[:SPOILT]
+        found[f"{REHEARSED}{kind} {severity}"] = scored(spoilt(images[some], kind, severity, 0), labels[some])
     return found

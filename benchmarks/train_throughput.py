@@ -7,8 +7,8 @@ Every loop trains the same network on the same images of 32x32 with the same bat
 Nesterov's momentum, on the same threads, in a process of its own. In each round every loop runs once, in random order,
 and its first step of the round is not counted; what is compared is the ratio within a round. `bare` is the floor:
 forward, backward and step on one batch that is already there. With --cpu-time the processor's seconds are taken in
-place of the clock's, which on a shared machine tells more and hides nothing that a single process does. Prints tables for
-benchmarks/RESULTS.md.
+place of the clock's, which on a shared machine tells more and hides nothing that a single process does. Prints tables
+for benchmarks/RESULTS.md.
 """
 
 import argparse

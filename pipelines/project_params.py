@@ -100,8 +100,15 @@ class MonitorParams(MonitorSettings):
 
     reference_rows: int
     """Rows that the reference keeps at most."""
+    rehearsal_images: int
+    """Held-out images that each way of spoiling is tried on, at most."""
     windows: dict[str, TrafficWindow]
     """Simulated traffic, by name."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("reference_rows", 50), ("rehearsal_images", 20)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least {least}")
 
 
 @dataclass(frozen=True, kw_only=True)

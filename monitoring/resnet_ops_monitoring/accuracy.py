@@ -14,6 +14,7 @@ __all__ = [
     "Accuracy",
     "Estimate",
     "accuracy_threshold",
+    "chance_of",
     "counted_accuracy",
     "estimated_accuracy",
     "negative_entropy",
@@ -60,8 +61,8 @@ def counted_accuracy(right: int, n: int, confidence: float) -> Accuracy | None:
 
 def negative_entropy(probabilities: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) in [-log K, 0] of (n, K) softmax rows: how sure the model is."""
-    p = probabilities.astype(np.float64)
-    return np.asarray((p * np.log(np.maximum(p, 1e-30))).sum(axis=1), dtype=np.float64)
+    logs = np.log(np.maximum(probabilities, probabilities.dtype.type(1e-30)))
+    return np.asarray(np.einsum("ij,ij->i", probabilities, logs), dtype=np.float64)
 
 
 def accuracy_threshold(reference: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
@@ -73,6 +74,12 @@ def accuracy_threshold(reference: NDArray[np.float64], right: NDArray[np.bool_])
     return float(np.sort(reference)[wrong]) if wrong < len(right) else float("inf")
 
 
+def chance_of(right: int, n: int) -> float:
+    """Variance of a share by chance: `right` of n, drawn a little towards one half, so that it is never none."""
+    share = (right + 1) / (n + 2)
+    return share * (1 - share) / n
+
+
 def estimated_accuracy(
     above: int, n: int, right: int, reference_rows: int, moved: float, confidence: float
 ) -> Estimate:
@@ -82,8 +89,7 @@ def estimated_accuracy(
     moved: in [0, 1], the larger effect of the softmax and embedding tests: the farther a window is from what the method
     was set on, the less it knows. Variances of the window, of the threshold and of the method add up.
     """
-    share, tested = (above + 1) / (n + 2), (right + 1) / (reference_rows + 2)
-    chance = share * (1 - share) / n + tested * (1 - tested) / reference_rows
+    chance = chance_of(above, n) + chance_of(right, reference_rows)
     half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(chance + (MODEL_ERROR * moved) ** 2)
     value = above / n
     return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))

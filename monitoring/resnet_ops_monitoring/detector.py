@@ -1,9 +1,10 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Three signals that the model can see raise the alarm: softmax rows (MMD by permutation),
-predicted classes (chi-square by permutation), embeddings (farther from known ones than those are from each other:
-Mann-Whitney). Each gets a third of alpha, so that windows without drift alarm at most alpha of the time, however many
-classes there are.
+Three signals that the model can see raise the alarm: softmax rows (MMD by permutation), predicted classes (largest
+deviance of a class, by permutation), embeddings (farther from known ones than those are from each other: Mann-Whitney;
+where the model was rehearsed, only if the estimated accuracy fell too). They share alpha (`ALARM_SHARES`), so that
+windows without drift alarm at most alpha of the time, however many classes there are.
+
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
 model reads as well as before hurts nobody.
@@ -14,13 +15,15 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy, estimated_accuracy
+from resnet_ops_monitoring.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, check_columns
 from resnet_ops_monitoring.label_shift import estimate_label_shift
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
+from resnet_ops_monitoring.reservoir import lottery
 from resnet_ops_monitoring.signals import Comparison
 from resnet_ops_monitoring.summary import WindowSummary, by_source, summarise
 from resnet_ops_monitoring.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
@@ -40,8 +43,9 @@ def judge(
     """
     check_columns(frame, COLUMNS, f"Window {window}")
     try:
-        _check_ids(frame)
-        summary = summarise(frame, reference.basis)
+        lots = lottery(frame["request_id"], reference.basis.seed)
+        _check_ids(frame, lots)
+        summary = summarise(frame, reference.basis, lots)
         sources = by_source(frame, reference.basis, params.max_sources)
     except InvalidRows as error:
         start, end = (frame["time"].min(), frame["time"].max()) if len(frame) else (pd.NaT, pd.NaT)
@@ -57,7 +61,10 @@ def judge(
     return judge_summary(summary, reference, params, window=window, alpha=alpha, sources=sources)
 
 
-def _check_ids(frame: pd.DataFrame) -> None:
+def _check_ids(frame: pd.DataFrame, lots: NDArray[np.uint64]) -> None:
+    ordered = np.sort(lots)
+    if not (ordered[1:] == ordered[:-1]).any():  # equal ids have equal lots
+        return
     repeated = frame["request_id"].duplicated()
     if repeated.any():
         raise InvalidRows(
@@ -95,7 +102,9 @@ def judge_summary(
         return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
-    findings = Comparison(before, summary, reference.classes, params, whole).findings()
+    rehearsal = reference.rehearsal
+    loss = None if rehearsal is None else rehearsal.loss(summary)
+    findings = Comparison(before, summary, reference.classes, params, whole, loss).findings()
     fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
         part.status == "alarm" for part in parts
     )
@@ -167,6 +176,17 @@ def _judge_source(
     )
 
 
+def _estimate(
+    summary: WindowSummary, reference: Reference, findings: tuple[Finding, ...], confidence: float
+) -> Estimate:
+    """By what was rehearsed; from the model's certainty alone where nothing was."""
+    if reference.rehearsal is not None:
+        return reference.rehearsal.estimate(summary, confidence)
+    right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
+    moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+    return estimated_accuracy(summary.above, summary.usable, right, tested, moved, confidence)
+
+
 def _label_shift(
     summary: WindowSummary, reference: Reference, confidence: float
 ) -> tuple[ClassShare, ...] | None:
@@ -193,13 +213,7 @@ def _verdict(
 ) -> Verdict:
     expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
-    estimate = None
-    if findings:
-        right = int(np.trace(reference.confusion))
-        moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
-        estimate = estimated_accuracy(
-            summary.above, summary.usable, right, expected.n, moved, params.confidence
-        )
+    estimate = _estimate(summary, reference, findings, params.confidence) if findings else None
     return Verdict(
         window=window,
         identity=reference.identity,
@@ -249,7 +263,8 @@ def _reason(
         sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
     else:
         moved = explain(findings)
-        calm = "Predictions, classes and embeddings are as in the reference."
+        new = any(finding.spared for finding in findings)
+        calm = f"Predictions{' and classes' if new else ', classes and embeddings'} are as in the reference."
         sentence = f"{calm} {moved}".strip() if status == "ok" else moved
     alarming = [source for source in sources if source.status == "alarm"]
     for source in alarming[:3]:

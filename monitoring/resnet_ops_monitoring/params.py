@@ -1,12 +1,14 @@
 """Settings of the detector, as they stand in params.yaml."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["ALARM_SIGNALS", "DriftParams", "read_drift_params"]
+__all__ = ["ALARM_SHARES", "DriftParams", "read_drift_params"]
 
-ALARM_SIGNALS = ("softmax", "classes", "embeddings")
+ALARM_SHARES = {"softmax": 0.4, "classes": 0.4, "embeddings": 0.2}
+"""Of alpha. The embeddings have less: they move far when they move, and mostly the other two move with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class DriftParams:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alpha: float
-    """Share of windows without drift that may raise an alarm, shared equally by the three signals."""
+    """Share of windows without drift that may raise an alarm, shared out by ALARM_SHARES."""
     min_rows: int
     """Fewer usable rows than this are not judged: insufficient data."""
     max_unusable: float
@@ -31,6 +33,8 @@ class DriftParams:
     """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
     embeddings_effect: float
     """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 1 when all are farther than any before."""
+    embeddings_loss: float
+    """Least estimated loss of accuracy, in [0, 1], at which images that look new alarm; needs a rehearsal."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float
@@ -50,7 +54,8 @@ class DriftParams:
                 raise ValueError(
                     f"{name} must lie between 0 and 1, both excluded; it is {getattr(self, name)}"
                 )
-        for name in ("max_unusable", "softmax_effect", "classes_effect", "embeddings_effect", "image_effect"):
+        effects = ("softmax_effect", "classes_effect", "embeddings_effect", "embeddings_loss", "image_effect")
+        for name in ("max_unusable", *effects):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1; it is {getattr(self, name)}")
         for name, least in (
@@ -64,10 +69,11 @@ class DriftParams:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
-        if self.permutations + 1 < 2 * len(ALARM_SIGNALS) / self.alpha:
+        least = math.ceil(2 / (self.alpha * ALARM_SHARES["softmax"]))
+        if self.permutations + 1 < least:
             raise ValueError(
-                f"permutations must be at least {int(2 * len(ALARM_SIGNALS) / self.alpha)} for alpha "
-                f"{self.alpha}, or the smallest p value could not alarm; it is {self.permutations}"
+                f"permutations must be at least {least} for alpha {self.alpha}, or the smallest p value could not "
+                f"alarm; it is {self.permutations}"
             )
 
 

@@ -6,7 +6,7 @@ new normal; its accuracy stays the labelled one's.
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from resnet_ops_monitoring.accuracy import Accuracy, accuracy_threshold, counted
 from resnet_ops_monitoring.bins import edges_of
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.rehearsal import Rehearsal
 from resnet_ops_monitoring.summary import (
     Basis,
     WindowSummary,
@@ -35,7 +36,8 @@ __all__ = ["Acceptance", "Reference", "accept_window", "build_reference", "load_
 
 _KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "label")
 _KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
-_FORMAT = 2
+_FORMAT, _READABLE = 3, (2, 3)
+_REHEARSAL = "rehearsal."
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Reference:
     rows: at most `basis.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
     probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
     seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
-    true class]. accepted: None for the labelled reference.
+    true class]. accepted: None for the labelled reference. rehearsal: what the model made of spoilt images, where it
+    was rehearsed.
     """
 
     identity: ModelIdentity
@@ -67,6 +70,7 @@ class Reference:
     summary: WindowSummary
     confusion: NDArray[np.int64]
     accepted: Acceptance | None = None
+    rehearsal: Rehearsal | None = None
 
     def accuracy(self, confidence: float) -> Accuracy:
         """When it was tested, on labelled held-out rows."""
@@ -87,7 +91,10 @@ class Reference:
             "accepted": None if self.accepted is None else _written(self.accepted),
         }
         arrays = io.BytesIO()
-        np.savez_compressed(arrays, allow_pickle=False, edges=self.basis.edges, confusion=self.confusion)
+        rehearsed = {} if self.rehearsal is None else self.rehearsal.to_arrays()
+        content = {"edges": self.basis.edges, "confusion": self.confusion}
+        content |= {f"{_REHEARSAL}{name}": array for name, array in rehearsed.items()}
+        np.savez_compressed(arrays, allow_pickle=False, **content)
         metadata = {
             _KEY: json.dumps(about, sort_keys=True).encode(),
             _ARRAYS: arrays.getvalue(),
@@ -134,7 +141,7 @@ def build_reference(
     np.add.at(
         confusion, tuple(names.get_indexer(pd.Index(frame[name])) for name in ("predicted", "label")), 1
     )
-    return _reference(frame, basis, confusion, None)
+    return _reference(frame, basis, confusion)
 
 
 def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
@@ -156,7 +163,8 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
         )
     basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
-    return _reference(frame, basis, reference.confusion, accepted)
+    made = _reference(frame, basis, reference.confusion)
+    return replace(made, accepted=accepted, rehearsal=reference.rehearsal)
 
 
 def _basis(
@@ -179,9 +187,7 @@ def _basis(
     )
 
 
-def _reference(
-    frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64], accepted: Acceptance | None
-) -> Reference:
+def _reference(frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64]) -> Reference:
     summary = summarise(frame, basis)
     kept = frame[frame["request_id"].isin(set(summary.reservoir.ids.tolist()))]
     return Reference(
@@ -192,7 +198,6 @@ def _reference(
         basis=basis,
         summary=summary,
         confusion=confusion,
-        accepted=accepted,
     )
 
 
@@ -217,7 +222,7 @@ def load_reference(path: Path) -> Reference:
 def _from_table(table: pa.Table) -> Reference:
     metadata = table.schema.metadata or {}
     about = json.loads(metadata[_KEY])
-    if about["format"] != _FORMAT:
+    if about["format"] not in _READABLE:
         raise ValueError(f"format {about['format']}, not {_FORMAT}")
     rows = table.to_pandas()
     check_columns(rows, _KEPT, "The reference")
@@ -227,6 +232,9 @@ def _from_table(table: pa.Table) -> Reference:
     with np.load(io.BytesIO(metadata[_ARRAYS]), allow_pickle=False) as arrays:
         basis = Basis(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
         confusion = arrays["confusion"]
+        rehearsed = {
+            name.removeprefix(_REHEARSAL): arrays[name] for name in arrays if name.startswith(_REHEARSAL)
+        }
     summary = load_summary(metadata[_SUMMARY])
     if summary.basis != basis.digest:
         raise ValueError("its numbers do not belong together")
@@ -239,6 +247,7 @@ def _from_table(table: pa.Table) -> Reference:
         summary=summary,
         confusion=confusion,
         accepted=None if about["accepted"] is None else _read(about["accepted"]),
+        rehearsal=Rehearsal.from_arrays(rehearsed) if rehearsed else None,
     )
 
 

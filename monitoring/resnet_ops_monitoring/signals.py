@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.frames import STATISTICS
-from resnet_ops_monitoring.params import ALARM_SIGNALS, DriftParams
+from resnet_ops_monitoring.params import ALARM_SHARES, DriftParams
 from resnet_ops_monitoring.summary import WindowSummary
 from resnet_ops_monitoring.two_sample import (
     class_shift,
@@ -24,23 +24,29 @@ __all__ = ["Comparison"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two summaries of one basis, and how they are compared. alpha: for all that may alarm, together."""
+    """Two summaries of one basis, and how they are compared.
+
+    alpha: for all that may alarm, together. loss: estimated, of accuracy; None where nothing was rehearsed.
+    """
 
     before: WindowSummary
     now: WindowSummary
     classes: tuple[str, ...]
     params: DriftParams
     alpha: float
+    loss: float | None = None
 
     def findings(self) -> tuple[Finding, ...]:
         """All tests: what may alarm first, then image statistics, which are information."""
         rng = np.random.default_rng(self.params.seed)
-        signals = len(ALARM_SIGNALS)
+        softmax, classes, embeddings = (
+            self.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes", "embeddings")
+        )
         return (
             *self._unusable(),
-            self._softmax(self.alpha / signals, rng),
-            self._classes(self.alpha / signals, rng),
-            self._embeddings(self.alpha / signals),
+            self._softmax(softmax, rng),
+            self._classes(classes, rng),
+            self._embeddings(embeddings),
             *self._image(),
         )
 
@@ -120,7 +126,7 @@ class Comparison:
         return Finding(
             signal="classes",
             column=self.classes[most],
-            method="chi-square, permutations",
+            method="largest class deviance, permutations",
             statistic=statistic,
             p_value=p_value,
             threshold=alpha,
@@ -148,8 +154,13 @@ class Comparison:
             floor=floor,
             reference=float(np.median(distances[0])),
             window=float(np.median(distances[1])),
-            fired=p_value <= alpha and 2 * share - 1 >= floor,
+            fired=p_value <= alpha and 2 * share - 1 >= floor and not self._copes,
         )
+
+    @property
+    def _copes(self) -> bool:
+        """Whether the model does as well on images that look new, by what was rehearsed."""
+        return self.loss is not None and self.loss < self.params.embeddings_loss
 
     def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows that are tested: the first of a reservoir are a draw from it."""

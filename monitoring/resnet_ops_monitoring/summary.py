@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
 from resnet_ops_monitoring.accuracy import negative_entropy
-from resnet_ops_monitoring.bins import BINS, column_names, count, exact_sum, mean_of
+from resnet_ops_monitoring.bins import BINS, column_names, count, mean_of
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, InvalidRows, check_columns, known, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.reservoir import Reservoir, draw, join, lottery
@@ -28,7 +28,7 @@ from resnet_ops_monitoring.reservoir import Reservoir, draw, join, lottery
 __all__ = ["Basis", "WindowSummary", "by_source", "columns_of", "empty", "load_summary", "merge", "summarise"]
 
 _FORMAT = 1
-_BLOCK = 20_000  # rows at once: what summarising needs beside the frame
+_BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarising needs beside the frame
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = np.iinfo(np.int64).min
 _COUNTED = ("counts", "sums", "predicted")
@@ -72,7 +72,7 @@ class WindowSummary:
     """What a window's rows come to. Two are equal when their bytes are.
 
     basis: digest of the `Basis`. unusable: rows with a value that is not finite in embedding or probabilities; those
-    are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.exact_sum`. predicted: (K,).
+    are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.count`. predicted: (K,).
     above: rows at or above the basis' threshold. start, end: of all rows.
     """
 
@@ -166,18 +166,25 @@ def empty(basis: Basis) -> WindowSummary:
     )
 
 
-def summarise(frame: pd.DataFrame, basis: Basis) -> WindowSummary:
+def summarise(frame: pd.DataFrame, basis: Basis, lots: NDArray[np.uint64] | None = None) -> WindowSummary:
     """Summarise rows (columns of `resnet_ops_monitoring.frames`), in memory that does not grow with them.
 
+    lots: (rows,) of their ids by `reservoir.lottery` with the basis' seed, where they are known already.
     Raises InvalidRows for rows of other files than the basis', of classes that it lacks, or with vectors of another
     length: their numbers cannot be compared.
     """
     check_columns(frame, COLUMNS, "The window")
-    return merge(basis, (_block(frame.iloc[i : i + _BLOCK], basis) for i in range(0, len(frame), _BLOCK)))
+    rows = max(1000, _BLOCK // (basis.features + len(basis.classes)))
+    blocks = (slice(i, i + rows) for i in range(0, len(frame), rows))
+    return merge(
+        basis, (_block(frame.iloc[each], basis, None if lots is None else lots[each]) for each in blocks)
+    )
 
 
 def by_source(frame: pd.DataFrame, basis: Basis, most: int) -> dict[str, WindowSummary]:
     """A summary for each source (camera, line, site); empty unless there are 2 to `most` of them."""
+    if len(pd.unique(frame["source"])) < 2:
+        return {}
     names = frame["source"].fillna("").astype(str)
     if not 2 <= names.nunique() <= most:
         return {}
@@ -204,28 +211,32 @@ def _add(a: WindowSummary, b: WindowSummary, most: int) -> WindowSummary:
     )
 
 
-def _block(frame: pd.DataFrame, basis: Basis) -> WindowSummary:
+def _block(frame: pd.DataFrame, basis: Basis, lots: NDArray[np.uint64] | None) -> WindowSummary:
     probabilities, embedding, predicted = _checked(frame, basis)
-    finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
-    usable = frame if finite.all() else frame.iloc[np.flatnonzero(finite)]
-    if not finite.all():
+    lots = lottery(frame["request_id"], basis.seed) if lots is None else lots
+    usable = frame
+    if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
+        finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
+        usable, lots = frame.iloc[np.flatnonzero(finite)], lots[finite]
         probabilities, embedding, predicted = probabilities[finite], embedding[finite], predicted[finite]
     columns = list(columns_of(usable, probabilities))
-    lots, ids = lottery(usable["request_id"], basis.seed), usable["request_id"].to_numpy(dtype=object)
+    counted = [count(values, edges) for values, edges in zip(columns, basis.edges, strict=True)]
+    ids = usable["request_id"].to_numpy(dtype=object)
     drawn = draw(lots, ids, basis.rows)
     labelled = known(frame["label"])
+    agreed = frame["predicted"].to_numpy(dtype=object) == frame["label"].to_numpy(dtype=object)
     return WindowSummary(
         basis=basis.digest,
         rows=len(frame),
-        unusable=int((~finite).sum()),
+        unusable=len(frame) - len(usable),
         start=_moment(frame["time"].min()),
         end=_moment(frame["time"].max()),
-        counts=np.stack([count(values, edges) for values, edges in zip(columns, basis.edges, strict=True)]),
-        sums=np.array([exact_sum(values) for values in columns], dtype=np.int64),
+        counts=np.stack([counts for counts, _ in counted]),
+        sums=np.array([total for _, total in counted], dtype=np.int64),
         predicted=np.bincount(predicted, minlength=len(basis.classes)).astype(np.int64),
         above=int((columns[-1] >= basis.threshold).sum()),
         labelled=int(labelled.sum()),
-        right=int((labelled & np.asarray(frame["predicted"] == frame["label"], dtype=bool)).sum()),
+        right=int(agreed[labelled].sum()),
         reservoir=Reservoir(lots[drawn], ids[drawn].astype(np.str_), embedding[drawn], probabilities[drawn]),
     )
 
@@ -244,8 +255,9 @@ def _checked(
     frame: pd.DataFrame, basis: Basis
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
     """Probabilities, embeddings and the places of the predicted classes."""
-    others = frame[frame["digest"] != basis.identity.digest]
-    if len(others):
+    strange = frame["digest"].to_numpy(dtype=object) != basis.identity.digest
+    if strange.any():
+        others = frame[strange]
         versions = ", ".join(
             f"{row.model} v{row.version}" for row in others.drop_duplicates("digest").itertuples()
         )

@@ -47,18 +47,22 @@ def kolmogorov_smirnov_counts(reference: NDArray[np.int64], window: NDArray[np.i
 def class_shift(
     reference: NDArray[np.int64], window: NDArray[np.int64], permutations: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Chi-square of two samples' class counts, its p value, and the total variation distance in [0, 1].
+    """Largest deviance of one class in two samples' counts, its p value, and the total variation distance in [0, 1].
 
-    reference, window: (K,) counts. The p value is a permutation test: under no change the window's counts are
-    a draw without replacement from both together, so rare and missing classes are no special case.
+    reference, window: (K,) counts. A class's deviance is twice the log likelihood ratio of two Poisson rates against
+    one. The largest, and not the sum over classes that chi-square is: a kind of image that stays away or comes in moves
+    one class, and what moves all a little moves the probabilities too. The p value is a permutation test: under no
+    change the window's counts are a draw without replacement from both together, so rare and missing classes are no
+    special case.
     """
     pooled = reference + window
     m, n = int(reference.sum()), int(window.sum())
-    expected = pooled * (n / (m + n))
-    scale = np.where(pooled > 0, expected * (m / (m + n)), 1.0)
+    expected = pooled * (n / (m + n)), pooled * (m / (m + n))
 
     def statistic(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray((((counts - expected) ** 2) / scale).sum(axis=-1), dtype=np.float64)
+        parts = zip((counts, pooled - counts), expected, strict=True)
+        deviances = 2 * sum(special.rel_entr(seen, due) for seen, due in parts)
+        return np.asarray(deviances.max(axis=-1), dtype=np.float64)
 
     observed = float(statistic(window))
     drawn = rng.multivariate_hypergeometric(pooled, n, size=permutations, method="marginals")

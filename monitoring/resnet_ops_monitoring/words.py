@@ -44,6 +44,8 @@ def explain(findings: Sequence[Finding]) -> str:
         parts.append(
             f"Predictions moved: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
         )
+    if any(finding.spared for finding in findings):
+        parts.append("Images look new to the model, but by the estimate it does as well on them.")
     image = [_image(finding) for finding in fired if finding.signal == "image"]
     if image:
         parts.append(f"Images are {_join(image)}.")

@@ -56,7 +56,8 @@ def set_up(engine: Engine, seed: int) -> torch.device:
         raise ConfigError("train.threads is still auto. Settle it first, with resnet_ops.training.choices")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(engine.exact)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # finds bugs in operators, at 8 % of a step
+    # would find bugs in torch's operators, at 8 % of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if engine.device == "cpu":
         _keep_memory()
     torch.backends.cudnn.benchmark = not engine.exact

@@ -29,6 +29,7 @@ PARAMS = DriftParams(
     softmax_effect=0.03,
     classes_effect=0.05,
     embeddings_effect=0.05,
+    embeddings_loss=0.02,
     image_effect=0.1,
     confidence=0.95,
     season_weeks=4,
