@@ -19,6 +19,7 @@ from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.manifest_params import ManifestParams
+from resnet_ops_monitoring.params import ReferenceParams
 from resnet_ops_monitoring.run_params import MonitorSettings
 from resnet_ops_registry.model_card import CardTexts
 
@@ -93,22 +94,13 @@ class TrafficWindow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorParams(MonitorSettings):
+class MonitorParams(MonitorSettings, ReferenceParams):
     """Under `monitor`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
-    reference_rows: int
-    """Rows that the reference keeps at most."""
-    rehearsal_images: int
-    """Held-out images that each way of spoiling is tried on, at most."""
     windows: dict[str, TrafficWindow]
     """Simulated traffic, by name."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("reference_rows", 50), ("rehearsal_images", 20)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least {least}")
 
 
 @dataclass(frozen=True, kw_only=True)

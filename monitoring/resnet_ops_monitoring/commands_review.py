@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops drift` by which people answer a verdict: ack, comment, accept, rollback, ui."""
+"""Commands of `resnet-ops drift` by which people answer a verdict: ack, comment, accept, rollback, reference, ui."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,18 @@ __all__ = ["add_review_commands"]
 Window = Annotated[str, typer.Argument(help="Name of a judged window, as in `resnet-ops drift report`.")]
 Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
 Why = Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 signs.")]
-Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for each judged window.")]
-REPORTS = Path("reports/drift")
+Reports = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with one sub-folder for each judged window; else reports/drift and var/monitor."
+    ),
+]
+DATA, PARAMS = Path("data/prepared"), Path("params.yaml")
 
 
 def add_review_commands(drift: typer.Typer) -> None:
     """Add the commands of this module to `drift`."""
-    for command in (ack, comment, accept, rollback, ui):
+    for command in (ack, comment, accept, rollback, reference, ui):
         drift.command(command.__name__)(command)
 
 
@@ -26,7 +31,7 @@ def ack(
     window: Window,
     key: Key,
     comment: Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 signs.")] = "",
-    reports: Reports = REPORTS,
+    reports: Reports = None,
 ) -> None:
     """Say with your signature that you have seen a window's verdict."""
     with report_errors("drift ack"):
@@ -44,7 +49,7 @@ def comment(
     window: Window,
     text: Annotated[str, typer.Argument(help="At most 500 signs.")],
     key: Key,
-    reports: Reports = REPORTS,
+    reports: Reports = None,
 ) -> None:
     """Say something about a window with your signature; it shows on the window's page."""
     with report_errors("drift comment"):
@@ -53,12 +58,13 @@ def comment(
         from resnet_ops_registry.settings import connect
 
         signer = read_key(key)
-        verdict = review(connect(), judged_window(reports, window), "comment", text, signer)
+        folder = judged_window(reports, window)
+        verdict = review(connect(), folder, "comment", text, signer)
         console.print(f"{key} commented on {window} of {verdict.identity}.")
-        console.print(f"It is on the page: {reports / window / 'review.html'}")
+        console.print(f"It is on the page: {folder / 'review.html'}")
 
 
-def accept(window: Window, why: Why, key: Key, reports: Reports = REPORTS) -> None:
+def accept(window: Window, why: Why, key: Key, reports: Reports = None) -> None:
     """Take a window as the new normal: later ones of the version are judged against it. A reviewer's key signs."""
     with report_errors("drift accept"):
         from resnet_ops_monitoring.log import InferenceLog
@@ -82,7 +88,7 @@ def rollback(
     alias: Annotated[str, typer.Argument(help="Such as champion.")],
     why: Why,
     key: Key,
-    reports: Reports = REPORTS,
+    reports: Reports = None,
 ) -> None:
     """Give an alias back through the gate, with a window as the signed reason. Exit 1 when it is refused."""
     with report_errors("drift rollback"):
@@ -98,6 +104,39 @@ def rollback(
         console.print(
             f"Keep the other one out: resnet-ops retire {model} {verdict.identity.version} --why TEXT --key {key}"
         )
+
+
+def reference(
+    model: Annotated[str, typer.Argument(help="Registered model.")],
+    version: Annotated[int, typer.Argument(help="Its version.", min=1)],
+    data: Annotated[
+        Path, typer.Option(help="Prepared data that the version was trained and tested with.")
+    ] = DATA,
+    params: Annotated[Path, typer.Option(help="File with the settings, under monitor.")] = PARAMS,
+) -> None:
+    """Make what a version's windows are judged against, of its held-out test images, and keep it in MLflow."""
+    with report_errors("drift reference"):
+        from resnet_ops.console import progress_bar
+        from resnet_ops.data import load_prepared
+        from resnet_ops_monitoring.held_out import check_tested, held_out_reference
+        from resnet_ops_monitoring.identity import ModelIdentity
+        from resnet_ops_monitoring.params import read_reference_params
+        from resnet_ops_monitoring.stored_reference import registered_version, store_reference
+        from resnet_ops_registry.loading import load
+        from resnet_ops_registry.settings import connect
+        from resnet_ops_registry.signed_evidence import evidence_of
+
+        settings, seed = read_reference_params(params)
+        test = load_prepared(data).split("test")
+        loaded, client = load(model, version), connect()
+        identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
+        evidence = evidence_of(client, registered_version(client, identity)).evidence
+        with progress_bar(f"Rehearsing with {identity}") as progress:
+            made = held_out_reference(loaded.model, identity, test, settings, seed, progress)
+        top1 = evidence.metrics["test.top1"]
+        check_tested(made, top1.value, top1.n)
+        store_reference(client, made)
+        console.print(f"MLflow keeps a reference of {identity} now, of {made.seen} held-out images.")
 
 
 def ui(

@@ -1,14 +1,14 @@
-"""Settings of the detector, as they stand in params.yaml."""
+"""Settings of the detector and of references, as they stand in params.yaml."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = ["ALARM_SHARES", "DriftParams", "read_drift_params"]
+__all__ = ["ALARM_SHARES", "DriftParams", "ReferenceParams", "read_drift_params", "read_reference_params"]
 
 ALARM_SHARES = {"softmax": 0.5, "classes": 0.3, "embeddings": 0.2}
-"""Of alpha. Most has the one that sees most kinds of harm; a class that comes or goes and new images move theirs far."""
+"""Of alpha. Most for what sees most kinds of harm: a class that comes or goes and new images move theirs far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +69,27 @@ class DriftParams:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
-        least = math.ceil(2 / (self.alpha * ALARM_SHARES["softmax"]))
+        least = math.ceil(2 / (self.alpha * min(ALARM_SHARES["softmax"], ALARM_SHARES["classes"])))
         if self.permutations + 1 < least:
             raise ValueError(
                 f"permutations must be at least {least} for alpha {self.alpha}, or the smallest p value could not "
                 f"alarm; it is {self.permutations}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceParams:
+    """How references are made. Every field raises ValueError with its name when it makes no sense."""
+
+    reference_rows: int
+    """Rows that a reference keeps at most."""
+    rehearsal_images: int
+    """Held-out images that each way of spoiling is tried on, at most."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("reference_rows", 50), ("rehearsal_images", 20)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least {least}")
 
 
 @dataclass(frozen=True)
@@ -83,12 +98,26 @@ class _Monitor:
 
 
 @dataclass(frozen=True)
-class _File:
+class _Drift:
     monitor: _Monitor
+
+
+@dataclass(frozen=True)
+class _References:
+    seed: int
+    monitor: ReferenceParams
 
 
 def read_drift_params(path: Path) -> DriftParams:
     """`monitor.drift` of a params.yaml. Raises ConfigError that names every wrong key."""
     from resnet_ops.params import parse_params
 
-    return parse_params(path, _File).monitor.drift
+    return parse_params(path, _Drift).monitor.drift
+
+
+def read_reference_params(path: Path) -> tuple[ReferenceParams, int]:
+    """What a params.yaml says under `monitor`, and its seed. Raises ConfigError that names every wrong key."""
+    from resnet_ops.params import parse_params
+
+    found = parse_params(path, _References)
+    return found.monitor, found.seed

@@ -29,15 +29,25 @@ __all__ = ["accept", "judged_window", "review", "roll_back_for"]
 Action = Literal["acknowledge", "comment", "accept-reference", "rollback"]
 
 
-def judged_window(reports: Path, window: str) -> Path:
-    """The folder of a judged window. Raises DataError when it was not judged, or its name is none."""
+PLACES = Path("reports/drift"), Path("var/monitor")
+"""Where the pipeline and the monitor put judged windows, a folder each."""
+
+
+def judged_window(reports: Path | None, window: str) -> Path:
+    """The folder of a judged window, in `reports` or else in PLACES.
+
+    Raises DataError when it was not judged, or its name is none.
+    """
     check_window_name(window)
-    folder = reports / window
-    if not (folder / VERDICT).is_file():
-        raise DataError(
-            f"Window {window} was not judged: {folder / VERDICT} is missing. See what was: resnet-ops drift report"
-        )
-    return folder
+    places = PLACES if reports is None else (reports,)
+    for place in places:
+        if (place / window / VERDICT).is_file():
+            return place / window
+    looked = " and ".join(str(place / window / VERDICT) for place in places)
+    raise DataError(
+        f"Window {window} was not judged: {looked} {'are' if len(places) > 1 else 'is'} missing. See what was: "
+        "resnet-ops drift report, resnet-ops monitor show"
+    )
 
 
 def review(

@@ -56,11 +56,14 @@ def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:
         run = monitoring_run(client, identity)
     digest = accepted or run.data.tags.get(_LABELLED_TAG)
     if digest is None:
-        raise DataError(f"MLflow keeps no reference of {identity}. Store it: dvc repro -f monitor_drift")
+        raise DataError(
+            f"MLflow keeps no reference of {identity}. Make it: "
+            f"resnet-ops drift reference {identity.name} {identity.version}"
+        )
     remedy = (
         "Accept a window again: resnet-ops drift accept WINDOW --why TEXT --key NAME"
         if accepted
-        else "Store it again: dvc repro -f monitor_drift"
+        else f"Make it again: resnet-ops drift reference {identity.name} {identity.version}"
     )
     return _load(client, run.info.run_id, identity, digest, remedy)
 

@@ -64,8 +64,8 @@ def _reference(client: MlflowClient, identity: ModelIdentity, local: Path | None
     reference = load_reference(local)
     if reference.identity.digest != identity.digest:
         raise DataError(
-            f"MLflow keeps no reference of {identity}, and {local} is of {reference.identity}. Build the one that is "
-            "needed: dvc repro build_reference"
+            f"MLflow keeps no reference of {identity}, and {local} is of {reference.identity}. Make it: "
+            f"resnet-ops drift reference {identity.name} {identity.version}"
         )
     store_reference(client, reference)
     return reference

@@ -97,7 +97,8 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             cause,
             "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
             "the answers where a mistake is costly.",
-            "If the cause cannot be removed, put a version that copes into production, or train on such images.",
+            "If the cause cannot be removed, go back to the version before, if it copes better (resnet-ops drift "
+            f"rollback {verdict.window} ALIAS --why TEXT --key NAME), or train on such images.",
         ]
     if verdict.labels_contradict:
         return [

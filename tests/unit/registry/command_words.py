@@ -132,6 +132,7 @@ RIGHT = {
     "since": Parameter("moment", ("2026-01-05T08:00Z",)),
     "reference": Parameter("file", ("data/reference.parquet",)),
     "params": Parameter("file", ("params.yaml",)),
+    "data": Parameter("folder", ("data/prepared",)),
     "reports": Parameter("reports", ("reports/drift",)),
     "drift comment text": Parameter("text", ("the lens is dirty",)),
     "drift judge until": Parameter("moment", ("2026-01-05T08:10Z",)),
