@@ -22,6 +22,7 @@ from resnet_ops_monitoring.summary import WindowSummary
 __all__ = ["Look", "Rehearsal", "look_of_rows", "look_of_summary", "moves"]
 
 Floats = NDArray[np.float64]
+_MOVES = 6
 _LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
 
 
@@ -90,7 +91,7 @@ class Rehearsal:
 
     @cached_property
     def _scale(self) -> Floats:
-        return np.asarray(self.moves.std(axis=0) + 1e-9, dtype=np.float64)
+        return np.asarray(np.maximum(self.moves.std(axis=0), 1e-3), dtype=np.float64)
 
     @cached_property
     def _regression(self) -> Any:
@@ -150,8 +151,12 @@ class Rehearsal:
             hits=arrays["hits"],
             tried=arrays["tried"],
         )
-        if not len(rehearsal.kinds) == len(rehearsal.moves) == len(rehearsal.hits) == len(rehearsal.tried):
-            raise ValueError("the rehearsal's parts differ in length")
+        many = len(rehearsal.kinds)
+        shapes = [part.shape for part in (rehearsal.moves, rehearsal.hits, rehearsal.tried)]
+        if not many or shapes != [(many, _MOVES), (many,), (many,)] or shares.ndim != 1 or centre.ndim != 1:
+            raise ValueError("the parts of its rehearsal do not fit together")
+        if min(rehearsal.tested, rehearsal.tried.min()) < 1 or not np.isfinite(rehearsal.moves).all():
+            raise ValueError("its rehearsal holds numbers that cannot be")
         return rehearsal
 
 

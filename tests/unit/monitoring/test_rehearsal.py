@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from resnet_ops_monitoring.camera import degrade
 from resnet_ops_monitoring.detector import judge
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference, accept_window, load_reference
-from resnet_ops_monitoring.rehearsal import look_of_rows, moves
+from resnet_ops_monitoring.rehearsal import Rehearsal, look_of_rows, moves
 from resnet_ops_monitoring.rehearsing import SPOILINGS, rehearse, spoilt
 from resnet_ops_monitoring.summary import summarise
 
@@ -118,6 +118,27 @@ def test_the_same_seed_rehearses_the_same(served: Served, rehearsed: Reference) 
     )
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not np.array_equal(first["hits"], third["hits"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("moves", np.zeros((3, 6))),
+        ("moves", np.full((1, 5), 0.0)),
+        ("tried", np.array([0])),
+        ("tested", np.array([0, 0])),
+        ("hits", np.array([[1]])),
+        ("clean.shares", np.array(0.5)),
+        ("moves", np.full((1, 6), np.nan)),
+    ],
+)
+def test_a_rehearsal_that_cannot_be_is_refused(rehearsed: Reference, name: str, value: NDArray[Any]) -> None:
+    assert rehearsed.rehearsal is not None
+    arrays = rehearsed.rehearsal.to_arrays()
+    one = {part: array[:1] for part, array in arrays.items() if part in ("kinds", "moves", "hits", "tried")}
+    Rehearsal.from_arrays({**arrays, **one})
+    with pytest.raises(ValueError, match="rehearsal"):
+        Rehearsal.from_arrays({**arrays, **one, name: value})
 
 
 def test_every_spoiling_keeps_shape_and_changes_most_images(served: Served) -> None:
