@@ -29,14 +29,16 @@ def store_reference(client: MlflowClient, reference: Reference, *, labelled: boo
     """Keep a reference in its version's monitoring run; gives the sha256 of its file.
 
     A labelled one becomes the version's own; any other counts once a reviewer signs its digest. A repeat changes
-    nothing. Raises ServiceError when MLflow does not answer.
+    nothing, but mends a stored file that is gone or damaged. Raises ServiceError when MLflow does not answer.
     """
     with tempfile.TemporaryDirectory() as folder, answering(client, "take the reference"):
         path = Path(folder) / _FILE
         reference.save(path)
         digest = file_digest(path)
         run = monitoring_run(client, reference.identity)
-        if labelled and run.data.tags.get(_LABELLED_TAG) == digest:
+        known = labelled and run.data.tags.get(_LABELLED_TAG) == digest
+        kept = _fetched(client, run.info.run_id, digest, Path(folder) / "kept") if known else None
+        if kept is not None and file_digest(kept) == digest:
             return digest
         client.log_artifact(run.info.run_id, str(path), _place(digest))
         if labelled:  # last: a tag without its file would be a reference that is gone
@@ -82,10 +84,9 @@ def registered_version(client: MlflowClient, identity: ModelIdentity) -> ModelVe
 
 def _load(client: MlflowClient, run_id: str, identity: ModelIdentity, digest: str, remedy: str) -> Reference:
     with tempfile.TemporaryDirectory() as folder, answering(client, "give the reference"):
-        names = {item.path for item in client.list_artifacts(run_id, _place(digest))}
-        if f"{_place(digest)}/{_FILE}" not in names:
+        path = _fetched(client, run_id, digest, Path(folder))
+        if path is None:
             raise EvidenceError(f"The reference of {identity} is gone from MLflow. {remedy}")
-        path = Path(client.download_artifacts(run_id, f"{_place(digest)}/{_FILE}", folder))
         found = file_digest(path)
         if found != digest:
             raise EvidenceError(
@@ -98,6 +99,15 @@ def _load(client: MlflowClient, run_id: str, identity: ModelIdentity, digest: st
             f"The reference stored for {identity} is of {reference.identity} (other files). {remedy}"
         )
     return reference
+
+
+def _fetched(client: MlflowClient, run_id: str, digest: str, folder: Path) -> Path | None:
+    """The file that is stored under `digest`, whatever is in it by now; None where there is none."""
+    name = f"{_place(digest)}/{_FILE}"
+    if name not in {item.path for item in client.list_artifacts(run_id, _place(digest))}:
+        return None
+    folder.mkdir(exist_ok=True)
+    return Path(client.download_artifacts(run_id, name, str(folder)))
 
 
 def _place(digest: str) -> str:

@@ -201,12 +201,14 @@ def test_a_changed_reference_is_refused(scene: Scene, tagged: bool) -> None:
     path = scene.artifact(f"references/{digest}/reference.parquet")
     if tagged:
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-        problem = "was changed after it was stored.*Store it again"
+        problem = "was changed after it was stored.*Make it again: resnet-ops drift reference"
     else:
         path.unlink()
-        problem = "is gone from MLflow.*Store it again"
+        problem = "is gone from MLflow.*Make it again: resnet-ops drift reference"
     with pytest.raises(EvidenceError, match=problem):
         fetch_reference(scene.client, scene.identity)
+    assert store_reference(scene.client, scene.reference) == digest
+    assert fetch_reference(scene.client, scene.identity).rows.equals(found.rows)
 
 
 def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_stand_in(scene: Scene) -> None:
@@ -220,7 +222,9 @@ def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_s
 
 
 def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> None:
-    with pytest.raises(DataError, match=r"keeps no reference of digits-classifier v2.*dvc repro"):
+    with pytest.raises(
+        DataError, match=r"keeps no reference of digits-classifier v2\. Make it: resnet-ops drift reference"
+    ):
         fetch_reference(scene.client, scene.identity)
     with pytest.raises(ConfigError, match="There is no digits-classifier v9"):
         fetch_reference(scene.client, replace(scene.identity, version="9"))
