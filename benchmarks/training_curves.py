@@ -192,12 +192,22 @@ def draw(results: list[Result], case: Case, path: Path) -> None:
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     colours = dict(zip(case.budgets, ("#9aa5b1", "#0b5cad", "#d9480f"), strict=False))
-    for result in results:
-        if result.case is case:
-            seconds, tops = zip(*result.found["curve"], strict=True)
-            label = f"{seconds[-1]:.0f} s: {result.found['test_top1']:.1%} of the test images"
-            percent, colour = [100 * top for top in tops], colours[result.budget]
-            axes.plot(seconds, percent, color=colour, label=label, marker="o", markersize=3, linewidth=1.2)
+    for budget, colour in colours.items():
+        runs = [each.found for each in results if each.case is case and each.budget == budget]
+        tops = [100 * found["test_top1"] for found in runs]
+        for found in runs:
+            seconds, validation = zip(*found["curve"], strict=True)
+            percent = [100 * top for top in validation]
+            label = f"{budget} s: {min(tops):.1f} to {max(tops):.1f} % of the test images"
+            axes.plot(
+                seconds,
+                percent,
+                color=colour,
+                label=label if found is runs[0] else None,
+                marker="o",
+                markersize=3,
+                linewidth=1.2,
+            )
     axes.set(xlabel="processor seconds, one thread", ylabel="validation top-1, %")
     axes.set_title(f"{case.name}, {case.member_name}, recipe {case.recipe}", fontsize=10)
     axes.grid(alpha=0.3)
@@ -224,7 +234,7 @@ def main() -> None:
     made = results[0].found["provenance"]
     about = (
         f"Made by `python benchmarks/training_curves.py` at commit {str(made['commit'])[:7]}: {made['cpu']}, one of "
-        f"{made['cores']} cores, torch {made['torch']}, bf16."
+        f"its cores, torch {made['torch']}, bf16."
     )
     text = RESULTS.read_text()
     before, rest = text.split(START)
