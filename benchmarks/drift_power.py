@@ -384,7 +384,7 @@ def main() -> None:
     tests = ", ".join(f"{pool.case.name} {100 * pool.scores[CLEAN].right.mean():.1f} %" for pool in pools)
     body = [
         f"Made by `python benchmarks/drift_power.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, "
-        f"{about['cores']} cores, Python {about['python']}, torch {about['torch']}. Accuracy: {tests}.",
+        f"cores used: {about['cores']}, Python {about['python']}, torch {about['torch']}. Accuracy: {tests}.",
         f"alpha {LEVEL}, {REFERENCE} reference rows (digits {len(pools[0].scores[CLEAN]) // 2}), {params.test_rows} "
         f"rows tested of a window. {arguments.calm} windows a row without drift, {arguments.moved} under a shift; "
         f"{arguments.theirs} for Evidently.",
