@@ -272,9 +272,13 @@ def rounds_of(plan: Plan, rounds: int, steps: int, cpu_time: bool) -> dict[str, 
     context, chance = multiprocessing.get_context("spawn"), random.Random(0)
     labels = [label for label in LOOPS if label not in ("timm", "lightning") or find_spec(label)]
     ends: dict[str, Connection] = {}
+    processes = []
     for label in labels:
         ends[label], theirs = context.Pipe()
-        context.Process(target=serve, args=(label, plan, steps, cpu_time, theirs), daemon=True).start()
+        processes.append(
+            context.Process(target=serve, args=(label, plan, steps, cpu_time, theirs), daemon=True)
+        )
+        processes[-1].start()
         ends[label].recv()
     speeds: dict[str, list[float]] = {label: [] for label in labels}
     for round_ in range(rounds):
@@ -285,6 +289,8 @@ def rounds_of(plan: Plan, rounds: int, steps: int, cpu_time: bool) -> dict[str, 
             print(f"  round {round_ + 1} of {rounds}: {shown}", file=sys.stderr)
     for end in ends.values():
         end.send(False)
+    for process in processes:  # what follows is measured on the same core
+        process.join()
     return speeds
 
 
