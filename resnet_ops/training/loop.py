@@ -16,7 +16,6 @@ from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.checks import check_classes, check_loss, check_range, explain_memory
-from resnet_ops.training.engine import set_up
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.images import open_images
 from resnet_ops.training.normalisation import share_normalisation
@@ -25,6 +24,7 @@ from resnet_ops.training.parts import hold_frozen
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.schedule import learning_rate
+from resnet_ops.training.set_up import set_up
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.step import take_step
 from resnet_ops.training.transfer import start_network

@@ -69,7 +69,8 @@ def test_a_compiled_network_learns_the_same_to_rounding(small: PreparedData) -> 
 
 STEPS = """
 import resource, torch
-from resnet_ops.training.engine import Engine, set_up
+from resnet_ops.training.engine import Engine
+from resnet_ops.training.set_up import set_up
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
