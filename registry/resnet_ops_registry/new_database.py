@@ -7,6 +7,8 @@ would leave a file that no later start can use; so they are made under another n
 import os
 from pathlib import Path
 
+import psutil
+
 __all__ = ["make_database"]
 
 
@@ -19,6 +21,7 @@ def make_database(path: Path) -> None:
     from sqlalchemy.exc import DBAPIError
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         SqlAlchemyStore(f"sqlite:///{part}").engine.dispose()  # type: ignore[no-untyped-call]
@@ -29,4 +32,12 @@ def make_database(path: Path) -> None:
         raise error.orig or error from error
     finally:
         for file in (part, part.with_name(f"{part.name}-journal")):
+            file.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of theirs."""
+    for file in path.parent.glob(f".{path.name}.*.part*"):
+        process = file.name.partition(".part")[0].rpartition(".")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
             file.unlink(missing_ok=True)

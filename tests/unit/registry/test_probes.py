@@ -1,6 +1,8 @@
 """What a setting names is asked before it is used, and the answer is in words."""
 
+import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -86,6 +88,18 @@ def test_a_new_database_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) ->
         assert connection.execute("SELECT count(*) FROM registered_models").fetchone() == (0,)
     connection.close()
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_what_a_killed_process_left_of_a_new_database_is_swept_up(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["sleep", "60"])
+    killed.kill()
+    killed.wait()
+    left = [tmp_path / f".mlflow.db.{killed.pid}.part{end}" for end in ("", "-journal")]
+    others = [tmp_path / f".mlflow.db.{os.getppid()}.part", tmp_path / ".mlflow.db.notes.part"]
+    for path in (*left, *others):
+        path.write_bytes(b"half")
+    make_database(tmp_path / "mlflow.db")
+    assert [path.exists() for path in (*left, *others)] == [False, False, True, True]
 
 
 def test_a_database_that_somebody_else_made_meanwhile_is_kept(tmp_path: Path) -> None:
