@@ -16,6 +16,7 @@ label            str or None, the true class once somebody knows it
 """
 
 from contextlib import suppress
+from operator import attrgetter
 from typing import cast
 
 import numpy as np
@@ -42,6 +43,9 @@ COLUMNS = (
     "latency_ms",
     "label",
 )
+
+
+_KIND, _FLOAT32 = attrgetter("dtype"), np.dtype(np.float32)
 
 
 class InvalidRows(DataError):
@@ -78,11 +82,13 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
 
 
 def _flat(vectors: list[NDArray[np.float32]], length: int) -> NDArray[np.float32]:
-    """All one behind the other. Joining their bytes takes a third of the time of numpy's way, for a million of them."""
-    if isinstance(vectors[0], np.ndarray) and vectors[0].dtype == np.float32:
-        with suppress(TypeError, BufferError, ValueError):  # others are no arrays, or with gaps in them
+    """All one behind the other. Joining their bytes takes half the time of numpy's way, for a million short ones."""
+    with suppress(AttributeError, TypeError, BufferError, ValueError):  # no arrays, or with gaps in them
+        if set(map(id, map(_KIND, vectors))) == {
+            id(_FLOAT32)
+        }:  # numpy has one object for it; its hash is slow
             joined = np.frombuffer(b"".join(cast("list[memoryview]", vectors)), dtype=np.float32)
-            if len(joined) == len(vectors) * length:  # all have four bytes for each number
+            if len(joined) == len(vectors) * length:  # else some have more than one dimension
                 return joined
     return np.concatenate(vectors, dtype=np.float32, casting="same_kind")
 

@@ -11,6 +11,7 @@ from resnet_ops_monitoring.params import ReferenceParams
 from resnet_ops_monitoring.reference import Reference, build_reference
 from resnet_ops_monitoring.rehearsing import rehearse
 from resnet_ops_monitoring.scorer import Scorer
+from resnet_ops_registry.evidence import Metric
 
 __all__ = ["check_tested", "held_out_reference"]
 
@@ -40,15 +41,20 @@ def held_out_reference(
     return rehearse(reference, model, test.images, test.labels, each=each, seed=seed, progress=progress)
 
 
-def check_tested(reference: Reference, top1: float, n: int) -> None:
+def check_tested(reference: Reference, top1: Metric | None) -> None:
     """Raise DataError unless the version did on these images as its evidence says: else they are not its test images.
 
-    top1: share of n right answers in the evidence. One answer may differ, as it can on another machine.
+    top1: the share of right answers in the evidence. One answer may differ, as it can on another machine.
     """
     found = reference.accuracy(0.95)
-    if found.n != n or abs(found.value - top1) * n > 1.5:
+    if top1 is None:
+        raise DataError(
+            f"The evidence of {reference.identity} names no test.top1, so nothing tells whether these are the images "
+            "that it was tested on. Publish it with evidence that does: dvc repro register_models"
+        )
+    if found.n != top1.n or abs(found.value - top1.value) * top1.n > 1.5:
         raise DataError(
             f"These are not the held-out images that {reference.identity} was tested on: {found.value:.1%} of "
-            f"{found.n} are right, where its evidence says {top1:.1%} of {n}. Check out the data that it was trained "
-            "with, then run: dvc repro prepare_data"
+            f"{found.n} are right, where its evidence says {top1.value:.1%} of {top1.n}. Check out the data that it "
+            "was trained with, then run: dvc repro prepare_data"
         )

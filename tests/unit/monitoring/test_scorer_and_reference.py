@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.frames import COLUMNS, matrix
+from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, matrix
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.reference import build_reference, load_reference
@@ -30,6 +31,17 @@ def test_a_row_says_what_the_model_says(served: Served) -> None:
     assert (frame["latency_ms"] > 0).all()
     assert frame["brightness"].between(0, 1).all()
     assert set(frame["digest"]) == {served.identity.digest}
+
+
+def test_vectors_become_a_matrix_whatever_holds_them() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    gaps = np.repeat(rows, 2, axis=1)[:, ::2]
+    mixed = [rows[0], rows[1].astype(np.int32), rows[2].astype(np.float64)]
+    for vectors in (list(rows), list(gaps), rows.tolist(), list(rows.astype(np.float64)), mixed):
+        np.testing.assert_array_equal(matrix(pd.DataFrame({"embedding": vectors}), "embedding"), rows)
+    for wrong in ([rows[0], rows[1][:3]], [rows[:2, :2], rows[:2, :2]], ["ab", "cd"]):
+        with pytest.raises(InvalidRows, match="Column embedding holds"):
+            matrix(pd.DataFrame({"embedding": wrong}), "embedding")
 
 
 def test_batches_do_not_change_the_rows(served: Served) -> None:
