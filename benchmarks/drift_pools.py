@@ -57,8 +57,17 @@ class Pool:
 
     @cached_property
     def harmless(self) -> list[str]:
-        """Shifts of images that cost at most a point."""
-        return [name for name in SHIFTS if self.accuracy(name) >= self.scores[CLEAN].right.mean() - 0.01]
+        """Shifts of images that cost at most half a point of accuracy."""
+        return self._costing(-1, 0.005)
+
+    @cached_property
+    def slight(self) -> list[str]:
+        """Shifts of images that cost more than that, and at most a point."""
+        return self._costing(0.005, 0.01)
+
+    def _costing(self, more: float, most: float) -> list[str]:
+        clean = float(self.scores[CLEAN].right.mean())
+        return [name for name in SHIFTS if more < clean - self.accuracy(name) <= most]
 
     def rehearsed(self, base: Scores, seed: int, without: tuple[str, ...] = ()) -> Reference:
         """The reference of these rows, rehearsed without some kinds of spoiling."""

@@ -197,9 +197,9 @@ def power(bench: Bench, pools: list[Pool]) -> Iterator[str]:
     yield "| data | shift (accuracy) | n | ours | input drift | KS on softmax | Evidently's default |"
     yield "|---|---|---|---|---|---|---|"
     for pool in pools:
-        for shift in (*pool.case.harmful, *MIXES, *pool.harmless):
+        for shift in (*pool.case.harmful, *MIXES, *pool.slight, *pool.harmless):
             about = f" ({100 * pool.accuracy(shift):.1f})" if shift in SHIFTS else ""
-            word = "harmless: " if shift in pool.harmless else ""
+            word = "harmless: " if shift in pool.harmless else "slight: " if shift in pool.slight else ""
             for n in (100, 500, 1000):
                 found = bench.rates(pool, shift, n)
                 cells = " | ".join(share(found[key]) for key in ("ours", "input", "softmax", "evidently"))

@@ -1,9 +1,9 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
 Three signals that the model can see raise the alarm: softmax rows (MMD by permutation), predicted classes (largest
-deviance of a class, by permutation), embeddings (farther from known ones than those are from each other: Mann-Whitney;
-where the model was rehearsed, only if the estimated accuracy fell too). They share alpha (`ALARM_SHARES`), so that
-windows without drift alarm at most alpha of the time, however many classes there are.
+deviance of a class, by permutation), embeddings (Mahalanobis distance of their means, by permutation; where the model
+was rehearsed, only if the estimated accuracy fell too). They share alpha (`ALARM_SHARES`), so that windows without
+drift alarm at most alpha of the time, however many classes there are.
 
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
@@ -263,8 +263,10 @@ def _reason(
         sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
     else:
         moved = explain(findings)
-        new = any(finding.spared for finding in findings)
-        calm = f"Predictions{' and classes' if new else ', classes and embeddings'} are as in the reference."
+        spared = {finding.signal for finding in findings if finding.spared}
+        calm = "Predictions, classes and embeddings are as in the reference."
+        if spared:
+            calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
         sentence = f"{calm} {moved}".strip() if status == "ok" else moved
     alarming = [source for source in sources if source.status == "alarm"]
     for source in alarming[:3]:

@@ -33,7 +33,7 @@ def findings_section(verdict: Verdict) -> str:
     def row(finding: Finding) -> tuple[str, list[str]]:
         image = finding.signal == "image"
         kind = ("note" if image else "hit") if finding.fired else "note" if finding.spared else ""
-        result = "new, but the model copes" if finding.spared else "as before"
+        result = "moved, but the model copes" if finding.spared else "as before"
         if finding.fired:
             result = "information" if image else "alarm"
         name = _SIGNALS[finding.signal]
@@ -57,8 +57,8 @@ def findings_section(verdict: Verdict) -> str:
     more = f" The {left_out} classes whose probability moved least are left out." if left_out > 0 else ""
     return (
         "<h2>The tests</h2><p class='soft small'>An alarm needs a signal that the model can see: predicted classes, "
-        "embeddings or probabilities; embeddings count where the estimated accuracy fell too. Image statistics are "
-        "information. Predicted classes show the class that moved "
-        f"most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>"
+        "embeddings or probabilities. Embeddings count where the estimated accuracy fell too; where they moved and it "
+        "did not fall, probabilities do not count. Image statistics are information. Predicted classes show the class "
+        f"that moved most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>"
         f"{table(columns, rows)}"
     )

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 __all__ = ["ALARM_SHARES", "DriftParams", "ReferenceParams", "read_drift_params", "read_reference_params"]
 
-ALARM_SHARES = {"softmax": 0.5, "classes": 0.3, "embeddings": 0.2}
-"""Of alpha. Most for what sees most kinds of harm: a class that comes or goes and new images move theirs far."""
+ALARM_SHARES = {"softmax": 0.4, "classes": 0.5, "embeddings": 0.1}
+"""Of alpha. Least for the embeddings: what hurts moves them far, and they alarm only where the estimate fell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class DriftParams:
     classes_effect: float
     """Least share of predictions that changed class (total variation), in [0, 1], that may alarm."""
     embeddings_effect: float
-    """Least excess of `two_sample.novelty`, in [0, 1], that may alarm: 1 when all are farther than any before."""
+    """Least effect of `two_sample.centre_shift`, in [0, 1], that may alarm: 1 when all are told from those before."""
     embeddings_loss: float
-    """Least estimated loss of accuracy, in [0, 1], at which images that look new alarm; needs a rehearsal."""
+    """Least estimated loss of accuracy, in [0, 1], at which images that look different alarm; needs a rehearsal."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float

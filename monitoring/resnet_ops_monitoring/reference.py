@@ -38,6 +38,7 @@ _KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "
 _KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
 _FORMAT, _READABLE = 3, (2, 3)
 _REHEARSAL = "rehearsal."
+_LEAST = 4  # rows: half of them say how embeddings vary, the others are compared
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ def build_reference(
     unknown classes or with values that are not finite.
     """
     check_columns(frame, COLUMNS, "The reference's frame")
-    if len(frame) == 0:
+    if len(frame) < _LEAST:
         raise DataError(
-            f"No predictions to build a reference of {identity} from; the held-out split is empty."
+            f"{len(frame)} predictions are too few to build a reference of {identity} from; it needs {_LEAST} at the "
+            "very least. Give the held-out split more images."
         )
     if set(frame["digest"]) != {identity.digest}:
         raise DataError(f"The predictions for the reference of {identity} were made by other model files.")
@@ -156,10 +158,10 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
     check_columns(frame, COLUMNS, "The window to accept")
     old = reference.basis
     before = summarise(frame, old)
-    if before.start is None or before.end is None or before.usable < 2:
+    if before.start is None or before.end is None or before.usable < _LEAST:
         raise InvalidRows(
-            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs two "
-            "usable rows at the very least. Accept another window."
+            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
+            f"{_LEAST} usable rows at the very least. Accept another window."
         )
     basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)

@@ -1,20 +1,22 @@
 """Two-sample tests that hold their level at any size: columns, predicted classes, softmax rows, embeddings."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import linalg, special
 
 __all__ = [
+    "centre_shift",
     "class_shift",
     "embedding_distances",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_counts",
-    "novelty",
     "probability_shift",
 ]
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
-WIDTH = 0.3
+WIDTH = 0.2
 """Of the kernel: narrow enough that a model that is a little less sure of many rows is seen."""
 FEATURES = 64
 """Random frequencies, a cosine and a sine each."""
@@ -112,21 +114,31 @@ def _relabelled_sums(
     return np.asarray(labels @ rows.astype(np.float32), dtype=np.float64)
 
 
-def novelty(before: Floats, now: Floats) -> tuple[float, float]:
-    """Whether `now` is larger: Mann and Whitney's (1947) share in [0, 1], one half without a change, and its p value.
+def centre_shift(
+    known: Floats, window: Floats, permutations: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Squared Mahalanobis distance of two samples' means (Hotelling 1931), its permutation p value, and the effect.
 
-    before: (m,), now: (n,) of `embedding_distances` to the same rows, which are in neither. One-sided: images that are
-    closer to what the model knows hurt nobody. The p value is the normal limit, with ties.
+    known: (m, F), m >= 2, in random order: the first half sets the metric, the other half is compared, so that the
+    test is exact. window: (n, F). The covariance is shrunk (Ledoit and Wolf 2004), so F may exceed m. The effect, in
+    [0, 1], is by how much the best straight cut tells the two apart better than a coin does, less what chance would.
     """
-    m, n = len(before), len(now)
-    ordered = np.sort(before)
-    lower = np.searchsorted(ordered, now, "left").sum() + np.searchsorted(ordered, now, "right").sum()
-    share = float(lower) / (2 * m * n)
-    _, ties = np.unique(np.concatenate([before, now]), return_counts=True)
-    total = m + n
-    tied = float((ties.astype(np.float64) ** 3 - ties).sum()) / (total * (total - 1))
-    spread = np.sqrt((total + 1 - tied) / (12 * m * n))
-    return share, float(special.ndtr((0.5 - share) / spread)) if spread > 0 else 1.0
+    from sklearn.covariance import ledoit_wolf
+
+    half, n = len(known) // 2, len(window)
+    metric, others = known[:half].astype(np.float64), known[half:]
+    scale = metric.std(axis=0)
+    scale = np.maximum(scale, 0.05 * scale.mean() + 1e-12)  # what hardly ever varies is not all that counts
+    covariance, _ = ledoit_wolf((metric - metric.mean(axis=0)) / scale)
+    root = linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)), lower=True)
+    rows = np.concatenate([window, others]).astype(np.float64)
+    white = linalg.solve_triangular(root, ((rows - rows.mean(axis=0)) / scale).T, lower=True).T
+    squares = (
+        np.square(_relabelled_sums(white, n, permutations, rng)).sum(axis=1) * (1 / n + 1 / len(others)) ** 2
+    )
+    as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-12).sum())
+    distance = math.sqrt(max(float(squares[0] - squares[1:].mean()), 0.0))
+    return float(squares[0]), (1 + as_far) / (1 + permutations), float(2 * special.ndtr(distance / 2) - 1)
 
 
 def embedding_distances(reference: Floats, window: Floats, neighbours: int = 5) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ Signal = Literal["softmax", "classes", "embeddings", "image", "unusable"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One test. It fired when p_value <= threshold and effect >= floor; embeddings also need a loss of accuracy.
+    """One test. It fired when p_value <= threshold and effect >= floor, unless it was spared.
 
     reference, window: the same quantity before and now, for people: a mean probability, the share of the class
     that moved most (`column`), the mean of an image statistic; None where there is no such number.
@@ -52,9 +52,9 @@ class Finding:
 
     @property
     def spared(self) -> bool:
-        """Whether it moved, and no alarm came of it because the model does as well by the estimate."""
+        """Whether it moved, and no alarm came of it because the model does about as well by the estimate."""
         moved = self.p_value is not None and self.threshold is not None and self.p_value <= self.threshold
-        return self.signal == "embeddings" and not self.fired and moved and self.effect >= self.floor
+        return not self.fired and moved and self.effect >= self.floor
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ def explain(findings: Sequence[Finding]) -> str:
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
         *(_softmax(finding) for finding in fired if finding.signal == "softmax"),
         *(
-            f"the images are farther from all that it knows (effect {number(finding.effect)})"
+            f"the images look different to it ({percent((1 + finding.effect) / 2)} are told from those before, "
+            "by a coin 50\N{NO-BREAK SPACE}%)"
             for finding in fired
             if finding.signal == "embeddings"
         ),
@@ -45,7 +46,7 @@ def explain(findings: Sequence[Finding]) -> str:
             f"Predictions moved: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
         )
     if any(finding.spared for finding in findings):
-        parts.append("Images look new to the model, but by the estimate it does as well on them.")
+        parts.append("Images look different to the model, but by the estimate it does about as well on them.")
     image = [_image(finding) for finding in fired if finding.signal == "image"]
     if image:
         parts.append(f"Images are {_join(image)}.")

@@ -39,7 +39,8 @@ def test_vectors_become_a_matrix_whatever_holds_them() -> None:
     mixed = [rows[0], rows[1].astype(np.int32), rows[2].astype(np.float64)]
     for vectors in (list(rows), list(gaps), rows.tolist(), list(rows.astype(np.float64)), mixed):
         np.testing.assert_array_equal(matrix(pd.DataFrame({"embedding": vectors}), "embedding"), rows)
-    for wrong in ([rows[0], rows[1][:3]], [rows[:2, :2], rows[:2, :2]], ["ab", "cd"]):
+    nothing = [np.float32(1), np.array(1.0)]
+    for wrong in ([rows[0], rows[1][:3]], [rows[0], rows[0][:1]], [rows[:2, :2]] * 2, ["12", "34"], nothing):
         with pytest.raises(InvalidRows, match="Column embedding holds"):
             matrix(pd.DataFrame({"embedding": wrong}), "embedding")
 
@@ -97,7 +98,7 @@ def test_a_reference_needs_labels_of_known_classes_by_the_same_files(served: Ser
         "needs a label for every row": (frame.assign(label=None), served.identity),
         r"classes that the model lacks: \['cat'\]": (frame.assign(label="cat"), served.identity),
         "made by other model files": (frame, ModelIdentity("digits-classifier", "4", "0" * 64)),
-        "held-out split is empty": (frame.iloc[:0], served.identity),
+        "^3 predictions are too few": (frame.iloc[:3], served.identity),
         "not finite": (frame.assign(embedding=nothing), served.identity),
     }
     for message, (rows, identity) in wrong.items():

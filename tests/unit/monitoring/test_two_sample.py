@@ -3,14 +3,15 @@
 import time
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
 from resnet_ops_monitoring.two_sample import (
+    centre_shift,
     class_shift,
     embedding_distances,
     kolmogorov_smirnov,
-    novelty,
     probability_shift,
 )
 
@@ -105,28 +106,34 @@ def test_more_classes_than_rows_are_tested_all_the_same() -> None:
     assert probability_shift(before, now / 2, 99, rng)[1] == 0.01
 
 
-def test_novelty_agrees_with_scipy_and_looks_one_way() -> None:
+def test_the_distance_of_the_means_is_mahalanobis() -> None:
+    """With many rows the shrinkage is next to none: three standard deviations along a narrow axis."""
     rng = np.random.default_rng(7)
-    before, now = rng.integers(0, 20, 150).astype(float), rng.integers(2, 23, 80).astype(float)
-    share, p_value = novelty(before, now)
-    exact = stats.mannwhitneyu(now, before, alternative="greater", use_continuity=False, method="asymptotic")
-    assert abs(share - exact.statistic / (150 * 80)) < 1e-12
-    assert abs(p_value - exact.pvalue) < 1e-12
-    assert novelty(now, before)[1] > 0.9
+    scale = np.array([1.0, 5.0, 0.2])
+    known, now = rng.normal(0, scale, (8000, 3)), rng.normal((0, 0, 0.6), scale, (4000, 3))
+    squared, p_value, effect = centre_shift(known, now, 199, rng)
+    assert abs(squared - 9) < 1
+    assert p_value == 0.005
+    assert abs(effect - (2 * stats.norm.cdf(1.5) - 1)) < 0.03
 
 
-def test_novelty_of_constant_distances_is_silent() -> None:
-    assert novelty(np.ones(50), np.ones(60)) == (0.5, 1.0)
-
-
-def test_novelty_holds_its_level_with_a_reference_in_halves() -> None:
+@pytest.mark.parametrize(("rows", "features"), [(60, 6), (60, 200)])
+def test_the_distance_of_the_means_holds_its_level(rows: int, features: int) -> None:
     rng = np.random.default_rng(8)
-    fired = 0
-    for _ in range(300):
-        known, now = rng.normal(size=(200, 6)), rng.normal(size=(60, 6))
-        distances = embedding_distances(known[:100], known[100:]), embedding_distances(known[:100], now)
-        fired += novelty(*distances)[1] <= 0.05
-    assert stats.binom.ppf(0.001, 300, 0.05) <= fired <= stats.binom.ppf(0.999, 300, 0.05)
+    p_values = [
+        centre_shift(rng.exponential(size=(120, features)), rng.exponential(size=(rows, features)), 99, rng)[
+            1
+        ]
+        for _ in range(200)
+    ]
+    assert stats.kstest(p_values, "uniform").pvalue > 0.001
+
+
+def test_embeddings_that_never_vary_are_silent_until_they_do() -> None:
+    known, rng = np.ones((50, 4), dtype=np.float32), np.random.default_rng(9)
+    assert centre_shift(known, known[:30], 99, rng) == (0.0, 1.0, 0.0)
+    _, p_value, effect = centre_shift(known, known[:30] + np.float32([0, 0.1, 0, 0]), 99, rng)
+    assert (p_value, effect) == (0.01, 1.0)
 
 
 def test_the_tests_of_a_window_are_fast() -> None:
