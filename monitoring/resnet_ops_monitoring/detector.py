@@ -27,7 +27,7 @@ from resnet_ops_monitoring.reservoir import lottery
 from resnet_ops_monitoring.signals import Comparison
 from resnet_ops_monitoring.summary import WindowSummary, by_source, summarise
 from resnet_ops_monitoring.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
-from resnet_ops_monitoring.words import explain, percent
+from resnet_ops_monitoring.words import explain, percent, spoiling
 
 __all__ = ["invalid", "judge", "judge_summary"]
 
@@ -104,12 +104,16 @@ def judge_summary(
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
     rehearsal = reference.rehearsal
     loss = None if rehearsal is None else rehearsal.loss(summary)
-    findings = Comparison(before, summary, reference.classes, params, whole, loss).findings()
+    comparison = Comparison(before, summary, reference.classes, params, whole, loss)
+    findings = comparison.findings()
+    changed = any(each.fired or each.spared for each in findings if each.signal == "embeddings")
+    likely = comparison.likely_reason(rehearsal) if changed and rehearsal is not None else None
     fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
         part.status == "alarm" for part in parts
     )
     status: Status = "alarm" if fired else "ok"
-    return _verdict(summary, reference, params, window, status, findings, alpha, parts, usual is not None)
+    seasonal = usual is not None
+    return _verdict(summary, reference, params, window, status, findings, alpha, parts, seasonal, likely)
 
 
 def invalid(
@@ -210,6 +214,7 @@ def _verdict(
     alpha: float,
     sources: tuple[SourceVerdict, ...] = (),
     seasonal: bool = False,
+    likely: str | None = None,
 ) -> Verdict:
     expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
@@ -219,7 +224,7 @@ def _verdict(
         identity=reference.identity,
         status=status,
         input_drift=any(finding.fired for finding in findings if finding.signal == "image"),
-        reason=_reason(status, findings, sources, summary, params.min_rows, expected, real),
+        reason=_reason(status, findings, sources, summary, params.min_rows, expected, real, likely),
         rows=summary.rows,
         unusable=summary.unusable,
         start=summary.start,
@@ -234,6 +239,7 @@ def _verdict(
         label_shift=_label_shift(summary, reference, params.confidence) if findings else None,
         sources=sources,
         compared_with=_compared_with(reference, seasonal),
+        likely_reason=likely,
     )
 
 
@@ -256,6 +262,7 @@ def _reason(
     min_rows: int,
     expected: Accuracy,
     real: Accuracy | None,
+    likely: str | None,
 ) -> str:
     if status == "insufficient data":
         lost = f", of which {summary.unusable} are not finite" if summary.unusable else ""
@@ -268,6 +275,8 @@ def _reason(
         if spared:
             calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
         sentence = f"{calm} {moved}".strip() if status == "ok" else moved
+    if likely is not None:
+        sentence += f' Of all that was rehearsed, the change is most like "{spoiling(likely)}".'
     alarming = [source for source in sources if source.status == "alarm"]
     for source in alarming[:3]:
         named = f"Source {source.source}" if source.source else "Rows without a source"

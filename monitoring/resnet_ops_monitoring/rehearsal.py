@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.accuracy import Estimate, chance_of, negative_entropy
 from resnet_ops_monitoring.summary import WindowSummary
+from resnet_ops_monitoring.two_sample import Metric
 
 __all__ = ["Look", "Rehearsal", "look_of_rows", "look_of_summary", "moves"]
 
 Floats = NDArray[np.float64]
 _MOVES = 6
+_ALIKE = 0.6
+"""Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift.md)."""
 _LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
 
 
@@ -48,6 +51,8 @@ class Rehearsal:
     """What was rehearsed. clean: the images as they were, of which `right` answers of `tested` were right.
 
     kinds: (R,) names of the ways of spoiling. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
+    centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in rehearsals of
+    before it was kept.
     """
 
     clean: Look
@@ -57,6 +62,7 @@ class Rehearsal:
     moves: Floats
     hits: NDArray[np.int64]
     tried: NDArray[np.int64]
+    centres: NDArray[np.float32]
 
     def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
         """The share of right answers in a window with usable rows, and an interval for it.
@@ -75,6 +81,20 @@ class Rehearsal:
     def loss(self, window: WindowSummary) -> float:
         """How much lower the estimated accuracy is than that of the images as they were; below 0 where it is higher."""
         return self.right / self.tested - self._guess(window)[0]
+
+    def most_alike(self, moved: Floats, metric: Metric) -> str | None:
+        """The kind that moves the mean embedding in most nearly this direction; None where none is alike.
+
+        moved: (F,). Kinds that move it no farther than chance could are left out.
+        """
+        if self.centres.shape[1] != len(moved):
+            return None
+        kinds, now = metric.white(self.centres.astype(np.float64)), metric.white(moved[None])[0]
+        lengths = np.linalg.norm(kinds, axis=1)
+        far = np.square(lengths) > 2 * len(moved) * (1 / self.tried + 1 / self.clean.rows)
+        alike = np.where(far, kinds @ now / np.maximum(lengths * np.linalg.norm(now), 1e-30), -1.0)
+        best = int(alike.argmax())
+        return self.kinds[best] if alike[best] >= _ALIKE else None
 
     def _guess(self, window: WindowSummary) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""
@@ -135,6 +155,7 @@ class Rehearsal:
             "moves": self.moves,
             "hits": self.hits,
             "tried": self.tried,
+            "centres": self.centres,
         }
 
     @classmethod
@@ -150,12 +171,17 @@ class Rehearsal:
             moves=arrays["moves"],
             hits=arrays["hits"],
             tried=arrays["tried"],
+            centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
         )
         many = len(rehearsal.kinds)
         shapes = [part.shape for part in (rehearsal.moves, rehearsal.hits, rehearsal.tried)]
-        if not many or shapes != [(many, _MOVES), (many,), (many,)] or shares.ndim != 1 or centre.ndim != 1:
+        fit = shapes == [(many, _MOVES), (many,), (many,)] and shares.ndim == centre.ndim == 1
+        if not (many and fit and rehearsal.centres.shape in ((many, 0), (many, len(centre)))):
             raise ValueError("the parts of its rehearsal do not fit together")
-        if min(rehearsal.tested, rehearsal.tried.min()) < 1 or not np.isfinite(rehearsal.moves).all():
+        numbers = rehearsal.moves, rehearsal.centres
+        if min(rehearsal.tested, rehearsal.tried.min()) < 1 or not all(
+            np.isfinite(each).all() for each in numbers
+        ):
             raise ValueError("its rehearsal holds numbers that cannot be")
         return rehearsal
 

@@ -58,6 +58,7 @@ _HANDLING: dict[str, Callable[[Images, int], Images]] = {
 }
 SPOILINGS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
 """All kinds at all severities, 1 to 5."""
+_KINDS = {*CORRUPTIONS, *_HANDLING}
 
 
 def spoilt(images: Images, kind: str, severity: int, seed: int) -> Images:
@@ -106,7 +107,7 @@ def rehearsed(
 ) -> Rehearsal:
     """What the predictions of clean and of spoilt images teach. tried: kind, predictions, labels of each spoiling."""
     look = look_of_rows(clean.probabilities, clean.embeddings, threshold)
-    kinds, moved, hits, counts = [], [], [], []
+    kinds, moved, hits, counts, centres = [], [], [], [], []
     for kind, found, truth in (*_mixes(clean, labels, seed), *tried):
         finite = np.isfinite(found.probabilities).all(axis=1) & np.isfinite(found.embeddings).all(axis=1)
         if finite.sum() < min(_LEAST, len(labels)):
@@ -116,6 +117,7 @@ def rehearsed(
         moved.append(moves(look, now))
         hits.append(int((found.predicted == truth)[finite].sum()))
         counts.append(int(finite.sum()))
+        centres.append((now.centre - look.centre) * (kind in _KINDS))
     return Rehearsal(
         clean=look,
         right=int((clean.predicted == labels).sum()),
@@ -124,6 +126,7 @@ def rehearsed(
         moves=np.array(moved),
         hits=np.array(hits, dtype=np.int64),
         tried=np.array(counts, dtype=np.int64),
+        centres=np.array(centres, dtype=np.float32),
     )
 
 

@@ -3,14 +3,17 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.params import ALARM_SHARES, DriftParams
+from resnet_ops_monitoring.rehearsal import Rehearsal
 from resnet_ops_monitoring.summary import WindowSummary
 from resnet_ops_monitoring.two_sample import (
+    Metric,
     centre_shift,
     class_shift,
     kolmogorov_smirnov_counts,
@@ -143,9 +146,10 @@ class Comparison:
         )
 
     def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
-        known, now = self.before.reservoir.embedding, self._drawn(self.now.reservoir.embedding)
+        known = self.before.reservoir.embedding
+        known, now = known[len(known) // 2 :], self._drawn(self.now.reservoir.embedding)
         floor, permutations = self.params.embeddings_effect, self._permutations(alpha)
-        statistic, p_value, effect = centre_shift(known, now, permutations, rng)
+        statistic, p_value, effect = centre_shift(known, now, self._metric, permutations, rng)
         moved = p_value <= alpha and effect >= floor
         return Finding(
             signal="embeddings",
@@ -159,6 +163,19 @@ class Comparison:
             reference=None,
             window=None,
             fired=moved and not self._loses_less_than(self.params.embeddings_loss),
+        )
+
+    @cached_property
+    def _metric(self) -> Metric:
+        """By the half of the known rows that is not compared."""
+        known = self.before.reservoir.embedding
+        return Metric.of(known[: len(known) // 2])
+
+    def likely_reason(self, rehearsal: Rehearsal) -> str | None:
+        """The kind of spoiling that moves the embeddings most as this window's moved; None where none is alike."""
+        before, now = (side.reservoir.embedding for side in (self.before, self.now))
+        return rehearsal.most_alike(
+            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
         )
 
     def _loses_less_than(self, accuracy: float) -> bool:

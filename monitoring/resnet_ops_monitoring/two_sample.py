@@ -1,12 +1,14 @@
 """Two-sample tests that hold their level at any size: columns, predicted classes, softmax rows, embeddings."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
 __all__ = [
+    "Metric",
     "centre_shift",
     "class_shift",
     "embedding_distances",
@@ -114,28 +116,43 @@ def _relabelled_sums(
     return np.asarray(labels @ rows.astype(np.float32), dtype=np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """How embeddings vary when all is well: what counts as far. scale: (F,); root: (F, F), lower triangular."""
+
+    scale: NDArray[np.float64]
+    root: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Floats) -> "Metric":
+        """From (m, F) rows, m > 1; their covariance is shrunk (Ledoit and Wolf 2004), so F may exceed m."""
+        from sklearn.covariance import ledoit_wolf
+
+        exact = rows.astype(np.float64)
+        scale = exact.std(axis=0)
+        scale = np.maximum(
+            scale, 0.05 * scale.mean() + 1e-12
+        )  # what hardly ever varies is not all that counts
+        covariance, _ = ledoit_wolf((exact - exact.mean(axis=0)) / scale)
+        return cls(scale, linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)), lower=True))
+
+    def white(self, rows: Floats) -> NDArray[np.float64]:
+        """(n, F) rows in standard deviations, all directions alike."""
+        return np.asarray(linalg.solve_triangular(self.root, (rows / self.scale).T, lower=True).T)
+
+
 def centre_shift(
-    known: Floats, window: Floats, permutations: int, rng: np.random.Generator
+    known: Floats, window: Floats, metric: Metric, permutations: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Squared Mahalanobis distance of two samples' means (Hotelling 1931), its permutation p value, and the effect.
 
-    known: (m, F), m >= 2, in random order: the first half sets the metric, the other half is compared, so that the
-    test is exact. window: (n, F). The covariance is shrunk (Ledoit and Wolf 2004), so F may exceed m. The effect, in
-    [0, 1], is by how much the best straight cut tells the two apart better than a coin does, less what chance would.
+    known: (m, F), window: (n, F). metric: of rows in neither, so that the test is exact. The effect, in [0, 1], is by
+    how much the best straight cut tells the two apart better than a coin does, less what chance would.
     """
-    from sklearn.covariance import ledoit_wolf
-
-    half, n = len(known) // 2, len(window)
-    metric, others = known[:half].astype(np.float64), known[half:]
-    scale = metric.std(axis=0)
-    scale = np.maximum(scale, 0.05 * scale.mean() + 1e-12)  # what hardly ever varies is not all that counts
-    covariance, _ = ledoit_wolf((metric - metric.mean(axis=0)) / scale)
-    root = linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)), lower=True)
-    rows = np.concatenate([window, others]).astype(np.float64)
-    white = linalg.solve_triangular(root, ((rows - rows.mean(axis=0)) / scale).T, lower=True).T
-    squares = (
-        np.square(_relabelled_sums(white, n, permutations, rng)).sum(axis=1) * (1 / n + 1 / len(others)) ** 2
-    )
+    m, n = len(known), len(window)
+    rows = np.concatenate([window, known]).astype(np.float64)
+    white = metric.white(rows - rows.mean(axis=0))
+    squares = np.square(_relabelled_sums(white, n, permutations, rng)).sum(axis=1) * (1 / m + 1 / n) ** 2
     as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-12).sum())
     distance = math.sqrt(max(float(squares[0] - squares[1:].mean()), 0.0))
     return float(squares[0]), (1 + as_far) / (1 + permutations), float(2 * special.ndtr(distance / 2) - 1)

@@ -86,7 +86,8 @@ class Verdict:
     estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's
     interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
-    the window has several. compared_with: which reference, in words.
+    the window has several. compared_with: which reference, in words. likely_reason: the kind of `rehearsing.SPOILINGS`
+    that changes images most alike, None where none does.
     """
 
     window: str
@@ -108,6 +109,7 @@ class Verdict:
     label_shift: tuple[ClassShare, ...] | None = None
     sources: tuple[SourceVerdict, ...] = ()
     compared_with: str = "the labelled reference"
+    likely_reason: str | None = None
 
     @property
     def fired(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resnet_ops_monitoring.verdict import Finding, Verdict
 
-__all__ = ["advice", "explain", "headline", "number", "percent"]
+__all__ = ["advice", "explain", "headline", "number", "percent", "spoiling"]
 
 _IMAGE_WORDS = {
     "brightness": ("darker", "brighter"),
@@ -13,6 +13,28 @@ _IMAGE_WORDS = {
     "saturation": ("paler", "more colourful"),
     "entropy": ("plainer", "busier"),
 }
+_BLUR = "Look at the focus, the lens and whatever shakes or moves."
+_NOISE = "Look at the light, the gain and the exposure: the images are noisier."
+_LIGHT = "Look at the lamp, the exposure, and for dirt, frost or haze before the lens."
+_PLACE = "Look at how the camera is mounted, and how the images are cropped and scaled."
+_TRANSFER = "Look at what compresses or scales the images between camera and model."
+_WHERE = {
+    **dict.fromkeys(("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"), _BLUR),
+    **dict.fromkeys(("gaussian_noise", "shot_noise", "impulse_noise"), _NOISE),
+    **dict.fromkeys(("snow", "frost", "fog", "brightness", "contrast", "darkened"), _LIGHT),
+    **dict.fromkeys(("elastic_transform", "turned", "moved"), _PLACE),
+    **dict.fromkeys(("pixelate", "jpeg_compression"), _TRANSFER),
+}
+_CHANGED = "The images themselves changed: look at camera, lens, light and preprocessing first."
+_UNCHANGED = (
+    "Image statistics have not moved: look for new kinds of content, another mix of classes, or a change between "
+    "camera and model."
+)
+
+
+def spoiling(kind: str) -> str:
+    """A kind of `rehearsing.SPOILINGS` for people: "jpeg_compression" -> "JPEG compression"."""
+    return kind.replace("_", " ").replace("jpeg", "JPEG").replace("gaussian", "Gaussian")
 
 
 def percent(share: float) -> str:
@@ -88,14 +110,8 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "Wait for the next windows: one can differ by chance, several in a row do not. This is not a pass."
         ]
     if verdict.status == "alarm":
-        cause = (
-            "The images themselves changed: look at camera, lens, light and preprocessing first."
-            if verdict.input_drift
-            else "Image statistics have not moved: look for new kinds of content, another mix of classes, or a "
-            "change between camera and model."
-        )
         return [
-            cause,
+            _WHERE.get(verdict.likely_reason or "", _CHANGED if verdict.input_drift else _UNCHANGED),
             "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
             "the answers where a mistake is costly.",
             "If the cause cannot be removed, go back to the version before, if it copes better (resnet-ops drift "

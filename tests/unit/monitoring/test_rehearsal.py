@@ -130,12 +130,15 @@ def test_the_same_seed_rehearses_the_same(served: Served, rehearsed: Reference) 
         ("hits", np.array([[1]])),
         ("clean.shares", np.array(0.5)),
         ("moves", np.full((1, 6), np.nan)),
+        ("centres", np.zeros((1, 3))),
+        ("centres", np.full((1, 64), np.nan)),
     ],
 )
 def test_a_rehearsal_that_cannot_be_is_refused(rehearsed: Reference, name: str, value: NDArray[Any]) -> None:
     assert rehearsed.rehearsal is not None
     arrays = rehearsed.rehearsal.to_arrays()
-    one = {part: array[:1] for part, array in arrays.items() if part in ("kinds", "moves", "hits", "tried")}
+    rows = ("kinds", "moves", "hits", "tried", "centres")
+    one = {part: array[:1] for part, array in arrays.items() if part in rows}
     Rehearsal.from_arrays({**arrays, **one})
     with pytest.raises(ValueError, match="rehearsal"):
         Rehearsal.from_arrays({**arrays, **one, name: value})

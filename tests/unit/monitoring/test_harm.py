@@ -1,0 +1,149 @@
+"""What moves and what hurts are told apart: by the estimate, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.reference import Reference, build_reference, load_reference
+from resnet_ops_monitoring.rehearsal import Rehearsal
+from resnet_ops_monitoring.rehearsing import SPOILINGS, rehearse, spoilt
+from resnet_ops_monitoring.signals import Comparison
+from resnet_ops_monitoring.summary import summarise
+from resnet_ops_monitoring.two_sample import Metric
+from resnet_ops_monitoring.words import advice, spoiling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.monitoring.conftest import Served
+
+Frames = Callable[..., pd.DataFrame]
+CLASSES = tuple("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("loss", "fired", "spared"),
+    [
+        (None, {"softmax", "embeddings"}, set()),
+        (0.03, {"softmax", "embeddings"}, set()),
+        (0.01, {"softmax"}, {"embeddings"}),
+        (-0.01, set(), {"softmax", "embeddings"}),
+    ],
+)
+def test_the_estimate_says_whether_a_change_of_images_alarms(
+    made_up: Frames, params: DriftParams, loss: float | None, fired: set[str], spared: set[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    identity = ModelIdentity("made-up", "1", "d" * 64)
+    reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
+    now = summarise(made_up(rng, 400, shift=0.5), reference.basis)
+    found = Comparison(reference.summary, now, CLASSES, params, 0.05, loss).findings()
+    model = [each for each in found if each.signal in ("softmax", "embeddings")]
+    assert {each.signal for each in model if each.fired} == fired
+    assert {each.signal for each in model if each.spared} == spared
+
+
+def test_another_mix_of_classes_alarms_whatever_the_estimate_says(
+    made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(1)
+    identity = ModelIdentity("made-up", "1", "d" * 64)
+    reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
+    now = summarise(made_up(rng, 400, weights=[0.05] * 8 + [0.55, 0.05]), reference.basis)
+    found = Comparison(reference.summary, now, CLASSES, params, 0.05, -0.1).findings()
+    assert {each.signal for each in found if each.fired} == {"classes"}
+
+
+@pytest.fixture(scope="module")
+def rehearsed(served: Served) -> Reference:
+    test = served.data.split("test")
+    model = served.scorer.model
+    return rehearse(
+        served.reference, model, test.images, test.labels, each=100, seed=0, progress=lambda done, total: None
+    )
+
+
+def test_darker_images_that_the_model_reads_as_well_are_said_and_wake_nobody(
+    served: Served, rehearsed: Reference, params: DriftParams
+) -> None:
+    darker = spoilt(served.unseen, "darkened", 1, 0)
+    verdict = judge(served.score(darker, labels=served.truth), rehearsed, params, window="w")
+    assert verdict.real_accuracy is not None
+    assert verdict.real_accuracy.value > verdict.reference_accuracy.low
+    assert verdict.headline == "ok, input drift"
+    assert any(each.spared for each in verdict.findings)
+    assert "Images look different to the model, but by the estimate it does about as well" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [("darkened", "lamp"), ("contrast", "lamp"), ("motion_blur", "focus")]
+)
+def test_an_alarm_names_the_likely_reason_and_where_to_look(
+    served: Served, rehearsed: Reference, params: DriftParams, kind: str, place: str
+) -> None:
+    verdict = judge(served.score(spoilt(served.unseen, kind, 5, 1)), rehearsed, params, window="w")
+    assert verdict.status == "alarm"
+    assert verdict.likely_reason == kind
+    assert f'the change is most like "{spoiling(kind)}"' in verdict.reason
+    assert place in advice(verdict, params.min_rows)[0]
+
+
+def test_no_reason_is_made_up_for_a_change_that_was_not_rehearsed(
+    served: Served, rehearsed: Reference, params: DriftParams
+) -> None:
+    verdict = judge(served.score(255 - served.unseen), rehearsed, params, window="w")
+    assert verdict.status == "alarm"
+    assert verdict.likely_reason is None
+    assert "rehearsed" not in verdict.reason
+
+
+def test_windows_as_they_are_have_no_reason(
+    served: Served, rehearsed: Reference, params: DriftParams
+) -> None:
+    verdict = judge(served.score(served.unseen), rehearsed, params, window="w")
+    assert (verdict.headline, verdict.likely_reason) == ("ok", None)
+
+
+def test_a_rehearsal_of_before_reasons_were_kept_still_estimates(
+    served: Served, rehearsed: Reference, params: DriftParams, tmp_path: Path
+) -> None:
+    assert rehearsed.rehearsal is not None
+    arrays = rehearsed.rehearsal.to_arrays()
+    del arrays["centres"]
+    old = replace(rehearsed, rehearsal=Rehearsal.from_arrays(arrays))
+    old.save(tmp_path / "reference.parquet")
+    frame = served.score(spoilt(served.unseen, "contrast", 5, 1))
+    new = judge(frame, rehearsed, params, window="w")
+    same = judge(frame, load_reference(tmp_path / "reference.parquet"), params, window="w")
+    assert same.likely_reason is None
+    assert new.likely_reason is not None
+    assert same.estimated == new.estimated
+
+
+def test_kinds_that_move_nothing_are_like_nothing(rehearsed: Reference) -> None:
+    rehearsal = rehearsed.rehearsal
+    assert rehearsal is not None
+    still = replace(rehearsal, centres=np.zeros_like(rehearsal.centres))
+    metric = Metric.of(rehearsed.summary.reservoir.embedding)
+    moved = rehearsal.centres[-1].astype(float)
+    assert rehearsal.most_alike(moved, metric) == "darkened"
+    assert still.most_alike(moved, metric) is None
+    assert rehearsal.most_alike(np.zeros_like(moved), metric) is None
+
+
+def test_every_kind_of_spoiling_says_where_to_look(
+    served: Served, rehearsed: Reference, params: DriftParams
+) -> None:
+    verdict = judge(served.score(255 - served.unseen), rehearsed, params, window="w")
+    plain = advice(verdict, params.min_rows)[0]
+    for kind, _ in SPOILINGS:
+        assert advice(replace(verdict, likely_reason=kind), params.min_rows)[0] != plain, kind
