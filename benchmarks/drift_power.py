@@ -130,6 +130,22 @@ class Bench:
                     found[f"{name}width"].append((each.high - each.low) / 2)
         return {key: float(np.mean(values)) for key, values in found.items()}
 
+    def reasons(self, pool: Pool, shift: str, n: int) -> dict[str, float]:
+        """Shares of windows whose likely reason is of the shift's own kind, is another one, and is not named."""
+        return self.kept(f"{pool.case.name} {shift} {n} reason", lambda: self._reasons(pool, shift, n))
+
+    def _reasons(self, pool: Pool, shift: str, n: int) -> dict[str, float]:
+        rng = np.random.default_rng(3)
+        found: list[str | None] = []
+        for _ in range(4):
+            reference = pool.rehearsed(pool.reference(rng), self.params.seed)
+            for _ in range(5):
+                window = frame_of(pool.shifted(shift, n, rng), pool.classes)
+                found.append(judge(window, reference, self.params, window="w").likely_reason)
+        own = sum(kind in OWN.get(shift, ()) for kind in found) / len(found)
+        none = sum(kind is None for kind in found) / len(found)
+        return {"own": own, "other": 1 - own - none, "none": none}
+
     def months(self, pool: Pool, months: int, per_day: float, hourly: int) -> dict[str, float]:
         """False alarms a day over months of hourly windows of `hourly` rows without drift, one reference a month."""
         return self.kept(
@@ -227,6 +243,25 @@ def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
             yield f"| {pool.case.name} | {len(found)} {name} | {errors} | {intervals} |"
 
 
+def likely_reasons(bench: Bench, pools: list[Pool]) -> Iterator[str]:
+    yield "| data | shifts | n | named rightly | named otherwise | not named |"
+    yield "|---|---|---|---|---|---|"
+    rehearsed = [name for name in SHIFTS if name in OWN]
+    strange = [name for name in SHIFTS if name not in OWN and name != "dirty camera"]
+    for pool in pools:
+        costly = [name for name in rehearsed if name not in (*pool.harmless, *pool.slight)]
+        for what, shifts in (
+            (f"{len(costly)} of a rehearsed kind that cost more than a point", costly),
+            (f"{len(strange) + 1} of no such kind: {', '.join(strange)}, unseen class", [*strange, MIXES[1]]),
+        ):
+            for n in (100, 500):
+                found = [bench.reasons(pool, shift, n) for shift in shifts]
+                cells = " | ".join(
+                    share(float(np.mean([each[key] for each in found]))) for key in ("own", "other", "none")
+                )
+                yield f"| {pool.case.name} | {what} | {n} | {cells} |"
+
+
 def budget(bench: Bench, pools: list[Pool], months: int) -> Iterator[str]:
     yield "| data | rows | budget a day | level of a window | fired | windows in alarm a day | alarms begun a day |"
     yield "|---|---|---|---|---|---|---|"
@@ -275,6 +310,8 @@ def main() -> None:
         "\n".join(power(bench, pools)),
         "### Estimated accuracy: mean absolute error in points, n = 1000",
         "\n".join(accuracies(bench, pools)),
+        "### Likely reason: share of windows",
+        "\n".join(likely_reasons(bench, pools)),
         f"### Months of hourly windows without drift ({arguments.months}); {MEMORY[0]} of {MEMORY[1]} for an alarm",
         "\n".join(budget(bench, pools, arguments.months)),
     ]

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export`."""
+"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|forget`."""
 
 import json
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ def add_commands(app: typer.Typer) -> None:
     log.command("show")(_show)
     log.command("label")(_label)
     log.command("export")(_export)
+    log.command("forget")(_forget)
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
     add_monitor_commands(app)
@@ -211,3 +212,20 @@ def _export(
             console.print(
                 f"The inference log {log.place} holds no rows of {plain(model)} then. Nothing was written."
             )
+
+
+def _forget(
+    before: Annotated[str, typer.Option(help="First moment to keep, such as 2026-01-31T00:00Z.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it the rows are only counted.")] = False,
+) -> None:
+    """Delete all inferences from before a moment, for good. Verdicts, reports and the ledger stay."""
+    moment = read_moment(before, "--before")
+    with report_errors("log forget"):
+        from resnet_ops_monitoring.log import InferenceLog
+
+        log = InferenceLog.open()
+        rows, when = log.count_before(moment), f"{moment:%Y-%m-%d %H:%M} UTC"
+        if not yes:
+            console.print(f"{rows} rows are from before {when}. Nothing was deleted; to delete them: --yes")
+            return
+        console.print(f"{log.forget(moment)} rows from before {when} deleted.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, inspect, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resnet_ops.errors import DataError, StorageError
@@ -200,6 +200,23 @@ class InferenceLog:
                 )
         return len(changes)
 
+    def count_before(self, moment: datetime) -> int:
+        """Rows of all models from before `moment`, which has a time zone."""
+        query = select(func.count()).select_from(inferences).where(_earlier(moment))
+        with self._explained("read"), self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def forget(self, moment: datetime) -> int:
+        """Delete rows of all models from before `moment`, and what was kept of their hours; returns how many rows.
+
+        In one transaction. Verdicts and pages that rest on them stay.
+        """
+        with self._explained("write to"):
+            summaries.create(self._engine, checkfirst=True)
+            with self._engine.begin() as connection:
+                connection.execute(delete(summaries).where(summaries.c.hour < moment))
+                return connection.execute(delete(inferences).where(_earlier(moment))).rowcount
+
     def summary(self) -> pd.DataFrame:
         """One row for each (model, version, window): rows, labelled, first and last time (UTC)."""
         keys = (inferences.c.model, inferences.c.version, inferences.c.window)
@@ -258,8 +275,12 @@ class InferenceLog:
             raise explain(error, doing, self.url) from None
 
 
+def _earlier(moment: datetime) -> ColumnElement[bool]:
+    return and_(*_chosen(None, end=moment))
+
+
 def _chosen(
-    model: str,
+    model: str | None,
     *,
     version: str | None = None,
     digest: str | None = None,

@@ -114,3 +114,14 @@ def test_a_label_file_that_does_not_fit_labels_nothing(logged: Path, content: st
     assert result.exit_code == 1
     assert "log label: " in result.stderr
     assert InferenceLog.open().summary()["labelled"].sum() == 0
+
+
+def test_old_rows_are_counted_first_and_deleted_on_demand(logged: Path) -> None:
+    words = ("log", "forget", "--before", "2027-01-01T00:00Z")
+    counted = _run(*words).output
+    assert "718 rows are from before 2027-01-01 00:00 UTC. Nothing was deleted" in " ".join(counted.split())
+    assert len(InferenceLog.open().summary()) == 2
+    assert "718 rows from before 2027-01-01 00:00 UTC deleted" in " ".join(
+        _run(*words, "--yes").output.split()
+    )
+    assert InferenceLog.open().summary().empty

@@ -15,7 +15,7 @@ import pytest
 
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, matrix
-from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.log import Count, InferenceLog
 
 Frames = Callable[..., pd.DataFrame]
 
@@ -190,3 +190,27 @@ def test_another_schema_version_is_refused(log: InferenceLog) -> None:
     connection.close()
     with pytest.raises(StorageError, match="schema version 9, this program reads version 1"):
         InferenceLog(str(log.url))
+
+
+def test_what_is_forgotten_is_gone_with_what_was_kept_of_its_hours(
+    log: InferenceLog, made_up: Frames
+) -> None:
+    rows = made_up(np.random.default_rng(0), 120)
+    rows["time"] = pd.date_range("2026-01-05T08:00Z", periods=120, freq="min")
+    log.append(rows)
+    hours = [datetime(2026, 1, 5, hour, tzinfo=UTC) for hour in (8, 9)]
+    for hour in hours:
+        log.keep("d" * 64, hour, "r", "", Count(60, 60, 0, 0), b"summary")
+    moment = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+    assert log.count_before(moment) == 60
+    assert log.forget(moment) == 60
+    assert log.forget(moment) == 0
+    assert list(log.read("made-up")["request_id"]) == list(rows["request_id"][60:])
+    assert [len(log.kept("d" * 64, hour, "r")) for hour in hours] == [0, 1]
+    assert log.forget(datetime(2026, 1, 5, 9, 30, tzinfo=UTC)) == 30
+    assert log.kept("d" * 64, hours[1], "r") == {}
+
+
+def test_forgetting_needs_a_time_zone(log: InferenceLog) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        log.forget(datetime(2026, 1, 5))
