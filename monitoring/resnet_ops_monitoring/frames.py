@@ -41,9 +41,6 @@ COLUMNS = (
 )
 
 
-_HOLDERS = {np.ndarray, list, tuple}
-
-
 class InvalidRows(DataError):
     """Rows that cannot be judged: of other files, of unknown classes, repeated, or with vectors of another length."""
 
@@ -64,12 +61,10 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
     if not vectors:
         return np.empty((0, 0), dtype=np.float32)
     try:
-        if strange := set(map(type, vectors)) - _HOLDERS:  # a text has a length too
-            raise TypeError(", ".join(sorted(each.__name__ for each in strange)))
         lengths = set(map(len, vectors))
-        if len(lengths) == 1:  # else numpy would repeat a single number
-            row = np.dtype((np.float32, (lengths.pop(),)))
-            return np.fromiter(vectors, dtype=row, count=len(vectors))
+        if len(lengths) == 1:
+            joined = np.concatenate(vectors, dtype=np.float32, casting="same_kind")
+            return joined.reshape(len(vectors), lengths.pop())
     except (TypeError, ValueError) as error:
         raise InvalidRows(
             f"Column {column} holds something else than vectors of numbers ({error})."
