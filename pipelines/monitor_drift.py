@@ -18,6 +18,8 @@ from resnet_ops_monitoring.reference import load_reference
 from resnet_ops_monitoring.report import PageContext, write_window
 from resnet_ops_monitoring.stored_reference import fetch_reference, registered_version, store_reference
 from resnet_ops_monitoring.verdict import Verdict
+from resnet_ops_registry.keys import open_key
+from resnet_ops_registry.publish import KEY_NAME
 from resnet_ops_registry.reviews import reviews_of
 from resnet_ops_registry.settings import connect
 
@@ -29,7 +31,7 @@ def main() -> None:
     params, seed = everything.monitor, everything.seed
     _, identity, role = read_serving()
     client = connect()
-    store_reference(client, load_reference(Path("data/reference.parquet")))
+    store_reference(client, load_reference(Path("data/reference.parquet")), open_key(KEY_NAME))
     reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
     version = registered_version(client, identity)
     usual = load_prepared(Path("data/prepared")).split("test").images

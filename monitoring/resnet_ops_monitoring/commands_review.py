@@ -113,8 +113,9 @@ def reference(
         Path, typer.Option(help="Prepared data that the version was trained and tested with.")
     ] = DATA,
     params: Annotated[Path, typer.Option(help="File with the settings, under monitor.")] = PARAMS,
+    key: Annotated[str, typer.Option(help="Name of the key that signs it.")] = "pipeline",
 ) -> None:
-    """Make what a version's windows are judged against, of its held-out test images, and keep it in MLflow."""
+    """Make what a version's windows are judged against, of its held-out test images; sign it, keep it in MLflow."""
     with report_errors("drift reference"):
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
@@ -122,10 +123,12 @@ def reference(
         from resnet_ops_monitoring.identity import ModelIdentity
         from resnet_ops_monitoring.params import read_reference_params
         from resnet_ops_monitoring.stored_reference import registered_version, store_reference
+        from resnet_ops_registry.keys import read_key
         from resnet_ops_registry.loading import load
         from resnet_ops_registry.settings import connect
         from resnet_ops_registry.signed_evidence import evidence_of
 
+        signer = read_key(key)
         settings, seed = read_reference_params(params)
         test = load_prepared(data).split("test")
         loaded, client = load(model, version), connect()
@@ -134,8 +137,10 @@ def reference(
         with progress_bar(f"Rehearsing with {identity}") as progress:
             made = held_out_reference(loaded.model, identity, test, settings, seed, progress)
         check_tested(made, evidence.metrics.get("test.top1"))
-        store_reference(client, made)
-        console.print(f"MLflow keeps a reference of {identity} now, of {made.seen} held-out images.")
+        store_reference(client, made, signer)
+        console.print(
+            f"MLflow keeps a reference of {identity} now, of {made.seen} held-out images, signed by {key}."
+        )
 
 
 def ui(

@@ -97,7 +97,7 @@ def accept(client: MlflowClient, folder: Path, why: str, key: PrivateKey, log: I
     rows = _rows(log, verdict)
     labelled = fetch_reference(client, verdict.identity)
     accepted = accept_window(labelled, rows, by=key.name, why=why, at=now)
-    digest = store_reference(client, accepted, labelled=False)
+    digest = store_reference(client, accepted)
     return review(client, folder, "accept-reference", why, key, digest)
 
 

@@ -1,10 +1,11 @@
 """References in MLflow, beside the pages of the version that they belong to: stored once, verified when they are read.
 
-The labelled reference's digest stands in a tag of the version's monitoring run. An accepted one counts by its digest in
-a reviewer's signed statement, and for as long as that is believed.
+Each counts by its digest in a signed statement, for as long as that is believed: the labelled one in the pipeline's, an
+accepted one in a reviewer's.
 """
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -16,52 +17,59 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.publish import answering, monitoring_run
 from resnet_ops_monitoring.reference import Reference, load_reference
 from resnet_ops_registry.display import WEIGHTS_TAG
-from resnet_ops_registry.reviews import accepted_reference
-from resnet_ops_registry.speaking import find_model_version
+from resnet_ops_registry.keys import PrivateKey
+from resnet_ops_registry.predicates import Baseline, spoken
+from resnet_ops_registry.reviews import accepted_reference, labelled_reference
+from resnet_ops_registry.speaking import find_model_version, say
 
 __all__ = ["fetch_reference", "registered_version", "store_reference"]
 
-_LABELLED_TAG = "resnet_ops.reference"
 _FILE = "reference.parquet"
 
 
-def store_reference(client: MlflowClient, reference: Reference, *, labelled: bool = True) -> str:
+def store_reference(client: MlflowClient, reference: Reference, key: PrivateKey | None = None) -> str:
     """Keep a reference in its version's monitoring run; gives the sha256 of its file.
 
-    A labelled one becomes the version's own; any other counts once a reviewer signs its digest. A repeat changes
-    nothing, but mends a stored file that is gone or damaged. Raises ServiceError when MLflow does not answer.
+    key: signs that a labelled one is the version's own; without, as for one that a reviewer has yet to accept, it does
+    not count. A repeat changes nothing, but mends a stored file that is gone or damaged. Raises ServiceError when
+    MLflow does not answer, EvidenceError when the registry does not trust the key.
     """
     with tempfile.TemporaryDirectory() as folder, answering(client, "take the reference"):
         path = Path(folder) / _FILE
         reference.save(path)
         digest = file_digest(path)
         run = monitoring_run(client, reference.identity)
-        known = labelled and run.data.tags.get(_LABELLED_TAG) == digest
-        kept = _fetched(client, run.info.run_id, digest, Path(folder) / "kept") if known else None
-        if kept is not None and file_digest(kept) == digest:
-            return digest
-        client.log_artifact(run.info.run_id, str(path), _place(digest))
-        if labelled:  # last: a tag without its file would be a reference that is gone
-            client.set_tag(run.info.run_id, _LABELLED_TAG, digest)
+        kept = _fetched(client, run.info.run_id, digest, Path(folder) / "kept")
+        if kept is None or file_digest(kept) != digest:
+            client.log_artifact(run.info.run_id, str(path), _place(digest))
+    if key is not None:
+        _sign(client, reference, digest, key)  # last: what is signed is there
     return digest
+
+
+def _sign(client: MlflowClient, reference: Reference, digest: str, key: PrivateKey) -> None:
+    version = registered_version(client, reference.identity)
+    if labelled_reference(version) != digest:
+        said = spoken(Baseline, reference=digest, images=reference.seen, created=datetime.now(UTC))
+        say(client, version.name, int(version.version), said, key)
 
 
 def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:
     """What a version's windows are judged against: the newest that a reviewer accepted, else the labelled one.
 
-    Raises EvidenceError when the stored file is not the one that was signed or stored, DataError when there is none,
-    ConfigError when the registry has no such version.
+    Raises EvidenceError when the stored file is not the one that was signed, DataError when none was, ConfigError when
+    the registry has no such version.
     """
     version = registered_version(client, identity)
     accepted = accepted_reference(version)
-    with answering(client, "give the reference"):
-        run = monitoring_run(client, identity)
-    digest = accepted or run.data.tags.get(_LABELLED_TAG)
+    digest = accepted or labelled_reference(version)
     if digest is None:
         raise DataError(
-            f"MLflow keeps no reference of {identity}. Make it: "
+            f"MLflow keeps no signed reference of {identity}. Make it: "
             f"resnet-ops drift reference {identity.name} {identity.version}"
         )
+    with answering(client, "give the reference"):
+        run = monitoring_run(client, identity)
     remedy = (
         "Accept a window again: resnet-ops drift accept WINDOW --why TEXT --key NAME"
         if accepted

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.reference import Reference, load_reference
-from resnet_ops_monitoring.stored_reference import fetch_reference, store_reference
+from resnet_ops_monitoring.stored_reference import fetch_reference
 from resnet_ops_registry.display import WEIGHTS_TAG
 from resnet_ops_registry.mlflow_errors import reported
 
@@ -28,8 +28,8 @@ class Watched:
 def find_watched(client: MlflowClient, model: str, alias: str, local: Path | None) -> Watched:
     """The version that has the alias now.
 
-    Its reference is the one that MLflow keeps; else the one at `local`, which is stored for the next time if it is
-    the version's. Raises ConfigError when no version has the alias, DataError when there is no reference of it.
+    Its reference is the one that MLflow keeps; else the one at `local`, if it is the version's. Raises ConfigError when
+    no version has the alias, DataError when there is no reference of it.
     """
     from mlflow.exceptions import MlflowException
 
@@ -64,8 +64,7 @@ def _reference(client: MlflowClient, identity: ModelIdentity, local: Path | None
     reference = load_reference(local)
     if reference.identity.digest != identity.digest:
         raise DataError(
-            f"MLflow keeps no reference of {identity}, and {local} is of {reference.identity}. Make it: "
+            f"MLflow keeps no signed reference of {identity}, and {local} is of {reference.identity}. Make it: "
             f"resnet-ops drift reference {identity.name} {identity.version}"
         )
-    store_reference(client, reference)
     return reference

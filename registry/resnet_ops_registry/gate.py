@@ -16,7 +16,7 @@ from resnet_ops_registry.digest import location_digest
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.policies import AppliedPolicy, policy_for
 from resnet_ops_registry.policy import Target, canonical_name
-from resnet_ops_registry.predicates import Review
+from resnet_ops_registry.predicates import Baseline, Review
 from resnet_ops_registry.rollback import is_rollback
 from resnet_ops_registry.rules import Case, Champion, judge_rules
 from resnet_ops_registry.statements import Believed, Version, believed_about, find_version
@@ -151,7 +151,9 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         question.rollback,
         question.promoter,
     )
-    others = [each.id for each in believed.statements if not isinstance(each.said, Evidence | Review)]
+    others = [
+        each.id for each in believed.statements if not isinstance(each.said, Evidence | Review | Baseline)
+    ]
     results = judge_rules(guard.rules, case, applied.policy.waivers)
     return verdict(rules=results, statements=(accepted.id, *others))
 

@@ -13,6 +13,7 @@ from resnet_ops_registry.target import Target
 
 __all__ = [
     "Approval",
+    "Baseline",
     "Reproduction",
     "Retirement",
     "Review",
@@ -99,8 +100,15 @@ class Review(_Signed):
         return self
 
 
+class Baseline(_Signed):
+    """What the version made of its held-out images, as a file that windows of its traffic are judged against."""
+
+    reference: Sha256 = Field(description="digest of the file")
+    images: int = Field(ge=1, description="labelled held-out images that it was made of")
+
+
 _S = TypeVar("_S", bound=_Signed)
-Said = Evidence | Approval | Waiver | Reproduction | Retirement | Review
+Said = Evidence | Approval | Waiver | Reproduction | Retirement | Review | Baseline
 
 _TYPES: dict[str, type[Said]] = {
     EVIDENCE_TYPE: Evidence,
@@ -109,6 +117,7 @@ _TYPES: dict[str, type[Said]] = {
     "https://resnet-ops.dev/reproduction/v1": Reproduction,
     "https://resnet-ops.dev/retirement/v1": Retirement,
     "https://resnet-ops.dev/review/v1": Review,
+    "https://resnet-ops.dev/baseline/v1": Baseline,
 }
 
 
@@ -118,7 +127,7 @@ def predicate_type(said: Said) -> str:
 
 
 def kind_of(said: Said) -> str:
-    """In a word: evidence, approval, waiver, reproduction, retirement or review."""
+    """In a word: evidence, approval, waiver, reproduction, retirement, review or baseline."""
     return type(said).__name__.lower()
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Published", "publish"]
+__all__ = ["KEY_NAME", "Published", "publish"]
 
 KEY_NAME = KEY_ROLE = "pipeline"
 

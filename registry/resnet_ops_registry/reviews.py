@@ -1,4 +1,4 @@
-"""What people made of judged windows: as tags on the version's page, and which reference they accepted.
+"""What people made of judged windows, as tags on the version's page; and what its windows are judged against.
 
 Any client can read the tags, and only the gate writes them. They are made anew when a key is revoked.
 """
@@ -13,9 +13,18 @@ from resnet_ops_registry.statements import Accepted, Believed, believed_about, f
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["REFERENCE_TAG", "REVIEW_TAG_PREFIX", "accepted_reference", "reviews_of", "told_by_reviewers"]
+__all__ = [
+    "BASELINE_TAG",
+    "REFERENCE_TAG",
+    "REVIEW_TAG_PREFIX",
+    "accepted_reference",
+    "labelled_reference",
+    "reviews_of",
+    "told_by_reviewers",
+]
 
 REFERENCE_TAG = "resnet_ops.reference_digest"
+BASELINE_TAG = "resnet_ops.baseline_digest"
 REVIEW_TAG_PREFIX = "drift review "
 _DOES = {
     "acknowledge": "acknowledged",
@@ -36,6 +45,8 @@ def told_by_reviewers(believed: Believed) -> dict[str, str]:
     if accepted is not None and accepted.said.reference is not None:
         told[REFERENCE_TAG] = accepted.said.reference
         told["drift reference"] = f"window {accepted.said.window}, {_line(accepted)}"
+    if believed.baseline is not None:
+        told[BASELINE_TAG] = believed.baseline.said.reference
     return {name: text[:_LENGTH] for name, text in told.items()}
 
 
@@ -51,15 +62,27 @@ def reviews_of(version: "ModelVersion", window: str) -> list[str]:
 
 
 def accepted_reference(version: "ModelVersion") -> str | None:
-    """The sha256 of the reference that a reviewer accepted for the version and nobody took back, or None.
-
-    Reached as a database, the signature and the key are checked now; over http the server's gate is believed, which
-    did so when it wrote the tag.
-    """
+    """The sha256 of the reference that a reviewer accepted for the version and nobody took back, or None."""
     if not is_direct():
         return version.tags.get(REFERENCE_TAG)
+    accepted = _believed(version).accepted_reference
+    return accepted.said.reference if accepted else None
+
+
+def labelled_reference(version: "ModelVersion") -> str | None:
+    """The sha256 of the reference that the version's held-out images made, by the newest statement that counts."""
+    if not is_direct():
+        return version.tags.get(BASELINE_TAG)
+    baseline = _believed(version).baseline
+    return baseline.said.reference if baseline else None
+
+
+def _believed(version: "ModelVersion") -> Believed:
+    """Reached as a database, signatures and keys are checked now.
+
+    Over http the server's gate is believed, which did so when it wrote the tags.
+    """
     workspace = getattr(version, "workspace", None) or "default"
     with open_database() as connection:
         known = find_version(connection, workspace, version.name, int(version.version))
-        accepted = believed_about(connection, known).accepted_reference if known else None
-    return accepted.said.reference if accepted else None
+        return believed_about(connection, known) if known else Believed(())

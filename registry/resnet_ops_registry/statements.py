@@ -14,7 +14,7 @@ from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.envelope import Envelope, Subject, read_envelope
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.ledger import Event
-from resnet_ops_registry.predicates import Retirement, Review, Said, kind_of, predicate_type
+from resnet_ops_registry.predicates import Baseline, Retirement, Review, Said, kind_of, predicate_type
 from resnet_ops_registry.signed import read_signed
 from resnet_ops_registry.trust import TrustedKey
 
@@ -87,6 +87,11 @@ class Believed:
     def accepted_reference(self) -> Accepted[Review] | None:
         """The newest review that accepted a window as the version's reference."""
         return next((each for each in self.of(Review) if each.said.reference is not None), None)
+
+    @property
+    def baseline(self) -> Accepted[Baseline] | None:
+        """The newest statement of what the version made of its held-out images."""
+        return next(iter(self.of(Baseline)), None)
 
 
 def find_version(connection: Connection, workspace: str, model: str, version: int) -> Version | None:

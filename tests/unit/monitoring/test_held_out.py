@@ -85,7 +85,7 @@ def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) 
     assert done.exit_code == 1
     assert "These are not the held-out images that lens-check v1 was tested on" in done.stderr
     assert "dvc repro prepare_data" in done.stderr
-    with pytest.raises(DataError, match="keeps no reference"):
+    with pytest.raises(DataError, match="keeps no signed reference"):
         fetch_reference(connect(), identity)
 
 

@@ -149,9 +149,10 @@ def test_a_window_that_cannot_be_judged_neither_clears_nor_raises_an_alarm(scene
     assert done.alarm
 
 
-def test_the_reference_is_kept_in_mlflow_and_the_local_file_not_needed_any_more(scene: Scene) -> None:
+def test_a_reference_that_mlflow_keeps_comes_first_and_needs_no_local_file(scene: Scene) -> None:
     scene.traffic(0)
     scene.once(1.02)
+    store_reference(connect(), scene.served.reference, open_key())
     Path("data/reference.parquet").unlink()
     scene.traffic(1)
     assert len(scene.once(2.02).verdicts) == 1

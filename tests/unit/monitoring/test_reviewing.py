@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import yaml
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
@@ -25,7 +27,10 @@ from resnet_ops_registry.database import open_database
 from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.ledger import Entry, list_entries, verify
 from resnet_ops_registry.policies import apply_policy
+from resnet_ops_registry.predicates import Baseline, spoken
+from resnet_ops_registry.reviews import labelled_reference
 from resnet_ops_registry.settings import connect, prepare_environment
+from resnet_ops_registry.speaking import say
 from resnet_ops_registry.trust import revoke_key, trust_key
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
@@ -154,7 +159,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_whole_story_in_the_ledger
 def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_key_is_revoked(
     scene: Scene,
 ) -> None:
-    store_reference(scene.client, scene.reference)
+    store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     said = scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
     assert f"shifted is the new normal of {NAME} v2: 200 rows, accepted by kim." in said
@@ -175,7 +180,7 @@ def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_k
 
 
 def test_a_pipelines_key_accepts_nothing_and_what_was_stored_does_not_count(scene: Scene) -> None:
-    store_reference(scene.client, scene.reference)
+    store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     said = scene.run("drift", "accept", "shifted", "--why", "x", "--key", "pipeline", status=1)
     assert "of role reviewer or operator; pipeline is pipeline" in said
@@ -183,7 +188,7 @@ def test_a_pipelines_key_accepts_nothing_and_what_was_stored_does_not_count(scen
 
 
 def test_a_window_whose_rows_changed_since_is_not_accepted(scene: Scene) -> None:
-    store_reference(scene.client, scene.reference)
+    store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     rows = make_predictions(np.random.default_rng(5), 1).assign(request_id="late", window="shifted")
     InferenceLog.open().append(rows.assign(model=NAME, version="2", digest=scene.identity.digest))
@@ -193,8 +198,8 @@ def test_a_window_whose_rows_changed_since_is_not_accepted(scene: Scene) -> None
 
 @pytest.mark.parametrize("tagged", [True, False])
 def test_a_changed_reference_is_refused(scene: Scene, tagged: bool) -> None:
-    digest = store_reference(scene.client, scene.reference)
-    assert store_reference(scene.client, scene.reference) == digest
+    digest = store_reference(scene.client, scene.reference, open_key())
+    assert store_reference(scene.client, scene.reference, open_key()) == digest
     found = fetch_reference(scene.client, scene.identity)
     assert found.rows.equals(fetch_reference(scene.client, scene.identity).rows)
     assert len(found.rows) == len(scene.reference.rows)
@@ -207,12 +212,12 @@ def test_a_changed_reference_is_refused(scene: Scene, tagged: bool) -> None:
         problem = "is gone from MLflow.*Make it again: resnet-ops drift reference"
     with pytest.raises(EvidenceError, match=problem):
         fetch_reference(scene.client, scene.identity)
-    assert store_reference(scene.client, scene.reference) == digest
+    assert store_reference(scene.client, scene.reference, open_key()) == digest
     assert fetch_reference(scene.client, scene.identity).rows.equals(found.rows)
 
 
 def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_stand_in(scene: Scene) -> None:
-    store_reference(scene.client, scene.reference)
+    store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
     digest = scene.entries()[-1].event.detail["said"]["reference"]
@@ -223,7 +228,8 @@ def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_s
 
 def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> None:
     with pytest.raises(
-        DataError, match=r"keeps no reference of digits-classifier v2\. Make it: resnet-ops drift reference"
+        DataError,
+        match=r"keeps no signed reference of digits-classifier v2\. Make it: resnet-ops drift reference",
     ):
         fetch_reference(scene.client, scene.identity)
     with pytest.raises(ConfigError, match="There is no digits-classifier v9"):
@@ -234,15 +240,49 @@ def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> Non
         fetch_reference(scene.client, replace(scene.identity, version="x"))
 
 
-def test_another_versions_reference_does_not_pass_for_this_ones(scene: Scene, tmp_path: Path) -> None:
-    """Somebody with an account puts it there, tag and all."""
-    identity = ModelIdentity(NAME, "1", "e" * 64)
+def put(scene: Scene, folder: Path, identity: ModelIdentity) -> str:
+    """A reference in the version's monitoring run, as somebody with an account can put it there; gives its digest."""
     rows = make_predictions(np.random.default_rng(1), 100).assign(digest=identity.digest, model=NAME)
-    build_reference(rows, identity, CLASSES, rows=100, seed=0).save(tmp_path / "reference.parquet")
-    digest = file_digest(tmp_path / "reference.parquet")
+    build_reference(rows, identity, CLASSES, rows=100, seed=0).save(folder / "reference.parquet")
+    digest = file_digest(folder / "reference.parquet")
     run = monitoring_run(scene.client, scene.identity).info.run_id
-    scene.client.log_artifact(run, str(tmp_path / "reference.parquet"), f"references/{digest}")
+    scene.client.log_artifact(run, str(folder / "reference.parquet"), f"references/{digest}")
     scene.client.set_tag(run, "resnet_ops.reference", digest)
+    return digest
+
+
+def test_a_reference_that_nobody_signed_does_not_count(scene: Scene, tmp_path: Path) -> None:
+    digest = put(scene, tmp_path, scene.identity)
+    with pytest.raises(DataError, match="keeps no signed reference"):
+        fetch_reference(scene.client, scene.identity)
+    with pytest.raises(MlflowException, match="written by the gate alone"):
+        scene.client.set_model_version_tag(NAME, "2", "resnet_ops.baseline_digest", digest)
+    said = spoken(Baseline, reference=digest, images=100, created=datetime.now(UTC))
+    with pytest.raises(EvidenceError, match="not trusted here"):
+        say(scene.client, NAME, 2, said, open_key("mallory"))
+    assert labelled_reference(scene.client.get_model_version(NAME, "2")) is None
+
+
+def test_a_signed_reference_counts_until_its_key_is_revoked(scene: Scene) -> None:
+    digest = store_reference(scene.client, scene.reference, open_key())
+    version = scene.client.get_model_version(NAME, "2")
+    assert labelled_reference(version) == version.tags["resnet_ops.baseline_digest"] == digest
+    said = scene.entries()[-1].event
+    assert (said.action, said.detail["said"]["reference"]) == ("baseline accepted", digest)
+    seen = len(scene.entries())
+    store_reference(scene.client, scene.reference, open_key())
+    assert len(scene.entries()) == seen, "a repeat says nothing again"
+    with open_database() as connection:
+        revoke_key(connection, open_key().public.id)
+    with pytest.raises(DataError, match="keeps no signed reference"):
+        fetch_reference(scene.client, scene.identity)
+
+
+def test_another_versions_reference_does_not_pass_for_this_ones(scene: Scene, tmp_path: Path) -> None:
+    """Not even where a trusted key vouches for it."""
+    digest = put(scene, tmp_path, ModelIdentity(NAME, "1", "e" * 64))
+    said = spoken(Baseline, reference=digest, images=100, created=datetime.now(UTC))
+    say(scene.client, NAME, 2, said, open_key())
     with pytest.raises(EvidenceError, match=r"is of digits-classifier v1 \(other files\)"):
         fetch_reference(scene.client, scene.identity)
 

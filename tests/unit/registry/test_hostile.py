@@ -21,6 +21,7 @@ from resnet_ops_registry.moments import read_until
 from resnet_ops_registry.policy import Policy, Target, canonical_name, read_policy
 from resnet_ops_registry.predicates import (
     Approval,
+    Baseline,
     Reproduction,
     Retirement,
     Review,
@@ -39,6 +40,7 @@ SAID: list[Said] = [
     Waiver(target=CHAMPION, rule="accuracy", until=NOW, why="demo", created=NOW),
     Reproduction(weights_digest="0" * 64, metrics={"acc": 0.5}, environment={}, created=NOW),
     Retirement(retired=True, why="broken", created=NOW),
+    Baseline(reference="0" * 64, images=360, created=NOW),
     Review(window="w", verdict="alarm", verdict_digest="0" * 64, action="acknowledge", created=NOW),
 ]
 POLICY = Path(__file__).parents[3] / "policies" / "digits-classifier.yaml"
