@@ -12,6 +12,8 @@ import pytest
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops_monitoring.history import VerdictHistory
 from resnet_ops_monitoring.runner import alone
+from resnet_ops_monitoring.stored_reference import store_reference
+from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.settings import connect
 from tests.unit.monitoring.scene import Scene, at
 from tests.unit.registry.conftest import NAME
