@@ -24,7 +24,7 @@ __all__ = ["Look", "Rehearsal", "look_of_rows", "look_of_summary", "moves"]
 
 Floats = NDArray[np.float64]
 _MOVES = 6
-_ALIKE = 0.6
+_ALIKE = 0.7
 """Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift.md)."""
 _LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
 
