@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +14,7 @@ from resnet_ops.files import write_text
 from resnet_ops_monitoring.evidently_page import ALARM, ESTIMATED
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.verdict import Verdict
+from resnet_ops_registry.server import check_free
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -88,16 +88,7 @@ def run_ui(host: str, port: int) -> None:
         raise ConfigError(
             f"There is no Evidently workspace at {folder} yet: no window was judged. Run: dvc repro monitor_drift"
         )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        # the last two: what cannot be a name
-        except (OSError, TypeError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise ConfigError(
-                f"Cannot listen on {host}:{port} ({why}). Choose another: resnet-ops drift ui --port {port + 1}"
-            ) from error
+    check_free(host, port, f"resnet-ops drift ui --port {port + 1}")
     os.environ["DO_NOT_TRACK"] = "true"
     console.print(f"Windows by model version:  http://{host}:{port}")
     console.print("Stop with Ctrl-C.")

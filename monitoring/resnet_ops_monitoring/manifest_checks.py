@@ -18,7 +18,7 @@ from resnet_ops.files import write_text
 from resnet_ops.page import document, table
 from resnet_ops_monitoring.manifest_params import ManifestParams
 
-__all__ = ["Level", "ManifestCheck", "ManifestReport", "check_manifest", "expectations", "quiet"]
+__all__ = ["Level", "ManifestCheck", "ManifestReport", "Rule", "check_manifest", "expectations", "quiet"]
 
 _COLUMNS = ("index", "path", "label", "class_name", "split", "sha256", "width", "height")
 Level = Literal["critical", "warning"]
@@ -92,7 +92,9 @@ class ManifestReport:
 
 
 @dataclass(frozen=True)
-class _Rule:
+class Rule:
+    """What is asked of Great Expectations, in words too, and how its answer is said."""
+
     level: Level
     words: str
     expectation: Any
@@ -137,7 +139,7 @@ def _with_cross_row_columns(manifest: pd.DataFrame) -> pd.DataFrame:
 
 def _rules(
     frame: pd.DataFrame, classes: tuple[str, ...], splits: tuple[str, ...], params: ManifestParams
-) -> list[_Rule]:
+) -> list[Rule]:
     gxe = expectations()
 
     def values(result: dict[str, Any]) -> str:
@@ -156,7 +158,7 @@ def _rules(
     counts = number_in.value_counts()
     few = [f"{cell}: {counts.get(cell, 0)}" for cell in cells if counts.get(cell, 0) < params.min_class_rows]
     rules = [
-        _Rule(
+        Rule(
             "critical",
             f"at least {params.min_rows} images",
             gxe.ExpectTableRowCountToBeBetween(min_value=params.min_rows),
@@ -164,37 +166,37 @@ def _rules(
         )
     ]
     rules += [
-        _Rule("critical", f"no empty {name}", gxe.ExpectColumnValuesToNotBeNull(column=name), values)
+        Rule("critical", f"no empty {name}", gxe.ExpectColumnValuesToNotBeNull(column=name), values)
         for name in _COLUMNS
     ]
     labels = list(range(len(classes)))
     rules += [
-        _Rule(
+        Rule(
             "critical",
             "labels known",
             gxe.ExpectColumnValuesToBeInSet(column="label", value_set=labels),
             values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "classes known",
             gxe.ExpectColumnValuesToBeInSet(column="class_name", value_set=list(classes)),
             values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "splits known",
             gxe.ExpectColumnValuesToBeInSet(column="split", value_set=list(splits)),
             values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "sha256 well formed",
             gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$"),
             values,
         ),
         *(
-            _Rule(
+            Rule(
                 "critical",
                 f"{side} positive",
                 gxe.ExpectColumnValuesToBeBetween(column=side, min_value=1),
@@ -202,31 +204,31 @@ def _rules(
             )
             for side in ("width", "height")
         ),
-        _Rule(
+        Rule(
             "critical",
             "no image in two splits (leakage)",
             gxe.ExpectColumnValuesToBeBetween(column="splits_of_image", max_value=1),
             example("splits_of_image"),
         ),
-        _Rule(
+        Rule(
             "critical",
             "no image with two labels",
             gxe.ExpectColumnValuesToBeBetween(column="labels_of_image", max_value=1),
             example("labels_of_image"),
         ),
-        _Rule(
+        Rule(
             "warning",
             "no image twice in a split",
             gxe.ExpectColumnValuesToBeBetween(column="copies_in_split", max_value=1),
             example("copies_in_split"),
         ),
-        _Rule(
+        Rule(
             "warning",
             f"no class more than {params.max_class_ratio:g} times as large as the smallest",
             gxe.ExpectColumnMaxToBeBetween(column="class_ratio", max_value=params.max_class_ratio),
             lambda result: f"the largest is {frame['class_ratio'].max():.1f} times as large as the smallest",
         ),
-        _Rule(
+        Rule(
             "critical",
             f"every class at least {params.min_class_rows} times in every split",
             gxe.ExpectColumnDistinctValuesToContainSet(column="enough", value_set=cells),

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.manifest_checks import Level, ManifestCheck, expectations, quiet
+from resnet_ops_monitoring.manifest_checks import ManifestCheck, Rule, expectations, quiet
 from resnet_ops_monitoring.run_params import ValidationParams
 from resnet_ops_monitoring.windows import Stretch
 
@@ -26,14 +25,6 @@ _RANGES = {"brightness": 1.0, "contrast": 0.5, "sharpness": 1.0, "saturation": 1
 _SLACK = 1e-6  # float32 means of bytes
 _CHUNK = 20_000
 _rows = InferenceLog.table
-
-
-@dataclass(frozen=True)
-class _Rule:
-    level: Level
-    words: str
-    expectation: Any
-    say: Callable[[dict[str, Any]], str]
 
 
 def failures(checks: tuple[ManifestCheck, ...]) -> str:
@@ -72,7 +63,7 @@ def check_window(
     return tuple(checks)
 
 
-def _size_rules(params: ValidationParams) -> list[_Rule]:
+def _size_rules(params: ValidationParams) -> list[Rule]:
     gxe = expectations()
 
     def counted(result: dict[str, Any]) -> str:
@@ -80,8 +71,8 @@ def _size_rules(params: ValidationParams) -> list[_Rule]:
 
     # an empty window is for the judge to call "insufficient data"
     return [
-        _Rule("warning", "at least one row", gxe.ExpectTableRowCountToBeBetween(min_value=1), counted),
-        _Rule(
+        Rule("warning", "at least one row", gxe.ExpectTableRowCountToBeBetween(min_value=1), counted),
+        Rule(
             "critical",
             f"at most {params.max_rows:,} rows",
             gxe.ExpectTableRowCountToBeBetween(max_value=params.max_rows),
@@ -90,22 +81,22 @@ def _size_rules(params: ValidationParams) -> list[_Rule]:
     ]
 
 
-def _future_rules(params: ValidationParams) -> list[_Rule]:
+def _future_rules(params: ValidationParams) -> list[Rule]:
     rule = expectations().ExpectTableRowCountToEqual(value=0)
     words = f"no time of this model more than {params.clock_allowance_seconds:g} s in the future"
-    return [_Rule("critical", words, rule, lambda result: f"{result['observed_value']:,} rows")]
+    return [Rule("critical", words, rule, lambda result: f"{result['observed_value']:,} rows")]
 
 
-def _version_rules(identity: ModelIdentity, versions: Mapping[str, str]) -> list[_Rule]:
+def _version_rules(identity: ModelIdentity, versions: Mapping[str, str]) -> list[Rule]:
     known = sorted(f"v{number} {digest[:12]}" for number, digest in versions.items())
     rule = expectations().ExpectColumnValuesToBeInSet(column="who", value_set=known or ["none"])
-    return [_Rule("critical", f"every answer by a registered version of {identity.name}", rule, _values)]
+    return [Rule("critical", f"every answer by a registered version of {identity.name}", rule, _values)]
 
 
-def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[_Rule]:
+def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]:
     gxe = expectations()
     rules = [
-        _Rule(
+        Rule(
             "critical",
             f"{name} between 0 and {_RANGES[name]:g}",
             gxe.ExpectColumnValuesToBeBetween(
@@ -118,19 +109,19 @@ def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[_Rule
     known = list(classes)
     return [
         *rules,
-        _Rule(
+        Rule(
             "critical",
             "predicted classes known",
             gxe.ExpectColumnValuesToBeInSet(column="predicted", value_set=known),
             _values,
         ),
-        _Rule(
+        Rule(
             "warning",
             "labels known",
             gxe.ExpectColumnValuesToBeInSet(column="label", value_set=known),
             _values,
         ),
-        _Rule(
+        Rule(
             "critical",
             f"clock never back by more than {params.clock_allowance_seconds:g} s",
             gxe.ExpectColumnMaxToBeBetween(column="behind", max_value=params.clock_allowance_seconds),
@@ -138,7 +129,7 @@ def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[_Rule
                 f"a row is {result['observed_value']:,.0f} s older than one that was logged before it"
             ),
         ),
-        _Rule(
+        Rule(
             "critical",
             f"at most {params.max_repeated:.0%} of the rows copies of another",
             gxe.ExpectColumnMeanToBeBetween(column="copy", max_value=params.max_repeated),
@@ -147,29 +138,29 @@ def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[_Rule
     ]
 
 
-def _sum_rules(classes: tuple[str, ...], params: ValidationParams) -> list[_Rule]:
+def _sum_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]:
     gxe = expectations()
     low, high = 1 - params.sum_tolerance, 1 + params.sum_tolerance
     return [
-        _Rule(
+        Rule(
             "critical",
             f"{len(classes)} probabilities in each row",
             gxe.ExpectColumnValuesToBeInSet(column="length", value_set=[len(classes)]),
             _values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "probabilities sum to one",
             gxe.ExpectColumnValuesToBeBetween(column="sum", min_value=low, max_value=high),
             _values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "no negative probability",
             gxe.ExpectColumnValuesToBeBetween(column="least", min_value=0),
             _values,
         ),
-        _Rule(
+        Rule(
             "critical",
             "the most probable class predicted",
             gxe.ExpectColumnValuesToBeInSet(column="agrees", value_set=[1]),
@@ -261,7 +252,7 @@ def _summed(content: bytes, predicted: int) -> tuple[float, float, float, float]
     return float(len(row)), float(row.sum(dtype=np.float64)), float(row.min()), agrees
 
 
-_Ask = Callable[[str, str | pd.DataFrame, list[_Rule]], list[ManifestCheck]]
+_Ask = Callable[[str, str | pd.DataFrame, list[Rule]], list[ManifestCheck]]
 
 
 @contextmanager
@@ -284,7 +275,7 @@ def _source(log: InferenceLog) -> Iterator[_Ask]:
         )
         frames = sources.add_pandas("frames")
 
-    def ask(name: str, what: str | pd.DataFrame, rules: list[_Rule]) -> list[ManifestCheck]:
+    def ask(name: str, what: str | pd.DataFrame, rules: list[Rule]) -> list[ManifestCheck]:
         with quiet():
             if isinstance(what, str):
                 asset = database.add_query_asset(name=name, query=what)
@@ -303,7 +294,7 @@ def _source(log: InferenceLog) -> Iterator[_Ask]:
             engine.dispose()
 
 
-def _answer(rule: _Rule, outcome: Any, log: InferenceLog) -> ManifestCheck:
+def _answer(rule: Rule, outcome: Any, log: InferenceLog) -> ManifestCheck:
     if outcome.success:
         return ManifestCheck(rule.level, rule.words, True, "")
     if not outcome.result:  # it could not be asked; that says nothing about the data

@@ -19,10 +19,24 @@ from resnet_ops_registry.settings import (
     tracking_uri,
 )
 
-__all__ = ["TRAINING_VIEW", "run_server"]
+__all__ = ["TRAINING_VIEW", "check_free", "run_server"]
 
 TRAINING_VIEW = "workflowType=machine_learning"
 """Behind the `?` of an address in MLflow's UI, which else opens in its GenAI view, where no registry is to be seen."""
+
+
+def check_free(host: str, port: int, otherwise: str) -> None:
+    """Raise ConfigError, which says what to do `otherwise`, where nothing can listen on this address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        # the last two: what cannot be a name
+        except (OSError, TypeError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(
+                f"Cannot listen on {host}:{port} ({why}). Choose another: {otherwise}"
+            ) from error
 
 
 def run_server(host: str, port: int) -> None:
@@ -35,16 +49,7 @@ def run_server(host: str, port: int) -> None:
             f"The settings name a server already ({tracking_uri()}). Unset MLFLOW_TRACKING_URI and "
             "MLFLOW_REGISTRY_URI to start one on the project's own database."
         )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        # the last two: what cannot be a name
-        except (OSError, TypeError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise ConfigError(
-                f"Cannot listen on {host}:{port} ({why}). Choose another: make ui PORT={port + 1}"
-            ) from error
+    check_free(host, port, f"make ui PORT={port + 1}")
     connect()
     prepare_environment()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
