@@ -274,9 +274,10 @@ def _reason(
         calm = "Predictions, classes and embeddings are as in the reference."
         if spared:
             calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
-        sentence = f"{calm} {moved}".strip() if status == "ok" else moved
-    if likely is not None:
-        sentence += f' Of all that was rehearsed, the change is most like "{spoiling(likely)}".'
+        like = (
+            "" if likely is None else f'Of all that was rehearsed, this looks most like "{spoiling(likely)}".'
+        )
+        sentence = " ".join(filter(None, (calm, moved, like) if status == "ok" else (like, moved)))
     alarming = [source for source in sources if source.status == "alarm"]
     for source in alarming[:3]:
         named = f"Source {source.source}" if source.source else "Rows without a source"

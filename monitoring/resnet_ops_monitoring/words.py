@@ -57,8 +57,8 @@ def explain(findings: Sequence[Finding]) -> str:
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
         *(_softmax(finding) for finding in fired if finding.signal == "softmax"),
         *(
-            f"the images look different to it ({percent((1 + finding.effect) / 2)} are told from those before, "
-            "by a coin 50\N{NO-BREAK SPACE}%)"
+            f"the images look different to it ({percent((1 + finding.effect) / 2)} told from those before, where "
+            "a coin tells half)"
             for finding in fired
             if finding.signal == "embeddings"
         ),

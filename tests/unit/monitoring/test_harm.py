@@ -93,7 +93,7 @@ def test_an_alarm_names_the_likely_reason_and_where_to_look(
     verdict = judge(served.score(spoilt(served.unseen, kind, 5, 1)), rehearsed, params, window="w")
     assert verdict.status == "alarm"
     assert verdict.likely_reason == kind
-    assert f'the change is most like "{spoiling(kind)}"' in verdict.reason
+    assert verdict.reason.startswith(f'Of all that was rehearsed, this looks most like "{spoiling(kind)}". ')
     assert place in advice(verdict, params.min_rows)[0]
 
 
