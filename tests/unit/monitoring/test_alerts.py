@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 import typer
 from typer.testing import CliRunner
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_monitoring.alerts import Address, Alerts, configured_addresses
+from resnet_ops_monitoring.alerts import Address, Alerts, configured_addresses, send
 from resnet_ops_monitoring.commands import add_commands
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
@@ -179,3 +188,67 @@ def test_a_test_message_says_whether_it_arrived(project: Path, monkeypatch: pyte
         results = [CliRunner().invoke(app, ["monitor", "test-alert"]) for _ in range(2)]
         assert [each.exit_code for each in results] == [0, 1]
         assert titles(receiver) == ["resnet-ops: a test"]
+
+
+class _Post(socketserver.StreamRequestHandler):
+    """As much of SMTP (RFC 5321) as a message needs."""
+
+    def handle(self) -> None:
+        self._say("220 post ready")
+        while (line := self.rfile.readline().decode().strip()) and not line.upper().startswith("QUIT"):
+            if line.upper() != "DATA":
+                self._say("250 post")
+                continue
+            self._say("354 go on")
+            lines = list(iter(self.rfile.readline, b".\r\n"))
+            self.server.letters.append(message_from_bytes(b"".join(lines)))  # type: ignore[attr-defined]
+            self._say("250 taken")
+
+    def _say(self, words: str) -> None:
+        self.wfile.write(f"{words}\r\n".encode())
+
+
+@contextmanager
+def post() -> Iterator[tuple[int, list[Message]]]:
+    """A post office on a free port, and the letters that it takes."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _Post) as server:
+        server.letters = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], server.letters  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+def test_an_alert_goes_out_by_mail(alerts: Alerts) -> None:
+    with post() as (port, letters):
+        place = Address(
+            f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=ada@example.org&mode=insecure"
+        )
+        alerts.register((place,))
+        tell(alerts, 0, True)
+        assert alerts.deliver((place,)) == []
+    (letter,) = letters
+    assert (letter["To"], letter["Subject"]) == ("ada@example.org", "digits-classifier v3: alarm")
+    text = "".join(str(part.get_payload(decode=True)) for part in letter.walk() if not part.is_multipart())
+    assert "in hour 0" in text
+
+
+def test_an_alert_goes_out_in_slacks_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the way to Slack's own server."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def taken(method: str, url: str, data: str = "", **_: Any) -> requests.Response:
+        assert method == "post"
+        sent.append((url, json.loads(data)))
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b"ok"
+        return answer
+
+    monkeypatch.setattr("requests.request", taken)
+    assert send(
+        Address(f"slack://T1JJ3T3L2/A1BRTD4JD/{'T' * 24}/#line-2"), "v3: alarm", "darker than *before*"
+    )
+    ((url, said),) = sent
+    assert url.startswith("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/")
+    assert said["channel"] == "#line-2"
+    assert "v3: alarm" in json.dumps(said)
+    assert "darker than" in json.dumps(said)
