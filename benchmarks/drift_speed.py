@@ -4,8 +4,8 @@
 
 Two tables of made-up numbers: 1 million rows x 20 columns (5 image statistics, 14 probabilities, the negative entropy),
 and 100 thousand rows x 512 embeddings. Each measurement is a process of its own on one thread, ours and Evidently's in
-turn; the clock runs from the table in memory to the verdict, after one of a small table, so that nobody's imports count;
-memory is the most that was taken beyond the table.
+turn. The clock runs from the table in memory to the verdict, after one of a small table, so that nobody's imports
+count; memory is the most that was taken beyond the table.
 Then ours where rows are not in memory: from parquet files and from the inference log (SQLite), at 10^5 and 10^6 rows,
 and a second time from the log, when the hours' summaries are kept. Prints tables for benchmarks/RESULTS.md.
 """
