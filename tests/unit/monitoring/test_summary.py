@@ -203,5 +203,7 @@ def test_windows_without_usable_rows_or_of_other_files_are_not_accepted(made_up:
         accept_window(_reference(), rows.assign(embedding=nothing), by="Ada", why="so", at=NOON)
     with pytest.raises(DataError, match="other files"):
         accept_window(_reference(), rows.assign(digest="e" * 64), by="Ada", why="so", at=NOON)
-    with pytest.raises(DataError, match="0 rows"):
-        accept_window(_reference(), rows.iloc[:0], by="Ada", why="so", at=NOON)
+    for few in (0, 3):
+        with pytest.raises(DataError, match=f"{few} rows, .* needs 4 usable rows"):
+            accept_window(_reference(), rows.iloc[:few], by="Ada", why="so", at=NOON)
+    assert accept_window(_reference(), rows.iloc[:4], by="Ada", why="so", at=NOON).seen == 4
