@@ -53,12 +53,17 @@ def explain(findings: Sequence[Finding]) -> str:
     """What moved, as sentences; empty when nothing did."""
     fired = [finding for finding in findings if finding.fired]
     parts = [_unusable(finding) for finding in fired if finding.signal == "unusable"]
+    moved = {finding.column for finding in fired if finding.signal == "classes"}  # need not be said twice
     model = [
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
-        *(_softmax(finding) for finding in fired if finding.signal == "softmax"),
         *(
-            f"the images look different to it ({percent((1 + finding.effect) / 2)} told from those before, where "
-            "a coin tells half)"
+            _softmax(finding)
+            for finding in fired
+            if finding.signal == "softmax" and finding.column not in moved
+        ),
+        *(
+            f"the images look different to it ({percent((1 + finding.effect) / 2)} are told from earlier ones, where "
+            "guessing tells half)"
             for finding in fired
             if finding.signal == "embeddings"
         ),
