@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resnet_ops.errors import DataError, StorageError
@@ -202,7 +202,7 @@ class InferenceLog:
 
     def count_before(self, moment: datetime) -> int:
         """Rows of all models from before `moment`, which has a time zone."""
-        query = select(func.count()).select_from(inferences).where(_earlier(moment))
+        query = select(func.count()).select_from(inferences).where(*_chosen(None, end=moment))
         with self._explained("read"), self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -215,7 +215,7 @@ class InferenceLog:
             summaries.create(self._engine, checkfirst=True)
             with self._engine.begin() as connection:
                 connection.execute(delete(summaries).where(summaries.c.hour < moment))
-                return connection.execute(delete(inferences).where(_earlier(moment))).rowcount
+                return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
 
     def summary(self) -> pd.DataFrame:
         """One row for each (model, version, window): rows, labelled, first and last time (UTC)."""
@@ -273,10 +273,6 @@ class InferenceLog:
             raise
         except DBAPIError as error:
             raise explain(error, doing, self.url) from None
-
-
-def _earlier(moment: datetime) -> ColumnElement[bool]:
-    return and_(*_chosen(None, end=moment))
 
 
 def _chosen(

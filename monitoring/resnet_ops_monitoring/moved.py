@@ -62,9 +62,9 @@ def _direction(
 
 def _note(finding: Finding) -> str:
     p_value = "" if finding.p_value is None else f", p {_p(finding.p_value)}"
-    moved = (
-        ("moved" if finding.signal != "image" else "moved (information)") if finding.fired else "as before"
-    )
+    moved = "moved, but the model copes" if finding.spared else "as before"
+    if finding.fired:
+        moved = "moved (information)" if finding.signal == "image" else "moved"
     return f"{moved}: effect {number(finding.effect)}{p_value}"
 
 

@@ -102,10 +102,8 @@ def _metrics(verdict: Verdict, step: int) -> list[Metric]:
             values["drift.softmax"] = max(values.get("drift.softmax", 0.0), finding.statistic)
         elif finding.signal == "image":
             values[f"drift.image.{finding.column}"] = finding.statistic
-        elif finding.signal == "classes":
-            values["drift.classes"] = finding.effect
         else:
-            values[f"drift.{finding.signal}"] = finding.statistic
+            values[f"drift.{finding.signal}"] = finding.effect
     moment = int(verdict.end.timestamp() * 1000) if verdict.end else 0
     return [Metric(key, value, moment, step) for key, value in values.items()]
 

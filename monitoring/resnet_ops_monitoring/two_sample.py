@@ -129,10 +129,10 @@ class Metric:
         from sklearn.covariance import ledoit_wolf
 
         exact = rows.astype(np.float64)
-        scale = exact.std(axis=0)
+        spread = exact.std(axis=0)
         scale = np.maximum(
-            scale, 0.05 * scale.mean() + 1e-12
-        )  # what hardly ever varies is not all that counts
+            spread, 0.05 * spread.mean() + 1e-12
+        )  # else what hardly ever varies is all that counts
         covariance, _ = ledoit_wolf((exact - exact.mean(axis=0)) / scale)
         return cls(scale, linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)), lower=True))
 

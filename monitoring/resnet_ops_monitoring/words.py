@@ -116,7 +116,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
         ]
     if verdict.status == "alarm":
         return [
-            _WHERE.get(verdict.likely_reason or "", _CHANGED if verdict.input_drift else _UNCHANGED),
+            _where_to_look(verdict),
             "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
             "the answers where a mistake is costly.",
             "If the cause cannot be removed, go back to the version before, if it copes better (resnet-ops drift "
@@ -131,6 +131,13 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
     if verdict.input_drift:
         return ["Nothing is urgent. The model copes; look at the camera and the light when you pass by."]
     return ["Nothing."]
+
+
+def _where_to_look(verdict: Verdict) -> str:
+    """By the likely reason, unless only the mix of classes alarms: then images that changed too are not why."""
+    hurt = any(each.fired for each in verdict.findings if each.signal in ("softmax", "embeddings"))
+    plain = _CHANGED if verdict.input_drift else _UNCHANGED
+    return _WHERE.get(verdict.likely_reason or "", plain) if hurt else plain
 
 
 def _unusable(finding: Finding) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -190,8 +188,18 @@ def test_a_test_message_says_whether_it_arrived(project: Path, monkeypatch: pyte
         assert titles(receiver) == ["resnet-ops: a test"]
 
 
-class _Post(socketserver.StreamRequestHandler):
+class _Office(socketserver.TCPServer):
+    """A post office on a free port, and the letters that it took."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Clerk)
+        self.port, self.letters = int(self.socket.getsockname()[1]), list[Message]()
+
+
+class _Clerk(socketserver.StreamRequestHandler):
     """As much of SMTP (RFC 5321) as a message needs."""
+
+    server: _Office
 
     def handle(self) -> None:
         self._say("220 post ready")
@@ -201,32 +209,24 @@ class _Post(socketserver.StreamRequestHandler):
                 continue
             self._say("354 go on")
             lines = list(iter(self.rfile.readline, b".\r\n"))
-            self.server.letters.append(message_from_bytes(b"".join(lines)))  # type: ignore[attr-defined]
+            self.server.letters.append(message_from_bytes(b"".join(lines)))
             self._say("250 taken")
 
     def _say(self, words: str) -> None:
         self.wfile.write(f"{words}\r\n".encode())
 
 
-@contextmanager
-def post() -> Iterator[tuple[int, list[Message]]]:
-    """A post office on a free port, and the letters that it takes."""
-    with socketserver.TCPServer(("127.0.0.1", 0), _Post) as server:
-        server.letters = []  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], server.letters  # type: ignore[attr-defined]
-        server.shutdown()
-
-
 def test_an_alert_goes_out_by_mail(alerts: Alerts) -> None:
-    with post() as (port, letters):
+    with _Office() as office:
+        threading.Thread(target=office.serve_forever, daemon=True).start()
         place = Address(
-            f"mailto://127.0.0.1:{port}?from=monitor@example.org&to=ada@example.org&mode=insecure"
+            f"mailto://127.0.0.1:{office.port}?from=monitor@example.org&to=ada@example.org&mode=insecure"
         )
         alerts.register((place,))
         tell(alerts, 0, True)
         assert alerts.deliver((place,)) == []
-    (letter,) = letters
+        office.shutdown()
+    (letter,) = office.letters
     assert (letter["To"], letter["Subject"]) == ("ada@example.org", "digits-classifier v3: alarm")
     text = "".join(str(part.get_payload(decode=True)) for part in letter.walk() if not part.is_multipart())
     assert "in hour 0" in text

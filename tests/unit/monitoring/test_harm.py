@@ -140,6 +140,20 @@ def test_kinds_that_move_nothing_are_like_nothing(rehearsed: Reference) -> None:
     assert rehearsal.most_alike(np.zeros_like(moved), metric) is None
 
 
+def test_advice_about_a_missing_class_does_not_blame_the_lamp(
+    served: Served, rehearsed: Reference, params: DriftParams
+) -> None:
+    """The images are darker too, but that is not why it alarms."""
+    verdict = judge(served.score(spoilt(served.unseen, "darkened", 5, 0)), rehearsed, params, window="w")
+    missing = replace(
+        verdict,
+        findings=tuple(replace(each, fired=each.signal in ("classes", "image")) for each in verdict.findings),
+    )
+    assert "lamp" in advice(verdict, params.min_rows)[0]
+    assert missing.likely_reason == "darkened"
+    assert advice(missing, params.min_rows) == advice(replace(missing, likely_reason=None), params.min_rows)
+
+
 def test_every_kind_of_spoiling_says_where_to_look(
     served: Served, rehearsed: Reference, params: DriftParams
 ) -> None:
