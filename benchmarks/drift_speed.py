@@ -32,7 +32,7 @@ import pandas as pd
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.accuracy import negative_entropy
 from resnet_ops_monitoring.detector import judge, judge_summary
-from resnet_ops_monitoring.frames import STATISTICS, matrix
+from resnet_ops_monitoring.frames import STATISTICS, matrix, vectors
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.params import DriftParams, read_drift_params
@@ -65,8 +65,8 @@ def rows_of(rows: int, features: int, seed: int, minutes: float = 1440) -> pd.Da
             "source": None,
             "window": None,
             **{name: rng.normal(0.5, 0.1, rows) for name in STATISTICS},
-            "embedding": list(rng.normal(0, 1, (rows, features)).astype(np.float32)),
-            "probabilities": list(probabilities),
+            "embedding": vectors(rng.normal(0, 1, (rows, features)).astype(np.float32)),
+            "probabilities": vectors(probabilities),
             "predicted": predicted,
             "latency_ms": 1.0,
             "label": predicted,

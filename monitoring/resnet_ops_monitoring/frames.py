@@ -15,13 +15,16 @@ label            str or None, the true class once somebody knows it
 ===============  ==============================================================================
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 
-__all__ = ["COLUMNS", "STATISTICS", "InvalidRows", "check_columns", "known", "matrix"]
+__all__ = ["COLUMNS", "STATISTICS", "InvalidRows", "check_columns", "known", "matrix", "vectors"]
 
 STATISTICS = ("brightness", "contrast", "sharpness", "saturation", "entropy")
 COLUMNS = (
@@ -57,14 +60,17 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
 
     Raises InvalidRows when the vectors differ in length.
     """
-    vectors = frame[column].tolist()
-    if not vectors:
+    flat = _flat(frame[column])
+    if flat is not None:
+        return flat
+    rows = frame[column].tolist()
+    if not rows:
         return np.empty((0, 0), dtype=np.float32)
     try:
-        lengths = set(map(len, vectors))
+        lengths = set(map(len, rows))
         if len(lengths) == 1:
-            joined = np.concatenate(vectors, dtype=np.float32, casting="same_kind")
-            return joined.reshape(len(vectors), lengths.pop())
+            joined = np.concatenate(rows, dtype=np.float32, casting="same_kind")
+            return joined.reshape(len(rows), lengths.pop())
     except (TypeError, ValueError) as error:
         raise InvalidRows(
             f"Column {column} holds something else than vectors of numbers ({error})."
@@ -73,6 +79,28 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
         f"Column {column} holds vectors of different lengths ({sorted(lengths)[:10]}): rows of several models "
         "are mixed. Read one version at a time."
     )
+
+
+def vectors(values: NDArray[np.float32]) -> "pd.Series[Any]":
+    """(rows, length) as a column that `matrix` reads as one piece: Arrow's list of a fixed size."""
+    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.FixedSizeListArray.from_arrays(flat, values.shape[1])))
+
+
+def _flat(column: "pd.Series[Any]") -> NDArray[np.float32] | None:
+    """What `vectors` made a column of; None for another one, without rows, and where something is missing."""
+    kind = column.dtype.pyarrow_dtype if isinstance(column.dtype, pd.ArrowDtype) else None
+    if (
+        kind is None
+        or not len(column)
+        or not pa.types.is_fixed_size_list(kind)
+        or kind.value_type != pa.float32()
+    ):
+        return None
+    parts = pa.chunked_array(column.array.__arrow_array__()).combine_chunks()
+    if parts.null_count or parts.flatten().null_count:
+        return None
+    return np.asarray(parts.flatten().to_numpy(zero_copy_only=False).reshape(len(column), kind.list_size))
 
 
 def known(column: "pd.Series[str]") -> NDArray[np.bool_]:

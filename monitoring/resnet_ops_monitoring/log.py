@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select,
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resnet_ops.errors import DataError, StorageError
-from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns
+from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns, vectors
 from resnet_ops_monitoring.log_database import (
     Utc,
     explain,
@@ -342,11 +342,19 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return different
 
 
+def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
+    if len(set(map(len, packed))) == 1 and packed[0]:
+        return vectors(np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1))
+    return pd.Series(
+        [np.frombuffer(each, "<f4") for each in packed], dtype=object
+    )  # of several models, or none
+
+
 def _frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
     frame = pd.DataFrame(found, columns=pd.Index(COLUMNS))
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
     for name in _VECTORS:
-        frame[name] = pd.Series([np.frombuffer(value, "<f4") for value in frame[name]], dtype=object)
+        frame[name] = _unpacked(frame[name].tolist())
     for name in (*STATISTICS, "latency_ms"):
         frame[name] = frame[name].astype(float)
     for name in ("source", "window", "label"):

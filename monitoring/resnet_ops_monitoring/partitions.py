@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
-from resnet_ops_monitoring.frames import COLUMNS, STATISTICS
+from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, vectors
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.stretch import hours
 from resnet_ops_monitoring.summary import Basis, WindowSummary, merge, summarise
@@ -54,11 +54,13 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.drop_columns(list(_VECTORS)).to_pandas()
     for name in _VECTORS:
         column = table.column(name).combine_chunks()
-        values, ends = (
-            column.flatten().to_numpy(zero_copy_only=False),
-            column.value_lengths().to_numpy().cumsum(),
-        )
-        frame[name] = pd.Series(np.split(values, ends[:-1]) if len(ends) else [], dtype=object)
+        values, lengths = column.flatten().to_numpy(zero_copy_only=False), column.value_lengths().to_numpy()
+        if len(np.unique(lengths)) == 1 and lengths[0]:
+            frame[name] = vectors(values.reshape(len(lengths), -1))
+        else:  # of several models, or none
+            frame[name] = pd.Series(
+                np.split(values, lengths.cumsum()[:-1]) if len(lengths) else [], dtype=object
+            )
     return frame[list(COLUMNS)]
 
 

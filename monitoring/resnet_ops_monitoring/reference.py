@@ -192,10 +192,13 @@ def _basis(
 def _reference(frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64]) -> Reference:
     summary = summarise(frame, basis)
     kept = frame[frame["request_id"].isin(set(summary.reservoir.ids.tolist()))]
+    rows = kept[list(_KEPT)].reset_index(drop=True)
+    for name in ("embedding", "probabilities"):  # as they are read back, whatever held them
+        rows[name] = pd.Series(list(matrix(rows, name)), dtype=object)
     return Reference(
         identity=basis.identity,
         classes=basis.classes,
-        rows=kept[list(_KEPT)].reset_index(drop=True),
+        rows=rows,
         seen=len(frame),
         basis=basis,
         summary=summary,

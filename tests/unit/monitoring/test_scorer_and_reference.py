@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, matrix
+from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, matrix, vectors
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.reference import build_reference, load_reference
@@ -43,6 +43,27 @@ def test_vectors_become_a_matrix_whatever_holds_them() -> None:
     for wrong in ([rows[0], rows[1][:3]], [rows[0], rows[0][:1]], [rows[:2, :2]] * 2, ["12", "34"], nothing):
         with pytest.raises(InvalidRows, match="Column embedding holds"):
             matrix(pd.DataFrame({"embedding": wrong}), "embedding")
+
+
+def test_vectors_in_one_piece_are_the_same_rows_however_they_are_cut_and_joined() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    rows[0, 1], rows[2, 3] = np.nan, np.inf
+    whole = pd.DataFrame({"embedding": vectors(np.repeat(rows, 2, axis=0)[::2])})
+    assert isinstance(whole["embedding"].dtype, pd.ArrowDtype)
+    for some in (slice(None), slice(1, 3), [2, 0]):
+        np.testing.assert_array_equal(matrix(whole.iloc[some], "embedding"), rows[some])
+    joined = pd.concat([whole, whole.iloc[:1]], ignore_index=True)
+    np.testing.assert_array_equal(matrix(joined, "embedding"), rows[[0, 1, 2, 0]])
+    mixed = pd.concat([whole, pd.DataFrame({"embedding": [rows[2]]})], ignore_index=True)
+    np.testing.assert_array_equal(matrix(mixed, "embedding"), rows[[0, 1, 2, 2]])
+    assert matrix(whole.iloc[:0], "embedding").shape == (0, 0)
+
+
+def test_a_missing_vector_is_refused() -> None:
+    whole = pd.DataFrame({"embedding": vectors(np.ones((3, 4), dtype=np.float32))})
+    whole.loc[1, "embedding"] = None
+    with pytest.raises(InvalidRows, match="Column embedding holds"):
+        matrix(whole, "embedding")
 
 
 def test_batches_do_not_change_the_rows(served: Served) -> None:
