@@ -37,8 +37,8 @@ def test_vectors_become_a_matrix_whatever_holds_them() -> None:
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     gaps = np.repeat(rows, 2, axis=1)[:, ::2]
     mixed = [rows[0], rows[1].astype(np.int32), rows[2].astype(np.float64)]
-    for vectors in (list(rows), list(gaps), rows.tolist(), list(rows.astype(np.float64)), mixed):
-        np.testing.assert_array_equal(matrix(pd.DataFrame({"embedding": vectors}), "embedding"), rows)
+    for held in (list(rows), list(gaps), rows.tolist(), list(rows.astype(np.float64)), mixed):
+        np.testing.assert_array_equal(matrix(pd.DataFrame({"embedding": held}), "embedding"), rows)
     nothing = [np.float32(1), np.array(1.0)]
     for wrong in ([rows[0], rows[1][:3]], [rows[0], rows[0][:1]], [rows[:2, :2]] * 2, ["12", "34"], nothing):
         with pytest.raises(InvalidRows, match="Column embedding holds"):
