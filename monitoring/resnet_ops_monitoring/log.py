@@ -343,11 +343,10 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
+    """One vector for each; each in its own piece where they are of several models, or there are none."""
     if len(set(map(len, packed))) == 1 and packed[0]:
         return vectors(np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1))
-    return pd.Series(
-        [np.frombuffer(each, "<f4") for each in packed], dtype=object
-    )  # of several models, or none
+    return pd.Series([np.frombuffer(each, "<f4") for each in packed], dtype=object)
 
 
 def _frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
