@@ -1,4 +1,4 @@
-"""Before `dvc repro`: settings, images and a lock left behind, because DVC's own words would not help.
+"""Before `dvc repro`: settings, images, the machine and a lock left behind, because DVC's own words would not help.
 
 A killed run leaves its use of files in DVC's record. DVC clears that by itself, unless the record was cut off, or the
 process number belongs to another process by now, as it does after a container's restart.
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from project_params import read_params
+from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
+from resnet_ops.cores import usable_cores
 from resnet_ops.data.sources import DataParams, check_source
 from resnet_ops.errors import ConfigError
+from resnet_ops.training.machine import remarks
+from resnet_ops.training.plan import Plan
 
 LOCK = Path(".dvc/tmp/rwlock")
 
@@ -26,6 +29,24 @@ def check_images(data: DataParams) -> None:
             f"params.yaml: data.root is {data.root!r}, where there is nothing that DVC could watch. Name your image "
             "folder; or, for the digits, resnet_ops/data/sources.py"
         )
+
+
+def check_machine(params: Params) -> None:
+    """What this machine cannot do of what the settings ask, said before hours are spent."""
+    said: dict[str, None] = {}
+    for name, recipe in params.family.items():
+        settings, member = params.recipes[recipe], params.members[name]
+        plan = Plan(name=name, member=member, recipe=settings, engine=params.train, seed=params.seed)
+        size = settings.image_size or params.data.image_size
+        said |= dict.fromkeys(remarks(plan, size, params.data.channels))
+    for remark in said:
+        console.print(remark)
+    for name, profile in params.benchmark.profiles.items():
+        if profile.device == "cpu" and profile.threads > usable_cores():
+            console.print(
+                f"benchmark.profiles.{name}.threads is {profile.threads}, but this process may use {usable_cores()} "
+                "core(s): what is measured here is not what that device does. Measure on a machine like it."
+            )
 
 
 def clear_lock() -> None:
@@ -62,5 +83,7 @@ def runs_since(number: int, moment: float) -> bool:
 
 if __name__ == "__main__":
     with report_errors("check_project"):
-        check_images(read_params().data)
+        params = read_params()
+        check_images(params.data)
+        check_machine(params)
         clear_lock()

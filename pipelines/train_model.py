@@ -23,6 +23,7 @@ from resnet_ops.training.history import History
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.launch import start_workers
 from resnet_ops.training.loop import fit
+from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import REGISTERED
@@ -53,6 +54,10 @@ def train(name: str, params: Params, workers: Workers) -> None:
     recipe = with_weights_at_hand(params.recipes[params.family[name]])
     plan = Plan(name=name, member=params.members[name], recipe=recipe, engine=params.train, seed=params.seed)
     plan = settle(plan, data, Path("threads.json"), workers)
+    if workers.leads:
+        _, size, _, channels = data.images.shape
+        for remark in remarks(plan, recipe.image_size or size, channels):
+            console.print(f"{name}: {remark}")
     folder = Path("var/checkpoints") / name / training_key(plan, data)[:16]
     checkpoints = Checkpoints(folder, params.checkpoint.every_seconds)
     if not workers.leads:

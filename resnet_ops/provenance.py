@@ -1,12 +1,12 @@
 """Where a result comes from: code, environment and hardware."""
 
-import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from resnet_ops.cores import usable_cores
 
 __all__ = ["environment", "git_state", "hardware"]
 
@@ -50,7 +50,7 @@ def hardware() -> dict[str, Any]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": _cpu_name(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "gpu": gpu,
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -64,9 +64,3 @@ def _cpu_name() -> str:
     return next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
     )
-
-
-def _usable_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

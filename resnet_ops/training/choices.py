@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from resnet_ops.console import console
+from resnet_ops.cores import usable_cores
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json, read_json, write_json
@@ -80,7 +81,7 @@ def _speeds(plan: Plan, data: PreparedData, workers: Workers) -> dict[int, float
 
 def _cores() -> int:
     """That this process may use, and other workers with it."""
-    return min(psutil.cpu_count(logical=False) or 1, len(psutil.Process().cpu_affinity() or [0]))
+    return min(psutil.cpu_count(logical=False) or usable_cores(), usable_cores())
 
 
 def _counts(cores: int) -> Iterator[int]:

@@ -8,16 +8,16 @@ import torch
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.training.engine import Engine
+from resnet_ops.training.machine import require_machine
 
 __all__ = ["set_up"]
 
 
 def set_up(engine: Engine, seed: int) -> torch.device:
-    """Bring torch into the state that a training starts from. Raises ConfigError when the device is missing."""
-    if engine.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "train.device is cuda, but torch sees no GPU here. Set train.device to cpu in params.yaml."
-        )
+    """Bring torch into the state that a training starts from. Raises ConfigError when this
+    machine lacks what it needs.
+    """
+    require_machine(engine)
     if engine.threads == "auto":
         raise ConfigError("train.threads is still auto. Settle it first, with resnet_ops.training.choices")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -121,6 +122,24 @@ def test_make_repro_explains_what_dvc_would_not(project: Project) -> None:
         "image folder nowhere is missing",
         r"Set data\.root in params\.yaml",
     )
+
+
+def test_what_the_machine_cannot_do_is_said_before_anything_is_trained(checkout: Project) -> None:
+    change(checkout, "  threads: 1              # of each", "  threads: 4096              # of each")
+    change(checkout, "  server-cpu: {device: cpu, threads: 1", "  server-cpu: {device: cpu, threads: 4096")
+    said = works(checkout, *stage("check_project"))
+    assert re.search(r"train\.threads is 4096, but this process may use \d+ core", said)
+    assert re.search(
+        r"benchmark\.profiles\.server-cpu\.threads is 4096, .* is not what that device does", said
+    )
+    change(checkout, "device: cpu             # cpu or cuda", "device: cuda")
+    if not torch.cuda.is_available():
+        says(
+            checkout.run(*stage("check_project")),
+            "check_project",
+            r"train\.device is cuda",
+            "to cpu in params",
+        )
 
 
 # --- one's own images
