@@ -3,21 +3,27 @@
 from pathlib import Path
 
 from project_params import read_params
-from serving import read_serving
+from serving import NOBODY, read_serving
 
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops_monitoring.held_out import held_out_reference
 
+FOLDER = Path("data/reference")
+
 
 def main() -> None:
-    params = read_params()
+    params, serving = read_params(), read_serving()
+    FOLDER.mkdir(parents=True, exist_ok=True)  # which DVC looks for, also where it stays empty
+    if serving is None:
+        console.print(NOBODY)
+        return
+    model, identity, _ = serving
     test = load_prepared(Path("data/prepared")).split("test")
-    model, identity, _ = read_serving()
     with progress_bar(f"Rehearsing with {identity}") as progress:
         reference = held_out_reference(model, identity, test, params.monitor, params.seed, progress)
-    reference.save(Path("data/reference.parquet"))
-    console.print(f"data/reference.parquet: {len(reference.rows)} labelled predictions of {identity}")
+    reference.save(FOLDER / "reference.parquet")
+    console.print(f"{FOLDER}: {len(reference.rows)} labelled predictions of {identity}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from project_params import read_params
-from serving import read_serving
+from serving import NOBODY, read_serving
 from traffic import production, seen_by_camera
 
 from resnet_ops.console import console, report_errors
@@ -25,13 +25,19 @@ from resnet_ops_registry.settings import connect
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
 
+SUMMARY = Path("reports/drift/summary.json")
+
 
 def main() -> None:
-    everything = read_params()
+    everything, serving = read_params(), read_serving()
+    if serving is None:
+        console.print(NOBODY)
+        write_json(SUMMARY, [])
+        return
     params, seed = everything.monitor, everything.seed
-    _, identity, role = read_serving()
+    _, identity, role = serving
     client = connect()
-    store_reference(client, load_reference(Path("data/reference.parquet")), open_key(KEY_NAME))
+    store_reference(client, load_reference(Path("data/reference/reference.parquet")), open_key(KEY_NAME))
     reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
     version = registered_version(client, identity)
     usual = load_prepared(Path("data/prepared")).split("test").images
@@ -56,7 +62,7 @@ def main() -> None:
         link = publish_window(client, folder)
         console.print(f"{name}: {verdict.headline}. {verdict.reason}")
         summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})
-    write_json(Path("reports/drift/summary.json"), summary)
+    write_json(SUMMARY, summary)
 
 
 if __name__ == "__main__":

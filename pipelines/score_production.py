@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from project_params import read_params
-from serving import read_serving
+from serving import NOBODY, read_serving
 from traffic import production, request_ids, request_times, seen_by_camera
 
 from resnet_ops.console import console, report_errors
@@ -11,11 +11,17 @@ from resnet_ops.files import write_json
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.scorer import Scorer
 
+WINDOWS = Path("reports/windows.json")
+
 
 def main() -> None:
-    params = read_params()
+    params, serving = read_params(), read_serving()
+    if serving is None:
+        console.print(NOBODY)
+        write_json(WINDOWS, {})
+        return
+    model, identity, role = serving
     data = production()
-    model, identity, role = read_serving()
     log = InferenceLog.open()
     written = {}
     for name, window in params.monitor.windows.items():
@@ -31,7 +37,7 @@ def main() -> None:
             f"{log.place}: window {name}, {len(frame)} requests to {identity} ({role}), {added} new"
         )
         written[name] = {"rows": len(frame), "model": str(identity), "digest": identity.digest}
-    write_json(Path("reports/windows.json"), written)
+    write_json(WINDOWS, written)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,22 @@ from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_registry.loading import load
 
-__all__ = ["SERVING", "read_serving"]
+__all__ = ["NOBODY", "SERVING", "read_serving"]
 
 SERVING = Path("reports/serving.json")
 
 
-def read_serving() -> tuple[DeployedModel, ModelIdentity, str]:
-    """The serving model, who it is, and its role: `champion` or `challenger`.
+NOBODY = "No version is champion or challenger yet, so there is nothing to monitor."
 
-    Raises DataError when no version serves, or when the registry now holds another model under its number.
+
+def read_serving() -> tuple[DeployedModel, ModelIdentity, str] | None:
+    """The serving model, who it is, and its role: `champion` or `challenger`; None where no version serves.
+
+    Raises DataError when the registry now holds another model under its number.
     """
     serving = read_json(SERVING)
     if serving["version"] is None:
-        raise DataError(
-            f"No version of {serving['model']} is champion or challenger, so there is nothing to monitor. "
-            "See why no candidate passes: reports/gates.json, or resnet-ops gate explain"
-        )
+        return None
     loaded = load(f"models:/{serving['model']}/{serving['version']}")
     if loaded.weights_digest != serving["weights_digest"]:
         raise DataError(

@@ -5,6 +5,7 @@ from typing import Any
 
 from project_params import read_params
 from rich.table import Table
+from serving import NOBODY, SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json
@@ -53,9 +54,14 @@ def members_table(model: str) -> Table:
 def main() -> None:
     model = read_params().register.model
     console.print(members_table(model))
-    serving = read_json(Path("reports/serving.json"))
-    console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
-    for window in read_json(Path("reports/drift/summary.json")):
+    serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
+    if serving["version"] is None:
+        console.print(
+            f"{NOBODY} The table says what each version lacks; resnet-ops gate explain {model} VERSION, all of it."
+        )
+    else:
+        console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
+    for window in windows:
         console.print(f"  {window['window']}: {window['verdict'].upper()}. {window['reason']}")
     console.print("Next: make ui, then open")
     console.print(
@@ -63,7 +69,7 @@ def main() -> None:
     )
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     console.print(f"  http://127.0.0.1:5000/{portfolio}   to see what each costs, and why which is proposed")
-    for window in read_json(Path("reports/drift/summary.json")):
+    for window in windows:
         console.print(f"  http://127.0.0.1:5000/{window['link']}   window {window['window']}")
 
 

@@ -41,7 +41,9 @@ def _judge(
     window: Annotated[str | None, typer.Option(help="A named replay in the log.")] = None,
     since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="First moment after the stretch.")] = None,
-    reference: Annotated[Path, typer.Option(help="What to judge against.")] = Path("data/reference.parquet"),
+    reference: Annotated[Path, typer.Option(help="What to judge against.")] = Path(
+        "data/reference/reference.parquet"
+    ),
     params: Annotated[Path, typer.Option(help="File with the settings, under monitor.drift.")] = Path(
         "params.yaml"
     ),

@@ -20,7 +20,11 @@ Params = Annotated[Path, typer.Option(help="File with the settings, under monito
 Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for each judged window.")]
 Reference = Annotated[Path, typer.Option(help="What to judge against where MLflow keeps no reference.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
-PARAMS, REPORTS, REFERENCE = Path("params.yaml"), Path("var/monitor"), Path("data/reference.parquet")
+PARAMS, REPORTS, REFERENCE = (
+    Path("params.yaml"),
+    Path("var/monitor"),
+    Path("data/reference/reference.parquet"),
+)
 
 
 def add_monitor_commands(app: typer.Typer) -> None:

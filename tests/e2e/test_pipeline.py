@@ -153,6 +153,22 @@ def test_a_wiped_registry_is_filled_again(reproduced: Project, tmp_path: Path) -
     assert "Running stage 'monitor_drift'" in said, "the reports must be published into the new registry too"
 
 
+def test_a_policy_that_nobody_passes_ends_in_the_table_and_monitoring_waits(
+    reproduced: Project, tmp_path: Path
+) -> None:
+    project = reproduced.copy(tmp_path / "strict", without=("var",))
+    policy = project.folder / "policies/digits-classifier.yaml"
+    policy.write_text(policy.read_text().replace("min: 0.95\n", "min: 0.9999\n"))
+    assert "nothing to monitor" in project.repro()
+    assert read(project, "reports/serving.json")["version"] is None  # type: ignore[index]
+    assert (read(project, "reports/windows.json"), read(project, "reports/drift/summary.json")) == ({}, [])
+    done = project.run("python", "pipelines/show_summary.py")
+    assert done.returncode == 0, done.stderr
+    assert "is below 0.9999" in " ".join(done.stdout.split())
+    assert "nothing to monitor. The table says what each version lacks" in done.stdout
+    assert project.run("resnet-ops", "promote", "digits-classifier", "1", "champion").returncode == 1
+
+
 def test_the_commands_that_dvc_users_know_work(reproduced: Project, tmp_path: Path) -> None:
     project = reproduced.copy(tmp_path / "dvc")
     assert project.run("git", "add", "dvc.lock").returncode == 0

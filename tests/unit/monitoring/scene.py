@@ -86,7 +86,9 @@ class Scene:
     def rounds(self, **changes: Any) -> Rounds:
         """The monitor, with other settings where they are named."""
         settings = replace(self.settings, **changes)
-        return Rounds(NAME, "champion", settings, Path("var/monitor"), Path("data/reference.parquet"))
+        return Rounds(
+            NAME, "champion", settings, Path("var/monitor"), Path("data/reference/reference.parquet")
+        )
 
     def once(self, hour: float, **changes: Any) -> Round:
         """One round, so many hours after the log begins."""
@@ -129,7 +131,7 @@ def scene(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/var/mlflow.db")
     for name in ("RESNET_OPS_ALERT_URLS", "RESNET_OPS_ALERT_FILE", "RESNET_OPS_EVIDENTLY"):
         monkeypatch.delenv(name, raising=False)
-    served.reference.save(project / "data/reference.parquet")
+    served.reference.save(project / "data/reference/reference.parquet")
     (project / "params.yaml").write_text(
         yaml.safe_dump({"register": {"model": NAME}, "monitor": {"drift": dict(vars(params)), **_MONITOR}})
     )

@@ -33,7 +33,7 @@ def logged(served: Served, params: DriftParams, project: Path) -> Path:
     log.append(served.score(served.unseen, "calm"))
     log.append(served.score(degrade(served.unseen, 0), "dirty"))
     log.close()
-    served.reference.save(project / "data/reference.parquet")
+    served.reference.save(project / "data/reference/reference.parquet")
     (project / "params.yaml").write_text(yaml.safe_dump({"monitor": {"drift": dict(vars(params))}}))
     return project
 
@@ -80,10 +80,10 @@ def test_wrong_usage_exits_2(project: Path, arguments: list[str]) -> None:
 
 
 def test_a_missing_reference_says_what_to_run(logged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (logged / "data/reference.parquet").unlink()
+    (logged / "data/reference/reference.parquet").unlink()
     result = _run("drift", "judge", "--window", "calm")
     assert result.exit_code == 1
-    assert "data/reference.parquet is missing" in result.stderr
+    assert "data/reference/reference.parquet is missing" in result.stderr
     assert "dvc repro" in result.stderr
 
 

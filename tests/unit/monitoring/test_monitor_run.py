@@ -155,7 +155,7 @@ def test_a_reference_that_mlflow_keeps_comes_first_and_needs_no_local_file(scene
     scene.traffic(0)
     scene.once(1.02)
     store_reference(connect(), scene.served.reference, open_key())
-    Path("data/reference.parquet").unlink()
+    Path("data/reference/reference.parquet").unlink()
     scene.traffic(1)
     assert len(scene.once(2.02).verdicts) == 1
 

@@ -79,7 +79,7 @@ class Scene:
         mine = {"model": NAME, "version": "2", "digest": digest}
         held_out = make_predictions(rng, 400).assign(**mine)
         self.reference = build_reference(held_out, self.identity, CLASSES, rows=400, seed=0)
-        self.reference.save(folder / "data/reference.parquet")
+        self.reference.save(folder / "data/reference/reference.parquet")
         log = InferenceLog.open()
         for name in ("shifted", "again"):
             rows = make_predictions(rng, 200, shift=SHIFTED).assign(**mine, window=name, label=None)

@@ -130,7 +130,7 @@ RIGHT = {
     "port": Parameter("number", ("5099",)),
     "window": Parameter("text", ("calm",)),
     "since": Parameter("moment", ("2026-01-05T08:00Z",)),
-    "reference": Parameter("file", ("data/reference.parquet",)),
+    "reference": Parameter("file", ("data/reference/reference.parquet",)),
     "params": Parameter("file", ("params.yaml",)),
     "data": Parameter("folder", ("data/prepared",)),
     "reports": Parameter("reports", ("reports/drift",)),

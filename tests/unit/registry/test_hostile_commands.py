@@ -104,7 +104,7 @@ def _fill_log(folder: Path) -> None:
     identity = ModelIdentity("digits-classifier", "1", "d" * 64)
     classes = tuple(str(digit) for digit in range(10))
     reference = build_reference(frame, identity, classes, rows=200, seed=0)
-    reference.save(folder / "data" / "reference.parquet")
+    reference.save(folder / "data/reference/reference.parquet")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
