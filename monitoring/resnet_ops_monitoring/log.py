@@ -235,11 +235,11 @@ class InferenceLog:
     def _prepare(self) -> None:
         names = set(inspect(self._engine).get_table_names())  # summaries are made when the first is kept
         if not {inferences.name, schema.name} <= names:
-            metadata.create_all(self._engine)
+            self._make_tables()
         with self._engine.connect() as connection:
             found = connection.execute(select(func.max(schema.c.version))).scalar()
         if found is None:
-            with self._engine.begin() as connection:
+            with suppress(IntegrityError), self._engine.begin() as connection:  # another process may be first
                 connection.execute(schema.insert().values(version=SCHEMA_VERSION))
         elif found != SCHEMA_VERSION:
             raise StorageError(
@@ -247,6 +247,19 @@ class InferenceLog:
                 f"{SCHEMA_VERSION}. Use the resnet-ops version that wrote it, or set RESNET_OPS_INFERENCE_LOG to "
                 "a new database."
             )
+
+    def _make_tables(self) -> None:
+        """All of them, though other processes begin the same log: each table is made by whoever is first."""
+        for _ in metadata.sorted_tables:
+            try:
+                metadata.create_all(self._engine)
+                return
+            except (
+                DBAPIError
+            ) as error:  # PostgreSQL's catalogue takes a name twice as a broken unique constraint
+                if "already exists" not in str(error.orig):
+                    raise
+        metadata.create_all(self._engine)
 
     def _add(self, records: list[dict[str, Any]]) -> int:
         ids = [record["request_id"] for record in records]

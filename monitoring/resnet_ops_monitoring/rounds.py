@@ -28,7 +28,7 @@ LOCK = "monitor.lock"
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did and found. silent: addresses that took no message."""
+    """What one round did and found. silent: addresses that took no message. set_aside: rows from the future."""
 
     watched: str
     verdicts: tuple[Verdict, ...]
@@ -37,6 +37,7 @@ class Round:
     alarm: bool
     actions: tuple[str, ...]
     silent: tuple[str, ...]
+    set_aside: int
 
     @property
     def troubled(self) -> bool:
@@ -52,6 +53,10 @@ class Round:
         ]
         state = "An alarm lasts." if self.alarm else "No alarm."
         said.append(f"{self.watched}: {len(self.verdicts)} windows judged. {state}")
+        if self.set_aside:
+            said.append(
+                f"{self.set_aside:,} rows are set aside: their times lie in the future. Set the clock of who sent them."
+            )
         return [*said, *self.actions, *(f"Not told yet, tried again later: {each}" for each in self.silent)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class Round:
             ],
             "actions": list(self.actions),
             "not_told": list(self.silent),
+            "set_aside": self.set_aside,
         }
 
 
@@ -109,7 +115,8 @@ class Rounds:
                 self.metrics.show(last, until, alarm, monitor.alerts.waiting(addresses), now)
                 pages = tuple(str(self.reports / verdict.window / "review.html") for verdict in verdicts)
                 name = f"{monitor.watched.identity} (@{self.alias})"
-                return Round(name, tuple(verdicts), pages, last, alarm, tuple(actions), tuple(silent))
+                told = (tuple(verdicts), pages, last, alarm, tuple(actions), tuple(silent))
+                return Round(name, *told, monitor.set_aside(now))
             finally:
                 monitor.log.close()
 
@@ -138,7 +145,7 @@ class Rounds:
     def _round(self, stop: Event) -> None:
         try:
             done = self.once(datetime.now(UTC), stop.is_set)
-        except ResnetOpsError as error:
+        except (ResnetOpsError, OSError) as error:  # a disk that is full now may have room at the next round
             self.metrics.failed()
             sys.stderr.write(plain(f"monitor watch: {error}\n"))
             return

@@ -26,7 +26,13 @@ from resnet_ops_monitoring.stretch import Judged, judge_stretch
 from resnet_ops_monitoring.verdict import Verdict
 from resnet_ops_monitoring.watched import Watched
 from resnet_ops_monitoring.window_checks import check_window, failures
-from resnet_ops_monitoring.windows import Stretch, changed_periods, due_stretches
+from resnet_ops_monitoring.windows import (
+    Stretch,
+    changed_periods,
+    due_stretches,
+    rows_after,
+    skipped_stretches,
+)
 from resnet_ops_registry.reviews import reviews_of
 
 __all__ = ["ALARM", "INVALID", "Monitor", "alone"]
@@ -131,10 +137,16 @@ class Monitor:
         place = self.history.link(self.watched.identity, window)
         return f"{self.settings.alerts.mlflow.rstrip('/')}/{place}" if place else ""
 
+    def set_aside(self, now: datetime) -> int:
+        """How many rows say that they are from the future: no window holds them before it has come."""
+        allowance = timedelta(seconds=self.settings.validate.clock_allowance_seconds)
+        return rows_after(self.log, self.watched.identity, now + allowance)
+
     def _due(self, now: datetime) -> Iterator[Stretch]:
         identity, params = self.watched.identity, self.settings.run
         periods = self.history.periods(identity, limit=params.late_windows)
         yield from changed_periods(self.log, identity, periods)
+        yield from skipped_stretches(self.log, identity, params, periods)
         yield from due_stretches(self.log, identity, params, self.history.judged_until(identity), now)
 
     def _follow(self, now: datetime) -> None:

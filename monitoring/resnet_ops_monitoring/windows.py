@@ -1,8 +1,9 @@
 """Which windows of the inference log are due, as a row without gaps but for the hours in which nothing came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import ColumnElement, and_, func, select
 
@@ -11,7 +12,7 @@ from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from resnet_ops_monitoring.run_params import RunParams
 
-__all__ = ["Stretch", "changed_periods", "due_stretches"]
+__all__ = ["Stretch", "changed_periods", "due_stretches", "rows_after", "skipped_stretches"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _rows = InferenceLog.table
@@ -63,6 +64,35 @@ def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Pe
         stretch = Stretch(identity, period.since, period.until)
         if stretch.period(log) != period:
             yield stretch
+
+
+def skipped_stretches(
+    log: InferenceLog, identity: ModelIdentity, params: RunParams, periods: Sequence[Period]
+) -> Iterator[Stretch]:
+    """The windows between those judged that were passed over as empty, and for which rows came later.
+
+    periods: the judged windows, oldest first. Where windows are counted in rows, a whole gap is one window.
+    """
+    length = timedelta(minutes=params.minutes)
+    for earlier, later in pairwise(periods):
+        cursor = earlier.until
+        while cursor < later.since:
+            first = _time_at(log, identity, cursor, 0)
+            if first is None or first >= later.since:
+                break
+            begin, end = cursor, later.since
+            if length:
+                hour = _EPOCH + (first - _EPOCH) // length * length
+                begin, end = max(cursor, hour), min(end, hour + length)
+            yield Stretch(identity, begin, end)
+            cursor = end
+
+
+def rows_after(log: InferenceLog, identity: ModelIdentity, moment: datetime) -> int:
+    """How many rows of a version say that they are from after a moment."""
+    query = select(func.count()).where(_of(identity), _rows.c.time > moment)
+    with log.transaction("read") as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def _by_time(

@@ -1,7 +1,9 @@
 """The monitor's own questions to an inference log on PostgreSQL: validation, kept hours, verdicts."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -51,6 +53,17 @@ def frame(rows: int, seed: int = 0) -> pd.DataFrame:
 
 def said(log: InferenceLog) -> str:
     return failures(check_window(log, STRETCH, CLASSES, {"1": "d" * 64}, RULES, SINCE + HOUR))
+
+
+def test_many_can_begin_the_same_log_at_once(uri: str) -> None:
+    url, barrier = new_database(uri, "beginning"), Barrier(6)
+
+    def begin(_: int) -> None:
+        barrier.wait()
+        InferenceLog(url).close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(begin, range(6)))
 
 
 def test_postgresql_is_asked_the_same_about_a_window(log: InferenceLog) -> None:

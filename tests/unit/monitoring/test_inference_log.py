@@ -184,6 +184,29 @@ def test_a_url_that_is_none_is_a_setting_error() -> None:
         InferenceLog("nonsense://host/log")
 
 
+def test_many_can_begin_the_same_log_at_once(tmp_path: Path) -> None:
+    for attempt in range(20):
+        barrier, failed = threading.Barrier(6), list[Exception]()
+
+        def begin(url: str, barrier: threading.Barrier = barrier, failed: list[Exception] = failed) -> None:
+            barrier.wait()
+            try:
+                InferenceLog(url).close()
+            except Exception as error:  # noqa: BLE001
+                failed.append(error)
+
+        url = f"sqlite:///{tmp_path}/{attempt}.db"
+        threads = [threading.Thread(target=begin, args=(url,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        with sqlite3.connect(f"{tmp_path}/{attempt}.db") as connection:
+            assert connection.execute("SELECT version FROM inference_log_schema").fetchall() == [(1,)]
+        connection.close()
+
+
 def test_another_schema_version_is_refused(log: InferenceLog) -> None:
     with sqlite3.connect(str(log.url.database)) as connection:
         connection.execute("UPDATE inference_log_schema SET version = 9")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
 from resnet_ops.errors import ConfigError, DataError
+from resnet_ops_monitoring import rounds
 from resnet_ops_monitoring.history import VerdictHistory
+from resnet_ops_monitoring.rounds import Rounds
 from resnet_ops_monitoring.runner import alone
 from resnet_ops_monitoring.stored_reference import store_reference
 from resnet_ops_registry.keys import open_key
@@ -73,6 +77,49 @@ def test_hours_without_traffic_are_passed_over_but_silence_shows_at_the_end(scen
     done = scene.once(60.02)
     assert [each.status for each in done.verdicts] == ["ok", "ok", "insufficient data"]
     assert (done.verdicts[-1].rows, done.verdicts[-1].start) == (0, at(59))
+
+
+@pytest.mark.parametrize("rows", [0, 240], ids=["by the hour", "by rows"])
+def test_rows_that_come_late_for_an_hour_that_was_passed_over_are_judged(scene: Scene, rows: int) -> None:
+    run = replace(scene.settings.run, minutes=0 if rows else 60, rows=rows)
+    for hour in (0, 1, 5, 6):
+        scene.traffic(hour)
+    scene.once(7.02, run=run)
+    before = len(_statuses(scene))
+    for hour in (2, 4):
+        scene.traffic(hour)
+    late = scene.once(7.02, run=run).verdicts
+    assert [each.rows for each in late] == ([240] if rows else [120, 120])
+    assert len(_statuses(scene)) == before + len(late)
+    assert scene.once(7.02, run=run).verdicts == ()
+
+
+def test_one_row_from_the_future_silences_nothing_and_is_told(scene: Scene) -> None:
+    scene.traffic(0)
+    odd = scene.served.scorer.score(scene.served.unseen[:1], ["odd"], [at(90_000)])
+    scene.log.append(odd)
+    done = scene.once(1.02)
+    assert [each.status for each in done.verdicts] == ["ok"]
+    assert "1 rows are set aside: their times lie in the future" in " ".join(done.lines)
+    assert done.to_dict()["set_aside"] == 1
+
+
+def test_a_full_disk_ends_no_service(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = Event()
+
+    def full(*_: object) -> None:
+        stop.set()
+        raise OSError(errno.ENOSPC, "No space left on device", "var/artifacts/page.html")
+
+    monkeypatch.setattr(Rounds, "once", full)
+    monkeypatch.setattr(rounds, "Event", lambda: stop)
+    scene.rounds().watch()
+    assert (
+        "monitor watch: [Errno 28] No space left on device: 'var/artifacts/page.html'"
+        in capsys.readouterr().err
+    )
 
 
 def test_windows_can_be_counted_in_rows(scene: Scene) -> None:

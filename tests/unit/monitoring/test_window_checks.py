@@ -116,7 +116,8 @@ def test_a_clock_that_runs_backwards_is_noticed_by_the_order_of_arrival(frame: p
     frame["time"] = frame["time"][::-1].to_numpy()
     said = found(frame)
     assert (
-        "clock never back by more than 60 s: a row is 199 s older than one that was logged before it" in said
+        "clock of a source never back by more than 60 s: a row is 199 s older than one that its source logged "
+        "before it" in said
     )
 
 
@@ -125,10 +126,21 @@ def test_rows_a_little_out_of_order_are_allowed(frame: pd.DataFrame) -> None:
     assert found(frame) == ""
 
 
-def test_times_in_the_future_are_noticed_though_no_window_holds_them(frame: pd.DataFrame) -> None:
+def test_times_in_the_future_are_counted_and_spoil_no_window(frame: pd.DataFrame) -> None:
     frame.loc[5, "time"] = SINCE + 2 * HOUR
-    assert "no time of this model more than 60 s in the future: 1 rows" in found(frame)
-    assert failures(checked(InferenceLog.open(), now=SINCE + 2 * HOUR)) == ""
+    assert found(frame) == ""
+    (noticed,) = (check for check in checked(InferenceLog.open()) if not check.held)
+    assert noticed.rule == "no time of this model more than 60 s in the future"
+    assert noticed.found == "1 rows, set aside"
+    assert all(check.held for check in checked(InferenceLog.open(), now=SINCE + 2 * HOUR))
+
+
+def test_sources_that_send_in_batches_are_each_in_their_own_order(frame: pd.DataFrame) -> None:
+    frame["source"] = ["left"] * 100 + ["right"] * 100
+    frame["time"] = [*frame["time"][:100], *frame["time"][:100]]
+    assert found(frame) == ""
+    again = frame.assign(request_id=[f"late {i}" for i in range(200)], time=frame["time"][::-1].to_numpy())
+    assert "clock of a source never back by more than 60 s" in found(again)
 
 
 def test_a_frozen_camera_repeats_its_image(frame: pd.DataFrame) -> None:
