@@ -74,7 +74,11 @@ def test_postgresql_is_asked_the_same_about_a_window(log: InferenceLog) -> None:
         )
     )
     words = said(log)
-    for problem in ("60 rows, for example v9", "brightness between 0 and 1: 60 rows", "clock never back"):
+    for problem in (
+        "60 rows, for example v9",
+        "brightness between 0 and 1: 60 rows",
+        "clock of a source never back",
+    ):
         assert problem in words
 
 
