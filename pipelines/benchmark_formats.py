@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from exported_formats import read_formats
 from project_params import read_params
 
 from resnet_ops.benchmark.survey import check_written, survey_export
@@ -11,19 +12,22 @@ from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model_files import DESCRIPTION
+from resnet_ops.provenance import hardware
 
 
 def main(member: str) -> None:
     params = read_params()
     settings, deployed = params.benchmark, params.deployments.values()
-    exported = Path("reports/export") / member
-    parity, digests = read_json(exported / "measurements.json"), read_json(exported / "digests.json")
-    formats: dict[str, Any] = {}
-    for format_ in params.export.formats:
+    parity = read_json(Path("reports/export") / member / "measurements.json")
+    machine, formats = hardware(), dict[str, Any]()
+    for format_, told in read_formats(member).items():
         if any((each.member, each.format) == (member, format_) for each in deployed):
             continue
+        if told["digest"] is None:
+            console.print(f"{member} as {format_}: {told['verdict']}", style="yellow")
+            continue
         folder = Path("exports") / member / format_
-        check_written(folder, digests[format_])
+        check_written(folder, told["digest"])
         with progress_bar(f"{member} as {format_}") as progress:
             found = survey_export(
                 folder,
@@ -37,7 +41,7 @@ def main(member: str) -> None:
         formats[format_] = {
             "exported_from": read_json(folder / DESCRIPTION)["exported_from"],
             "metrics": known | measurements_to_json(found.measured),
-            "hardware": found.facts,
+            "hardware": {label: machine | facts for label, facts in found.facts.items()},
             "skipped": found.skipped,
         }
         p95s = [f"{label} {found.measured[f'{label}.latency_p95_ms'].value:.2f} ms" for label in found.facts]

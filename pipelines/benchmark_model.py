@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from exported_formats import refusal_of, report_refused
 from project_params import read_params
 
 from resnet_ops.benchmark.measure import benchmark_profile, measure_size, why_skipped
@@ -12,9 +13,14 @@ from resnet_ops.measurement import measurement_values, measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.provenance import environment, hardware
 
+REPORTS = Path("reports/benchmark")
+
 
 def main(name: str) -> None:
     params = read_params()
+    if refusal := refusal_of(name, params):
+        report_refused(name, refusal, REPORTS)
+        return
     folder, limits = params.model_folder(name), params.benchmark.interference
     measured = measure_size(load_model(params.trained_folder(name)), folder)
     machine, machines, skipped = hardware(), {}, {}
@@ -30,11 +36,11 @@ def main(name: str) -> None:
         p95 = found.measured[f"{label}.latency_p95_ms"]
         word = "" if found.facts["interference"] is False else ", disturbed: see machine.json"
         console.print(f"{name} on {label}: p95 {p95.value:.2f} ms of {p95.n} requests{word}")
-    reports = Path("reports/benchmark") / name
-    write_json(reports / "measurements.json", measurements_to_json(measured))
-    write_json(reports / "metrics.json", measurement_values(measured))
+    write_json(REPORTS / name / "measurements.json", measurements_to_json(measured))
+    metrics = REPORTS / (f"{name}.json" if name in params.deployments else f"{name}/metrics.json")
+    write_json(metrics, measurement_values(measured))
     facts = {"environment": environment(), "hardware": machines, "skipped": skipped}
-    write_json(reports / "machine.json", facts)
+    write_json(REPORTS / name / "machine.json", facts)
 
 
 if __name__ == "__main__":

@@ -20,19 +20,23 @@ def main() -> None:
     for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
         console.print(news)
     registered = read_json(Path("reports/registered.json"))
-    names = [*params.family, *params.deployments]
-    versions = {name: registered[name]["version"] for name in names}
+    told = {name: registered[name] for name in (*params.family, *params.deployments)}
+    versions = {name: each["version"] for name, each in told.items() if "version" in each}
+    refused = {name: each["refused"] for name, each in told.items() if "refused" in each}
     candidates = judge_candidates(client, model, versions)
     scores = {
         name: read_json(Path("reports/evaluation") / name / "measurements.json")["test.top1"]["value"]
-        for name in names
+        for name in versions
     }
     challenger = propose(client, model, candidates, scores)
     for candidate in candidates:
         refresh_card(client, model, candidate.version)
         for target, refusal in candidate.refusals.items():
             console.print(f"{candidate.member} v{candidate.version} {target}: {refusal or 'passes'}")
-    gates = {"challenger": challenger, "candidates": [asdict(candidate) for candidate in candidates]}
+    for name, refusal in refused.items():
+        console.print(f"{name}: {refusal}, so it is no candidate")
+    judged = [asdict(candidate) for candidate in candidates]
+    gates = {"challenger": challenger, "candidates": judged, "refused": refused}
     write_json(Path("reports/gates.json"), gates)
     write_json(SERVING, serving_version(client, model))
 

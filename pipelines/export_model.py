@@ -1,4 +1,4 @@
-"""DVC stage `export_model`: one member in deployable formats, each checked on the whole test split."""
+"""DVC stage `export_model`: one member in each format that predicts the same on the test split."""
 
 import argparse
 from pathlib import Path
@@ -12,24 +12,39 @@ from resnet_ops.files import write_json
 from resnet_ops.measurement import measurement_values, measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.provenance import environment, hardware
 
 
 def main(name: str) -> None:
     params = read_params()
     source, data = Path("models") / name, load_prepared(Path("data/prepared"))
     model, confidence = load_model(source), params.evaluate.confidence
-    folder = Path("exports") / name
-    measured = export_model(model, model_digest(source), data, params.export, confidence, folder)
-    reports = Path("reports/export") / name
+    folder, reports = Path("exports") / name, Path("reports/export") / name
+    folder.mkdir(parents=True, exist_ok=True)  # DVC wants it also where every format is refused
+    results = export_model(model, model_digest(source), data, params.export, confidence, folder)
+    measured = {
+        f"{format_}.{metric}": each
+        for format_, result in results.items()
+        for metric, each in result.measured.items()
+    }
     write_json(reports / "measurements.json", measurements_to_json(measured))
     write_json(reports / "metrics.json", measurement_values(measured))
-    digests = {format_: model_digest(folder / format_) for format_ in params.export.formats}
-    write_json(reports / "digests.json", digests)
-    for format_ in params.export.formats:
-        size, equal, top1 = (measured[f"{format_}.{each}"] for each in ("bytes", "equal_predictions", "top1"))
+    write_json(reports / "machine.json", {"environment": environment(), "hardware": hardware()})
+    formats = {
+        format_: {
+            "verdict": str(result.verdict),
+            "doubts": result.verdict.doubts,
+            "digest": None if result.verdict.refusals else model_digest(folder / format_),
+        }
+        for format_, result in results.items()
+    }
+    write_json(reports / "formats.json", formats)
+    for format_, result in results.items():
+        size, equal, top1 = (result.measured[each] for each in ("bytes", "equal_predictions", "top1"))
         console.print(
-            f"{folder / format_}: {size.value:,.0f} bytes, predicts as the original on {equal.value:.1%} of {equal.n} "
-            f"test images, top-1 {top1.value:.4f}"
+            f"{name} as {format_}: {result.verdict}. {size.value:,.0f} bytes, predicts as the original on "
+            f"{equal.value:.1%} of {equal.n} test images, top-1 {top1.value:.4f}",
+            style="yellow" if result.verdict.refusals else None,
         )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exported_formats import format_words, refusal_of
 from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
@@ -20,7 +21,7 @@ from resnet_ops_registry.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.publish import publish
 from resnet_ops_registry.settings import connect
 
-MACHINES = Path("reports/machines")
+MACHINES, EXPORTS = Path("reports/machines"), Path("reports/export")
 MANIFEST, VALIDATION = Path("data/prepared/manifest.csv"), Path("reports/data/validation.json")
 
 
@@ -30,11 +31,16 @@ def evidence_of(name: str, params: Params) -> Evidence:
     measured = read_json(evaluation / "measurements.json") | read_json(benchmark / "measurements.json")
     machine, deployment = read_json(benchmark / "machine.json"), params.deployments.get(name)
     member = deployment.member if deployment else name
-    origin: dict[str, Any] = {}
+    exports, origin = format_words(member), dict[str, Any]()
+    made_on = {
+        "training": read_json(MACHINES / f"{member}.json"),
+        "evaluation": read_json(evaluation / "machine.json")["hardware"],
+    }
     if deployment:
         measured |= parity_of(deployment)
+        exports = {deployment.format: exports[deployment.format]}
+        made_on["export"] = read_json(EXPORTS / member / "machine.json")["hardware"]
         origin = {"format": deployment.format, "exported_from": model_digest(params.trained_folder(name))}
-    trained_on = {"training": read_json(MACHINES / f"{member}.json")}
     return Evidence(
         member=name,
         weights_digest=model_digest(params.model_folder(name)),
@@ -43,10 +49,11 @@ def evidence_of(name: str, params: Params) -> Evidence:
         | start_digest(params.recipes[params.family[member]]),
         source=source_of(Path("dvc.lock"), stages_of(name, deployment)),
         environment=machine["environment"],
-        hardware=trained_on | machine["hardware"],
+        hardware=made_on | machine["hardware"],
         seeds={"training": params.seed},
         outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test")},
         checks={"data_validation": read_json(VALIDATION)["passed"]},
+        exports=exports,
         created=datetime.now(UTC),
         **origin,
     )
@@ -54,14 +61,15 @@ def evidence_of(name: str, params: Params) -> Evidence:
 
 def stages_of(name: str, deployment: Deployment | None) -> list[str]:
     if deployment is None:
-        return [f"{stage}@{name}" for stage in ("train_model", "evaluate_model", "benchmark_model")]
+        stages = ("train_model", "evaluate_model", "benchmark_model", "export_model")
+        return [f"{stage}@{name}" for stage in stages]
     made = [f"{stage}@{deployment.member}" for stage in ("train_model", "export_model")]
     return [*made, f"evaluate_export@{name}", f"benchmark_export@{name}"]
 
 
 def parity_of(deployment: Deployment) -> dict[str, Any]:
     """How equal the export is to what it was made from, as `export.<metric>`."""
-    measured = read_json(Path("reports/export") / deployment.member / "measurements.json")
+    measured = read_json(EXPORTS / deployment.member / "measurements.json")
     prefix = f"{deployment.format}."
     return {
         f"export.{name.removeprefix(prefix)}": each
@@ -92,11 +100,16 @@ def settings_of(name: str, params: Params) -> dict[str, Any]:
 def main() -> None:
     params = read_params()
     client = connect()
-    registered = {}
+    registered: dict[str, dict[str, Any]] = {}
     for name in (
         *params.family,
         *params.deployments,
     ):  # in this order: an export's run belongs to its training's
+        if refusal := refusal_of(name, params):
+            registered[name] = {"refused": refusal}
+            kept = "a version that was registered before stays as it is"
+            console.print(f"{name}: {refusal}. It is not registered; {kept}", style="yellow")
+            continue
         trained = name in params.family
         reports = {"evaluation": Path("reports/evaluation") / name}
         published = publish(

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from project_params import read_params
+from exported_formats import read_formats
+from project_params import Params, read_params
 from rich.table import Table
 from serving import NOBODY, SERVING
 
@@ -48,12 +49,29 @@ def members_table(model: str) -> Table:
                 if target.startswith("@")
             ),
         )
+    for name in gates["refused"]:
+        table.add_row(name, "-", "-", "-", "no export to register, see below")
     return table
 
 
+def export_lines(params: Params) -> list[str]:
+    """Exports that were refused, and deployed ones that were written with something left to be shown."""
+    deployed = {f"{each.member} {each.format}": name for name, each in params.deployments.items()}
+    lines = []
+    for member in params.family:
+        for format_, each in read_formats(member).items():
+            name = deployed.get(f"{member} {format_}")
+            if each["digest"] is None or (name and each["doubts"]):
+                lines.append(f"{name or f'{member}-{format_}'}: {each['verdict']}")
+    return lines
+
+
 def main() -> None:
-    model = read_params().register.model
+    params = read_params()
+    model = params.register.model
     console.print(members_table(model))
+    for line in export_lines(params):
+        console.print(line)
     serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
     if serving["version"] is None:
         console.print(

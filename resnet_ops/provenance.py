@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_ops.cores import usable_cores
+from resnet_ops.instruction_sets import instruction_facts
 
 __all__ = ["environment", "git_state", "hardware"]
 
@@ -44,12 +45,13 @@ def environment() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """The processor's name, the cores this process may use, and the GPU's name, or None."""
+    """The processor's name and instruction sets, the cores this process may use, and the GPU's name, or None."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": _cpu_name(),
+        **instruction_facts(),
         "cores": usable_cores(),
         "gpu": gpu,
         "system": f"{platform.system()} {platform.machine()}",

@@ -68,6 +68,8 @@ def _show(found: "Portfolio") -> None:
             console.print(f"  {entry.label} {why}")
     if not found.choices:
         console.print(f"No policy governs {found.model}. Apply one with: resnet-ops policy apply FILE")
+    for each in found.refused:
+        console.print(each)
     for each in found.unknown:
         console.print(f"Not shown: {each}.")
 
@@ -105,5 +107,6 @@ def _as_json(found: "Portfolio") -> dict[str, Any]:
             }
             for choice in found.choices
         ],
+        "refused": list(found.refused),
         "unknown": list(found.unknown),
     }

@@ -25,6 +25,7 @@ from resnet_ops_registry.frozen import Frozen, Sha256
 
 __all__ = [
     "EVIDENCE_TYPE",
+    "REFUSED",
     "Evidence",
     "Metric",
     "Outcomes",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
+REFUSED = "refused"
+"""How `Evidence.exports` begins where an export was not written."""
 MAX_OUTCOMES = 2_000_000
 """A signed statement holds at most 2 MB; so many outcomes take 0.45 of them."""
 
@@ -110,12 +113,16 @@ class Evidence(Frozen):
     source: Source
     environment: dict[str, str] = Field(description="versions: python, torch, ...")
     hardware: dict[str, dict[str, str | int | float | bool | None]] = Field(
-        description="by device profile (server-cpu, edge-cpu) or by step (training)"
+        description="by device profile (server-cpu, edge-cpu) or by step (training, evaluation, export)"
     )
     seeds: dict[str, int]
     outcomes: dict[str, Outcomes] = Field(default_factory=dict, description="by split, such as test")
     checks: dict[str, bool] = Field(
         default_factory=dict, description="what was checked and whether it held, such as data_validation"
+    )
+    exports: dict[str, str] = Field(
+        default_factory=dict,
+        description="by format, whether its export was written or refused, in words; of an export: its own alone",
     )
     created: AwareDatetime
 

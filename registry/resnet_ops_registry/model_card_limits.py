@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from resnet_ops_registry.evidence import Evidence, show_metric, show_number
+from resnet_ops_registry.evidence import REFUSED, Evidence, show_metric, show_number
 from resnet_ops_registry.model_card_results import CORRUPTION, SLICE, lowest
 from resnet_ops_registry.model_card_speed import disturbance, profiles
 
@@ -20,6 +20,7 @@ def limits_of(evidence: Evidence) -> tuple[str, ...]:
         *_missing(evidence),
         *_small_slices(evidence),
         *_robustness(evidence),
+        *_exports(evidence),
         *_disturbed(evidence),
         "Measured on images of the data named here. What it does on images unlike these is not known: "
         "in production a drift monitor has to watch for them.",
@@ -75,6 +76,21 @@ def _robustness(evidence: Evidence) -> Iterator[str]:
             f"On corrupted images it is right less often by {show_metric(drop)}; worst under {name.replace('_', ' ')}: "
             f"{show_number(metric.value)}. It was not attacked on purpose: adversarial images were not tried."
         )
+
+
+def _exports(evidence: Evidence) -> Iterator[str]:
+    """Which formats were refused; and of an export, on which processor it was measured, for another may differ."""
+    for format_, said in sorted(evidence.exports.items()):
+        if said.startswith(REFUSED) or evidence.exported_from:
+            yield f"As {format_}: {said}."
+    steps = {
+        name: str(facts["int8_instructions"])
+        for name, facts in sorted(evidence.hardware.items())
+        if "int8_instructions" in facts and name != "training"
+    }
+    if evidence.format == "int8" and steps:
+        where = ", ".join(f"{name} on {told}" for name, told in steps.items())
+        yield f"Numbers of 8 bits can sum up otherwise on another processor. Measured with: {where}."
 
 
 def _disturbed(evidence: Evidence) -> Iterator[str]:

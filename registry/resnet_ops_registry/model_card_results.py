@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from resnet_ops_registry.evidence import Evidence, Metric, show_metric, show_number
+from resnet_ops_registry.evidence import REFUSED, Evidence, Metric, show_metric, show_number
 from resnet_ops_registry.model_card_parts import (
     LONGEST,
     NOT_MEASURED,
@@ -22,6 +22,7 @@ __all__ = [
     "calibration",
     "classes",
     "export",
+    "exports",
     "headline",
     "lowest",
     "results",
@@ -166,6 +167,15 @@ def export(evidence: Evidence) -> Section:
         notes=(origin, "All other numbers here were measured on the export itself."),
         table=measured_table(evidence.metrics, rows),
     )
+
+
+def exports(evidence: Evidence) -> Section:
+    """What came of each export: of trained weights every format, of an export itself."""
+    rows = [
+        Row((format_, said), "hit" if said.startswith(REFUSED) else "")
+        for format_, said in sorted(evidence.exports.items())
+    ]
+    return Section("Exports", table=Table((("format", False), ("what came of it", False)), tuple(rows)))
 
 
 def _shown(metric: Metric | None) -> tuple[str, str]:

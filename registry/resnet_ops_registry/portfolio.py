@@ -74,7 +74,10 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Portfolio:
-    """All that the table, the picture and the words are made of. `unknown`: versions that say nothing, and why."""
+    """All that the table, the picture and the words are made of.
+
+    `refused`: exports that were not written here, and why. `unknown`: versions that say nothing, and why.
+    """
 
     model: str
     policy: str | None
@@ -82,6 +85,7 @@ class Portfolio:
     entries: tuple[Entry, ...]
     budgets: tuple[Budget, ...]
     choices: tuple[Choice, ...]
+    refused: tuple[str, ...]
     unknown: tuple[str, ...]
 
     @property

@@ -22,6 +22,7 @@ def portfolio_page(portfolio: Portfolio) -> str:
         f'<p class="soft">{count} versions, {escape(judged)}, and {len(portfolio.entries) - count} exports that are no '
         "version of their own.</p>",
         *(_choice(choice) for choice in portfolio.choices),
+        _refused(portfolio),
         "<h2>Accuracy against what it costs</h2>",
         draw_portfolio(portfolio),
         "<h2>Every member, format and device</h2>",
@@ -40,6 +41,11 @@ def _choice(choice: Choice) -> str:
         f'<section class="verdict {tone}"><h2>{escape(choice.target)}: {escape(named)}</h2>'
         f"<p>{escape(choice.reason)}</p></section>"
     )
+
+
+def _refused(portfolio: Portfolio) -> str:
+    items = "".join(f"<li>{escape(each)}</li>" for each in portfolio.refused)
+    return f"<h2>Exports that were refused</h2><ul>{items}</ul>" if items else ""
 
 
 def _table(portfolio: Portfolio) -> str:

@@ -1,6 +1,6 @@
 """Where a portfolio comes from: signed evidence, verdicts, the policy in force, and exports that were measured here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from resnet_ops.files import read_json
 from resnet_ops.measurement import measurements_from_json
 from resnet_ops_registry.candidates import refusals_of
 from resnet_ops_registry.database import open_database
-from resnet_ops_registry.evidence import Evidence, metrics_from
+from resnet_ops_registry.evidence import REFUSED, Evidence, metrics_from
 from resnet_ops_registry.listing import list_versions
 from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.pareto import Axis
@@ -62,6 +62,7 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
         entries=tuple(entries),
         budgets=tuple(_budgets(applied, entries)),
         choices=tuple(choose(target, entries, _axes(applied, target, profiles)) for target in targets),
+        refused=tuple(_refused(known)),
         unknown=tuple(unknown),
     )
 
@@ -123,6 +124,14 @@ def _local(reports: Path, known: Sequence[Evidence]) -> Iterator[Entry]:
                 )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} holds no measured exports ({error}). Run: dvc repro") from error
+
+
+def _refused(known: Iterable[Evidence]) -> Iterator[str]:
+    """Exports that were not made of versions that are shown, by the word of the versions' evidence."""
+    for evidence in known:
+        for format_, said in sorted(evidence.exports.items()):
+            if evidence.exported_from is None and said.startswith(REFUSED):
+                yield f"{evidence.member}-{format_}: {said}"
 
 
 def _profiles(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """The interval of a difference between two models on the same images."""
 
+import math
 from statistics import NormalDist
 
-__all__ = ["paired_difference"]
+__all__ = ["images_needed", "paired_difference"]
 
 STEPS = 60
 """Halvings: more than a float has bits."""
@@ -32,7 +33,17 @@ def paired_difference(first_only: int, second_only: int, n: int, confidence: flo
     return end(-1.0, 1), end(1.0, -1)
 
 
-def _score(first_only: int, second_only: int, n: int, difference: float) -> float:
+def images_needed(differing: float, margin: float, confidence: float) -> int:
+    """The fewest images whose interval can end at `margin` or below, where the two are equally good.
+
+    differing: on what share of the images just one of them is right, half of them the first; 0 gives the fewest with
+    which anything can be shown. margin: above 0 and below 1.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    return math.ceil((z / _score(differing / 2, differing / 2, 1, margin)) ** 2)
+
+
+def _score(first_only: float, second_only: float, n: int, difference: float) -> float:
     """The standardised distance of what was counted from a true difference (Tango 1998, equation 5)."""
     distance = first_only - second_only - n * difference
     b = (2 * n - first_only + second_only) * difference - first_only - second_only

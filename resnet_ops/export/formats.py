@@ -1,26 +1,35 @@
-"""Export to deployable formats, each only after it has been shown to predict the same."""
+"""Export to deployable formats, each only where it predicts the same as what it was made from."""
 
+import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from resnet_ops.data import PreparedData
-from resnet_ops.errors import DataError
 from resnet_ops.export.exported import load_exported
 from resnet_ops.export.onnx_file import check_installed, onnx_bytes, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
-from resnet_ops.export.parity import measure_parity, violations
+from resnet_ops.export.parity import Verdict, judge_parity, measure_parity
 from resnet_ops.export.program import pt2_bytes, trace
 from resnet_ops.files import write_bytes, write_json
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES
 
-__all__ = ["export_model"]
+__all__ = ["FormatResult", "export_model"]
+
+
+@dataclass(frozen=True)
+class FormatResult:
+    """What came of one format: how equal it is (`measure_parity`, and `bytes`), and whether it was written."""
+
+    measured: dict[str, Measurement]
+    verdict: Verdict
 
 
 def export_model(
@@ -30,42 +39,39 @@ def export_model(
     params: ExportParams,
     confidence: float,
     folder: Path,
-) -> dict[str, Measurement]:
-    """Write `<format>/` under `folder` for each format and say how equal each is, as `<format>.<metric>`.
+) -> dict[Format, FormatResult]:
+    """Write `<format>/` under `folder` for each format that predicts as the original does, and say what came of each.
 
     digest: `model_digest` of the trained files. data: with splits `validation` (to calibrate int8) and `test`
     (to compare on, all of it). confidence: level of the intervals.
 
-    Raises DataError when an export does not predict as the original does: no file is made then, of any format.
-    Raises ConfigError when a format needs a package that is missing.
+    A format that falls short of its tolerance is refused: it makes no file, one that an earlier call wrote is removed,
+    and the others go on. Raises ConfigError when a format needs a package that is missing.
     """
     if {"onnx", "int8"} & set(params.formats):
         check_installed("export.formats in params.yaml")
     test = data.split("test")
     original = model.predict(test.images)
     contents = _contents(model, data.split("validation").images, params.quantisation)
-    measured: dict[str, Measurement] = {}
-    refused: list[str] = []
+    results: dict[Format, FormatResult] = {}
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         for format_, allowed in params.formats.items():
             trial = Path(temporary) / format_
             _write(model, digest, format_, contents[format_](), trial)
-            parity = measure_parity(
-                original, load_exported(trial).predict(test.images), test.labels, confidence
-            )
-            refused += [f"{format_}: {said}" for said in violations(parity, allowed)]
+            exported = load_exported(trial).predict(test.images)
+            measured = measure_parity(original, exported, test.labels, confidence)
+            verdict = judge_parity(measured, allowed, params.too_few_images, confidence)
             size = (trial / EXPORT_FILES[format_]).stat().st_size
-            parity["bytes"] = Measurement(value=size, n=1, unit="bytes")
-            measured |= {f"{format_}.{name}": measurement for name, measurement in parity.items()}
-        if refused:
-            raise DataError(
-                f"{model.name} does not predict the same when exported, on {len(test)} test images. "
-                f"{'; '.join(refused)} (export.formats in params.yaml). No file was made."
-            )
-        for format_ in params.formats:
+            measured["bytes"] = Measurement(value=size, n=1, unit="bytes")
+            results[format_] = FormatResult(measured, verdict)
+        written = [format_ for format_, result in results.items() if not result.verdict.refusals]
+        for format_ in get_args(Format):
+            if format_ not in written:
+                _remove(folder / format_)
+        for format_ in written:
             for name in (EXPORT_FILES[format_], DESCRIPTION):
                 write_bytes(folder / format_ / name, (Path(temporary) / format_ / name).read_bytes())
-    return measured
+    return results
 
 
 def _contents(
@@ -89,3 +95,10 @@ def _write(model: TrainedModel, digest: str, format_: Format, content: bytes, fo
         folder / DESCRIPTION,
         {**description, "member": asdict(model.member), "format": format_, "exported_from": digest},
     )
+
+
+def _remove(folder: Path) -> None:
+    """Take a whole folder away at once: half of an export must not stay where a process is killed."""
+    if folder.exists():
+        with tempfile.TemporaryDirectory(prefix=".removed-", dir=folder.parent) as temporary:
+            shutil.move(folder, temporary)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-__all__ = ["Deployment", "ExportParams", "Format", "Quantisation", "Tolerance"]
+__all__ = ["Deployment", "ExportParams", "Format", "Quantisation", "Tolerance", "TooFewImages"]
 
 Format = Literal["pt2", "onnx", "int8"]
 """`pt2`: torch.export's program. `onnx`: ONNX, fp32. `int8`: ONNX, weights and activations of 8 bits."""
+
+TooFewImages = Literal["estimate", "refuse"]
+"""What holds where the test images are too few to show that little accuracy is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,8 @@ class Tolerance:
     min_equal_predictions: float
     """Share of images on which both predict the same class."""
     max_accuracy_loss: float
-    """How much top-1 may fall, a fraction: 0.005 is half a point."""
+    """How much top-1 may fall, a fraction: 0.005 is half a point. It must be shown: the interval of the loss must end
+    there. 0: it must not fall on the test images; that is counted, for no number of images shows a loss of nothing."""
 
     def __post_init__(self) -> None:
         if not self.max_logit_difference >= 0 or not 0 < self.min_equal_predictions <= 1:
@@ -42,7 +46,8 @@ class Quantisation:
     images: int
     """Validation images that are looked at, the first ones, at most."""
     reduce_range: bool
-    """Weights of 7 bits: for processors without VNNI, whose 16-bit sums overflow with 8."""
+    """Weights of 7 bits, so that the file predicts the same on x86 processors without VNNI: their 16-bit sums overflow
+    with 8."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -57,6 +62,9 @@ class ExportParams:
 
     formats: dict[Format, Tolerance]
     """Which formats are made, and how equal each must be. All take uint8 images (N, H, W, C)."""
+    too_few_images: TooFewImages
+    """Where the test images are too few to show that a loss is within `max_accuracy_loss`: `estimate` judges by the
+    loss on them, and says that it is not shown; `refuse` refuses the format."""
     quantisation: Quantisation
     """How `int8` is calibrated."""
 

@@ -1,14 +1,32 @@
-"""How far an export is from the original, measured on labelled images."""
+"""How far an export is from the original, measured on labelled images, and whether that is near enough."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from resnet_ops.evaluation.intervals import wilson
-from resnet_ops.evaluation.paired_interval import paired_difference
-from resnet_ops.export.params import Tolerance
+from resnet_ops.evaluation.paired_interval import images_needed, paired_difference
+from resnet_ops.export.params import Tolerance, TooFewImages
 from resnet_ops.measurement import Measurement
 from resnet_ops.predictions import Predictions
 
-__all__ = ["measure_parity", "violations"]
+__all__ = ["Verdict", "judge_parity", "measure_parity"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an export may be written. `n`: images that it was compared on."""
+
+    n: int
+    refusals: tuple[str, ...] = ()
+    """What is beyond the tolerance; where there is any, no file is made."""
+    doubts: tuple[str, ...] = ()
+    """What the images could not show, and the settings let pass."""
+
+    def __str__(self) -> str:
+        if self.refusals:
+            return f"refused, {'; '.join(self.refusals)} ({self.n:,} images)"
+        return "; ".join(("written", *self.doubts))
 
 
 def measure_parity(
@@ -47,16 +65,62 @@ def _share(hits: np.ndarray, confidence: float) -> Measurement:
     )
 
 
-def violations(measured: dict[str, Measurement], allowed: Tolerance) -> list[str]:
-    """What is beyond the tolerance, in words; none where all holds."""
+def judge_parity(
+    measured: dict[str, Measurement], allowed: Tolerance, too_few: TooFewImages, confidence: float
+) -> Verdict:
+    """Whether what `measure_parity` gave is within the tolerance.
+
+    That the loss of accuracy is within its margin must be shown, by the upper end of its interval: the burden of
+    proof is the export's. Whether the images suffice for that follows from the tolerance and their number alone, never
+    from what they said: docs/adr/0015.
+    """
     difference, equal, loss = (
-        measured[name].value for name in ("max_logit_difference", "equal_predictions", "accuracy_loss")
+        measured[name] for name in ("max_logit_difference", "equal_predictions", "accuracy_loss")
     )
-    said = []
-    if not difference <= allowed.max_logit_difference:
-        said.append(f"a logit differs by {difference:.3g}, allowed is {allowed.max_logit_difference:g}")
-    if not equal >= allowed.min_equal_predictions:
-        said.append(f"it agrees on {equal:.2%}, needed is {allowed.min_equal_predictions:.2%}")
-    if not loss <= allowed.max_accuracy_loss:
-        said.append(f"top-1 falls by {loss:.2%}, allowed is {allowed.max_accuracy_loss:.2%}")
-    return said
+    refusals: list[str] = []
+    doubts: list[str] = []
+    if not difference.value <= allowed.max_logit_difference:
+        refusals.append(
+            f"a logit differs by {difference.value:.3g}, allowed {allowed.max_logit_difference:g}"
+        )
+    if not equal.value >= allowed.min_equal_predictions:
+        refusals.append(f"predicts the same on {equal.value:.2%}, needed {allowed.min_equal_predictions:.2%}")
+    if not _is_shown(loss, allowed):
+        said = _in_points(loss, allowed)
+        if loss.value > allowed.max_accuracy_loss:
+            refusals.append(said)
+        elif loss.n >= (needed := _images_needed(allowed, confidence)):
+            refusals.append(f"{said} at the interval's upper end")
+        else:
+            short = f"{said}: not shown with {loss.n:,} images, needs about {needed:,}"
+            (doubts if too_few == "estimate" else refusals).append(short)
+    return Verdict(loss.n, tuple(refusals), tuple(doubts))
+
+
+def _is_shown(loss: Measurement, allowed: Tolerance) -> bool:
+    end = loss.high if allowed.max_accuracy_loss else loss.value
+    return end is not None and end <= allowed.max_accuracy_loss
+
+
+def _images_needed(allowed: Tolerance, confidence: float) -> int:
+    """With which an export that differs as often as it may, and loses nothing, is shown to lose little."""
+    return images_needed(1 - allowed.min_equal_predictions, allowed.max_accuracy_loss, confidence)
+
+
+def _in_points(loss: Measurement, allowed: Tolerance) -> str:
+    """Such as `loses 1.1 points (0.3-2.8), allowed 0.5`, with as many decimals as tell the two apart."""
+    assert loss.low is not None
+    assert loss.high is not None
+    shares, margin = (loss.value, loss.low, loss.high), allowed.max_accuracy_loss
+    decimals = next(
+        (
+            d
+            for d in range(1, 9)
+            if all((round(100 * each, d) > 100 * margin) == (each > margin) for each in shares)
+        ),
+        9,
+    )
+    # adding 0 turns -0.0 into 0.0
+    value, low, high = (f"{round(100 * each, decimals) + 0:.{decimals}f}" for each in shares)
+    dash = " to " if loss.low < 0 else "-"
+    return f"loses {value} points ({low}{dash}{high}), allowed {100 * margin:g}"

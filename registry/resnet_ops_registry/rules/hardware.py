@@ -1,4 +1,4 @@
-"""Rule `hardware`: a device profile was measured on the hardware it stands for."""
+"""Rule `hardware`: something was measured on the hardware it stands for."""
 
 import re
 from typing import Literal
@@ -13,11 +13,18 @@ Fact = str | int | float | bool | None
 
 
 class Hardware(Rule):
-    """What the evidence says of a profile's machine must match: texts as regular expressions, the rest as they are."""
+    """What the evidence says of a profile's machine must match: texts as regular expressions, the rest as they are.
+
+    A step is asked like a profile: `evaluation`, where accuracy was measured, and `export`, where an export was
+    compared with what it was made from. With `formats`, versions of other formats are not asked.
+    """
 
     rule: Literal["hardware"]
     profile: str = Field(min_length=1, max_length=100, description="such as server-cpu")
     match: dict[str, Fact] = Field(min_length=1, description="such as {cpu: 'AMD EPYC.*', cores: 2}")
+    formats: list[str] | None = Field(
+        default=None, min_length=1, description="such as [int8], or [weights]; without it, all are asked"
+    )
 
     @field_validator("match")
     @classmethod
@@ -31,6 +38,8 @@ class Hardware(Rule):
         return match
 
     def judge(self, case: Case) -> RuleResult:
+        if self.formats is not None and case.evidence.format not in self.formats:
+            return self._say(True, case.evidence.format, f"{case.evidence.format} is not asked")
         measured = case.evidence.hardware.get(self.profile)
         if measured is None:
             return self._say(
