@@ -92,7 +92,7 @@ def judge_parity(
         elif loss.n >= (needed := _images_needed(allowed, confidence)):
             refusals.append(f"{said} at the interval's upper end")
         else:
-            short = f"{said}: not shown with {loss.n:,} images, needs about {needed:,}"
+            short = f"{said}: not shown with {loss.n:,} images, needs about {_rounded_up(needed):,}"
             (doubts if too_few == "estimate" else refusals).append(short)
     return Verdict(loss.n, tuple(refusals), tuple(doubts))
 
@@ -105,6 +105,12 @@ def _is_shown(loss: Measurement, allowed: Tolerance) -> bool:
 def _images_needed(allowed: Tolerance, confidence: float) -> int:
     """With which an export that differs as often as it may, and loses nothing, is shown to lose little."""
     return images_needed(1 - allowed.min_equal_predictions, allowed.max_accuracy_loss, confidence)
+
+
+def _rounded_up(count: int) -> int:
+    """To two digits: it is an expectation, not a promise."""
+    step = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // step) * step
 
 
 def _in_points(loss: Measurement, allowed: Tolerance) -> str:

@@ -41,5 +41,6 @@ def portfolio_of(*entries: Entry, budgets: tuple[Budget, ...] = (), model: str =
         entries=entries,
         budgets=budgets,
         choices=(choose("@champion", entries, AXES),),
+        refused=(),
         unknown=(),
     )
