@@ -52,7 +52,7 @@ MODELS: dict[str, tuple[str, Member | ImageNetMember, int]] = {
     "resnet20": ("ResNet-20 at 32", RESNET20, 32),
     "resnet50": ("ResNet-50 at 224", RESNET50, 224),
 }
-QUANTISATION = Quantisation(calibration="minmax", images=512, reduce_range=False)
+QUANTISATION = Quantisation(calibration="minmax", images=512, reduce_range=True)
 BATCHES = (1, 64)
 SLICE_SECONDS = 0.1
 CONFIDENCE = 0.95

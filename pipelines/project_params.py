@@ -60,6 +60,13 @@ class BenchmarkParams:
     profiles: dict[str, Profile]
     """By name; policies refer to `<name>.<metric>`."""
 
+    def __post_init__(self) -> None:
+        steps = [name for name in ("training", "evaluation", "export") if name in self.profiles]
+        if steps:
+            raise ValueError(
+                f"profiles names {steps[0]}, as the evidence calls a step of the pipeline: rename it"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterParams:

@@ -109,7 +109,7 @@ def _images_needed(allowed: Tolerance, confidence: float) -> int:
 
 def _rounded_up(count: int) -> int:
     """To two digits: it is an expectation, not a promise."""
-    step = 10 ** max(len(str(count)) - 2, 0)
+    step = int(10 ** max(len(str(count)) - 2, 0))
     return -(-count // step) * step
 
 

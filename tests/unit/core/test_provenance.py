@@ -80,3 +80,4 @@ def test_the_hardware_names_processor_and_usable_cores() -> None:
     assert 1 <= machine["cores"] <= (os.cpu_count() or 1)
     assert machine["system"] == f"{platform.system()} {platform.machine()}"
     assert (machine["gpu"] is None) == (not torch.cuda.is_available())
+    assert set(machine["instructions"].split()) >= {machine["int8_instructions"]}

@@ -234,6 +234,33 @@ def test_an_export_says_what_it_was_made_from_and_how_equal_it_is() -> None:
     assert told.title not in [each.title for each in card().sections]
 
 
+REFUSAL = "refused, loses 1.1 points (0.3-2.8), allowed 0.5 (360 images)"
+
+
+def test_a_members_card_names_the_formats_that_were_refused_and_why() -> None:
+    found = card(evidence(exports={"onnx": "written", "int8": REFUSAL}))
+    assert cells(found, "Exports") == [("int8", REFUSAL), ("onnx", "written")]
+    assert f"As int8: {REFUSAL}." in found.limits
+    assert "As onnx: written." not in found.limits
+    assert "refused, loses 1.1 points" in description(found, "#whole")
+    assert "Exports" not in [each.title for each in card().sections]
+
+
+def test_an_exports_card_says_what_was_not_shown_and_on_which_instructions_it_was_measured() -> None:
+    doubt = (
+        "written; loses 0.0 points (-1.1 to 1.1), allowed 0.5: not shown with 360 images, needs about 3,300"
+    )
+    measured = {
+        "training": {"int8_instructions": "amx_int8"},
+        "export": {"int8_instructions": "avx512_vnni"},
+        "edge-cpu": {"int8_instructions": "avx2", "interference": False},
+    }
+    said = evidence(format="int8", exported_from="2" * 64, exports={"int8": doubt}, hardware=measured)
+    limits = card(said).limits
+    assert f"As int8: {doubt}." in limits
+    assert any(limit.endswith("Measured with: edge-cpu on avx2, export on avx512_vnni.") for limit in limits)
+
+
 def test_what_the_gate_said_is_told_with_its_day_and_a_refusal_stands_out() -> None:
     told = section(card(), "What the gate said")
     assert told.table is not None

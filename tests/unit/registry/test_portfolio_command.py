@@ -128,6 +128,19 @@ def test_an_export_measured_here_is_shown_where_it_was_made_from_a_version_and_i
     assert "slow-onnx, which is no version yet" not in found.choices[0].reason, "its memory was not measured"
 
 
+def test_an_export_that_was_refused_is_named_by_the_word_of_its_members_evidence(
+    client: MlflowClient, registered: dict[str, Path], project: Path, run: Runner
+) -> None:
+    refusal = "refused, loses 1.1 points (0.3-2.8), allowed 0.5 (360 images)"
+    said = measured(registered["slow"], "slow", 0.98, 5)
+    told = said.model_copy(update={"exports": {"onnx": "written", "int8": refusal}})
+    publish_model(client, registered["slow"], evidence=told)
+    assert json.loads(run("portfolio", "--json"))["refused"] == [f"slow-int8: {refusal}"]
+    assert f"slow-int8: {refusal}" in run("portfolio", "--output", "page.html")
+    page = (project / "page.html").read_text()
+    assert f"<h2>Exports that were refused</h2><ul><li>slow-int8: {refusal}</li></ul>" in page
+
+
 @pytest.mark.parametrize(
     "more", [{"metrics": {}}, {"metrics": {"test.top1": {"value": "x"}}}, {"hardware": 1}]
 )

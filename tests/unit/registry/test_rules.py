@@ -87,6 +87,39 @@ def test_hardware_must_match_what_the_profile_stands_for(match: str, passed: boo
     assert judged(f"rule: hardware, profile: server-cpu, match: {match}", case(**HARDWARE)).passed is passed
 
 
+def on(instructions: str, format_: str = "int8", **steps: str) -> Case:
+    """A version whose edge-cpu latency was measured on these instructions, and other steps on those named."""
+    machines = {"edge-cpu": instructions, **steps}
+    return case(
+        format=format_, hardware={name: {"int8_instructions": each} for name, each in machines.items()}
+    )
+
+
+def test_an_int8_version_measured_with_one_instruction_set_is_not_proven_on_another() -> None:
+    rule = "rule: hardware, profile: edge-cpu, match: {int8_instructions: avx2}, formats: [int8]"
+    assert judged(rule, on("avx2")).passed
+    refused = judged(rule, on("avx512_vnni"))
+    assert not refused.passed
+    assert refused.reason == "edge-cpu was measured on int8_instructions avx512_vnni, not avx2"
+    assert not judged(rule, on("unknown")).passed
+    assert not judged(rule, case(format="int8", hardware={"edge-cpu": {"cpu": "old evidence"}})).passed
+
+
+def test_where_an_export_was_compared_is_asked_apart_from_where_it_was_timed() -> None:
+    rule = "rule: hardware, profile: export, match: {int8_instructions: '.*vnni|amx.*'}, formats: [int8]"
+    assert judged(rule, on("avx2", export="avx512_vnni")).passed
+    assert not judged(rule, on("avx512_vnni", export="avx2")).passed
+    assert "does not say what export was measured on" in judged(rule, on("avx512_vnni")).reason
+
+
+def test_a_hardware_rule_for_some_formats_asks_no_other() -> None:
+    rule = "rule: hardware, profile: export, match: {int8_instructions: avx2}, formats: [int8]"
+    passed = judged(rule, on("avx512_vnni", format_="weights"))
+    assert (passed.passed, passed.reason) == (True, "weights is not asked")
+    both = rule.replace("[int8]", "[int8, weights]")
+    assert not judged(both, on("avx512_vnni", format_="weights")).passed
+
+
 def test_a_profile_without_hardware_is_a_refusal() -> None:
     result = judged("rule: hardware, profile: edge-cpu, match: {cpu: '.*'}", case(**HARDWARE))
     assert (result.passed, "does not say what edge-cpu was measured on" in result.reason) == (False, True)
@@ -119,6 +152,7 @@ def test_a_check_must_have_been_made_and_held(checks: dict[str, bool], passed: b
         ("rule: threshold, metric: a, min: 1, at_least: 2", "at_least is for a metric with a *"),
         ("rule: hardware, profile: a, match: {cpu: '('}", "'(' is no regular expression"),
         ("rule: hardware, profile: a, match: {}", "match"),
+        ("rule: hardware, profile: a, match: {cores: 2}, formats: []", "formats"),
         ("rule: age, max_days: .inf", "max_days"),
         ("rule: age, max_days: 0", "greater than 0"),
         ("rule: statements, kind: waiver, roles: [a]", "'approval' or 'reproduction'"),

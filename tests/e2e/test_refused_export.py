@@ -1,0 +1,107 @@
+"""An export that is spoilt on purpose is refused by name, and the rest of the family goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.project import Project
+
+pytestmark = pytest.mark.e2e
+
+
+def read(project: Project, name: str) -> Any:
+    return json.loads((project.folder / name).read_text())
+
+
+def spoil_int8(project: Project) -> None:
+    """Ranges from a single image, in 8 bits a weight; and no processor's int8 comes within this limit of a logit."""
+    file = project.folder / "params.yaml"
+    text = file.read_text()
+    for before, after in (
+        ("images: 512, reduce_range: true", "images: 1, reduce_range: false"),
+        ("int8: {max_logit_difference: 2.0", "int8: {max_logit_difference: 0.001"),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    file.write_text(text)
+
+
+def versions(project: Project) -> list[dict[str, Any]]:
+    done = project.run("resnet-ops", "registry", "ls", "digits-classifier", "--json")
+    assert done.returncode == 0, done.stderr
+    listed: list[dict[str, Any]] = json.loads(done.stdout)
+    return listed
+
+
+@pytest.fixture(scope="module")
+def spoilt(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """As after a first run on a machine that spoils int8: the registry is empty before, nothing is trained again."""
+    project = reproduced.copy(tmp_path_factory.mktemp("spoilt") / "checkout", without=("var",))
+    spoil_int8(project)
+    said = project.repro()
+    assert "Running stage 'train_model" not in said
+    assert "Running stage 'export_model@resnet20'" in said
+    return project
+
+
+def test_three_members_are_registered_and_judged_without_the_refused_export(spoilt: Project) -> None:
+    assert {version["member"] for version in versions(spoilt)} == {"resnet8", "resnet14", "resnet20"}
+    gates, registered = read(spoilt, "reports/gates.json"), read(spoilt, "reports/registered.json")
+    assert [each["member"] for each in gates["candidates"]] == ["resnet8", "resnet14", "resnet20"]
+    refusal = gates["refused"]["resnet20-int8"]
+    assert refusal == registered["resnet20-int8"]["refused"]
+    assert refusal.startswith("refused, a logit differs by ")
+    assert refusal.endswith(" (360 images)")
+
+
+def test_the_refused_format_leaves_no_file_and_no_number(spoilt: Project) -> None:
+    for member in ("resnet8", "resnet14", "resnet20"):
+        formats = read(spoilt, f"reports/export/{member}/formats.json")
+        assert {name for name, each in formats.items() if each["digest"]} == {"pt2", "onnx"}
+        assert {path.name for path in (spoilt.folder / "exports" / member).iterdir()} == {"pt2", "onnx"}
+        assert f"{member}-int8" not in (spoilt.folder / "reports/portfolio/portfolio.csv").read_text()
+    for stage in ("evaluation", "benchmark"):
+        folder = spoilt.folder / "reports" / stage / "resnet20-int8"
+        assert [path.name for path in folder.iterdir()] == ["refused.json"]
+    shown = json.loads(spoilt.run("dvc", "metrics", "show", "--json").stdout)
+    told = shown[""]["data"]["reports/evaluation/resnet20-int8.json"]["data"]
+    assert told.keys() == {"refused"}
+
+
+def test_summary_portfolio_and_card_name_the_refused_export(spoilt: Project) -> None:
+    refusal = read(spoilt, "reports/gates.json")["refused"]["resnet20-int8"]
+    wide = {"COLUMNS": "400"}
+    summary = spoilt.run("python", "pipelines/show_summary.py", **wide)
+    assert summary.returncode == 0, summary.stderr
+    assert f"resnet20-int8: {refusal}" in summary.stdout
+    assert f"resnet20-int8: {refusal}" in (spoilt.folder / "reports/portfolio/index.html").read_text()
+    number = next(each["version"] for each in versions(spoilt) if each["member"] == "resnet20")
+    card = spoilt.run("resnet-ops", "card", "digits-classifier", str(number), "--json", **wide)
+    assert card.returncode == 0, card.stderr
+    assert f"As int8: {refusal}." in json.loads(card.stdout)["limits"]
+
+
+def test_a_version_that_was_registered_before_its_export_was_refused_stays(
+    spoilt: Project, reproduced: Project, tmp_path: Path
+) -> None:
+    project = reproduced.copy(tmp_path / "registered")
+    before = versions(project)
+    for name in ("params.yaml", "dvc.lock"):
+        (project.folder / name).write_bytes((spoilt.folder / name).read_bytes())
+    for name in ("reports", "exports"):
+        project.run("rm", "-rf", name)
+        project.run("cp", "-r", str(spoilt.folder / name), name)
+    done = project.run("python", "pipelines/register_models.py")
+    assert done.returncode == 0, done.stderr
+    assert [v["weights_digest"] for v in versions(project)] == [v["weights_digest"] for v in before]
+    assert "resnet20-int8" in {version["member"] for version in versions(project)}
+
+
+def test_repeating_changes_nothing_where_an_export_was_refused(spoilt: Project) -> None:
+    lock = (spoilt.folder / "dvc.lock").read_bytes()
+    said = spoilt.repro()
+    assert "Running stage 'export_model" not in said
+    assert "Running stage 'evaluate_export" not in said
+    assert (spoilt.folder / "dvc.lock").read_bytes() == lock
