@@ -72,13 +72,12 @@ def test_the_refused_format_leaves_no_file_and_no_number(spoilt: Project) -> Non
 
 def test_summary_portfolio_and_card_name_the_refused_export(spoilt: Project) -> None:
     refusal = read(spoilt, "reports/gates.json")["refused"]["resnet20-int8"]
-    wide = {"COLUMNS": "400"}
-    summary = spoilt.run("python", "pipelines/show_summary.py", **wide)
+    summary = spoilt.run("python", "pipelines/show_summary.py", COLUMNS="400")
     assert summary.returncode == 0, summary.stderr
     assert f"resnet20-int8: {refusal}" in summary.stdout
     assert f"resnet20-int8: {refusal}" in (spoilt.folder / "reports/portfolio/index.html").read_text()
     number = next(each["version"] for each in versions(spoilt) if each["member"] == "resnet20")
-    card = spoilt.run("resnet-ops", "card", "digits-classifier", str(number), "--json", **wide)
+    card = spoilt.run("resnet-ops", "card", "digits-classifier", str(number), "--json", COLUMNS="400")
     assert card.returncode == 0, card.stderr
     assert f"As int8: {refusal}." in json.loads(card.stdout)["limits"]
 
