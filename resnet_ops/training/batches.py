@@ -5,7 +5,7 @@ from torch import Tensor
 
 from resnet_ops.model import ImageClassifier
 from resnet_ops.training.augment import random_crop_flip, resized_crop
-from resnet_ops.training.draws import Draws
+from resnet_ops.training.draws import Draws, send
 from resnet_ops.training.mixing import Targets, erase, mix
 from resnet_ops.training.randaugment import rand_augment
 from resnet_ops.training.recipe import Recipe
@@ -33,4 +33,5 @@ def augment_batch(
     inputs = random_crop_flip(inputs, recipe.crop_padding, recipe.flip, draws)
     inputs = erase(inputs, recipe.erasing, draws)
     inputs, targets = mix(inputs, labels, recipe.mixup, recipe.cutmix, draws)
-    return inputs[share.own].contiguous(memory_format=torch.channels_last), targets.of(share.own)
+    own = share.own if isinstance(share.own, slice) else send(share.own, images.device)
+    return inputs[own].contiguous(memory_format=torch.channels_last), targets.of(own)

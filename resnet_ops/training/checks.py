@@ -11,7 +11,7 @@ from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.training.plan import Plan
 
-__all__ = ["check_classes", "check_loss", "check_range", "explain_memory"]
+__all__ = ["check_classes", "check_graphs", "check_loss", "check_range", "explain_memory"]
 
 
 def check_range(data: PreparedData) -> None:
@@ -31,6 +31,16 @@ def check_classes(train: PreparedData) -> None:
     if missing:
         raise DataError(
             f"No training image of class {', '.join(missing)}. Add images or raise data.split.train."
+        )
+
+
+def check_graphs(plan: Plan) -> None:
+    """Raise ConfigError where a part's CUDA graph would write over the gradients of the part before."""
+    if plan.engine.compile == "reduce-overhead" and plan.recipe.accumulate > 1:
+        raise ConfigError(
+            f"{plan.name}: train.compile is reduce-overhead, but the recipe passes a batch through the network in "
+            f"{plan.recipe.accumulate} parts, and needs 1. In params.yaml set the recipe's accumulate to 1 or "
+            "train.compile to default."
         )
 
 

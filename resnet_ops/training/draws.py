@@ -1,4 +1,8 @@
-"""The random numbers of one batch, the same ones on every device and however the batch is shared out."""
+"""The random numbers of one batch, the same ones on every device and however the batch is shared out.
+
+They are drawn, and few numbers an image are computed from them, on the CPU; what has as many numbers as the images have
+pixels is made on the images' device from what `send` brings there.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Draws"]
+__all__ = ["Draws", "send"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,10 @@ class Draws:
     def for_the_batch(self) -> np.random.Generator:
         """A source for what is drawn once for all images."""
         return np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
+
+
+def send(numbers: Tensor, device: torch.device) -> Tensor:
+    """Numbers of the CPU on the device. Nobody waits for them: not the CPU for the device, nor the device's queue."""
+    if device.type == "cuda":
+        numbers = numbers.pin_memory()
+    return numbers.to(device, non_blocking=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from resnet_ops.console import console
 from resnet_ops.data import PreparedData
 from resnet_ops.threads import mapped
+from resnet_ops.training.draws import send
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.workers import workers_here
 
@@ -33,11 +34,13 @@ class ImagesInMemory:
             part = np.array(data.images[start : start + CHUNK])
             self._images[start : start + CHUNK] = torch.from_numpy(part)
         self._labels = torch.from_numpy(data.labels).to(device)
+        self.held = data.images.nbytes
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
-        for batch in rows:
-            where = batch.to(self._labels.device)
+        if not rows:
+            return
+        for where in send(torch.cat(list(rows)), self._labels.device).split([len(batch) for batch in rows]):
             yield self._images[where], self._labels[where]
 
 
@@ -48,6 +51,7 @@ class StreamedImages:
         self._images = data.images
         self._labels = torch.from_numpy(data.labels)
         self._device = device
+        self.held = 0
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
@@ -63,17 +67,22 @@ class StreamedImages:
         return images, labels.pin_memory() if on_gpu else labels
 
 
-def open_images(plan: Plan, data: PreparedData, device: torch.device) -> ImagesInMemory | StreamedImages:
-    """The images as the engine's `images` says; `auto` is decided by the memory that is free, and said."""
+def open_images(
+    plan: Plan, data: PreparedData, device: torch.device, held: int = 0
+) -> ImagesInMemory | StreamedImages:
+    """One split's images as the engine's `images` says; `auto` is decided by the memory that is free, and said.
+
+    held: bytes that other images take there already; they count.
+    """
     where = plan.engine.images
     if where == "auto":
         sharing = workers_here() if device.type == "cpu" else 1
-        size, free = data.images.nbytes, free_memory(device) // sharing
-        where = "memory" if size <= SHARE * free else "stream"
+        size, free = data.images.nbytes, free_memory(device) // sharing + held
+        where = "memory" if size + held <= SHARE * free else "stream"
         what = "are held in memory" if where == "memory" else "are streamed from disk"
         console.print(
-            f"{plan.name}: {len(data):,} training images {what}: {size / 1e6:,.1f} MB, where {SHARE:.0%} of the "
-            f"{free / 1e6:,.1f} MB may be used that are free for {device.type}"
+            f"{plan.name}: {len(data):,} images of split {data.rows[0].split} {what}: {size / 1e6:,.1f} MB, where "
+            f"{max(0.0, SHARE * free - held) / 1e6:,.1f} MB may be used of the {free / 1e6:,.1f} MB for {device.type}"
         )
     return ImagesInMemory(data, device) if where == "memory" else StreamedImages(data, device)
 

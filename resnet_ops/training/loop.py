@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from resnet_ops.console import console
 from resnet_ops.data import PreparedData
@@ -15,7 +14,13 @@ from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
-from resnet_ops.training.checks import check_classes, check_loss, check_range, explain_memory
+from resnet_ops.training.checks import (
+    check_classes,
+    check_graphs,
+    check_loss,
+    check_range,
+    explain_memory,
+)
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.images import open_images
 from resnet_ops.training.normalisation import share_normalisation
@@ -28,6 +33,7 @@ from resnet_ops.training.set_up import set_up
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.step import take_step
 from resnet_ops.training.transfer import start_network
+from resnet_ops.training.validation import Validation
 from resnet_ops.training.workers import ALONE, Workers
 
 __all__ = ["Training", "fit", "out_of_patience"]
@@ -69,6 +75,7 @@ class Training:
     def __init__(
         self, plan: Plan, train: PreparedData, validation: PreparedData, workers: Workers = ALONE
     ) -> None:
+        check_graphs(plan)
         device = set_up(plan.engine, plan.seed)
         network = build_network(plan.member, train.images.shape[3], len(train.classes))
         moments = start_network(network, plan, train.classes) or _channel_moments(train.images)
@@ -78,7 +85,6 @@ class Training:
         self.network = network
         self.plan = plan
         self.workers = workers
-        self.validation = validation
         self.classifier = ImageClassifier(network, *moments).to(device)
         self.state = TrainingState(
             network=network,
@@ -88,12 +94,14 @@ class Training:
             hits=torch.zeros((), device=device),
             average=WeightAverage(network, plan.recipe.ema) if plan.recipe.ema else None,
         )
-        if plan.engine.compile:
-            network.compile()
         self.judged = self.classifier
         if self.state.average is not None:
             self.judged = ImageClassifier(self.state.average.network, *moments).to(device)
+        if plan.engine.compile:
+            for module in (network, self.judged):
+                module.compile(mode=plan.engine.compile, dynamic=False)
         self.images = open_images(plan, train, device)
+        self.validation = Validation(plan, validation, device, self.images.held, workers)
         self.image_count = len(train)
         self.batch_size = min(plan.recipe.batch_size, len(train))
         self.steps_per_epoch = len(train) // self.batch_size
@@ -135,16 +143,17 @@ class Training:
         for _ in self.take_steps(rows):
             if checkpoints is not None and self.workers.leads and checkpoints.due():
                 checkpoints.write(state.checkpoint())
-        train_loss = state.loss_sum.item() / self.steps_per_epoch
+        loss_sum, hits = torch.stack([state.loss_sum, state.hits]).tolist()
         seconds = time.perf_counter() - started
-        validation_loss, validation_top1 = _validate(self.judged, self.validation, self.workers)
+        train_loss = loss_sum / self.steps_per_epoch
+        validation_loss, validation_top1 = self.validation.measure(self.judged)
         losses = {"training": train_loss, "validation": validation_loss}
         check_loss(self.plan, len(state.epochs) + 1, losses)
         epoch = Epoch(
             epoch=len(state.epochs) + 1,
             learning_rate=learning_rate(self.plan.recipe, state.step - 1, self.steps),
             train_loss=train_loss,
-            train_top1=state.hits.item() / (self.steps_per_epoch * self.batch_size),
+            train_top1=hits / (self.steps_per_epoch * self.batch_size),
             validation_loss=validation_loss,
             validation_top1=validation_top1,
             images_per_second=len(rows) * self.batch_size / seconds,
@@ -167,13 +176,14 @@ class Training:
 
     def model(self) -> TrainedModel:
         """What has been trained so far."""
-        _, _, channels = self.validation.images.shape[1:]
+        data = self.validation.data
+        _, size, channels = data.images.shape[1:]
         return TrainedModel(
             network=self.judged.network.eval(),
             name=self.plan.name,
             member=self.plan.member,
-            classes=self.validation.classes,
-            image_size=self.validation.images.shape[1],
+            classes=data.classes,
+            image_size=size,
             channels=channels,
             mean=tuple(self.classifier.mean.flatten().tolist()),
             std=tuple(self.classifier.std.flatten().tolist()),
@@ -201,23 +211,3 @@ def _channel_moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float
     means = [float(np.average(values, weights=count)) for count in counts]
     variances = [np.average((values - mean) ** 2, weights=c) for mean, c in zip(means, counts, strict=True)]
     return tuple(means), tuple(max(float(variance) ** 0.5, 1e-3) for variance in variances)
-
-
-def _validate(classifier: ImageClassifier, data: PreparedData, workers: Workers) -> tuple[float, float]:
-    """Mean loss and share of right answers, of all workers' rows together."""
-    classifier.network.eval()
-    device = classifier.mean.device
-    rows = workers.rows(len(data))
-    loss, hits = 0.0, 0
-    with torch.inference_mode():
-        for start in range(rows.start, rows.stop, 1024):
-            stop = min(start + 1024, rows.stop)
-            images = torch.from_numpy(np.array(data.images[start:stop])).to(device)
-            labels = torch.from_numpy(data.labels[start:stop]).to(device)
-            logits = classifier(images)
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            hits += int((logits.argmax(1) == labels).sum())
-    sums = torch.tensor([loss, hits], dtype=torch.float64, device=device)
-    workers.sum([sums])
-    loss, hits = sums.tolist()
-    return loss / len(data), hits / len(data)

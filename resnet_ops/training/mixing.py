@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from resnet_ops.training.draws import Draws
+from resnet_ops.training.draws import Draws, send
 from resnet_ops.training.recipe import Loss
 
 __all__ = ["Targets", "erase", "mix"]
@@ -99,12 +99,14 @@ def erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
     ratio = torch.exp(low + (high - low) * aspect)
     tall = torch.sqrt(size * ratio).round().clamp(1, height)
     wide = torch.sqrt(size / ratio).round().clamp(1, width)
-    rows = _between(torch.arange(height), ((height - tall + 1) * down).floor(), tall)
-    columns = _between(torch.arange(width), ((width - wide + 1) * right).floor(), wide)
-    hidden = rows[:, :, None] & columns[:, None, :] & (chance < probability)[:, None, None]
-    return images.masked_fill(hidden[:, None].to(images.device), 0)
+    top, left = ((height - tall + 1) * down).floor(), ((width - wide + 1) * right).floor()
+    tall = tall * (chance < probability)  # 0 where nothing is hidden
+    top, tall, left, wide = send(torch.stack([top, tall, left, wide]), images.device)
+    rows, columns = _between(height, top, tall), _between(width, left, wide)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
 
 
-def _between(places: Tensor, start: Tensor, length: Tensor) -> Tensor:
+def _between(places: int, start: Tensor, length: Tensor) -> Tensor:
     """(N, places): which places lie in each stretch."""
-    return (places >= start[:, None]) & (places < (start + length)[:, None])
+    place = torch.arange(places, device=start.device)
+    return (place >= start[:, None]) & (place < (start + length)[:, None])

@@ -10,7 +10,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.machine import require_machine
 
-__all__ = ["set_up"]
+__all__ = ["precision", "set_up"]
 
 
 def set_up(engine: Engine, seed: int) -> torch.device:
@@ -32,6 +32,11 @@ def set_up(engine: Engine, seed: int) -> torch.device:
     torch.set_num_threads(engine.threads)
     torch.manual_seed(seed)
     return torch.device(engine.device)
+
+
+def precision(engine: Engine) -> torch.autocast:
+    """The context in which a network computes in the engine's precision."""
+    return torch.autocast(engine.device, torch.bfloat16, enabled=engine.precision == "bf16")
 
 
 _KEPT = {-1: 2**31 - 1, -2: 2**26, -3: 2**30}

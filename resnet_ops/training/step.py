@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from resnet_ops.training.mixing import Targets
 from resnet_ops.training.plan import Plan
+from resnet_ops.training.set_up import precision
 from resnet_ops.training.share import Share
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.workers import Workers
@@ -27,7 +28,7 @@ def take_step(
     for count in share.parts:
         start, stop = stop, stop + count
         part = targets.of(slice(start, stop))
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.engine.precision == "bf16"):
+        with precision(plan.engine):
             logits = state.network(inputs[start:stop])
         loss = part.loss(logits.float(), plan.recipe.loss, plan.recipe.label_smoothing) * (count / share.size)
         loss.backward()

@@ -62,7 +62,7 @@ def test_any_other_failure_stays_as_it_is() -> None:
 
 
 def test_a_compiled_network_learns_the_same_to_rounding(small: PreparedData) -> None:
-    plain, compiled = (fit(make_plan(compile=compile_), small).network for compile_ in (False, True))
+    plain, compiled = (fit(make_plan(compile=mode), small).network for mode in (False, "default"))
     assert plain.state_dict().keys() == compiled.state_dict().keys()
     for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)

@@ -91,8 +91,23 @@ def test_auto_takes_what_fits_into_half_of_the_free_memory_and_says_so(
     assert type(open_images(make_plan(images="auto"), data, CPU)) is way
     what = "held in memory" if way is ImagesInMemory else "streamed from disk"
     said = capsys.readouterr().out.replace("\n", " ")
-    sizes = r"0\.0 MB, where 50% of the 0\.0 MB may be used that are free for cpu"
-    assert re.search(f"tiny: 96 training images are {what}: {sizes}", said)
+    sizes = r"0\.0 MB, where 0\.0 MB may be used of the 0\.0 MB for cpu"
+    assert re.search(f"tiny: 96 images of split train are {what}: {sizes}", said)
+
+
+@pytest.mark.parametrize(("spare", "way"), [(1, ImagesInMemory), (-1, StreamedImages)])
+def test_images_that_are_held_already_count_against_the_half(
+    spare: int, way: type, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a memory of 2 * (train + validation), the half is for both."""
+    data = load_prepared(stored)
+    train, validation = data.split("train"), data.split("validation")
+    left = 2 * (train.images.nbytes + validation.images.nbytes) + spare - train.images.nbytes
+    monkeypatch.setattr(images, "free_memory", lambda device: left)
+    held = ImagesInMemory(train, CPU).held
+    assert held == train.images.nbytes
+    assert type(open_images(make_plan(images="auto"), validation, CPU, held)) is way
+    assert StreamedImages(train, CPU).held == 0
 
 
 @pytest.mark.parametrize(("images", "way"), [("memory", ImagesInMemory), ("stream", StreamedImages)])
