@@ -1,14 +1,30 @@
-"""What only a GPU can show, in one command and under ten minutes; torch, torchvision, numpy and safetensors are enough.
+"""What only a GPU can show, in one command of less than five minutes; torch, torchvision, numpy, pillow, psutil,
+pyyaml, rich and safetensors are enough.
 
-    python benchmarks/gpu.py [--cifar FOLDER_OR_NPZ] [--device cpu --quick] [--only peak train ...]
+    python benchmarks/gpu.py [--cifar FOLDER_OR_NPZ] [--only train224 exact ...] [--device cpu --quick]
 
-Parts: `peak` (matrix products and memory bandwidth), `train` and `infer` (ResNet-50 at 224 in bf16 on made images),
-`exact` (what determinism costs, paired), `resume` (a training stopped at a random step and gone on with: same bits) and
-`cifar` (seconds of training until 94 % and 96 % on CIFAR-10's test images). `--quick` makes
-everything tiny, so that the script itself can be tried on a CPU. Prints lines for benchmarks/RESULTS.md.
+Each part prints one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare within
+a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on networks of
+the same architecture, batch, precision and compile mode. `bare` is benchmarks/bare_loop.py: forward, backward and step on
+one batch that lies on the device, normalised.
+
+part      | what                                                                                    | seconds, about
+peak      | matrix product in bf16, TFLOP/s, and copy, GB/s                                         |   2
+train224  | images/s, ResNet-50, batch 256, crops and mirrors, compiled                             |  75
+infer224  | images/s, the same network, from uint8 images on the device                             |  35
+exact     | images/s of train224 with deterministic algorithms (ours) against without (bare)        |  60
+train32   | images/s, ResNet-18, batch 512, compiled to CUDA graphs                                 |  40
+infer32   | images/s, the same network                                                              |  15
+resume    | a training stopped at a random step and gone on with: the same bits?                    |   5
+cifar     | CIFAR-10: test accuracy and seconds of 6 epochs, 3 seeds, against a plain loop          |  55
+
+`--quick` makes everything tiny, so that the script itself can be tried on a CPU. A part that would not end within --budget
+seconds, counted from the start, is left out and says so; the exit status is 1 then, and where bits differ.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import random
 import statistics
@@ -18,28 +34,38 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+STARTED = time.perf_counter()
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
+from benchmarks.bare_loop import BareLoop
 from benchmarks.images import made_images, read_cifar10
-from resnet_ops.data import PreparedData
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.catalogue import CATALOGUE
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
-from resnet_ops.families.table import family_table
-from resnet_ops.model import ImageClassifier
+from resnet_ops.model import TrainedModel
 from resnet_ops.provenance import environment, git_state, hardware
+from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
+from resnet_ops.training.set_up import precision, set_up
 from tests.unit.core.makers import make_recipe
+
+SECONDS = {
+    **{"peak": 2, "train224": 75, "infer224": 35, "exact": 60, "train32": 40, "infer32": 15},
+    **{"resume": 5, "cifar": 55},
+}
+"""Expected of each part where it is called alone; fewer after one with the same networks."""
+CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -48,151 +74,133 @@ class Scale:
 
     device: str
     matrix: int
-    image_size: int
-    batch_sizes: tuple[int, ...]
+    large: AnyMember
+    large_side: int
+    large_batch: int
+    small: AnyMember
+    small_batch: int
     steps: int
     rounds: int
-    network: ImageNetMember
-    cifar: dict[str, tuple[AnyMember, int, float]]
-    """Member, epochs and peak rate by name."""
+    epochs: int
+    seeds: int
+    compile: bool
 
-    def engine(self, **changes: Any) -> Engine:
-        """bf16 and compiled on a GPU."""
-        on_gpu = self.device == "cuda"
-        base = Engine(
+    def plan(self, member: AnyMember, seed: int = 0, graphs: bool = False, **recipe: Any) -> Plan:
+        """bf16, with crops and mirrors; compiled on a GPU."""
+        engine = Engine(
             device=self.device,  # type: ignore[arg-type]
             processes=1,
             threads=1,
             precision="bf16",
-            compile=on_gpu,
+            compile=("reduce-overhead" if graphs else "default") if self.compile else False,
             exact=False,
             images="memory",
         )
-        return replace(base, **changes)
+        usual = {"crop_padding": 4, "flip": True, "peak_lr": 0.2, "label_smoothing": 0.1, "epochs": 10**6}
+        settings = make_recipe(**{**usual, **recipe})
+        return Plan(name="benchmark", member=member, recipe=settings, engine=engine, seed=seed)
 
     def wait(self) -> None:
         """Until the device has done what it was told."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
-
-def catalogued(name: str, **changes: Any) -> ImageNetMember:
-    member = next(entry.member for entry in CATALOGUE if entry.name == name)
-    assert isinstance(member, ImageNetMember)
-    return replace(member, **changes)
-
-
-def scale_of(device: str, quick: bool) -> Scale:
-    if quick:
-        tiny = replace(catalogued("resnet50"), layers=(1, 1, 1, 1), width=8, stem="small")
-        small = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
-        return Scale(device, 128, 32, (8,), 3, 2, tiny, {"resnet8": (small, 1, 0.2)})
-    resnet18 = catalogued("resnet18", stem="small")
-    wide8 = Member(depth=8, widths=(128, 256, 512), stem_kernel=3, stem_stride=1, shortcut="projection")
-    members: dict[str, tuple[AnyMember, int, float]] = {
-        "wide resnet8": (wide8, 12, 0.2),
-        "resnet18": (resnet18, 16, 0.2),
-        "resnet18, long": (resnet18, 50, 0.2),
-    }
-    return Scale(device, 8192, 224, (256, 512), 30, 5, catalogued("resnet50"), members)
-
-
-def seconds(scale: Scale, work: Callable[[], Any], times: int) -> float:
-    """Median of so many, after one that is not counted."""
-    taken = []
-    for _ in range(times + 1):
-        scale.wait()
+    def speed(self, work: Callable[[], object], count: float) -> float:
+        """`count` of whatever the work does, a second."""
+        self.wait()
         started = time.perf_counter()
         work()
-        scale.wait()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken[1:])
+        self.wait()
+        return count / (time.perf_counter() - started)
+
+    def compare(self, work: dict[str, Callable[[], object]], count: float) -> dict[str, Any]:
+        """Two kinds of work that each do `count`, in rounds; the first run of each is not counted."""
+        chance, speeds = random.Random(0), {name: list[float]() for name in work}
+        for each in work.values():
+            self.speed(each, count)
+        for _ in range(self.rounds):
+            for name in chance.sample(list(work), len(work)):
+                speeds[name].append(self.speed(work[name], count))
+        return summary(speeds["ours"], speeds["bare"])
 
 
-def peak(scale: Scale) -> tuple[float, float]:
-    """FLOP/s of a bf16 matrix product and bytes/s of a copy (read and written)."""
-    left, right = torch.randn(2, scale.matrix, scale.matrix, device=scale.device, dtype=torch.bfloat16)
-    flops = 2 * scale.matrix**3 / seconds(scale, lambda: left @ right, 20)
-    source = torch.empty(scale.matrix**2 * 4, dtype=torch.uint8, device=scale.device)
-    target = torch.empty_like(source)
-    return flops, 2 * source.numel() / seconds(scale, lambda: target.copy_(source), 20)
+def summary(ours: list[float], bare: list[float]) -> dict[str, Any]:
+    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
+    return {
+        "ours": round(statistics.median(ours), 1),
+        "bare": round(statistics.median(bare), 1),
+        "ratio": round(statistics.median(ratios), 4),
+        "n": len(ratios),
+        "spread": [round(min(ratios), 4), round(max(ratios), 4)],
+    }
 
 
-def plan_of(scale: Scale, member: AnyMember, engine: Engine, **recipe: Any) -> Plan:
-    return Plan(name="benchmark", member=member, recipe=make_recipe(**recipe), engine=engine, seed=0)
+class Pair:
+    """Our loop and the bare one for the same plan, each compiled once for all parts that use it."""
 
-
-def speed_of(training: Training, scale: Scale) -> float:
-    """Images a second over some steps, after warming up."""
-    training.state.start_epoch(training.image_count)
-    order = training.state.order(training.image_count).split(training.batch_size)
-    rows = [order[index % training.steps_per_epoch] for index in range(scale.steps)]
-    list(training.take_steps(rows[:3]))
-    scale.wait()
-    started = time.perf_counter()
-    list(training.take_steps(rows))
-    scale.wait()
-    return scale.steps * training.batch_size / (time.perf_counter() - started)
-
-
-def flops_of(scale: Scale) -> float:
-    """Forward FLOPs of an image through ResNet-50 at 224; of the tiny network nothing is claimed."""
-    return (
-        next(row.flops for row in family_table() if row.name == "resnet50")
-        if scale.image_size == 224
-        else 0.0
-    )
-
-
-def train(scale: Scale, matrix_peak: float) -> None:
-    for batch in scale.batch_sizes:
-        data = made_images(4 * batch, batch, scale.image_size, 100)
-        plan = plan_of(scale, scale.network, scale.engine(), batch_size=batch, crop_padding=4, flip=True)
-        speed = speed_of(Training(plan, data.split("train"), data.split("validation")), scale)
-        share = 3 * flops_of(scale) * speed / matrix_peak
-        memory = torch.cuda.max_memory_allocated() / 2**30 if scale.device == "cuda" else 0
-        print(
-            f"train batch {batch}: {speed:,.0f} images/s, {share:.1%} of the matrix peak, {memory:.1f} GiB",
-            flush=True,
+    def __init__(self, scale: Scale, plan: Plan, side: int) -> None:
+        self.scale, self.plan = scale, plan
+        batch = plan.recipe.batch_size
+        data = made_images(4 * batch, batch, side, CLASSES)
+        self.training = Training(plan, data.split("train"), data.split("validation"))
+        self.bare = BareLoop(plan, CLASSES)
+        device = torch.device(scale.device)
+        self.images = torch.from_numpy(data.images[:batch]).to(device)
+        labels = torch.from_numpy(data.labels[:batch]).to(device)
+        classifier, share = self.training.classifier, self.training.share
+        self.batch, _ = augment_batch(
+            classifier, self.images, labels, plan.recipe, torch.Generator(), share
         )
+        self.labels = labels
 
+    def our_steps(self) -> None:
+        state = self.training.state
+        state.start_epoch(self.training.image_count)
+        order = state.order(self.training.image_count).split(self.plan.recipe.batch_size)
+        list(self.training.take_steps([order[step % len(order)] for step in range(self.scale.steps)]))
 
-def infer(scale: Scale, matrix_peak: float, bandwidth: float) -> None:
-    for batch in scale.batch_sizes:
-        data = made_images(batch, batch, scale.image_size, 100)
-        plan = plan_of(scale, scale.network, scale.engine(), batch_size=batch)
-        training = Training(plan, data.split("train"), data.split("validation"))
-        classifier = ImageClassifier(training.classifier.network.eval(), (0.5,) * 3, (0.25,) * 3).to(
-            scale.device
-        )
-        images = torch.from_numpy(data.images[:batch]).to(scale.device)
+    def bare_steps(self) -> None:
+        self.bare.network.train()
+        for _ in range(self.scale.steps):
+            self.bare.step(self.batch, self.labels)
 
-        def predict(classifier: ImageClassifier = classifier, images: torch.Tensor = images) -> None:
-            with torch.inference_mode(), torch.autocast(scale.device, torch.bfloat16):
-                classifier(images)
+    @torch.inference_mode()
+    def our_answers(self) -> None:
+        self.training.judged.network.eval()
+        for _ in range(self.scale.steps):
+            with precision(self.plan.engine):
+                self.training.judged(self.images)
 
-        speed = batch / seconds(scale, predict, scale.steps)
-        share = flops_of(scale) * speed / matrix_peak
-        print(
-            f"infer batch {batch}: {speed:,.0f} images/s, {share:.1%} of the matrix peak ({bandwidth / 1e9:,.0f} GB/s)"
-        )
+    @torch.inference_mode()
+    def bare_answers(self) -> None:
+        self.bare.network.eval()
+        for _ in range(self.scale.steps):
+            self.bare.forward(self.batch)
 
+    def train(self) -> dict[str, Any]:
+        work = {"ours": self.our_steps, "bare": self.bare_steps}
+        return self.scale.compare(work, self.scale.steps * len(self.images))
 
-def exact(scale: Scale) -> None:
-    """Paired: the same training with and without deterministic algorithms, in random order."""
-    batch = scale.batch_sizes[0]
-    data = made_images(4 * batch, batch, scale.image_size, 100)
-    chance, ratios = random.Random(0), []
-    for _ in range(scale.rounds):
-        speeds = {}
-        for is_exact in chance.sample([True, False], 2):
-            engine = scale.engine(exact=is_exact)
-            plan = plan_of(scale, scale.network, engine, batch_size=batch)
-            speeds[is_exact] = speed_of(Training(plan, data.split("train"), data.split("validation")), scale)
-        ratios.append(speeds[False] / speeds[True])
-    print(
-        f"exact: without it x{statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f}), n = {len(ratios)}"
-    )
+    def infer(self) -> dict[str, Any]:
+        work = {"ours": self.our_answers, "bare": self.bare_answers}
+        return self.scale.compare(work, self.scale.steps * len(self.images))
+
+    def exact(self) -> dict[str, Any]:
+        """Ours is our loop with deterministic algorithms, bare our loop without; both stay compiled side by side."""
+
+        def steps_of(exact: bool) -> Callable[[], None]:
+            def work() -> None:
+                set_up(replace(self.plan.engine, exact=exact), 0)
+                self.our_steps()
+
+            return work
+
+        try:
+            return self.scale.compare(
+                {"ours": steps_of(True), "bare": steps_of(False)}, self.scale.steps * len(self.images)
+            )
+        finally:
+            set_up(self.plan.engine, 0)
 
 
 class Stop(Exception):
@@ -212,77 +220,166 @@ class Stopping(Checkpoints):
             raise Stop
 
 
-def resume(scale: Scale) -> None:
-    """Stopped at a random step, and gone on with: the same weights as in one go."""
-    data = made_images(224, 32, 32, 10)
-    member = scale.cifar[next(iter(scale.cifar))][0]
-    plan = plan_of(scale, member, scale.engine(exact=True, compile=False), epochs=2, batch_size=32, flip=True)
-    whole = fit(plan, data).network.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        after = random.Random(0).randrange(1, 2 * (224 // 32))
-        with suppress(Stop):
-            fit(plan, data, checkpoints=Stopping(Path(folder), after))
-        again = fit(plan, data, checkpoints=Checkpoints(Path(folder), 1e9)).network.state_dict()
-    equal = all(torch.equal(tensor, again[name]) for name, tensor in whole.items())
-    print(f"resume after step {after}: {'the same bits' if equal else 'OTHER BITS'}")
+class Parts:
+    """The parts by name, and the networks that several of them use."""
+
+    def __init__(self, scale: Scale, cifar: Path | None) -> None:
+        self.scale = scale
+        self.images = cifar
+
+    @cached_property
+    def large(self) -> Pair:
+        plan = self.scale.plan(self.scale.large, batch_size=self.scale.large_batch)
+        return Pair(self.scale, plan, self.scale.large_side)
+
+    @cached_property
+    def small(self) -> Pair:
+        plan = self.scale.plan(self.scale.small, graphs=True, batch_size=self.scale.small_batch)
+        return Pair(self.scale, plan, 32)
+
+    def run(self, name: str) -> dict[str, Any]:
+        """What a part found."""
+        found: dict[str, Any] = getattr(self, f"_{name}")()
+        return found
+
+    def _train224(self) -> dict[str, Any]:
+        return self.large.train()
+
+    def _infer224(self) -> dict[str, Any]:
+        return self.large.infer()
+
+    def _exact(self) -> dict[str, Any]:
+        return self.large.exact()
+
+    def _train32(self) -> dict[str, Any]:
+        return self.small.train()
+
+    def _infer32(self) -> dict[str, Any]:
+        return self.small.infer()
+
+    def _peak(self) -> dict[str, Any]:
+        scale = self.scale
+        left, right = torch.randn(2, scale.matrix, scale.matrix, device=scale.device, dtype=torch.bfloat16)
+        source = torch.empty(scale.matrix**2 * 4, dtype=torch.uint8, device=scale.device)
+        target = torch.empty_like(source)
+
+        def fastest(work: Callable[[], object], count: float) -> float:
+            return round(max(scale.speed(work, count) for _ in range(20)), 4)
+
+        return {
+            "tflops": fastest(lambda: left @ right, 2e-12 * scale.matrix**3),
+            "gigabytes": fastest(lambda: target.copy_(source), 2e-9 * source.numel()),
+            "n": 20,
+        }
+
+    def _resume(self) -> dict[str, Any]:
+        """Eager and exact, with small images."""
+        data = made_images(224, 32, 32, CLASSES)
+        plan = self.scale.plan(self.scale.small, batch_size=32, epochs=2)
+        plan = replace(plan, engine=replace(plan.engine, exact=True, compile=False))
+        whole = digest(fit(plan, data))
+        with tempfile.TemporaryDirectory() as folder:
+            after = random.Random(0).randrange(1, 2 * (224 // 32))
+            with suppress(Stop):
+                fit(plan, data, checkpoints=Stopping(Path(folder), after))
+            again = digest(fit(plan, data, checkpoints=Checkpoints(Path(folder), 1e9)))
+        return {"ours": again, "bare": whole, "same_bits": again == whole, "after_step": after, "n": 1}
+
+    def _cifar(self) -> dict[str, Any]:
+        if self.images is None:
+            return {"skipped": "needs --cifar with the folder of CIFAR-10's binary files, or its npz"}
+        data = read_cifar10(self.images)
+        seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+        right: dict[str, list[float]] = {"ours": [], "bare": []}
+        for seed in range(self.scale.seeds):
+            recipe = {"batch_size": self.scale.small_batch, "epochs": self.scale.epochs}
+            plan = self.scale.plan(self.scale.small, seed, graphs=True, **recipe)
+            training = warm(Training(plan, data.split("train"), data.split("validation")))
+            epochs = []
+            while not training.done:
+                epochs.append(training.run_epoch(None))
+            images = training.steps_per_epoch * training.batch_size
+            seconds["ours"].append(sum(images / epoch.images_per_second for epoch in epochs))
+            right["ours"].append(epochs[-1].validation_top1)
+            accuracy, taken = BareLoop(plan, len(data.classes)).train(data)
+            seconds["bare"].append(taken)
+            right["bare"].append(accuracy)
+        speeds = ([1 / taken for taken in seconds[name]] for name in ("ours", "bare"))
+        ratios = {name: summary(*speeds)[name] for name in ("ratio", "n", "spread")}
+        accuracies = {name: [round(each, 4) for each in right[name]] for name in right}
+        return {
+            **{name: round(statistics.median(each), 3) for name, each in seconds.items()},
+            **ratios,
+            "accuracy": accuracies,
+            "accuracy_difference": round(statistics.mean(right["ours"]) - statistics.mean(right["bare"]), 4),
+            "epochs": self.scale.epochs,
+        }
 
 
-def cifar(scale: Scale, path: Path) -> None:
-    """Seconds of training (validation and compiling not counted) until an epoch ends at 94 % and at 96 %."""
-    data = read_cifar10(path)
-    images = len(data.split("train"))
-    for name, (member, epochs, rate) in scale.cifar.items():
-        recipe = {"epochs": epochs, "batch_size": 512, "peak_lr": rate, "crop_padding": 4, "flip": True}
-        plan = plan_of(scale, member, scale.engine(), label_smoothing=0.1, ema=0.0, **recipe)
-        spent, reached, best = 0.0, {0.94: 0.0, 0.96: 0.0}, 0.0
-        warm = Training(plan, data.split("train"), data.split("validation"))
-        list(warm.take_steps([torch.arange(warm.batch_size)] * 3))
-        for epoch in _epochs(plan, data):
-            spent += images / epoch.images_per_second
-            best = max(best, epoch.validation_top1)
-            reached |= {goal: reached[goal] or spent for goal in reached if epoch.validation_top1 >= goal}
-        times = ", ".join(
-            f"{goal:.0%} after {at:.1f} s" if at else f"{goal:.0%} not reached"
-            for goal, at in reached.items()
-        )
-        print(f"cifar10 {name}, {epochs} epochs: {times}; best {best:.2%}, {spent:.1f} s in all", flush=True)
+def digest(model: TrainedModel) -> str:
+    """The sha256 over all weights."""
+    found = hashlib.sha256()
+    for tensor in model.network.state_dict().values():
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
-def _epochs(plan: Plan, data: PreparedData) -> list[Any]:
-    epochs: list[Any] = []
-    fit(plan, data, [epochs.append])
-    return epochs
+def warm(training: Training) -> Training:
+    """Everything compiled, and as it was before."""
+    before = Checkpoint.unpack(training.state.checkpoint().pack())
+    list(training.take_steps([torch.arange(training.batch_size)] * 3))
+    training.validation.measure(training.judged)
+    training.state.resume(before)
+    return training
 
 
-def main() -> None:
+def catalogued(name: str, **changes: Any) -> ImageNetMember:
+    member = next(entry.member for entry in CATALOGUE if entry.name == name)
+    assert isinstance(member, ImageNetMember)
+    return replace(member, **changes)
+
+
+def scale_of(device: str, quick: bool) -> Scale:
+    if quick:
+        tiny = replace(catalogued("resnet50"), layers=(1, 1, 1, 1), width=8, stem="small")
+        small = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
+        return Scale(device, 128, tiny, 32, 8, small, 16, 3, 2, 1, 2, compile=False)
+    large, small = catalogued("resnet50"), catalogued("resnet18", stem="small")
+    return Scale(device, 8192, large, 224, 256, small, 512, 20, 5, 6, 3, compile=device == "cuda")
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument(
-        "--cifar", type=Path, default=None, help="folder of CIFAR-10's binary files, or its npz"
-    )
-    parser.add_argument("--only", nargs="+", default=["train", "infer", "exact", "resume", "cifar"])
+    parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10's binary files, or its npz")
+    parser.add_argument("--only", nargs="+", default=list(SECONDS), choices=list(SECONDS), metavar="PART")
+    parser.add_argument("--budget", type=float, default=300, help="seconds; 300 where it is not given")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no GPU here; to try the script: --device cpu --quick")
-    scale = scale_of(arguments.device, arguments.quick)
-    print(hardware(), environment(), git_state(Path()))
-    matrix_peak, bandwidth = peak(scale)
-    print(f"peak: {matrix_peak / 1e12:,.1f} TFLOP/s in bf16, {bandwidth / 1e9:,.0f} GB/s", flush=True)
-    parts: dict[str, Callable[[], None]] = {
-        "train": lambda: train(scale, matrix_peak),
-        "infer": lambda: infer(scale, matrix_peak, bandwidth),
-        "exact": lambda: exact(scale),
-        "resume": lambda: resume(scale),
-    }
-    if arguments.cifar:
-        parts["cifar"] = lambda: cifar(scale, arguments.cifar)
+    torch._dynamo.config.recompile_limit = 64  # each network counts as another version of the same function
+    machine = hardware()
+    where = {"device": machine["gpu"] if arguments.device == "cuda" else machine["cpu"]}
+    where |= {"versions": environment(), "commit": git_state(Path(__file__).parent)}
+    parts = Parts(scale_of(arguments.device, arguments.quick), arguments.cifar)
+    failed = False
     for name in arguments.only:
-        if name in parts:
-            parts[name]()
+        started = time.perf_counter()
+        left = arguments.budget - (started - STARTED)
+        needed = SECONDS[name] if not arguments.quick else 0
+        if needed > left:
+            found = {"skipped": f"takes about {needed} s, and {left:.0f} s of --budget are left"}
+        else:
+            found = parts.run(name)
+        failed |= "skipped" in found or found.get("same_bits") is False
+        taken = round(time.perf_counter() - started, 1)
+        sys.stdout.write(json.dumps({"part": name, **found, "seconds": taken, **where}) + "\n")
+        sys.stdout.flush()
+    return int(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

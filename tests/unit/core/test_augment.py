@@ -53,6 +53,26 @@ def test_every_result_is_a_crop_of_its_own_padded_image(
     assert len(set(crops)) > 1  # each has its own
 
 
+@pytest.mark.parametrize("share", [slice(None), slice(7, 31)])
+@pytest.mark.parametrize(("shape", "padding", "flip"), [((40, 8, 8, 1), 1, False), ((40, 17, 32, 3), 4, True)])
+def test_each_image_gets_the_crop_that_was_drawn_for_it(
+    shape: tuple[int, ...], padding: int, flip: bool, share: slice
+) -> None:
+    """The draws are a part of every trained model: their order and meaning stay."""
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(1)).permute(0, 3, 1, 2)
+    for seed in range(5):
+        found = random_crop_flip(images, padding, flip, Draws(torch.Generator().manual_seed(seed), 40, slice(None)))
+        part = Draws(torch.Generator().manual_seed(seed), 40, share)
+        assert torch.equal(random_crop_flip(images[share], padding, flip, part), found[share])
+        source = torch.Generator().manual_seed(seed)
+        tops, lefts = torch.randint(0, 2 * padding + 1, (2, 40), generator=source)
+        mirrored = torch.randint(0, 2, (40,), generator=source, dtype=torch.bool) & flip
+        for image, top, left, mirror, mine in zip(images, tops, lefts, mirrored, found, strict=True):
+            padded = torch.nn.functional.pad(image, (padding,) * 4)
+            crop = padded[:, top : top + shape[1], left : left + shape[2]]
+            assert torch.equal(mine, crop.flip(2) if mirror else crop)
+
+
 def test_every_place_is_equally_likely_and_half_are_mirrored() -> None:
     n = 3000
     images = torch.randint(1, 256, (n, 1, 3, 3), generator=torch.Generator().manual_seed(1))
@@ -113,6 +133,35 @@ def test_a_resized_crop_is_what_torchvision_makes_of_each_image(
     assert (found.float() - expected).abs().max() <= 0.501
     assert min(shares) > 0.7 * area
     assert area == 1 or max(shares) - min(shares) > 0.3
+
+
+def weights_of(places: int, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """(N, size, places) by triangles around each centre, cut at the crop's ends."""
+    steps = (length / size).view(-1, 1, 1)
+    centres = start.view(-1, 1, 1) + (torch.arange(size).view(1, -1, 1) + 0.5) * steps
+    middles = (torch.arange(places) + 0.5).view(1, 1, -1)
+    heights = (1 - (middles - centres).abs() / steps.clamp(min=1)).clamp(min=0)
+    ends = (start + length).view(-1, 1, 1)
+    heights = heights * ((middles > start.view(-1, 1, 1)) & (middles < ends))
+    return heights / heights.sum(2, keepdim=True)
+
+
+@pytest.mark.parametrize("size", [0, 24])
+@pytest.mark.parametrize("shape", [(20, 8, 8, 1), (20, 21, 32, 3)])
+def test_a_resized_crop_has_the_bits_of_its_drawn_rectangle(shape: tuple[int, ...], size: int) -> None:
+    images = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    for seed in range(5):
+        found = resized_crop(images, 0.2, size, Draws(torch.Generator().manual_seed(seed), 20, slice(None)))
+        share, aspect, down, right = torch.rand(4, 20, generator=torch.Generator().manual_seed(seed))
+        pixels = (0.2 + (1 - 0.2) * share) * shape[1] * shape[2]
+        ratio = torch.exp(math.log(3 / 4) + (math.log(4 / 3) - math.log(3 / 4)) * aspect)
+        tall = torch.sqrt(pixels / ratio).round().clamp(1, shape[1])
+        wide = torch.sqrt(pixels * ratio).round().clamp(1, shape[2])
+        rows = weights_of(shape[1], ((shape[1] - tall + 1) * down).floor(), tall, size or shape[1])
+        columns = weights_of(shape[2], ((shape[2] - wide + 1) * right).floor(), wide, size or shape[2])
+        scaled = rows[:, None] @ images.permute(0, 3, 1, 2).float() @ columns[:, None].mT
+        expected = scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        assert torch.equal(found, expected)
 
 
 def test_without_an_area_nothing_is_cut_and_nothing_drawn() -> None:

@@ -1,5 +1,6 @@
 """Mixing and hiding: each against what its paper says, image by image."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -111,6 +112,23 @@ def test_erasing_hides_one_rectangle_of_about_the_wanted_share_of_images() -> No
         len({(int(m[0].any(1).int().argmax()), int(m[0].any(0).int().argmax())) for m in hidden[touched]})
         > 30
     )
+
+
+@pytest.mark.parametrize(("tall", "wide"), [(8, 8), (21, 32)])
+def test_each_image_loses_the_rectangle_that_was_drawn_for_it(tall: int, wide: int) -> None:
+    images = torch.randn(30, 3, tall, wide, generator=torch.Generator().manual_seed(1))
+    for seed in range(5):
+        expected = images.clone()
+        drawn = torch.rand(5, 30, generator=torch.Generator().manual_seed(seed)).T
+        for image, (chance, area, aspect, down, right) in zip(expected, drawn, strict=True):
+            size = (0.02 + (1 / 3 - 0.02) * area) * tall * wide
+            ratio = torch.exp(float(np.log(0.3)) + (float(np.log(3.3)) - float(np.log(0.3))) * aspect)
+            height = torch.sqrt(size * ratio).round().clamp(1, tall)
+            width = torch.sqrt(size / ratio).round().clamp(1, wide)
+            top, left = int((tall - height + 1) * down), int((wide - width + 1) * right)
+            if chance < 0.6:
+                image[:, top : top + int(height), left : left + int(width)] = 0
+        assert torch.equal(erase(images, 0.6, draws(seed, 30)), expected)
 
 
 def test_everything_random_comes_from_the_generator() -> None:

@@ -1,5 +1,6 @@
 """RandAugment on batches against torchvision's own, image by image."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
 
 from resnet_ops.training.draws import Draws
 from resnet_ops.training.randaugment import LAYERS, OPERATIONS, rand_augment
@@ -55,6 +57,40 @@ def test_each_operation_does_to_a_batch_what_torchvision_does_to_each_image(name
                 difference = (library(picture).int() - mine.int()).abs()
                 assert difference.max() <= 1  # its strengths are of single precision
                 assert difference.float().mean() < 0.03
+
+
+def by_torchvision(name: str, batch: Tensor, strength: float) -> Tensor:
+    """The operations for which `resnet_ops` has code of its own, as torchvision has them."""
+    height, width = batch.shape[2:]
+    share = {"x": (strength, 0.0), "y": (0.0, strength)}.get(name[-1], (0.0, 0.0))
+    still = {"angle": 0.0, "scale": 1.0}
+    if name.startswith("shear"):
+        angles = [math.degrees(math.atan(0.3 * each)) for each in share]
+        return F.affine(batch, translate=[0, 0], shear=angles, center=[0, 0], **still)  # type: ignore[no-any-return]
+    if name.startswith("translate"):
+        way = [int(150 / 331 * side * each) for side, each in zip((width, height), share, strict=True)]
+        return F.affine(batch, translate=way, shear=[0.0, 0.0], **still)  # type: ignore[no-any-return]
+    if name == "rotate":
+        return F.rotate(batch, 30 * strength)  # type: ignore[no-any-return]
+    if name == "sharpness":
+        return F.adjust_sharpness(batch, 1 + 0.9 * strength)  # type: ignore[no-any-return]
+    return F.autocontrast(batch)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 8, 8), (3, 32, 32), (3, 27, 40), (3, 2, 5)])
+@pytest.mark.parametrize(
+    "name", ["shear_x", "shear_y", "translate_x", "translate_y", "rotate", "sharpness", "autocontrast"]
+)
+def test_what_is_not_torchvisions_has_its_bits(name: str, channels: int, height: int, width: int) -> None:
+    source = torch.Generator().manual_seed(1)
+    batch = torch.randint(0, 256, (9, channels, height, width), generator=source).to(torch.uint8)
+    batch[0] = 77
+    batch[1, 0] = batch[1, 0].clamp(20, 60)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    for strength in (-1.0, -0.613, -0.1, 0.0, 0.05, 0.5, 0.87, 1.0):
+        before = batch.clone()
+        assert torch.equal(OPERATIONS[name](batch, strength), by_torchvision(name, batch, strength)), strength
+        assert torch.equal(batch, before), "what was given stays as it was"
 
 
 def naive(images: Tensor, magnitude: float, spread: float, source: Draws) -> Iterator[Tensor]:
