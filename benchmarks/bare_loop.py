@@ -101,7 +101,9 @@ class BareLoop:
         size = min(1000, len(labels))
         with torch.inference_mode():
             hits = sum(
-                (self.forward(images[i : i + size].permute(0, 3, 1, 2)).argmax(1) == labels[i : i + size]).sum()
+                (
+                    self.forward(images[i : i + size].permute(0, 3, 1, 2)).argmax(1) == labels[i : i + size]
+                ).sum()
                 for i in range(0, len(labels), size)
             )
         return float(hits) / len(labels)

@@ -3,10 +3,10 @@ pyyaml, rich and safetensors are enough.
 
     python benchmarks/gpu.py [--cifar FOLDER_OR_NPZ] [--only train224 exact ...] [--device cpu --quick]
 
-Each part prints one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare within
-a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on networks of
-the same architecture, batch, precision and compile mode. `bare` is benchmarks/bare_loop.py: forward, backward and step on
-one batch that lies on the device, normalised.
+Each part prints one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare
+within a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on
+networks of the same architecture, batch, precision and compile mode. `bare` is benchmarks/bare_loop.py: forward,
+backward and step on one batch that lies on the device, normalised.
 
 part      | what                                                                                    | seconds, about
 peak      | matrix product in bf16, TFLOP/s, and copy, GB/s                                         |   2
@@ -18,8 +18,8 @@ infer32   | images/s, the same network                                          
 resume    | a training stopped at a random step and gone on with: the same bits?                    |   5
 cifar     | CIFAR-10: test accuracy and seconds of 6 epochs, 3 seeds, against a plain loop          |  55
 
-`--quick` makes everything tiny, so that the script itself can be tried on a CPU. A part that would not end within --budget
-seconds, counted from the start, is left out and says so; the exit status is 1 then, and where bits differ.
+`--quick` makes everything tiny, so that the script itself can be tried on a CPU. A part for which too little of
+--budget is left is not begun and says so; the exit status is 1 then, and where bits differ.
 """
 
 import argparse
@@ -33,174 +33,32 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-STARTED = time.perf_counter()
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
 from benchmarks.bare_loop import BareLoop
+from benchmarks.gpu_pairs import CLASSES, Pair, Scale, summary
 from benchmarks.images import made_images, read_cifar10
-from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.catalogue import CATALOGUE
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
-from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training, fit
-from resnet_ops.training.plan import Plan
-from resnet_ops.training.set_up import precision, set_up
-from tests.unit.core.makers import make_recipe
 
 SECONDS = {
     **{"peak": 2, "train224": 75, "infer224": 35, "exact": 60, "train32": 40, "infer32": 15},
     **{"resume": 5, "cifar": 55},
 }
 """Expected of each part where it is called alone; fewer after one with the same networks."""
-CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is done."""
-
-    device: str
-    matrix: int
-    large: AnyMember
-    large_side: int
-    large_batch: int
-    small: AnyMember
-    small_batch: int
-    steps: int
-    rounds: int
-    epochs: int
-    seeds: int
-    compile: bool
-
-    def plan(self, member: AnyMember, seed: int = 0, graphs: bool = False, **recipe: Any) -> Plan:
-        """bf16, with crops and mirrors; compiled on a GPU."""
-        engine = Engine(
-            device=self.device,  # type: ignore[arg-type]
-            processes=1,
-            threads=1,
-            precision="bf16",
-            compile=("reduce-overhead" if graphs else "default") if self.compile else False,
-            exact=False,
-            images="memory",
-        )
-        usual = {"crop_padding": 4, "flip": True, "peak_lr": 0.2, "label_smoothing": 0.1, "epochs": 10**6}
-        settings = make_recipe(**{**usual, **recipe})
-        return Plan(name="benchmark", member=member, recipe=settings, engine=engine, seed=seed)
-
-    def wait(self) -> None:
-        """Until the device has done what it was told."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-
-    def speed(self, work: Callable[[], object], count: float) -> float:
-        """`count` of whatever the work does, a second."""
-        self.wait()
-        started = time.perf_counter()
-        work()
-        self.wait()
-        return count / (time.perf_counter() - started)
-
-    def compare(self, work: dict[str, Callable[[], object]], count: float) -> dict[str, Any]:
-        """Two kinds of work that each do `count`, in rounds; the first run of each is not counted."""
-        chance, speeds = random.Random(0), {name: list[float]() for name in work}
-        for each in work.values():
-            self.speed(each, count)
-        for _ in range(self.rounds):
-            for name in chance.sample(list(work), len(work)):
-                speeds[name].append(self.speed(work[name], count))
-        return summary(speeds["ours"], speeds["bare"])
-
-
-def summary(ours: list[float], bare: list[float]) -> dict[str, Any]:
-    ratios = [one / other for one, other in zip(ours, bare, strict=True)]
-    return {
-        "ours": round(statistics.median(ours), 1),
-        "bare": round(statistics.median(bare), 1),
-        "ratio": round(statistics.median(ratios), 4),
-        "n": len(ratios),
-        "spread": [round(min(ratios), 4), round(max(ratios), 4)],
-    }
-
-
-class Pair:
-    """Our loop and the bare one for the same plan, each compiled once for all parts that use it."""
-
-    def __init__(self, scale: Scale, plan: Plan, side: int) -> None:
-        self.scale, self.plan = scale, plan
-        batch = plan.recipe.batch_size
-        data = made_images(4 * batch, batch, side, CLASSES)
-        self.training = Training(plan, data.split("train"), data.split("validation"))
-        self.bare = BareLoop(plan, CLASSES)
-        device = torch.device(scale.device)
-        self.images = torch.from_numpy(data.images[:batch]).to(device)
-        labels = torch.from_numpy(data.labels[:batch]).to(device)
-        classifier, share = self.training.classifier, self.training.share
-        self.batch, _ = augment_batch(
-            classifier, self.images, labels, plan.recipe, torch.Generator(), share
-        )
-        self.labels = labels
-
-    def our_steps(self) -> None:
-        state = self.training.state
-        state.start_epoch(self.training.image_count)
-        order = state.order(self.training.image_count).split(self.plan.recipe.batch_size)
-        list(self.training.take_steps([order[step % len(order)] for step in range(self.scale.steps)]))
-
-    def bare_steps(self) -> None:
-        self.bare.network.train()
-        for _ in range(self.scale.steps):
-            self.bare.step(self.batch, self.labels)
-
-    @torch.inference_mode()
-    def our_answers(self) -> None:
-        self.training.judged.network.eval()
-        for _ in range(self.scale.steps):
-            with precision(self.plan.engine):
-                self.training.judged(self.images)
-
-    @torch.inference_mode()
-    def bare_answers(self) -> None:
-        self.bare.network.eval()
-        for _ in range(self.scale.steps):
-            self.bare.forward(self.batch)
-
-    def train(self) -> dict[str, Any]:
-        work = {"ours": self.our_steps, "bare": self.bare_steps}
-        return self.scale.compare(work, self.scale.steps * len(self.images))
-
-    def infer(self) -> dict[str, Any]:
-        work = {"ours": self.our_answers, "bare": self.bare_answers}
-        return self.scale.compare(work, self.scale.steps * len(self.images))
-
-    def exact(self) -> dict[str, Any]:
-        """Ours is our loop with deterministic algorithms, bare our loop without; both stay compiled side by side."""
-
-        def steps_of(exact: bool) -> Callable[[], None]:
-            def work() -> None:
-                set_up(replace(self.plan.engine, exact=exact), 0)
-                self.our_steps()
-
-            return work
-
-        try:
-            return self.scale.compare(
-                {"ours": steps_of(True), "bare": steps_of(False)}, self.scale.steps * len(self.images)
-            )
-        finally:
-            set_up(self.plan.engine, 0)
 
 
 class Stop(Exception):
@@ -298,19 +156,18 @@ class Parts:
             epochs = []
             while not training.done:
                 epochs.append(training.run_epoch(None))
-            images = training.steps_per_epoch * training.batch_size
-            seconds["ours"].append(sum(images / epoch.images_per_second for epoch in epochs))
+            each = training.steps_per_epoch * training.batch_size
+            seconds["ours"].append(sum(each / epoch.images_per_second for epoch in epochs))
             right["ours"].append(epochs[-1].validation_top1)
             accuracy, taken = BareLoop(plan, len(data.classes)).train(data)
             seconds["bare"].append(taken)
             right["bare"].append(accuracy)
-        speeds = ([1 / taken for taken in seconds[name]] for name in ("ours", "bare"))
-        ratios = {name: summary(*speeds)[name] for name in ("ratio", "n", "spread")}
-        accuracies = {name: [round(each, 4) for each in right[name]] for name in right}
+        images = training.steps_per_epoch * training.batch_size * self.scale.epochs
+        speeds = {name: [images / taken for taken in each] for name, each in seconds.items()}
         return {
-            **{name: round(statistics.median(each), 3) for name, each in seconds.items()},
-            **ratios,
-            "accuracy": accuracies,
+            **summary(speeds["ours"], speeds["bare"]),
+            "training_seconds": {name: round(statistics.median(each), 3) for name, each in seconds.items()},
+            "accuracy": {name: [round(each, 4) for each in found] for name, found in right.items()},
             "accuracy_difference": round(statistics.mean(right["ours"]) - statistics.mean(right["bare"]), 4),
             "epochs": self.scale.epochs,
         }
@@ -365,10 +222,10 @@ def main() -> int:
     where = {"device": machine["gpu"] if arguments.device == "cuda" else machine["cpu"]}
     where |= {"versions": environment(), "commit": git_state(Path(__file__).parent)}
     parts = Parts(scale_of(arguments.device, arguments.quick), arguments.cifar)
-    failed = False
+    failed, began = False, time.perf_counter()
     for name in arguments.only:
         started = time.perf_counter()
-        left = arguments.budget - (started - STARTED)
+        left = arguments.budget - (started - began)
         needed = SECONDS[name] if not arguments.quick else 0
         if needed > left:
             found = {"skipped": f"takes about {needed} s, and {left:.0f} s of --budget are left"}

@@ -19,7 +19,8 @@ class Engine:
     threads: int | Literal["auto"]
     """CPU threads of each worker; `auto` measures once which count is fastest, and writes it down for repeats."""
     precision: Literal["fp32", "tf32", "bf16"]
-    """Of the forward pass, in training and validation. `bf16` is faster where the device knows it, `tf32` is a GPU's. Weights stay fp32."""
+    """Of the forward pass, in training and validation. `bf16` is faster where the device knows it, `tf32` is a GPU's.
+    Weights stay fp32."""
     compile: Literal[False, "default", "reduce-overhead"]
     """Mode in which torch.compile makes kernels for the network first: minutes, then faster steps on a GPU.
     `reduce-overhead` also records them as CUDA graphs, for networks so small that starting kernels takes longer than

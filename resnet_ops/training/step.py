@@ -1,6 +1,5 @@
 """One step of the optimiser."""
 
-import torch
 from torch import Tensor, nn
 
 from resnet_ops.training.mixing import Targets

@@ -61,7 +61,9 @@ class HostWatch(TorchDispatchMode):
             self.waits.append(f"{operation} brings a tensor to the CPU")
         return result
 
-    def _note_copy(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Tensor]) -> None:
+    def _note_copy(
+        self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: list[Tensor]
+    ) -> None:
         source = args[1] if operation is aten.copy_.default else args[0]
         if source.is_meta and not made[0].is_meta:
             self.waits.append(f"{operation} brings a tensor to the CPU")
@@ -80,7 +82,11 @@ class _NumbersToDevice(TorchFunctionMode):
         self.waits = waits
 
     def __torch_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         if function in (*FROM_NUMBERS, Tensor.new_tensor) and result.is_meta:

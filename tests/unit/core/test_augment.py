@@ -54,14 +54,18 @@ def test_every_result_is_a_crop_of_its_own_padded_image(
 
 
 @pytest.mark.parametrize("share", [slice(None), slice(7, 31)])
-@pytest.mark.parametrize(("shape", "padding", "flip"), [((40, 8, 8, 1), 1, False), ((40, 17, 32, 3), 4, True)])
+@pytest.mark.parametrize(
+    ("shape", "padding", "flip"), [((40, 8, 8, 1), 1, False), ((40, 17, 32, 3), 4, True)]
+)
 def test_each_image_gets_the_crop_that_was_drawn_for_it(
     shape: tuple[int, ...], padding: int, flip: bool, share: slice
 ) -> None:
     """The draws are a part of every trained model: their order and meaning stay."""
     images = torch.randn(shape, generator=torch.Generator().manual_seed(1)).permute(0, 3, 1, 2)
     for seed in range(5):
-        found = random_crop_flip(images, padding, flip, Draws(torch.Generator().manual_seed(seed), 40, slice(None)))
+        found = random_crop_flip(
+            images, padding, flip, Draws(torch.Generator().manual_seed(seed), 40, slice(None))
+        )
         part = Draws(torch.Generator().manual_seed(seed), 40, share)
         assert torch.equal(random_crop_flip(images[share], padding, flip, part), found[share])
         source = torch.Generator().manual_seed(seed)

@@ -5,13 +5,16 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError
-from resnet_ops.training import checks, loop
-from resnet_ops.training.loop import fit
+from resnet_ops.training import checks, loop, validation
+from resnet_ops.training.epoch import Epoch
+from resnet_ops.training.loop import Training, fit
 from tests.unit.core.makers import make_plan, make_recipe, take
 
 
@@ -56,13 +59,48 @@ def test_running_out_of_memory_says_what_to_change(
         fit(make_plan(), small)
 
 
+def test_cuda_graphs_and_parts_of_a_batch_exclude_each_other(small: PreparedData) -> None:
+    message = (
+        r"reduce-overhead, but .* in 2 parts, and needs 1\. In params.yaml set the recipe's accumulate to 1"
+    )
+    with pytest.raises(ConfigError, match=message):
+        fit(make_plan(make_recipe(accumulate=2), compile="reduce-overhead"), small)
+
+
+@pytest.mark.parametrize("held", ["memory", "stream"])
+def test_validation_computes_in_the_engines_precision(held: str, small: PreparedData) -> None:
+    """Of one network: 32 bits give what the model itself says, 16 bits something near it."""
+    part, loss = small.split("validation"), {}
+    for precision in ("fp32", "bf16"):
+        plan = make_plan(precision=precision, images=held)
+        training = Training(plan, small.split("train"), part)
+        loss[precision], right = training.validation.measure(training.judged)
+        said = training.model().predict(part.images)
+        assert right == pytest.approx((said.predicted == part.labels).mean(), abs=0.05)
+        rows = np.arange(len(part))
+        expected = -np.log(said.probabilities[rows, part.labels]).mean()
+        assert loss[precision] == pytest.approx(expected, rel=1e-6 if precision == "fp32" else 2e-2)
+    assert loss["fp32"] != loss["bf16"]
+
+
 def test_any_other_failure_stays_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="shapes"), checks.explain_memory(make_plan()):
         raise RuntimeError("shapes do not fit")
 
 
-def test_a_compiled_network_learns_the_same_to_rounding(small: PreparedData) -> None:
-    plain, compiled = (fit(make_plan(compile=mode), small).network for mode in (False, "default"))
+def test_a_compiled_network_learns_the_same_to_rounding_and_is_compiled_once_for_each_use(
+    small: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 validation images in batches of 16, of which the last is smaller, compile nothing anew."""
+    seen: dict[str, list[Epoch]] = {"plain": [], "compiled": []}
+    plain = fit(make_plan(), small, [seen["plain"].append]).network
+    monkeypatch.setattr(validation, "AT_ONCE", 16)
+    counters.clear()
+    compiled = fit(make_plan(compile="default"), small, [seen["compiled"].append]).network
+    assert counters["stats"]["unique_graphs"] == 2, "one for training, one for validation"
+    assert not counters["graph_break"]
+    for one, other in zip(seen["plain"], seen["compiled"], strict=True):
+        assert one.validation_loss == pytest.approx(other.validation_loss, rel=1e-2)
     assert plain.state_dict().keys() == compiled.state_dict().keys()
     for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
-from resnet_ops.model import ImageClassifier
 from resnet_ops.families.build import build_network
+from resnet_ops.model import ImageClassifier
 from resnet_ops.training import loop
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.loop import Training
@@ -28,7 +28,13 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "mixup": {"mixup": 0.4},
     "cutmix": {"cutmix": 1.0},
     "all": {
-        **{"crop_area": 0.1, "rand_augment": 6.0, "rand_augment_spread": 0.5, "crop_padding": 4, "flip": True},
+        **{
+            "crop_area": 0.1,
+            "rand_augment": 6.0,
+            "rand_augment_spread": 0.5,
+            "crop_padding": 4,
+            "flip": True,
+        },
         **{"erasing": 0.5, "mixup": 0.4, "cutmix": 1.0},
     },
 }
@@ -45,7 +51,9 @@ def _usual_torch() -> Iterator[None]:
 def watch_batch(changes: dict[str, Any], side: int, channels: int, rank: int, workers: int) -> HostWatch:
     """What the host does while 64 images on `meta` are augmented for one of the workers."""
     share = share_of(64, 1, rank, workers)
-    classifier = ImageClassifier(build_network(TINY, channels, 10), (0.5,) * channels, (0.2,) * channels).to(META)
+    classifier = ImageClassifier(build_network(TINY, channels, 10), (0.5,) * channels, (0.2,) * channels).to(
+        META
+    )
     places = len(torch.arange(64)[share.places])
     images = torch.empty(places, side, side, channels, dtype=torch.uint8, device=META)
     labels = torch.empty(places, dtype=torch.int64, device=META)
