@@ -42,12 +42,12 @@ class Scale:
     compile: bool
 
     def plan(self, member: AnyMember, seed: int = 0, graphs: bool = False, **recipe: Any) -> Plan:
-        """bf16, with crops and mirrors; compiled on a GPU."""
+        """With crops and mirrors; on a GPU in bf16 and compiled."""
         engine = Engine(
             device=self.device,  # type: ignore[arg-type]
             processes=1,
             threads=1,
-            precision="bf16",
+            precision="bf16" if self.device == "cuda" else "fp32",
             compile=("reduce-overhead" if graphs else "default") if self.compile else False,
             exact=False,
             images="memory",

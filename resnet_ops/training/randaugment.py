@@ -1,6 +1,6 @@
 """RandAugment on whole batches: images that drew the same operation pass through it together.
 
-Four of torchvision's operations make a GPU wait for numbers from the host; here are the same ones that do not.
+Those of torchvision that make a GPU wait for numbers from the host are written anew here, with the same results.
 """
 
 import math

@@ -162,3 +162,39 @@ def test_the_watch_sees_every_kind_of_wait() -> None:
         with HostWatch() as watch, pytest.raises((RuntimeError, NotImplementedError)):
             read()
         assert len(watch.waits) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("exact", [False, True])
+def test_on_a_gpu_torch_itself_finds_no_wait(exact: bool) -> None:
+    data = made(32)
+    plan = make_plan(
+        make_recipe(**AUGMENTATIONS["all"], ema=0.9), device="cuda", precision="bf16", exact=exact
+    )
+    training = Training(plan, data.split("train"), data.split("validation"))
+    list(training.take_steps(torch.arange(96).split(32)))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        list(training.take_steps(torch.arange(96).split(32)))
+        training.validation.add_up(training.judged)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_on_a_gpu_images_are_augmented_as_on_the_cpu(name: str) -> None:
+    """Rounding may choose another of two neighbouring pixels or values, rarely."""
+    images = torch.randint(0, 256, (64, 32, 32, 3), generator=torch.Generator().manual_seed(1)).to(
+        torch.uint8
+    )
+    recipe = make_recipe(**{"crop_padding": 0, **AUGMENTATIONS[name]})
+    found = []
+    for device in ("cpu", "cuda"):
+        classifier = ImageClassifier(build_network(TINY, 3, 10), (0.5,) * 3, (0.2,) * 3).to(device)
+        generator, share = torch.Generator().manual_seed(3), share_of(64, 1, 0, 1)
+        labels = torch.arange(64, device=device) % 10
+        inputs, targets = augment_batch(classifier, images.to(device), labels, recipe, generator, share)
+        found.append((inputs.cpu(), targets.second.cpu()))
+    assert torch.equal(found[0][1], found[1][1])
+    assert ((found[0][0] - found[1][0]).abs() > 1e-4).float().mean() < 0.01
