@@ -1,6 +1,7 @@
 """The loop that ours is compared with: torch alone, without anything that is not needed to train this one network."""
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +27,12 @@ class BareLoop:
         if plan.engine.compile:
             self.network.compile(mode=plan.engine.compile, dynamic=False)
         parameters = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1]},
+        ]
         self.optimiser = torch.optim.SGD(
-            [
-                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.recipe.weight_decay},
-                {"params": [p for p in parameters if p.ndim <= 1]},
-            ],
+            groups,
             lr=plan.recipe.peak_lr,
             momentum=plan.recipe.momentum,
             nesterov=True,

@@ -3,7 +3,7 @@ pyyaml, rich and safetensors are enough.
 
     python benchmarks/gpu.py [--cifar FOLDER_OR_NPZ] [--only train224 exact ...] [--device cpu --quick]
 
-Each part prints one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare
+Each part ends with one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare
 within a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on
 networks of the same architecture, batch, precision and compile mode. `bare` is benchmarks/bare_loop.py: forward,
 backward and step on one batch that lies on the device, normalised.
@@ -199,8 +199,8 @@ def catalogued(name: str, **changes: Any) -> ImageNetMember:
 def scale_of(device: str, quick: bool) -> Scale:
     if quick:
         tiny = replace(catalogued("resnet50"), layers=(1, 1, 1, 1), width=8, stem="small")
-        small = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
-        return Scale(device, 128, tiny, 32, 8, small, 16, 3, 2, 1, 2, compile=False)
+        plain = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
+        return Scale(device, 128, tiny, 32, 8, plain, 16, 3, 2, 1, 2, compile=False)
     large, small = catalogued("resnet50"), catalogued("resnet18", stem="small")
     return Scale(device, 8192, large, 224, 256, small, 512, 20, 5, 6, 3, compile=device == "cuda")
 
@@ -228,10 +228,12 @@ def main() -> int:
         left = arguments.budget - (started - began)
         needed = SECONDS[name] if not arguments.quick else 0
         if needed > left:
-            found = {"skipped": f"takes about {needed} s, and {left:.0f} s of --budget are left"}
+            found: dict[str, Any] = {
+                "skipped": f"takes about {needed} s, and {left:.0f} s of --budget are left"
+            }
         else:
             found = parts.run(name)
-        failed |= "skipped" in found or found.get("same_bits") is False
+        failed |= "skipped" in found or not found.get("same_bits", True)
         taken = round(time.perf_counter() - started, 1)
         sys.stdout.write(json.dumps({"part": name, **found, "seconds": taken, **where}) + "\n")
         sys.stdout.flush()

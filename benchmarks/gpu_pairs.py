@@ -3,7 +3,7 @@
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ class Scale:
         self.wait()
         return count / (time.perf_counter() - started)
 
-    def compare(self, work: dict[str, Callable[[], object]], count: float) -> dict[str, Any]:
+    def compare(self, work: Mapping[str, Callable[[], object]], count: float) -> dict[str, Any]:
         """Two kinds of work that each do `count`, in rounds; the first run of each is not counted."""
         chance, speeds = random.Random(0), {name: list[float]() for name in work}
         for each in work.values():

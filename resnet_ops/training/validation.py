@@ -29,7 +29,7 @@ class Validation:
         self._workers = workers
         self._images = open_images(plan, data, device, held)
         mine = torch.arange(len(data))[workers.rows(len(data))]
-        self._rows = mine.split(AT_ONCE) if len(mine) else ()
+        self._rows: list[Tensor] = list(mine.split(AT_ONCE)) if len(mine) else []
 
     def measure(self, classifier: ImageClassifier) -> tuple[float, float]:
         """Mean loss in nats and share of right answers, of all workers' rows together."""

@@ -20,7 +20,7 @@ class HostWatch(TorchDispatchMode):
     """Notes the largest tensor made on the CPU and every wait for the device, which is `meta`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.largest = 0
         """Bytes."""
         self.sent = 0
@@ -31,13 +31,13 @@ class HostWatch(TorchDispatchMode):
         self._numbers = _NumbersToDevice(self.waits)
 
     def __enter__(self) -> "HostWatch":
-        super().__enter__()
-        self._numbers.__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self._numbers.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._numbers.__exit__(*error)
-        super().__exit__(*error)
+        self._numbers.__exit__(*error)  # type: ignore[no-untyped-call]
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

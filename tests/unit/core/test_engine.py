@@ -99,8 +99,8 @@ def test_a_compiled_network_learns_the_same_to_rounding_and_is_compiled_once_for
     compiled = fit(make_plan(compile="default"), small, [seen["compiled"].append]).network
     assert counters["stats"]["unique_graphs"] == 2, "one for training, one for validation"
     assert not counters["graph_break"]
-    for one, other in zip(seen["plain"], seen["compiled"], strict=True):
-        assert one.validation_loss == pytest.approx(other.validation_loss, rel=1e-2)
+    for eager, made in zip(seen["plain"], seen["compiled"], strict=True):
+        assert made.validation_loss == pytest.approx(eager.validation_loss, rel=1e-2)
     assert plain.state_dict().keys() == compiled.state_dict().keys()
     for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
