@@ -61,7 +61,7 @@ def test_compiling_without_a_compiler_is_refused(
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("CC", "CXX"):
         monkeypatch.delenv(name, raising=False)
-    engine = make_plan(device=device, compile=True).engine
+    engine = make_plan(device=device, compile="default").engine
     with pytest.raises(ConfigError, match=re.escape(f"there is no {language} compiler here")):
         require_machine(engine)
     for name in ("mycc", "mycxx"):
