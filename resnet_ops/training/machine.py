@@ -42,8 +42,8 @@ def require_machine(engine: Engine) -> None:
             )
     if engine.compile and not _compiler(engine.device):
         raise ConfigError(
-            f"train.compile is {engine.compile}, but there is no {'C' if engine.device == 'cuda' else 'C++'} compiler here. "
-            "Install one (g++), name it in CC and CXX, or set train.compile to false in params.yaml."
+            f"train.compile is {engine.compile}, but there is no {'C' if engine.device == 'cuda' else 'C++'} compiler "
+            "here. Install one (g++), name it in CC and CXX, or set train.compile to false in params.yaml."
         )
 
 
