@@ -125,7 +125,12 @@ def found_in(reports: Path) -> dict[str, Any]:
         "top1": {path.parent.name: read(path, {}).get("test.top1", float("nan")) for path in evaluated},
         "gates": {each["member"]: each["refusals"] for each in gates["candidates"]},
         "challenger": gates["challenger"],
-        "refused": {},
+        "refused": {
+            f"{path.parent.name} as {name}": told["verdict"].removeprefix("refused, ")
+            for path in sorted(reports.glob("export/*/formats.json"))
+            for name, told in read(path, {}).items()
+            if told["digest"] is None
+        },
         "windows": {
             each["window"]: each["verdict"].lower() for each in read(reports / "drift" / "summary.json", [])
         },

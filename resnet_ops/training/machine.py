@@ -116,7 +116,7 @@ def precision_cost(plan: Plan, image_size: int, channels: int) -> float:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(usable_cores() if plan.engine.threads == "auto" else plan.engine.threads)
-    network = build_network(plan.member, channels, CLASSES).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build_network(plan.member, channels, CLASSES).to(memory_format=torch.channels_last)
 
     def seconds(count: int, is_bf16: bool) -> float:
         images = torch.zeros(count, channels, image_size, image_size).to(memory_format=torch.channels_last)
