@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 5000
+# the order of tests/conftest.py, instead of the largest group first
+PYTEST := pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,13 +39,24 @@ repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc 
 	@dvc repro --quiet
 	@python pipelines/show_summary.py
 
+.PHONY: check
+check: $(STAMP) ## before a commit: format, lint, types, architecture, unit tests
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
+
 .PHONY: test
-test: $(STAMP) lint ## every check: lint, types, architecture, tests
-	@pytest --numprocesses 2 --dist loadgroup
+test: $(STAMP) ## every check: format, lint, types, architecture, all tests
+	@$(MAKE) --no-print-directory --jobs 2 lint everything
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy --strict and import-linter
-	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports
+	@ruff format --check --quiet . && ruff check --quiet . && lint-imports && mypy
+
+.PHONY: unit everything
+unit: $(STAMP)
+	@$(PYTEST) -m "not slow" tests/unit tests/golden
+
+everything: $(STAMP)
+	@$(PYTEST)
 
 .PHONY: ui
 ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=...)

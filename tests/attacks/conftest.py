@@ -33,34 +33,22 @@ def postgresql_uri() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database with MLflow's tables, made once: its migrations take seconds."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    _make_tables(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture(scope="session")
 def empty_postgresql(postgresql_uri: str) -> str:
     """The name of a database with MLflow's tables, to be copied."""
-    _make_tables(new_database(postgresql_uri, "empty"))
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(new_database(postgresql_uri, "empty")).engine.dispose()  # type: ignore[no-untyped-call]
     return "empty"
 
 
-def _make_tables(uri: str) -> None:
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
-    SqlAlchemyStore(uri).engine.dispose()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture(scope="session")
-def make_database(request: pytest.FixtureRequest) -> Maker:
+def make_database(request: pytest.FixtureRequest, mlflow_tables: bytes) -> Maker:
     """Make a database of this kind, with MLflow's tables and nothing in them, and give its URI."""
 
     def make(kind: str, folder: Path) -> str:
         if kind == "sqlite":
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "mlflow.db").write_bytes(request.getfixturevalue("empty_sqlite"))
+            (folder / "mlflow.db").write_bytes(mlflow_tables)
             return f"sqlite:///{folder}/mlflow.db"
         uri = request.getfixturevalue("postgresql_uri")
         return new_database(uri, f"alone_{next(_numbers)}", request.getfixturevalue("empty_postgresql"))

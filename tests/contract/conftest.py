@@ -39,8 +39,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: bytes) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("project")
+    (folder / "mlflow.db").write_bytes(mlflow_tables)
     database = f"sqlite:///{folder}/mlflow.db"
     with pytest.MonkeyPatch.context() as patch, start(Config(True, "sqlite"), folder, database) as running:
         patch.chdir(folder)

@@ -37,8 +37,9 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path, mlflow_tables: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     found = Server(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(mlflow_tables)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", found.uri)
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)

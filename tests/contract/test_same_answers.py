@@ -20,8 +20,12 @@ MODELS, VERSIONS = "registered-models", "model-versions"
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Running]]:
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_tables: bytes
+) -> Iterator[tuple[Running, Running]]:
     folder = tmp_path_factory.mktemp("contract")
+    for name in ("plain", "gated"):
+        (folder / f"{name}.db").write_bytes(mlflow_tables)
     with (
         start(Config(False, "sqlite"), folder / "plain", f"sqlite:///{folder}/plain.db") as plain,
         start(Config(True, "sqlite"), folder / "gated", f"sqlite:///{folder}/gated.db") as gated,

@@ -37,13 +37,15 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def database(tmp_path: Path, empty_database: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
     """A project's database with a policy and a version that does not pass."""
     for name in ("MLFLOW_REGISTRY_URI", "RESNET_OPS_KEYS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/var/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "mlflow.db").write_bytes(empty_database)
     publish_model(connect(), make_model(tmp_path / "models" / "bad", seed=0), low=0.90)
     with open_database() as connection:
         apply_policy(connection, POLICY, "digits.yaml")

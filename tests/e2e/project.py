@@ -50,6 +50,13 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def change(self, old: str, new: str) -> None:
+        """Edit params.yaml by hand."""
+        path = self.folder / "params.yaml"
+        content = path.read_text()
+        assert content.count(old) == 1, old
+        path.write_text(content.replace(old, new))
+
     def copy(self, folder: Path, *, without: tuple[str, ...] = ()) -> "Project":
         """Another checkout with the same files, less the named ones. DVC's cache comes along unless it is named."""
         skip = {self.folder / name for name in without}

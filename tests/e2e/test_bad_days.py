@@ -29,16 +29,8 @@ DISKS: tuple[Disk, ...] = ("full", "read-only")
 def project(reproduced: Project, tmp_path: Path) -> Project:
     """A checkout in which everything has run, with a short recipe for the next training."""
     copy = reproduced.copy(tmp_path / "project")
-    change(copy, "epochs: 30", "epochs: 1")
+    copy.change("epochs: 30", "epochs: 1")
     return copy
-
-
-def change(project: Project, old: str, new: str) -> None:
-    """Edit params.yaml by hand."""
-    path = project.folder / "params.yaml"
-    content = path.read_text()
-    assert content.count(old) == 1, old
-    path.write_text(content.replace(old, new))
 
 
 def stage(name: str, *arguments: str) -> list[str]:
@@ -90,32 +82,32 @@ MISTAKES = {  # what: what stands there, what is written instead, what is said
 
 def test_a_mistake_in_a_setting_is_named_and_correcting_it_is_enough(project: Project) -> None:
     for right, wrong, message in MISTAKES.values():
-        change(project, right, wrong)
+        project.change(right, wrong)
         says(project.run(*stage("prepare_data")), "prepare_data", r"params\.yaml", message)
-        change(project, wrong, right)
+        project.change(wrong, right)
     works(project, *stage("prepare_data"))
 
 
 def test_dvc_says_which_stage_failed_and_runs_on_once_it_is_corrected(project: Project) -> None:
-    change(project, "epochs: 1\n", "epochs: twelve\n")
+    project.change("epochs: 1\n", "epochs: twelve\n")
     done = project.run("dvc", "repro", "train_model@resnet8")
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
     assert "train_model resnet8: params.yaml: recipes.digits.epochs: " in done.stderr
     assert "failed to reproduce 'train_model@resnet8'" in done.stderr
-    change(project, "epochs: twelve\n", "epochs: 1\n")
+    project.change("epochs: twelve\n", "epochs: 1\n")
     assert "epoch 1/1" in project.repro("train_model@resnet8")
 
 
 def test_make_repro_explains_what_dvc_would_not(project: Project) -> None:
     make = ("make", "--silent", "--old-file", ".venv/.installed", "repro")
-    change(project, "seed: 0\n\n", "seed: [0\n\n")
+    project.change("seed: 0\n\n", "seed: [0\n\n")
     says(project.run(*make), "check_project", r"params\.yaml is not valid YAML")
-    change(project, "seed: [0\n\n", "seed: 0\n\n")
-    change(project, "root: resnet_ops/data/sources.py", "root: null")
+    project.change("seed: [0\n\n", "seed: 0\n\n")
+    project.change("root: resnet_ops/data/sources.py", "root: null")
     says(project.run(*make), "check_project", r"params\.yaml: data\.root is None", "Name your image folder")
-    change(project, "source: digits", "source: imagefolder")
-    change(project, "root: null", "root: nowhere")
+    project.change("source: digits", "source: imagefolder")
+    project.change("root: null", "root: nowhere")
     says(
         project.run(*make),
         "check_project",
@@ -125,14 +117,14 @@ def test_make_repro_explains_what_dvc_would_not(project: Project) -> None:
 
 
 def test_what_the_machine_cannot_do_is_said_before_anything_is_trained(checkout: Project) -> None:
-    change(checkout, "  threads: 1              # of each", "  threads: 4096              # of each")
-    change(checkout, "  server-cpu: {device: cpu, threads: 1", "  server-cpu: {device: cpu, threads: 4096")
+    checkout.change("  threads: 1              # of each", "  threads: 4096              # of each")
+    checkout.change("  server-cpu: {device: cpu, threads: 1", "  server-cpu: {device: cpu, threads: 4096")
     said = works(checkout, *stage("check_project"))
     assert re.search(r"train\.threads is 4096, but this process may use \d+ core", said)
     assert re.search(
         r"benchmark\.profiles\.server-cpu\.threads is 4096, .* is not what that device does", said
     )
-    change(checkout, "device: cpu             # cpu or cuda", "device: cuda")
+    checkout.change("device: cpu             # cpu or cuda", "device: cuda")
     if not torch.cuda.is_available():
         says(
             checkout.run(*stage("check_project")),
@@ -166,7 +158,7 @@ def photos(project: Project) -> Project:
         "min_class_rows: 10": "min_class_rows: 3",
         "epochs: 1\n": "epochs: 2\n",
     }.items():
-        change(project, old, new)
+        project.change(old, new)
     return project
 
 
@@ -361,7 +353,7 @@ def test_damaged_images_are_noticed_and_restored(project: Project, file: str) ->
 
 
 def test_damaged_weights_are_noticed_and_restored(project: Project) -> None:
-    change(project, "epochs: 1\n", "epochs: 30\n")
+    project.change("epochs: 1\n", "epochs: 30\n")
     folder = project.folder / "models" / "resnet8"
     before = model_digest(folder)
     cut(folder / "weights.safetensors")

@@ -189,8 +189,7 @@ def test_the_commands_that_dvc_users_know_work(reproduced: Project, tmp_path: Pa
 
 def test_changing_a_recipe_that_no_member_has_trains_none(reproduced: Project, tmp_path: Path) -> None:
     project = reproduced.copy(tmp_path / "recipe")
-    params = project.folder / "params.yaml"
-    params.write_text(params.read_text().replace("weight_decay: 0.02", "weight_decay: 0.03"))
+    project.change("weight_decay: 0.02", "weight_decay: 0.03")
     planned = project.run("dvc", "repro", "--dry").stdout
     assert "Running stage 'register_models'" in planned
     assert "Running stage 'train_model" not in planned
@@ -198,8 +197,7 @@ def test_changing_a_recipe_that_no_member_has_trains_none(reproduced: Project, t
 
 def test_changing_one_member_trains_that_member_only(reproduced: Project, tmp_path: Path) -> None:
     project = reproduced.copy(tmp_path / "member")
-    params = project.folder / "params.yaml"
-    params.write_text(params.read_text().replace("widths: [4, 4, 8]", "widths: [4, 8, 8]"))
+    project.change("widths: [4, 4, 8]", "widths: [4, 8, 8]")
     planned = project.run("dvc", "repro", "--dry").stdout
     assert "Running stage 'train_model@resnet8'" in planned
     assert "Running stage 'train_model@resnet20'" not in planned

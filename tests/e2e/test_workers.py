@@ -14,8 +14,7 @@ pytestmark = pytest.mark.e2e
 
 def test_dvc_repro_starts_the_workers_and_records_them(reproduced: Project, tmp_path: Path) -> None:
     project = reproduced.copy(tmp_path / "project")
-    params = project.folder / "params.yaml"
-    params.write_text(params.read_text().replace("processes: 1 ", "processes: 2 "))
+    project.change("processes: 1 ", "processes: 2 ")
     said = project.repro("--single-item", "train_model@resnet8")
     assert said.count("resnet8 epoch 30/30") == 1
     weights = [each.folder / "models/resnet8/weights.safetensors" for each in (project, reproduced)]

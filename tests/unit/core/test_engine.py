@@ -88,6 +88,7 @@ def test_any_other_failure_stays_as_it_is() -> None:
         raise RuntimeError("shapes do not fit")
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_the_same_to_rounding_and_is_compiled_once_for_each_use(
     small: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

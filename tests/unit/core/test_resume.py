@@ -38,6 +38,7 @@ def without_speed(epochs: list[Epoch]) -> list[dict[str, float]]:
     return [{**asdict(epoch), "images_per_second": 0.0} for epoch in epochs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "all"])
 def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
     kind: str, small: PreparedData, tmp_path: Path

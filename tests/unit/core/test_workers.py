@@ -71,6 +71,7 @@ def state_of(model: TrainedModel) -> dict[str, Tensor]:
     return dict(model.network.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PLANS)
 def test_workers_train_what_one_process_trains(case: str, worked: tuple[int, Path]) -> None:
     count, folder = worked
@@ -86,6 +87,7 @@ def test_workers_train_what_one_process_trains(case: str, worked: tuple[int, Pat
     assert difference(load_file(folder / "0" / f"{case} in 32 bits" / WEIGHTS), rounded) < ROUNDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*PLANS, *(f"{case} in 32 bits" for case in PLANS)])
 def test_workers_have_the_same_bits(case: str, worked: tuple[int, Path]) -> None:
     count, folder = worked
@@ -105,6 +107,7 @@ def test_the_tolerance_notices_a_small_change(change: dict[str, Any]) -> None:
     assert difference(one, other) > 10 * TOLERANCE
 
 
+@pytest.mark.slow
 def test_a_checkpoint_on_another_machine_is_found_and_gone_on_with(worked: tuple[int, Path]) -> None:
     count, folder = worked
     digests = {model_digest(folder / str(rank) / "not at hand") for rank in range(count)}
@@ -113,6 +116,7 @@ def test_a_checkpoint_on_another_machine_is_found_and_gone_on_with(worked: tuple
     )
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_gone_on_with_by_another_number_of_workers(worked: tuple[int, Path]) -> None:
     _, folder = worked
     checkpoints = Checkpoints(folder / "checkpoints", every_seconds=1e9)
@@ -125,6 +129,7 @@ def test_a_checkpoint_is_gone_on_with_by_another_number_of_workers(worked: tuple
     assert difference(state_of(resumed), state_of(fit(PLANS["every option"], images()))) < ROUNDED
 
 
+@pytest.mark.slow
 def test_all_workers_take_the_thread_count_that_the_first_one_notes(worked: tuple[int, Path]) -> None:
     count, folder = worked
     chosen = {read_json(folder / str(rank) / "chosen.json") for rank in range(count)}
@@ -132,6 +137,7 @@ def test_all_workers_take_the_thread_count_that_the_first_one_notes(worked: tupl
     assert not (folder / "1" / "threads.json").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_the_end_has_the_same_bits(
     worked: tuple[int, Path], tmp_path: Path
 ) -> None:

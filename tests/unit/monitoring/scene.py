@@ -98,9 +98,11 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def registered(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registered(served: Served, tmp_path_factory: pytest.TempPathFactory, empty_database: bytes) -> Path:
     """The registry's folder, made once."""
     folder = tmp_path_factory.mktemp("registered")
+    (folder / "var").mkdir()
+    (folder / "var" / "mlflow.db").write_bytes(empty_database)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("MLFLOW_REGISTRY_URI", "RESNET_OPS_KEYS"):

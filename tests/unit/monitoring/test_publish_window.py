@@ -26,11 +26,13 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+def client(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: bytes) -> MlflowClient:
     prepare_environment()
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    path.write_bytes(mlflow_tables)
+    uri = f"sqlite:///{path}"
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

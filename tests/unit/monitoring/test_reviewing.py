@@ -29,7 +29,7 @@ from resnet_ops_registry.ledger import Entry, list_entries, verify
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.predicates import Baseline, spoken
 from resnet_ops_registry.reviews import labelled_reference
-from resnet_ops_registry.settings import connect, prepare_environment
+from resnet_ops_registry.settings import connect
 from resnet_ops_registry.speaking import say
 from resnet_ops_registry.trust import revoke_key, trust_key
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
@@ -47,17 +47,6 @@ pytestmark = [
 ]
 CLASSES = tuple("0123456789")
 SHIFTED = 1.5
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database with the gate's and MLflow's tables."""
-    from resnet_ops_registry.store import open_store
-
-    prepare_environment()
-    path = tmp_path_factory.mktemp("made") / "mlflow.db"
-    open_store(f"gated:sqlite:///{path}").engine.dispose()
-    return path.read_bytes()
 
 
 class Scene:
@@ -116,7 +105,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, made: bytes, monkeypatch: pytest.MonkeyPatch) -> Scene:
+def scene(tmp_path: Path, empty_database: bytes, monkeypatch: pytest.MonkeyPatch) -> Scene:
     for name in (
         "MLFLOW_REGISTRY_URI",
         "RESNET_OPS_KEYS",
@@ -129,7 +118,7 @@ def scene(tmp_path: Path, made: bytes, monkeypatch: pytest.MonkeyPatch) -> Scene
     # Evidently draws for seconds and is looked at in a test of its own
     monkeypatch.setattr("resnet_ops_monitoring.report.evidently_snapshot", lambda *_: None)
     (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "mlflow.db").write_bytes(made)
+    (tmp_path / "var" / "mlflow.db").write_bytes(empty_database)
     return Scene(tmp_path)
 
 

@@ -25,7 +25,6 @@ from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.publish import Published, publish
 from resnet_ops_registry.settings import connect
-from resnet_ops_registry.store import open_store
 
 NAME = "digits-classifier"
 POLICY = """\
@@ -78,14 +77,6 @@ def database(project: Path, empty_database: bytes) -> Path:
     path.parent.mkdir()
     path.write_bytes(empty_database)
     return path
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """MLflow's tables and ours, made once: the migrations take seconds."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    open_store(f"gated:sqlite:///{path}").engine.dispose()
-    return path.read_bytes()
 
 
 @pytest.fixture(scope="session", autouse=True)
