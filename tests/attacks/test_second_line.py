@@ -1,6 +1,7 @@
 """The database's own triggers, the audit, and what both must leave alone."""
 
 import os
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +15,8 @@ from resnet_ops_registry.database import open_database, tickets
 from resnet_ops_registry.harden import harden, is_hardened, missing_triggers, repair, unharden
 from resnet_ops_registry.ledger import head, list_entries, verify
 from resnet_ops_registry.trust import revoke_key
-from tests.attacks.registry import MODEL, Registry
+from tests.attacks.conftest import Maker
+from tests.attacks.registry import MODEL, Registry, without_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +38,23 @@ def sql(registry: Registry, statement: str) -> None:
 def hardened(registry: Registry) -> None:
     with open_database(registry.database) as connection:
         assert harden(connection)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def guarded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, make_database: Maker
+) -> Iterator[Registry]:
+    """A hardened registry whose champion's key was revoked. What it refuses leaves it as it was."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with without_settings():
+        registry = Registry(make_database(request.param, folder), folder)
+        registry.version(b"good")
+        registry.client.set_registered_model_alias(MODEL, "champion", "1")
+        sql(registry, "DELETE FROM model_version_tags")
+        with open_database(registry.database) as connection:
+            revoke_key(connection, registry.keys["pipeline"].public.id)
+        hardened(registry)
+        yield registry
 
 
 def test_the_gate_works_on_a_hardened_database_and_leaves_no_ticket(registry: Registry) -> None:
@@ -121,15 +140,9 @@ def test_hardening_is_taken_back_whole(registry: Registry) -> None:
         "INSERT INTO registered_model_aliases (name, alias, version) VALUES ('attacked', 'live', 1)",
     ],
 )
-def test_a_hardened_database_refuses_what_comes_past_the_gate(registry: Registry, statement: str) -> None:
-    registry.version(b"good")
-    registry.client.set_registered_model_alias(MODEL, "champion", "1")
-    sql(registry, "DELETE FROM model_version_tags")
-    with open_database(registry.database) as connection:
-        revoke_key(connection, registry.keys["pipeline"].public.id)
-    hardened(registry)
+def test_a_hardened_database_refuses_what_comes_past_the_gate(guarded: Registry, statement: str) -> None:
     with pytest.raises(DBAPIError, match="The registry is hardened"):
-        sql(registry, statement)
+        sql(guarded, statement)
 
 
 def test_replacing_rows_is_refused_on_sqlite_too(registry: Registry) -> None:

@@ -45,7 +45,6 @@ def server(tmp_path: Path, mlflow_tables: bytes, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     monkeypatch.setattr(sender, "RETRY_SECONDS", 0.2)
-    found.start()
     yield found
     found.stop()
 
@@ -86,6 +85,7 @@ def curve(client: MlflowClient, run: Run, name: str) -> list[tuple[int, float]]:
 def test_a_server_that_comes_back_gets_what_it_missed_in_order(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.start()
     seen = train(server, stop=3, again=7)
     client = connect()
     run = only_run(client)
@@ -105,6 +105,7 @@ def test_a_server_that_comes_back_gets_what_it_missed_in_order(
 
 
 def test_a_server_that_stays_away_stops_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.start()
     assert len(train(server, stop=3)) == EPOCHS
     said = capsys.readouterr().out
     assert said.count("MLflow did not answer to the end") == 1
@@ -120,7 +121,6 @@ def test_a_server_that_comes_late_gets_the_whole_curve(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
-    server.stop()
     train(server, again=5)
     client = connect()
     run = only_run(client)

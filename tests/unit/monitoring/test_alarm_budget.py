@@ -58,11 +58,10 @@ def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> 
     limit = -np.sqrt(1 / n + 1 / m) * float(_normal_quantile(alpha / 2))
     reference = rng.normal(0, 1 / np.sqrt(m), (400, 1))
     fired = np.abs(rng.normal(0, 1 / np.sqrt(n), (400, 720)) - reference) > limit
+    recent = np.lib.stride_tricks.sliding_window_view(np.pad(fired, ((0, 0), (kept - 1, 0))), kept, axis=1)
     alarms = sum(
-        remember(month[max(0, t - kept + 1) : t + 1].tolist(), needed, kept)
-        for month in fired
-        for t in range(720)
-        if month[max(0, t - kept + 1) : t + 1].sum() >= needed
+        remember(fired[month, max(0, t - kept + 1) : t + 1].tolist(), needed, kept)
+        for month, t in np.argwhere(recent.sum(axis=2) >= needed)
     )
     per_day_seen = alarms / 400 / 30
     assert 0.2 * per_day < per_day_seen <= per_day
