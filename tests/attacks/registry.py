@@ -18,7 +18,7 @@ from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.statements import find_version
 from resnet_ops_registry.trust import trust_key
 
-__all__ = ["MODEL", "Registry"]
+__all__ = ["MODEL", "Registry", "evidence_of"]
 
 MODEL = "attacked"
 POLICY = """\
@@ -30,6 +30,21 @@ guards:
     rules:
       - {rule: threshold, metric: test.top1, bound: low, min: 0.95, why: promised}
 """
+
+
+def evidence_of(weights_digest: str, low: float) -> Evidence:
+    """Evidence of a model that passes where `low`, its accuracy's lower bound, is at least 0.95."""
+    return Evidence(
+        member="tiny",
+        weights_digest=weights_digest,
+        metrics={"test.top1": Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")},
+        data={"test": "0" * 64},
+        source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
+        environment={"python": "3.11"},
+        hardware={},
+        seeds={},
+        created=datetime.now(UTC),
+    )
 
 
 class Registry:
@@ -70,17 +85,7 @@ class Registry:
         made = self.client.get_model_version(model, str(number))
         digest = folder_digest(self.files(number, model))
         subject = Subject(model, number, int(made.creation_timestamp), digest)
-        evidence = Evidence(
-            member="tiny",
-            weights_digest=f"{number:064x}",
-            metrics={"test.top1": Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")},
-            data={"test": "0" * 64},
-            source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
-            environment={"python": "3.11"},
-            hardware={},
-            seeds={},
-            created=datetime.now(UTC),
-        )
+        evidence = evidence_of(f"{number:064x}", low)
         text = sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key).text
         self.client.set_model_version_tag(model, str(number), "resnet_ops.statement", text)
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,10 +18,11 @@ from resnet_ops_registry.database import ledger as ledger_table
 from resnet_ops_registry.database import ledger_head, open_database, policies, statements, trusted_keys
 from resnet_ops_registry.digest import folder_digest
 from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, Metric, Source
+from resnet_ops_registry.evidence import EVIDENCE_TYPE
 from resnet_ops_registry.keys import PrivateKey, make_key
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.trust import trust_key
+from tests.attacks.registry import evidence_of
 from tests.attacks.servers import ADMIN, Running
 
 __all__ = ["Arena", "Scene"]
@@ -172,18 +172,7 @@ class Scene:
     def statement(self, version: Version, low: float = 0.96, key: PrivateKey | None = None) -> str:
         """Evidence about a version, signed by the pipeline, as the text of its envelope."""
         subject = Subject(self.name, version.number, version.created, self.digest(version))
-        top1 = Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")
-        evidence = Evidence(
-            member="tiny",
-            weights_digest=hashlib.sha256(version.root.encode()).hexdigest(),
-            metrics={"test.top1": top1},
-            data={"test": "0" * 64},
-            source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
-            environment={"python": "3.11"},
-            hardware={},
-            seeds={},
-            created=datetime.now(UTC),
-        )
+        evidence = evidence_of(hashlib.sha256(version.root.encode()).hexdigest(), low)
         return sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key or self.arena.key).text
 
     def digest(self, version: Version) -> str:
