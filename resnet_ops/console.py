@@ -3,7 +3,7 @@
 import errno
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,20 +12,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from resnet_ops.errors import ResnetOpsError
+from resnet_ops.extras import needed_by
+from resnet_ops.messages import Progress, plain
 
-__all__ = ["Progress", "console", "plain", "progress_bar", "report_errors"]
-
-Progress = Callable[[int, int], None]
-"""Takes the number of steps done and of steps in all."""
-
-_CONTROL = {
-    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
-}
-
-
-def plain(text: str) -> str:
-    """The text without signs that move a terminal: what is shown may come from anybody."""
-    return text.translate(_CONTROL)
+__all__ = ["console", "progress_bar", "report_errors"]
 
 
 class _PlainConsole(Console):
@@ -43,12 +33,20 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPE
 
 @contextmanager
 def report_errors(task: str = "") -> Iterator[None]:
-    """Print an expected error as one message on stderr, after `task`, and exit with status 1."""
+    """Print an expected error as one message on stderr, after `task`, and exit with status 1.
+
+    A package that is missing here is expected where one of the extras brings it.
+    """
     prefix = f"{task}: " if task else ""
     try:
         yield
     except ResnetOpsError as error:
         message = str(error)
+    except ModuleNotFoundError as error:
+        needed = needed_by(task or "This command", error)
+        if needed is None:
+            raise
+        prefix, message = "", needed
     except OSError as error:
         if error.errno not in _DISK_ERRORS and error.filename is None:
             raise

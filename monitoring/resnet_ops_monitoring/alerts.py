@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable
 
 from resnet_ops.errors import ConfigError
+from resnet_ops.extras import require
 from resnet_ops_monitoring.history import microseconds
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
@@ -114,6 +115,7 @@ def send(address: Address, title: str, body: str) -> bool:
 
 
 def _apprise(url: str) -> "apprise.Apprise | None":
+    require("An alert", "apprise")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own, about Python's modules
         import apprise

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from resnet_ops.console import console, plain, report_errors
+from resnet_ops.console import console, report_errors
+from resnet_ops.extras import require
+from resnet_ops.messages import plain
 from resnet_ops_monitoring.commands_monitor import add_monitor_commands
 from resnet_ops_monitoring.commands_review import add_review_commands
 
@@ -60,6 +62,7 @@ def _judge(
         raise typer.BadParameter("give either --window NAME, or --since TIME and perhaps --until TIME")
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
+        require("The report of a window", "evidently")  # before the work
         from resnet_ops_monitoring.evidently_workspace import workspace_folder
         from resnet_ops_monitoring.log import InferenceLog
         from resnet_ops_monitoring.params import read_drift_params

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from resnet_ops.errors import DataError
+from resnet_ops.extras import require
 from resnet_ops.files import write_path
 from resnet_ops_monitoring.frames import STATISTICS, matrix
 from resnet_ops_monitoring.params import ALARM_SHARES, DriftParams
@@ -35,6 +36,7 @@ def evidently_snapshot(
     """
     if not verdict.findings:
         return None
+    require("The report of a window", "evidently")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     current, before = _table(frame, reference, params.seed), _table(reference.rows, reference, params.seed)
     current[ALARM], before[ALARM] = float(verdict.status == "alarm"), 0.0

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
+from resnet_ops.extras import require
 from resnet_ops.files import write_text
 from resnet_ops_monitoring.evidently_page import ALARM, ESTIMATED
 from resnet_ops_monitoring.identity import ModelIdentity
@@ -83,6 +84,7 @@ def run_ui(host: str, port: int) -> None:
 
     Raises ConfigError when there is no workspace yet or the port is taken.
     """
+    require("Evidently's UI", "evidently")
     folder = workspace_folder()
     if not folder.is_dir():
         raise ConfigError(

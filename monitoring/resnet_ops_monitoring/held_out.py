@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from resnet_ops.console import Progress
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
+from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.params import ReferenceParams

@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops.extras import needed_by
 from resnet_ops_monitoring.frames import STATISTICS
 
 __all__ = ["Utc", "explain", "inferences", "make_engine", "metadata", "parse", "schema", "summaries"]
@@ -103,9 +104,9 @@ def make_engine(url: URL) -> Engine:
     try:
         return create_engine(url, connect_args=arguments)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            f"No driver for {url.get_backend_name()} ({error}). For PostgreSQL: pip install 'resnet-ops[postgresql]'"
-        ) from None
+        name = url.get_backend_name()
+        known = needed_by(f"An inference log in {name}", error)
+        raise ConfigError(known or f"No driver for {name} is installed here ({error}).") from None
 
 
 def explain(error: DBAPIError, doing: str, url: URL) -> StorageError | ServiceError:

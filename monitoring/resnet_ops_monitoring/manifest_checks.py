@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from resnet_ops.errors import DataError
+from resnet_ops.extras import require
 from resnet_ops.files import write_text
 from resnet_ops.page import document, table
 from resnet_ops_monitoring.manifest_params import ManifestParams
@@ -248,7 +249,8 @@ def quiet() -> Iterator[None]:
 
 
 def expectations() -> Any:
-    """Great Expectations' classes."""
+    """Great Expectations' classes. Raises ConfigError where it is not installed."""
+    require("A check of data", "great_expectations")
     with quiet():
         return importlib.import_module("great_expectations.expectations")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from resnet_ops.extras import require
 from resnet_ops_monitoring.summary import Basis, WindowSummary, load_summary, merge
 
 __all__ = ["summarise_with_ray"]
@@ -18,6 +19,7 @@ __all__ = ["summarise_with_ray"]
 
 def summarise_with_ray(folder: Path, basis: Basis, rows_at_once: int) -> WindowSummary:
     """The summary of what `export_log` wrote to `folder`, which all machines must see. Ray must be up."""
+    require("A summary by Ray", "ray")
     import ray.data
 
     rows: Any = ray.data.read_parquet(str(folder.resolve()))

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops_monitoring.reference import Reference
 from resnet_ops_monitoring.rehearsal import Rehearsal, look_of_rows, moves

@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from resnet_ops.console import console, plain
+from resnet_ops.console import console
 from resnet_ops.errors import ResnetOpsError
+from resnet_ops.messages import plain
 from resnet_ops_monitoring.actions import act
 from resnet_ops_monitoring.alerts import configured_addresses
 from resnet_ops_monitoring.log import InferenceLog

@@ -12,6 +12,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
 
 from resnet_ops.errors import DataError
+from resnet_ops.extras import require
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
@@ -262,6 +263,7 @@ _Ask = Callable[[str, str | pd.DataFrame, list[Rule]], list[ManifestCheck]]
 @contextmanager
 def _source(log: InferenceLog) -> Iterator[_Ask]:
     """Ask Great Expectations about a query or a frame."""
+    require("A check of windows", "great_expectations")
     with quiet():
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig

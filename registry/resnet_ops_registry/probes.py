@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops.extras import needed_by
 from resnet_ops_registry.settings import is_http, mask_password
 
 __all__ = ["probe"]
@@ -103,6 +104,8 @@ def _probe_database(uri: str, variable: str) -> None:
         finally:
             engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
+        if known := needed_by(f"The database {mask_password(uri)} ({variable})", error):
+            raise ConfigError(known) from error
         raise ServiceError(
             f"The database {mask_password(uri)} ({variable}) does not answer: "
             f"{mask_password(str(error).splitlines()[0])}. Start it, or correct {variable}."

@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_ops.benchmark.interference import Disturbance
 from resnet_ops.benchmark.profile import InterferenceParams, Profile
-from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import order_statistic
 from resnet_ops.files import read_json
 from resnet_ops.measurement import Measurement
+from resnet_ops.messages import Progress
 from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import WEIGHTS, model_file
 

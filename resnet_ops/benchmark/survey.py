@@ -6,9 +6,9 @@ from pathlib import Path
 
 from resnet_ops.benchmark.measure import Fact, benchmark_profile, why_skipped
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
-from resnet_ops.console import Progress
 from resnet_ops.errors import DataError
 from resnet_ops.measurement import Measurement
+from resnet_ops.messages import Progress
 from resnet_ops.model_files import model_digest
 
 __all__ = ["Survey", "check_written", "survey_export"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_ops.console import Progress
 from resnet_ops.data.decoding import AHEAD, decode
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
 from resnet_ops.data.spool import spool
 from resnet_ops.errors import DataError
+from resnet_ops.messages import Progress
 from resnet_ops.threads import mapped
 
 __all__ = ["Listed", "list_images", "read_listed"]

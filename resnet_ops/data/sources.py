@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_ops.console import Progress
 from resnet_ops.data.formats import read_cifar, read_idx
 from resnet_ops.data.listings import list_images, read_listed
 from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.errors import DataError
+from resnet_ops.messages import Progress
 
 __all__ = ["DataParams", "RawData", "SplitParams", "check_source", "read_digits", "read_source"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from resnet_ops.console import Progress
 from resnet_ops.data import PreparedData, image_stats
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.diagram import reliability_diagram
@@ -25,6 +24,7 @@ from resnet_ops.evaluation.tables import (
 from resnet_ops.evaluation.temperature import fit_temperature, log_softmax
 from resnet_ops.files import write_json, write_text
 from resnet_ops.measurement import Measurement, measurement_values, measurements_to_json
+from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 
 __all__ = ["Evaluation", "evaluate", "save_evaluation"]

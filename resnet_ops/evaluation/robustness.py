@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resnet_ops.console import Progress
 from resnet_ops.data import PreparedData
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.evaluation.intervals import mean_interval
 from resnet_ops.evaluation.metrics import lowest, proportion
 from resnet_ops.measurement import Measurement
+from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 
 __all__ = ["Robustness", "measure_robustness", "try_corruptions"]

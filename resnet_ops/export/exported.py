@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.errors import DataError
+from resnet_ops.extras import require
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES, WEIGHTS, model_file
 from resnet_ops.predictions import DeployedModel, Predictions, check_images, softmax
@@ -43,6 +44,7 @@ class ExportedModel:
 def load_deployed(folder: Path, threads: int = 0) -> DeployedModel:
     """Load a trained model's folder or that of an export, whichever it is; see `load_exported`."""
     if model_file(folder).name == WEIGHTS:
+        require(str(folder), "torch", "safetensors")
         from resnet_ops.model import load_model
 
         return load_model(folder)
@@ -70,13 +72,10 @@ def load_exported(folder: Path, threads: int = 0) -> ExportedModel:
 
 
 def _onnx_run(path: Path, threads: int) -> Run:
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as faults
-    except ImportError as error:
-        raise ConfigError(
-            f"{path} needs onnxruntime, not installed here. Install: pip install 'resnet-ops[onnx]'"
-        ) from error
+    require(str(path), "onnxruntime")
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors
@@ -100,6 +99,7 @@ def _onnx_run(path: Path, threads: int) -> Run:
 
 def _torch_run(path: Path) -> Run:
     """torch.export.load may read pickles: only for what this project's own export wrote, never from the registry."""
+    require(str(path), "torch")
     import torch
 
     module = torch.export.load(path).module()

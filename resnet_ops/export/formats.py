@@ -12,10 +12,11 @@ import numpy as np
 
 from resnet_ops.data import PreparedData
 from resnet_ops.export.exported import load_exported
-from resnet_ops.export.onnx_file import check_installed, onnx_bytes, quantised_bytes
+from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
 from resnet_ops.export.parity import Verdict, judge_parity, measure_parity
 from resnet_ops.export.program import pt2_bytes, trace
+from resnet_ops.extras import require
 from resnet_ops.files import write_bytes, write_json
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
@@ -49,7 +50,7 @@ def export_model(
     and the others go on. Raises ConfigError when a format needs a package that is missing.
     """
     if {"onnx", "int8"} & set(params.formats):
-        check_installed("export.formats in params.yaml")
+        require("export.formats in params.yaml, for onnx and int8,", *NEEDED)
     test = data.split("test")
     original = model.predict(test.images)
     contents = _contents(model, data.split("validation").images, params.quantisation)

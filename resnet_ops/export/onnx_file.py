@@ -6,21 +6,19 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from resnet_ops.errors import ConfigError
 from resnet_ops.export.params import Quantisation
 
 if TYPE_CHECKING:
     from onnx import ModelProto
     from torch.export import ExportedProgram
 
-__all__ = ["check_installed", "onnx_bytes", "quantised_bytes"]
+__all__ = ["NEEDED", "onnx_bytes", "quantised_bytes"]
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
@@ -28,16 +26,6 @@ QUANTISED = ["Conv", "Add", "Relu", "Clip", "MaxPool", "AveragePool"]
 """Where the arithmetic is; the rest stays in 32 bits, because it costs little and loses accuracy."""
 BATCH = 32
 """Images of a calibration step."""
-
-
-def check_installed(wanted: str) -> None:
-    """Raise ConfigError when a package that ONNX needs is missing. wanted: what asks for it."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"{wanted} needs {', '.join(missing)}, not installed here. Install: pip install 'resnet-ops[onnx]'. "
-            "Or take onnx and int8 out of export.formats and register.formats in params.yaml."
-        )
 
 
 def onnx_bytes(program: "ExportedProgram") -> bytes:

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from resnet_ops.console import console
 from resnet_ops.errors import StorageError
 from resnet_ops.files import file_digest, write_bytes
+from resnet_ops.messages import say
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
@@ -70,7 +70,7 @@ class Checkpoints:
         try:
             write_bytes(self.folder / name, content)
         except StorageError as error:
-            console.print(f"No checkpoint after step {checkpoint.step}: {error}", style="yellow")
+            say(f"No checkpoint after step {checkpoint.step}: {error}")
         else:
             self.written += 1
             for _, path in self._newest_first()[KEPT:]:
@@ -86,7 +86,7 @@ class Checkpoints:
             try:
                 return _read(path)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
-                console.print(f"Checkpoint {path} is broken ({error}); taking the one before", style="yellow")
+                say(f"Checkpoint {path} is broken ({error}); taking the one before")
         return None
 
     def _newest_first(self) -> list[tuple[int, Path]]:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import psutil
 import torch
 
-from resnet_ops.console import console
 from resnet_ops.cores import usable_cores
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json, read_json, write_json
+from resnet_ops.messages import say
 from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.workers import ALONE, Workers, workers_here
@@ -47,7 +46,7 @@ def _measure(plan: Plan, data: PreparedData, path: Path, key: str, workers: Work
     if workers.leads:
         write_json(path, (read_json(path) if path.exists() else {}) | {key: fastest})
     shown = ", ".join(f"{count}: {speed:,.0f} images/s" for count, speed in speeds.items())
-    console.print(f"{plan.name} trains with {fastest} threads ({shown}); noted in {path}")
+    say(f"{plan.name} trains with {fastest} threads ({shown}); noted in {path}")
     return fastest
 
 
@@ -81,6 +80,8 @@ def _speeds(plan: Plan, data: PreparedData, workers: Workers) -> dict[int, float
 
 def _cores() -> int:
     """That this process may use, and other workers with it."""
+    import psutil  # only where something is `auto`: the core trains without it
+
     return min(psutil.cpu_count(logical=False) or usable_cores(), usable_cores())
 
 

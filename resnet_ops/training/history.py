@@ -5,9 +5,9 @@ import io
 from dataclasses import asdict
 from pathlib import Path
 
-from resnet_ops.console import console
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
+from resnet_ops.messages import say
 from resnet_ops.training.epoch import Epoch
 
 __all__ = ["History", "read_history"]
@@ -27,7 +27,7 @@ class History:
         """Take one epoch; give it to `fit` as a callback."""
         self.epochs.append(epoch)
         if epoch.epoch == self.total or epoch.epoch % max(1, self.total // 10) == 0:
-            console.print(
+            say(
                 f"{self.name} epoch {epoch.epoch}/{self.total}  loss {epoch.train_loss:.3f}  "
                 f"validation top-1 {epoch.validation_top1:.4f}  {epoch.images_per_second:,.0f} images/s"
             )

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
-from resnet_ops.console import console
 from resnet_ops.data import PreparedData
+from resnet_ops.messages import say
 from resnet_ops.threads import mapped
 from resnet_ops.training.draws import send
 from resnet_ops.training.plan import Plan
@@ -80,7 +79,7 @@ def open_images(
         size, free = data.images.nbytes, free_memory(device) // sharing + held
         where = "memory" if size + held <= SHARE * free else "stream"
         what = "are held in memory" if where == "memory" else "are streamed from disk"
-        console.print(
+        say(
             f"{plan.name}: {len(data):,} images of split {data.rows[0].split} {what}: {size / 1e6:,.1f} MB, where "
             f"{max(0.0, SHARE * free - held) / 1e6:,.1f} MB may be used of the {free / 1e6:,.1f} MB for {device.type}"
         )
@@ -94,6 +93,8 @@ def free_memory(device: torch.device, group: Path = Path("/sys/fs/cgroup")) -> i
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    import psutil  # only where something is `auto`: the core trains without it
+
     free = int(psutil.virtual_memory().available)
     try:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_ops.console import console
 from resnet_ops.data import PreparedData
 from resnet_ops.families.build import build_network
+from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.batches import augment_batch
@@ -126,7 +126,7 @@ class Training:
         if found is not None:
             self.state.resume(found)
             step = self.state.step
-            console.print(f"{self.plan.name} goes on after step {step} of {self.steps}, from its checkpoint")
+            say(f"{self.plan.name} goes on after step {step} of {self.steps}, from its checkpoint")
 
     def _newest_of_all(self, found: Checkpoint | None) -> Checkpoint | None:
         content = self.workers.latest(found.step, found.pack()) if found else self.workers.latest(0, b"")

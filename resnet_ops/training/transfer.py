@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.build import Network
+from resnet_ops.messages import say
 from resnet_ops.training.parts import check_parts
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.starting_weights import Moments, StartingWeights, read_starting_weights
@@ -42,7 +42,7 @@ def start_network(network: Network, plan: Plan, classes: tuple[str, ...]) -> Mom
         notes.append("the stem's kernels summed, as the images are grey")
     _check_fit(state, fresh, plan)
     network.load_state_dict(state)
-    console.print(f"{plan.name} starts from {start.source}" + "".join(f"; {note}" for note in notes))
+    say(f"{plan.name} starts from {start.source}" + "".join(f"; {note}" for note in notes))
     known = weights.moments is not None and len(weights.moments[0]) == channels
     return weights.moments if known else None
 

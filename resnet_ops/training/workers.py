@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from resnet_ops.console import console
 from resnet_ops.errors import ConfigError, ServiceError
+from resnet_ops.messages import silent
 from resnet_ops.training.share import Share, share_of
 
 __all__ = ["ALONE", "Workers", "join_workers", "started_as_worker", "workers_here"]
@@ -109,9 +109,9 @@ def join_workers(device: str) -> Iterator[Workers]:
     _die_with_the_starter()
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     workers = Workers(dist.get_rank(), count)
-    console.quiet = not workers.leads
     try:
-        yield workers
+        with silent(not workers.leads):
+            yield workers
     except (dist.DistError, RuntimeError) as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ServiceError(
@@ -120,7 +120,6 @@ def join_workers(device: str) -> Iterator[Workers]:
             ) from error
         raise
     finally:
-        console.quiet = False
         dist.destroy_process_group()
 
 

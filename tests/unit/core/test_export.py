@@ -262,7 +262,7 @@ def test_a_missing_package_is_named_before_anything_is_done(
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "resnet_ops.export.onnx_file.find_spec", lambda name: None if name == "onnxscript" else find(name)
+        "resnet_ops.extras.find_spec", lambda name: None if name == "onnxscript" else find(name)
     )
     with pytest.raises(
         ConfigError, match=r"needs onnxscript, not installed.*pip install 'resnet-ops\[onnx\]'"
