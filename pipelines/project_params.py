@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
+from resnet_ops.console import explain_imports
 from resnet_ops.data.sources import DataParams
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.export.params import Deployment, ExportParams
@@ -24,6 +25,8 @@ from resnet_ops_monitoring.run_params import MonitorSettings
 from resnet_ops_registry.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
+
+explain_imports()  # here, because every stage imports this module before what its extra brings
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from rich import progress
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,7 +16,7 @@ from resnet_ops.errors import ResnetOpsError
 from resnet_ops.extras import needed_by
 from resnet_ops.messages import Progress, plain
 
-__all__ = ["console", "progress_bar", "report_errors"]
+__all__ = ["console", "explain_imports", "progress_bar", "report_errors"]
 
 
 class _PlainConsole(Console):
@@ -62,6 +63,19 @@ def report_errors(task: str = "") -> Iterator[None]:
         return
     sys.stderr.write(plain(f"{prefix}{message}\n"))
     raise SystemExit(1)
+
+
+def explain_imports() -> None:
+    """For a script: end it with one message where an import at its top needs one of the extras, which is not here."""
+
+    def explained(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        message = needed_by(Path(sys.argv[0]).stem, error)
+        if message is None:
+            sys.__excepthook__(kind, error, trace)
+        else:
+            sys.stderr.write(f"{message}\n")
+
+    sys.excepthook = explained
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def installation(wanted: str, missing: Sequence[str]) -> str:
     return f"{wanted} needs {', '.join(missing)}, not installed here. Install: pip install 'resnet-ops[{extras}]'"
 
 
-def needed_by(wanted: str, error: Exception) -> str | None:
+def needed_by(wanted: str, error: BaseException) -> str | None:
     """The same message for an import that failed; None for other errors, and where no extra brings what is missing."""
     missing = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return installation(wanted, [missing]) if missing in EXTRAS else None

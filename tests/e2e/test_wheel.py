@@ -1,22 +1,13 @@
 """The wheel in a folder with a user's own `registry/`, `monitoring/` and `pipelines/`: the gate still closes."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import sysconfig
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.project import check_out
+from tests.e2e.installed import Workplace, build_wheel, install, make_venv, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -29,52 +20,16 @@ OWN_PACKAGES = {
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    project = check_out(folder / "checkout")
-    done = project.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder))
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = folder.glob("*.whl")
-    return path
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """A user's folder, and the Python in which the wheel is installed."""
-
-    folder: Path
-    python: Path
-
-    def run(self, *command: str | Path) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=120
-        )
-
-
-def environment() -> dict[str, str]:
-    """The machine's, less what would let Python or MLflow find this repository."""
-    prefixes = ("MLFLOW_", "RESNET_OPS_", "PYTHON", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def workplace(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A fresh environment with the wheel alone; what it depends on is borrowed from the environment of the tests."""
     place = tmp_path_factory.mktemp("workplace")
-    python = place / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place / "venv")], check=True)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        str(python),
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-    ]
-    subprocess.run([*pip, str(wheel)], check=True, env=environment())
+    python = make_venv(place / "venv")
+    done = install(python, "--no-deps", "--no-index", wheel)
+    assert done.returncode == 0, done.stderr
     (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
     # .pth files in a folder that a .pth file names are not read, so the editable install stays out of sight
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -110,56 +65,6 @@ def test_the_command_answers_with_every_group(workplace: Workplace) -> None:
     done = workplace.run(workplace.python.parent / "resnet-ops", "--help")
     assert done.returncode == 0, done.stderr
     assert all(f" {group} " in done.stdout for group in ("gate", "promote", "registry", "drift", "ui"))
-
-
-@contextmanager
-def serving(workplace: Workplace, name: str, scheme: str) -> Iterator[str]:
-    """`mlflow server` in the user's folder, its registry behind `scheme`; gives the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    database = f"sqlite:///{workplace.folder}/{name}.db"
-    command = [
-        str(workplace.python),
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += ["--backend-store-uri", database, "--registry-store-uri", f"{scheme}{database}"]
-    log = workplace.folder / f"{name}.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command,
-            cwd=workplace.folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        end = time.monotonic() + 120
-        while not answers(f"http://127.0.0.1:{port}"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/health", timeout=1).ok
-    except requests.RequestException:
-        return False
 
 
 def make_champion(address: str) -> requests.Response:
