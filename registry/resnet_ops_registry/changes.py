@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from resnet_ops_registry.database import model_tables
 from resnet_ops_registry.policy import Target
 
-__all__ = ["Change", "carried_along", "changes_of", "deleted_versions", "was_set"]
+__all__ = ["Change", "carried_along", "changes_of", "concerns_names", "deleted_versions", "was_set"]
 
 ACTIVE_STAGES = ("Staging", "Production")
 DELETED_STAGE = "Deleted_Internal"
 _FIXED = ("version", "creation_time", "storage_location")
+_NAMED_BY = {SqlModelVersion: ("current_stage", "name", "workspace"), SqlRegisteredModel: ("name", "workspace")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,21 @@ class Change:
     @property
     def carried(self) -> bool:
         return self.old_model is not None
+
+
+def concerns_names(session: Session) -> bool:
+    """Whether the next flush changes which version an alias, a stage or a number stands for, guarded or not.
+
+    Of two such changes at once neither may be guarded, and what comes of both is.
+    """
+    if any(isinstance(item, SqlRegisteredModelAlias | SqlRegisteredModel | SqlModelVersion) for item in session.deleted):
+        return True
+    return any(
+        isinstance(item, SqlRegisteredModelAlias)
+        or any(was_set(item, field) for field in _NAMED_BY.get(type(item), ()) if inspect(item).key is not None)
+        or (isinstance(item, SqlModelVersion) and was_set(item, "current_stage"))
+        for item in [*session.new, *session.dirty]
+    )
 
 
 def changes_of(session: Session) -> list[Change]:

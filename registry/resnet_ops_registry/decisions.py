@@ -1,16 +1,17 @@
 """Decisions: each change judged, written to the ledger and let through, in the transaction of the change."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
 from sqlalchemy import Connection, delete, insert
+from sqlalchemy.orm import Session
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database, ledger
 from resnet_ops_registry.actor import actor
-from resnet_ops_registry.changes import Change
+from resnet_ops_registry.changes import Change, changes_of, deleted_versions
 from resnet_ops_registry.digest import Fingerprint, fingerprint
 from resnet_ops_registry.gate import Files, Verdict, hash_files, is_guarded, judge
 from resnet_ops_registry.ledger import Event
@@ -28,43 +29,67 @@ class Refused(MlflowException):
         self.event = refused
 
 
-def decide(connection: Connection, changes: Sequence[Change], standing: database.Standing) -> None:
-    """Judge the changes and write down what is allowed. Raises Refused for the first that is not.
+def decide(session: Session) -> bool:
+    """Judge what the next flush changes, and write down what is allowed. Raises Refused for the first that is not.
 
     Files are hashed before the ledger is locked, since that may take long, and once more if they were written to
-    in between. From the lock on, keys, policies and statements stay as they are until the commit.
+    in between. Everything else is read after the lock: from there to the commit no name, key, policy or statement
+    changes, because whoever changes one takes the same lock. Gives whether tickets were written.
     """
-    guarded = [
+    connection = session.connection()
+    hashed = dict(_hashed_ahead(connection, changes_of(session)))
+    head = database.lock(connection)
+    standing, changes = database.standing(connection), changes_of(session)
+    for change in _guarded(connection, changes, standing):
+        if change.removed:
+            event = _removal(change)
+        else:
+            version = _existing(connection, change)
+            event = _decide_one(connection, change, version, _files(version, hashed.get(version)))
+        head = ledger.append(connection, event, head).head
+    hardened = standing[-1] is not None
+    if hardened:
+        let_through(connection, changes, deleted_versions(session))
+    return hardened
+
+
+def _guarded(
+    connection: Connection, changes: Iterable[Change], standing: database.Standing
+) -> list[Change]:
+    return [
         change
         for change in changes
         if is_guarded(policy_for(connection, change.model, standing), change.target)
     ]
-    if not guarded:
-        return
-    found = {change: _found(connection, change) for change in guarded if not change.removed}
-    hashed = {change: _hash(version) for change, version in found.items()}
-    head = database.lock(connection)
-    for change in guarded:
-        if change.removed:
-            event = _removal(change)
-        else:
-            version, (before, files) = found[change], hashed[change]
-            if _fingerprint(version) != before:
-                files = hash_files(version)
-            event = _decide_one(connection, change, version, files)
-        head = ledger.append(connection, event, head).head
 
 
-def _found(connection: Connection, change: Change) -> Version:
+def _hashed_ahead(
+    connection: Connection, changes: Iterable[Change]
+) -> Iterator[tuple[Version, tuple[Fingerprint, Files]]]:
+    for change in _guarded(connection, changes, database.standing(connection)):
+        version = None if change.removed else _find(connection, change)
+        if version is not None:
+            yield version, (_fingerprint(version), hash_files(version))
+
+
+def _files(version: Version, ahead: tuple[Fingerprint, Files] | None) -> Files:
+    """The files of a version as they are under the lock: those that were hashed, if it is still that version."""
+    if ahead is None:
+        return Files(None, "it was made, renamed or put behind the gate while files were hashed: ask again")
+    before, files = ahead
+    return files if _fingerprint(version) == before else hash_files(version)
+
+
+def _find(connection: Connection, change: Change) -> Version | None:
     workspace, model = change.old_workspace or change.workspace, change.old_model or change.model
-    version = find_version(connection, workspace, model, change.version)
+    return find_version(connection, workspace, model, change.version)
+
+
+def _existing(connection: Connection, change: Change) -> Version:
+    version = _find(connection, change)
     if version is None:
-        raise EvidenceError(f"There is no {model} v{change.version}.")
+        raise EvidenceError(f"There is no {change.old_model or change.model} v{change.version}.")
     return version
-
-
-def _hash(version: Version) -> tuple[Fingerprint, Files]:
-    return _fingerprint(version), hash_files(version)
 
 
 def _fingerprint(version: Version) -> Fingerprint:

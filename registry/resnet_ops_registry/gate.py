@@ -44,6 +44,12 @@ class Files:
     digest: str | None
     problem: str | None = None
 
+    def known(self) -> str:
+        """The digest. Raises EvidenceError that says why there is none."""
+        if self.digest is None:
+            raise EvidenceError(self.problem or "The version's files cannot be read.")
+        return self.digest
+
 
 def is_guarded(applied: AppliedPolicy | None, target: Target) -> bool:
     """Whether an alias or stage is behind the gate.

@@ -58,6 +58,9 @@ class _JudgedSession(Session):
 def _maker(store: SqlAlchemyStore, engine: Engine, judge: Judge) -> SessionMaker:
     # a view of the engine with the same pool, so that our statements can be told from MLflow's other stores'
     watched = engine.execution_options(**{_WATCHED: True})
+    if engine.dialect.name != "sqlite":
+        # what is read after the lock must be what others committed before it, whatever the database's default is
+        watched = watched.execution_options(isolation_level="READ COMMITTED")
     # these events cost a third of `before_cursor_execute`, which makes SQLAlchemy prepare for all others
     for name in ("do_execute", "do_executemany"):
         if not event.contains(engine, name, _refuse_unjudged):

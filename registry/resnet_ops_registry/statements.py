@@ -26,10 +26,14 @@ __all__ = [
     "believed_about",
     "find_version",
     "latest_evidence",
-    "refusal_of",
+    "note_refusal",
+    "read_statement",
 ]
 
 CLOCK_SKEW = timedelta(minutes=10)
+REFUSALS_AN_HOUR = 20
+REFUSALS_LOOKED_AT = 500
+"""Entries at the ledger's end among which a sender's refused statements are counted."""
 _S = TypeVar("_S", bound=Said, covariant=True)
 _K = TypeVar("_K", bound=Said)
 
@@ -114,14 +118,13 @@ def _version_query() -> Select[Any]:
     )
 
 
-def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted[Said]:
-    """Check an envelope about `version`, whose files have `digest`, and keep it; the same one again is kept once.
+def read_statement(connection: Connection, version: Version, text: str) -> tuple[Envelope, Accepted[Said]]:
+    """Check all of an envelope about `version` that can be known without its files, the cheapest first.
 
-    Raises EvidenceError when its key is not trusted, its signature wrong, its subject another version or other
-    files, or its date in the future.
+    Raises EvidenceError when its key is not trusted, its signature wrong, its subject another version, or its
+    date in the future.
     """
     envelope = read_envelope(text)
-    database.lock(connection)
     key = trust.find_key(connection, envelope.key_id)
     if key is None:
         raise EvidenceError(
@@ -129,22 +132,58 @@ def accept_statement(connection: Connection, version: Version, digest: str, text
             "trust it on the server: resnet-ops keys trust FILE --role pipeline (or reviewer, for a person)"
         )
     accepted = _read(envelope.text, key)
-    _check_subject(accepted.subject, version, digest)
+    _check_subject(accepted.subject, version)
     _check_said(accepted)
+    return envelope, accepted
+
+
+def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted[Said]:
+    """Check an envelope about `version`, whose files have `digest`, and keep it; the same one again is kept once.
+
+    Raises EvidenceError as `read_statement` does, for other files, and when the version is not the one any more
+    whose files were hashed.
+    """
+    database.lock(connection)
+    envelope, accepted = read_statement(connection, version, text)
+    label = f"{version.model} v{version.version}"
+    if find_version(connection, version.workspace, version.model, version.version) != version:
+        raise EvidenceError(f"{label} was made anew or renamed while its files were hashed. Send it again.")
+    if accepted.subject.digest != digest:
+        raise EvidenceError(f"The statement is about other files than those of {label}.")
     _keep(connection, version, envelope, accepted)
     return accepted
 
 
-def refusal_of(version: Version, text: str, reason: str) -> Event:
-    """What the ledger says of a statement that was not accepted: whose key it claims, and why; not its content."""
+def note_refusal(connection: Connection, version: Version, text: str, reason: str) -> None:
+    """Write down that a statement was not accepted: whose key it claims, and why; not its content.
+
+    So many an hour for each sender, so that nobody fills the ledger with what cost nothing to make; the last one
+    says that more are not written down.
+    """
+    head, who = database.lock(connection), actor()
+    left = REFUSALS_AN_HOUR - _refused_lately(connection, who)
+    if left <= 0:
+        return
     try:
         envelope = read_envelope(text)
         claimed = {"statement": envelope.digest, "key": envelope.key_id}
     except EvidenceError:
         claimed = {}
-    detail = {**claimed, "reasons": [reason[:500]]}
-    who = (version.workspace, version.model, version.version)
-    return Event(actor(), "statement", "refused", *who, detail=detail)
+    reasons = [reason[:500]]
+    if left == 1:
+        reasons.append(f"more statements by {who} that are refused within the hour are not written down")
+    about = (version.workspace, version.model, version.version)
+    detail = {**claimed, "reasons": reasons}
+    ledger.append(connection, Event(who, "statement", "refused", *about, detail=detail), head)
+
+
+def _refused_lately(connection: Connection, who: str) -> int:
+    """How many refused statements of a sender stand among the last entries, not older than an hour."""
+    since = now() - 3_600_000
+    return sum(
+        entry.time >= since and (entry.event.action, entry.event.actor) == ("statement", who)
+        for entry in ledger.list_entries(connection, limit=REFUSALS_LOOKED_AT)
+    )
 
 
 _ABOUT = (
@@ -214,7 +253,7 @@ def _read(text: str, key: TrustedKey) -> Accepted[Said]:
     return Accepted(signed.id, key, signed.subject, signed.said)
 
 
-def _check_subject(subject: Subject, version: Version, digest: str) -> None:
+def _check_subject(subject: Subject, version: Version) -> None:
     if (subject.model, subject.version) != (version.model, version.version):
         raise EvidenceError(
             f"The statement is about {subject.model} v{subject.version}, not {version.model} v{version.version}."
@@ -222,10 +261,6 @@ def _check_subject(subject: Subject, version: Version, digest: str) -> None:
     if subject.creation_time != version.creation_time:
         raise EvidenceError(
             f"The statement is about an earlier {subject.model} v{subject.version}, since deleted."
-        )
-    if subject.digest != digest:
-        raise EvidenceError(
-            f"The statement is about other files than those of {version.model} v{version.version}."
         )
 
 

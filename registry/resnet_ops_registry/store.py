@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
 from resnet_ops_registry import database, harden, ledger
-from resnet_ops_registry.changes import changes_of, deleted_versions
-from resnet_ops_registry.decisions import Refused, decide, let_through
+from resnet_ops_registry.changes import concerns_names
+from resnet_ops_registry.decisions import Refused, decide
 from resnet_ops_registry.display import STATEMENT_TAG, WEIGHTS_TAG, is_reserved, version_tags
 from resnet_ops_registry.duplicates import AlreadyPublished, fold_publications
 from resnet_ops_registry.gate import hash_files
@@ -34,7 +34,13 @@ from resnet_ops_registry.returning import ROLLBACK_TAG, choose_earlier
 from resnet_ops_registry.rollback import rolling_back
 from resnet_ops_registry.sessions import TICKETS, SessionMaker, gated_sessions
 from resnet_ops_registry.settings import GATED_SCHEME
-from resnet_ops_registry.statements import Version, accept_statement, find_version, refusal_of
+from resnet_ops_registry.statements import (
+    Version,
+    accept_statement,
+    find_version,
+    note_refusal,
+    read_statement,
+)
 from resnet_ops_registry.workspaces import guard_other_sessions
 
 __all__ = ["GatedStore", "GatedWorkspaceStore", "open_store"]
@@ -87,11 +93,9 @@ class _Gate(SqlAlchemyStore):
             super().set_model_version_tag(name, version, tag)  # type: ignore[no-untyped-call]
             return
         _validate_model_name(name)
-        try:
-            number = int(_validate_model_version(version))  # type: ignore[no-untyped-call]
+        number = int(_validate_model_version(version))  # type: ignore[no-untyped-call]
+        with _in_mlflows_words(INVALID_PARAMETER_VALUE):
             self._accept(name, number, str(tag.value))
-        except ResnetOpsError as error:
-            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
 
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool
@@ -115,11 +119,8 @@ class _Gate(SqlAlchemyStore):
             return
         _validate_model_name(name)
         workspace = self._get_active_workspace()
-        with self._plain_sessions() as session:
-            try:
-                alias, version = choose_earlier(session.connection(), workspace, name, str(tag.value))
-            except ResnetOpsError as error:
-                raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
+        with self._plain_sessions() as session, _in_mlflows_words(RESOURCE_CONFLICT):
+            alias, version = choose_earlier(session.connection(), workspace, name, str(tag.value))
         with rolling_back():
             self.set_registered_model_alias(name, alias, str(version))  # type: ignore[no-untyped-call]
 
@@ -129,25 +130,24 @@ class _Gate(SqlAlchemyStore):
             found = find_version(session.connection(), workspace, name, version)
         if found is None:
             raise EvidenceError(f"There is no {name} v{version}.")
-        files = hash_files(found)
-        if files.digest is None:
-            raise EvidenceError(files.problem or "The version's files cannot be read.")
         try:
-            self._keep_statement(found, files.digest, text)
+            with self._plain_sessions() as session, _in_mlflows_words(INVALID_PARAMETER_VALUE):
+                read_statement(session.connection(), found, text)
+            with _in_mlflows_words(INVALID_PARAMETER_VALUE):
+                digest = hash_files(found).known()
+            self._keep_statement(found, digest, text)
         except MlflowException as error:
             if error.error_code == ErrorCode.Name(INVALID_PARAMETER_VALUE):
                 with self._plain_sessions(read_only=False) as session:
-                    ledger.append(session.connection(), refusal_of(found, text, error.message))
+                    note_refusal(session.connection(), found, text, error.message)
             raise
 
     def _keep_statement(self, found: Version, digest: str, text: str) -> None:
         workspace, name, version = found.workspace, found.model, found.version
         with self.ManagedSessionMaker(read_only=False) as session:
             session.info[_OWN_TAGS] = True
-            try:
+            with _in_mlflows_words(INVALID_PARAMETER_VALUE):
                 accept_statement(session.connection(), found, digest, text)
-            except ResnetOpsError as error:
-                raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
             seal(session.connection(), found)
             wanted = version_tags(session.connection(), found)
             for tag in session.query(SqlModelVersionTag).filter_by(
@@ -183,22 +183,22 @@ def open_store(store_uri: str, tracking_uri: str | None = None) -> _Gate:
 
 def _judge(session: Session) -> None:
     """Look at everything that a flush is about to write; what is refused rolls all of it back."""
-    try:
+    with _in_mlflows_words(RESOURCE_CONFLICT):
         for item in [*session.new, *session.dirty, *session.deleted]:
             if isinstance(item, SqlModelVersionTag):
                 _check_tag(session, item)
         fold_publications(session)
-        changes, deleted = changes_of(session), deleted_versions(session)
-        if changes or deleted:
-            connection = session.connection()
-            standing = database.standing(connection)
-            decide(connection, changes, standing)
-            if standing[-1] is not None:
-                let_through(connection, changes, deleted)
-                session.info[TICKETS] = True
+        if concerns_names(session) and decide(session):
+            session.info[TICKETS] = True
+
+
+@contextmanager
+def _in_mlflows_words(code: int) -> Iterator[None]:
+    """Our errors as MLflow's: any other becomes status 500, which clients retry for minutes."""
+    try:
+        yield
     except ResnetOpsError as error:
-        # anything but an MlflowException becomes status 500, which clients retry for minutes
-        raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
+        raise MlflowException(str(error), error_code=code) from error
 
 
 def _check_tag(session: Session, tag: Any) -> None:

@@ -9,47 +9,75 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModel,
     SqlRegisteredModelAlias,
 )
+from mlflow.store.workspace.dbmodels.models import SqlWorkspace
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import Connection, Engine, Update, event, select
+from sqlalchemy import Connection, Engine, Result, Update, delete, event, select
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from resnet_ops_registry import harden
-from resnet_ops_registry.changes import Change, carried_along
-from resnet_ops_registry.decisions import let_through
+from resnet_ops.errors import ResnetOpsError
+from resnet_ops_registry import database, harden
+from resnet_ops_registry.changes import Change, carried_along, concerns_names
+from resnet_ops_registry.decisions import decide, let_through
 from resnet_ops_registry.gate import is_guarded
 from resnet_ops_registry.policies import policy_for
 
 __all__ = ["guard_other_sessions"]
 
 _guarded_databases: set[str] = set()
+_TICKETS = "resnet_ops.workspace_tickets"
 
 
 def guard_other_sessions(engine: Engine) -> None:
-    """From now on look at the bulk changes of every session of this process that reach the gated database.
+    """From now on look at what MLflow's workspace store, which has sessions of its own, does to the gated database.
 
-    MLflow's workspace store has an engine and sessions of its own. `DELETE workspaces/W?mode=SET_DEFAULT` moves
-    models with their aliases; evidence is about a version in its workspace and does not move along. So what
-    carries a guarded alias or stage stays where it is.
+    `DELETE workspaces/W?mode=SET_DEFAULT` moves models with their aliases, in bulk; evidence is about a version in
+    its workspace and does not move along. So what carries a guarded alias or stage stays where it is. `mode=CASCADE`
+    deletes them, which is decided and written down as any deletion.
     """
     if not _guarded_databases:
         event.listen(Session, "do_orm_execute", _look_at)
+        event.listen(Session, "before_flush", _look_at_flush)
+        event.listen(Session, "after_flush", _take_tickets_back)
     _guarded_databases.add(str(engine.url))
 
 
-def _look_at(state: ORMExecuteState) -> None:
+def _look_at(state: ORMExecuteState) -> Result[Any] | None:
     if not state.is_update or not state.is_orm_statement or state.bind_mapper is None:
-        return
+        return None
     if state.bind_mapper.class_ not in (SqlRegisteredModel, SqlModelVersion, SqlRegisteredModelAlias):
-        return
+        return None
     connection = state.session.connection()
     if str(connection.engine.url) not in _guarded_databases:
-        return
+        return None
     if state.bind_mapper.class_ is not SqlRegisteredModel or not isinstance(state.statement, Update):
         raise MlflowException("The gate allows no bulk change of versions or aliases.", RESOURCE_CONFLICT)
-    _check_move(connection, state.statement)
+    database.lock(connection)
+    changes = _allowed_moves(connection, state.statement)
+    if not harden.is_hardened(connection):
+        return None
+    let_through(connection, changes, [])
+    moved = state.invoke_statement()
+    connection.execute(delete(database.tickets))
+    return moved
 
 
-def _check_move(connection: Connection, statement: Update) -> None:
+def _look_at_flush(session: Session, context: object, instances: object) -> None:
+    if not any(isinstance(item, SqlWorkspace) for item in session.deleted):
+        return
+    if str(session.connection().engine.url) not in _guarded_databases or not concerns_names(session):
+        return
+    try:
+        session.info[_TICKETS] = decide(session)
+    except ResnetOpsError as error:
+        raise MlflowException(str(error), error_code=RESOURCE_CONFLICT) from error
+
+
+def _take_tickets_back(session: Session, context: object) -> None:
+    if session.info.pop(_TICKETS, False):
+        session.connection().execute(delete(database.tickets))
+
+
+def _allowed_moves(connection: Connection, statement: Update) -> list[Change]:
     models: Any = SqlRegisteredModel.__table__
     which = select(models.c.workspace, models.c.name).where(statement.whereclause)  # type: ignore[arg-type]
     changes: list[Change] = []
@@ -62,5 +90,4 @@ def _check_move(connection: Connection, statement: Update) -> None:
                 "Remove the alias or stage first, then promote it again where it is needed.",
                 error_code=RESOURCE_CONFLICT,
             )
-    if harden.is_hardened(connection):
-        let_through(connection, changes, [])
+    return changes

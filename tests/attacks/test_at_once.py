@@ -1,0 +1,138 @@
+"""Never an unproven version under a guarded name, whatever comes at once and wherever one of the requests is held."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.ledger import verify
+from tests.attacks.at_once import REQUESTS, Names, held, unproven_holders
+from tests.attacks.conftest import Maker
+from tests.attacks.registry import Registry, without_settings
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(
+    request: pytest.FixtureRequest, make_database: Maker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """One registry for all tries: each has models of its own."""
+    folder = tmp_path_factory.mktemp("at-once")
+    with without_settings():
+        yield Registry(make_database(request.param, folder), folder)
+
+
+def at_every_boundary(registry: Registry, first: str, *others: str, vacant: bool = False) -> int:
+    """Try it with the first request held at each of its boundaries; gives how many there were."""
+    for stop in count(1):
+        names = Names(registry, vacant=vacant)
+        there = held(names, REQUESTS[first], [REQUESTS[each] for each in others], stop)
+        assert unproven_holders(names) == [], f"{first} was held at boundary {stop}"
+        if not there:
+            return stop - 1
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("alias", ("rename away", "rename in")),
+        ("stage", ("rename away", "rename in")),
+        ("alias", ("delete", "create")),
+    ],
+    ids=str,
+)
+def test_a_version_that_is_swapped_while_it_is_hashed_is_not_promoted(
+    shared: Registry, first: str, others: tuple[str, ...]
+) -> None:
+    assert at_every_boundary(shared, first, *others) > 5
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("rename in", "alias on the free one"),
+        ("rename in", "stage on the free one"),
+        ("alias on the free one", "rename in"),
+        ("stage on the free one", "rename in"),
+    ],
+)
+def test_two_requests_of_which_neither_touches_a_guarded_name_set_none_together(
+    shared: Registry, first: str, other: str
+) -> None:
+    assert at_every_boundary(shared, first, other, vacant=True) > 3
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@given(
+    requests=st.lists(st.sampled_from(sorted(REQUESTS)), min_size=2, max_size=3),
+    stop=st.integers(1, 40),
+    vacant=st.booleans(),
+)
+def test_no_two_or_three_requests_at_once_put_an_unproven_version_under_a_guarded_name(
+    shared: Registry, requests: list[str], stop: int, vacant: bool
+) -> None:
+    names = Names(shared, vacant=vacant)
+    first, *others = (REQUESTS[each] for each in requests)
+    held(names, first, others, stop)
+    assert unproven_holders(names) == []
+    with open_database(shared.database) as connection:
+        verify(connection)
+
+
+@pytest.mark.parametrize("alias", ["champion", "CHAMPION"])
+def test_a_policy_that_comes_into_force_while_an_alias_is_set_is_obeyed(shared: Registry, alias: str) -> None:
+    """Of the two, whichever commits first: an alias that commits after the policy was judged by it."""
+    for stop in count(1):
+        names, committed = Names(shared, vacant=True), []
+
+        def set_alias(names: Names) -> None:
+            names.client.set_registered_model_alias(names.free, alias, "1")
+            committed.append("alias")
+
+        def govern(names: Names) -> None:
+            names.govern()
+            committed.append("policy")
+
+        there = held(names, set_alias, [govern], stop)
+        assert committed in (["policy"], ["alias", "policy"]), f"held at boundary {stop}"
+        if not there:
+            return
+
+
+def test_evidence_that_is_hashed_before_a_rename_is_not_kept_for_what_came_in(shared: Registry) -> None:
+    for stop in count(1):
+        names = Names(shared)
+        key = shared.keys["pipeline"]
+        digest = shared.digest(1, names.guarded)
+        there = held(
+            names,
+            lambda n: shared.prove(1, key, model=n.guarded),
+            [REQUESTS["rename away"], REQUESTS["rename in"]],
+            stop,
+        )
+        tags = names.client.get_model_version(names.guarded, "1").tags
+        assert tags.get("resnet_ops.files_digest") in (None, digest)
+        assert "resnet_ops.files_digest" not in tags or shared.digest(1, names.guarded) == digest
+        if not there:
+            return
+
+
+def test_a_database_whose_transactions_see_one_moment_is_read_anew_after_the_lock(
+    make_database: Maker, tmp_path: Path
+) -> None:
+    """PostgreSQL with `default_transaction_isolation` set: what was read first would hide what came since."""
+    uri = make_database("postgresql", tmp_path)
+    engine = create_engine(uri, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        name = uri.rpartition("/")[2]
+        connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_isolation = \'repeatable read\''))
+    engine.dispose()
+    with without_settings():
+        assert at_every_boundary(Registry(uri, tmp_path), "alias", "rename away", "rename in") > 5
