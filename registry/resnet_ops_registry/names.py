@@ -36,18 +36,28 @@ _LOOKALIKES = {
     "y": "уγΥУү",
     "z": "ᴢΖ",
 }
+LONGEST_KEPT = 300
 _LATIN = {ord(letter): plain for plain, letters in _LOOKALIKES.items() for letter in letters}
 
 
-@lru_cache(maxsize=1024)
 def skeleton(name: str) -> str:
     """The name without case, accents, surrounding space, width and invisible signs, look-alikes made Latin.
 
     Equal skeletons mean that a person could take one name for the other.
     """
+    return (_kept if len(name) <= LONGEST_KEPT else _kept.__wrapped__)(name)
+
+
+@lru_cache(maxsize=1024)
+def _kept(name: str) -> str:
     # before taking signs apart, too: that makes a sigma of the lunate sigma, which looks like a C
-    apart = unicodedata.normalize("NFKD", name.translate(_LATIN)).translate(_LATIN).casefold()
-    plain = unicodedata.normalize("NFKD", apart).translate(_LATIN)
+    apart = _apart(name.translate(_LATIN)).translate(_LATIN).casefold()
+    plain = _apart(apart).translate(_LATIN)
     return "".join(
         sign for sign in plain if unicodedata.category(sign) not in ("Mn", "Me", "Cf", "Cc")
     ).strip()
+
+
+def _apart(text: str) -> str:
+    """NFKD of each sign: that of the whole text sorts accents, in time that grows with the square of their number."""
+    return "".join(unicodedata.normalize("NFKD", sign) for sign in text)

@@ -35,10 +35,11 @@ class Guard(Frozen):
 
     @model_validator(mode="after")
     def _each_id_once(self) -> "Guard":
-        ids = [rule.id for rule in self.rules if rule.id is not None]
-        for each in ids:
-            if ids.count(each) > 1:
+        seen: set[str] = set()
+        for each in (rule.id for rule in self.rules if rule.id is not None):
+            if each in seen:
                 raise ValueError(f"two rules have the id {each!r}")
+            seen.add(each)
         return self
 
     def targets(self) -> list[Target]:
@@ -56,11 +57,11 @@ class Policy(Frozen):
 
     @model_validator(mode="after")
     def _each_target_once(self) -> "Policy":
-        seen: list[Target] = []
+        seen: set[tuple[str, str]] = set()
         for target in self.targets():
-            if any(target.same_as(other) for other in seen):
+            if target.key in seen:
                 raise ValueError(f"{target.label} is guarded twice")
-            seen.append(target)
+            seen.add(target.key)
         return self
 
     @model_validator(mode="after")
@@ -84,7 +85,8 @@ class Policy(Frozen):
         return None
 
     def governs(self, model: str) -> bool:
-        return fnmatchcase(model, self.model)
+        """Whether its name is the model's, or a pattern that matches: `scan[v2]` is both."""
+        return model == self.model or fnmatchcase(model, self.model)
 
 
 def read_policy(text: str, file: str) -> Policy:

@@ -14,6 +14,8 @@ __all__ = ["parse_policy"]
 
 MAX_CHARACTERS = 200_000
 MAX_DEPTH = 20
+MAX_SCALAR = 4_000
+"""Characters of one value: YAML reads `1:1:1...` as a number to the base 60, in time that grows with its square."""
 Path = tuple[int | str, ...]
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -89,6 +91,10 @@ class _Reader:
                 fields[key] = self._plain(item, (*path, key))
                 self.lines[(*path, key)] = line
             return fields
+        if len(node.value) > MAX_SCALAR:
+            raise ConfigError(
+                f"{self.file}:{self.lines[path]}: a value is at most {MAX_SCALAR:,} characters long."
+            )
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(node, deep=True)

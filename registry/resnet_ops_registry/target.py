@@ -45,5 +45,10 @@ class Target(Frozen):
             return Target(kind="alias", name=label[1:])
         return Target(kind="stage", name=label.removeprefix(_STAGE))
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Equal for what a person could take for the same."""
+        return self.kind, canonical_name(self.name)
+
     def same_as(self, other: "Target") -> bool:
-        return self.kind == other.kind and canonical_name(self.name) == canonical_name(other.name)
+        return self.key == other.key

@@ -1,0 +1,137 @@
+"""Text from outside is read in time that grows with its length, not with its square."""
+
+import base64
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from resnet_ops.errors import ConfigError, EvidenceError
+from resnet_ops_registry import gate, store
+from resnet_ops_registry.database import open_database
+from resnet_ops_registry.display import is_reserved
+from resnet_ops_registry.envelope import parse_strict_json, read_envelope
+from resnet_ops_registry.ledger import list_entries
+from resnet_ops_registry.mlflow_errors import cause
+from resnet_ops_registry.moments import read_until
+from resnet_ops_registry.policy import Policy, read_policy
+from resnet_ops_registry.predicates import read_said
+from resnet_ops_registry.settings import mask_password
+from resnet_ops_registry.statements import REFUSALS_AN_HOUR
+from tests.unit.registry.conftest import NAME, Publisher
+
+HEX = "0" * 64
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+HEAD = "model: m\nevidence_roles: [p]\nguards:\n  - rules:\n      - {rule: age, max_days: 1, why: w}\n"
+RULES = "model: m\nevidence_roles: [p]\nguards:\n  - aliases: [a]\n    rules:\n"
+
+
+def envelope(payload: str) -> str:
+    encoded = base64.b64encode(payload.encode()).decode()
+    return (
+        f'{{"payload": "{encoded}", "payloadType": "application/vnd.in-toto+json",'
+        f' "signatures": [{{"keyid": "{HEX}", "sig": ""}}]}}'
+    )
+
+
+def rules(count: int) -> str:
+    return RULES + "".join(f"      - {{rule: age, id: r{n}, max_days: 1, why: w}}\n" for n in range(count))
+
+
+PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
+    "escaped quotes": (parse_strict_json, lambda n: '\\"' * n, 20_000),
+    "escaped quotes in a string": (parse_strict_json, lambda n: '"' + '\\"' * n, 20_000),
+    "quotes": (parse_strict_json, lambda n: '"' * n, 20_000),
+    "backslashes": (parse_strict_json, lambda n: '"' + "\\" * n, 20_000),
+    "open strings": (parse_strict_json, lambda n: '"a' * n + "\\", 20_000),
+    "brackets": (parse_strict_json, lambda n: "[]," * n, 20_000),
+    "digits": (parse_strict_json, lambda n: "1" * n, 20_000),
+    "a fraction": (parse_strict_json, lambda n: "1." + "1" * n, 20_000),
+    "keys": (parse_strict_json, lambda n: "{" + ",".join(f'"{k}":0' for k in range(n)) + "}", 3_000),
+    "an envelope": (read_envelope, lambda n: envelope('\\"' * n), 20_000),
+    "a payload": (read_envelope, lambda n: envelope("{" * n), 20_000),
+    "evidence": (
+        lambda text: read_said("https://resnet-ops.dev/evidence/v1", {"metrics": dict.fromkeys(text.split())}),
+        lambda n: " ".join(map(str, range(n))),
+        2_000,
+    ),
+    "a review's window": (
+        lambda text: read_said("https://resnet-ops.dev/review/v1", {"window": text}),
+        lambda n: "w." * n + "/",
+        20_000,
+    ),
+    "aliases of a policy": (
+        lambda text: read_policy(text, "p"),
+        lambda n: HEAD + "    aliases: [" + ", ".join(f"a{k}" for k in range(n)) + "]\n",
+        400,
+    ),
+    "rules of a policy": (lambda text: read_policy(text, "p"), rules, 40),
+    "a number to the base 60": (lambda text: read_policy(text, "p"), lambda n: "model: 1" + ":1" * n, 9_000),
+    "digits in a policy": (lambda text: read_policy(text, "p"), lambda n: "model: " + "9" * n, 19_000),
+    "a key of a policy": (lambda text: read_policy(text, "p"), lambda n: "e" * n + ": 1", 19_000),
+    "accents of a tag": (is_reserved, lambda n: "a" + "\u0316\u0301" * n, 20_000),
+    "invisible signs of a tag": (is_reserved, lambda n: "\u200b" * n, 20_000),
+    "a pattern": (
+        lambda text: Policy(model="*a*a*a*b", evidence_roles=["p"], guards=[]).governs(text),
+        lambda n: "a" * n,
+        20_000,
+    ),
+    "a date": (lambda text: read_until(text, NOW), lambda n: "9" * n + "d", 20_000),
+    "a password": (mask_password, lambda n: "://a:" * n, 20_000),
+    "a driver's error": (lambda text: cause(Exception(text)), lambda n: "(a." + "a." * n, 20_000),
+}
+
+
+def seconds(parse: Callable[[str], Any], text: str) -> float:
+    """Of the processor, the least of three."""
+    spent = []
+    for _ in range(3):
+        began = time.process_time()
+        with suppress(EvidenceError, ConfigError):
+            parse(text)
+        spent.append(time.process_time() - began)
+    return min(spent)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_ten_times_the_length_costs_about_ten_times_the_work(name: str) -> None:
+    """A square would make it a hundred times; what is too short to be measured counts as a millisecond."""
+    parse, make, length = PARSERS[name]
+    short, long = make(length), make(10 * length)
+    assert seconds(parse, long) <= 40 * max(seconds(parse, short), 1e-3)
+
+
+def test_nothing_is_hashed_for_a_statement_that_nobody_signed(
+    client: MlflowClient, policy: None, published: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    version = str(published().version)
+
+    def hash_files(of: Any) -> gate.Files:
+        hashed.append(of)
+        return gate.hash_files(of)
+
+    monkeypatch.setattr(store, "hash_files", hash_files)
+    for text in ("x", '\\"' * 60_000, envelope("{}"), "9" * 3_000_000):
+        with pytest.raises(MlflowException):
+            client.set_model_version_tag(NAME, version, "resnet_ops.statement", text)
+    assert hashed == []
+
+
+def test_refused_statements_of_one_sender_cannot_fill_the_ledger_and_that_is_told(
+    client: MlflowClient, policy: None, published: Publisher
+) -> None:
+    version = str(published().version)
+    for _ in range(REFUSALS_AN_HOUR + 5):
+        with pytest.raises(MlflowException, match="not plain JSON"):
+            client.set_model_version_tag(NAME, version, "resnet_ops.statement", "x")
+    with open_database() as connection:
+        refused = [entry.event for entry in list_entries(connection) if entry.event.action == "statement"]
+    assert len(refused) == REFUSALS_AN_HOUR
+    told = ["not written down" in " ".join(event.detail["reasons"]) for event in refused]
+    assert told == [False] * (REFUSALS_AN_HOUR - 1) + [True]
