@@ -15,6 +15,7 @@ from resnet_ops_registry.commands_common import (
     Version,
     connect_first,
     print_json,
+    refresh_verdicts,
 )
 from resnet_ops_registry.commands_operator import add_operator_commands
 from resnet_ops_registry.commands_people import add_people_commands
@@ -223,14 +224,13 @@ def keys_revoke(
 ) -> None:
     """Make everything a key signed worthless, for ever."""
     from resnet_ops_registry.database import open_database
-    from resnet_ops_registry.display import refresh_tags
     from resnet_ops_registry.trust import revoke_key
 
     connect_first()
     with open_database() as connection:
         revoked = revoke_key(connection, key)
-        refresh_tags(connection)
     console.print(f"Key {revoked.id[:16]} ({revoked.name}) is revoked; what it signed counts no more.")
+    refresh_verdicts()
 
 
 @ledger.command("show")

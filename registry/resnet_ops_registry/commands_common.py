@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["LARGEST", "Json", "Model", "Version", "connect_first", "print_json"]
+__all__ = ["LARGEST", "Json", "Model", "Version", "connect_first", "print_json", "refresh_verdicts"]
 
 LARGEST = 2**31 - 1
 """What an INTEGER column holds in every database."""
@@ -21,6 +21,18 @@ def connect_first() -> None:
 
     database_uri()
     connect().search_registered_models(max_results=1)
+
+
+def refresh_verdicts() -> None:
+    """Show on every version's page what the gate says now; after what changed it was committed."""
+    from resnet_ops.console import console
+    from resnet_ops_registry.database import open_database
+    from resnet_ops_registry.display import refresh_tags
+
+    with open_database() as connection:
+        problems = refresh_tags(connection)
+    for problem in problems:
+        console.print(f"Refused until it is mended: {problem}")
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry.commands_common import Json, connect_first, print_json
+from resnet_ops_registry.commands_common import Json, connect_first, print_json, refresh_verdicts
 
 if TYPE_CHECKING:
     from resnet_ops_registry.simulate import Replayed
@@ -25,17 +25,22 @@ policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
 def policy_apply(file: File) -> None:
     """Put a policy into force on the registry's database; the same text again changes nothing."""
     from resnet_ops_registry.database import open_database
-    from resnet_ops_registry.display import refresh_tags
-    from resnet_ops_registry.policies import apply_policy
+    from resnet_ops_registry.policies import apply_policy, governed_by
 
     text = _read(file)
     connect_first()
     with open_database() as connection:
         applied, new = apply_policy(connection, text, str(file))
-        if new:
-            refresh_tags(connection)
+        governed = governed_by(connection, applied)
     state = "is in force now" if new else "was in force already"
     console.print(f"{applied.label} {state} ({file}).")
+    if not governed:
+        console.print(
+            f"It governs no registered model: none is called {applied.policy.model}, or other policies come before "
+            "it. See what there is: resnet-ops registry ls",
+            style="yellow",
+        )
+    refresh_verdicts()
 
 
 @policy.command("show")

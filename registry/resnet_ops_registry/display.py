@@ -5,6 +5,7 @@ They are display: nothing here is ever believed.
 
 from sqlalchemy import Connection, delete, insert, select
 
+from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database
 from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.gate import Files, judge
@@ -12,7 +13,7 @@ from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.policies import policy_for
 from resnet_ops_registry.policy import Target, canonical_name
 from resnet_ops_registry.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
-from resnet_ops_registry.statements import Accepted, Version, believed_about, find_version
+from resnet_ops_registry.statements import Accepted, Believed, Version, believed_about, find_version
 
 __all__ = [
     "EVIDENCE_TAG",
@@ -46,7 +47,16 @@ def is_reserved(key: str) -> bool:
 
 def version_tags(connection: Connection, version: Version) -> dict[str, str]:
     """Every tag of a version with statements, and what each says."""
-    believed = believed_about(connection, version)
+    return _tags_and_problem(connection, version)[0]
+
+
+def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[str, str], str]:
+    """Where a statement cannot be read, the tags say that the version is refused, and the problem names its row."""
+    believed, problem = Believed(()), ""
+    try:
+        believed = believed_about(connection, version)
+    except EvidenceError as error:
+        problem = f"{version.model} v{version.version}: {error}"
     accepted = believed.evidence()
     told = told_by_people(believed) | told_by_reviewers(believed)
     tags = told | (_evidence_tags(accepted) if accepted else {})
@@ -54,7 +64,7 @@ def version_tags(connection: Connection, version: Version) -> dict[str, str]:
     applied = policy_for(connection, version.model)
     for target in applied.policy.targets() if applied else []:
         tags[_gate_tag(target)] = judge(connection, version, target, files).summary
-    return tags
+    return tags, problem
 
 
 def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
@@ -69,20 +79,23 @@ def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
     }
 
 
-def refresh_tags(connection: Connection) -> None:
+def refresh_tags(connection: Connection) -> list[str]:
     """Write the tags of every version with statements anew, after a policy or a key changed.
 
-    Straight into MLflow's table: this is the operator on the database, not a client of the store.
+    Straight into MLflow's table: this is the operator on the database, not a client of the store. In a transaction
+    of its own: the tags are display, and nothing about them may undo what they show. Gives a line for each version
+    with a statement that cannot be read.
     """
     from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag
 
     tags, known = SqlModelVersionTag.__table__, database.statements.c
-    versions = select(known.workspace, known.model, known.version).distinct()
+    versions, problems = select(known.workspace, known.model, known.version).distinct(), []
     for workspace, model, number in connection.execute(versions).all():
         version = find_version(connection, workspace, model, number)
         if version is None:
             continue
-        wanted = version_tags(connection, version)
+        wanted, problem = _tags_and_problem(connection, version)
+        problems += [problem] if problem else []
         where = (tags.c.workspace == workspace, tags.c.name == model, tags.c.version == number)
         present = connection.execute(select(tags.c.key).where(*where)).scalars()
         stale = [key for key in present if is_reserved(key) and (key != WEIGHTS_TAG or key in wanted)]
@@ -93,6 +106,7 @@ def refresh_tags(connection: Connection) -> None:
         ]
         if rows:
             connection.execute(insert(tags), rows)
+    return problems
 
 
 def _gate_tag(target: Target) -> str:

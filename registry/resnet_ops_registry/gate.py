@@ -54,11 +54,11 @@ class Files:
 def is_guarded(applied: AppliedPolicy | None, target: Target) -> bool:
     """Whether an alias or stage is behind the gate.
 
-    With a policy: what the policy names. Without one: aliases that start with `champion` and the stage
+    With a policy: what the policy names; everything where it cannot be read. Without one: aliases that start with `champion` and the stage
     Production, which are then refused, unless RESNET_OPS_UNGOVERNED=open.
     """
     if applied is not None:
-        return applied.policy.guard_of(target) is not None
+        return bool(applied.problem) or applied.policy.guard_of(target) is not None
     choice = os.environ.get("RESNET_OPS_UNGOVERNED", "closed")
     if choice not in ("open", "closed"):
         raise ConfigError(f"RESNET_OPS_UNGOVERNED must be open or closed, not {choice!r}.")
@@ -92,6 +92,9 @@ def judge(
             f"no policy governs {version.model}; an operator applies one with `resnet-ops policy apply FILE`"
         )
         return Verdict(version.model, version.version, target, True, None, (problem,), rollback=rollback)
+    if applied.problem:
+        problem = f"its policy cannot be read, and an operator applies it again: {applied.problem}".rstrip(".")
+        return Verdict(version.model, version.version, target, True, applied.label, (problem,), rollback=rollback)
 
     def champions() -> list[Champion]:
         return champions_now(connection, version, target, applied.policy.evidence_roles)

@@ -37,7 +37,7 @@ class PublicKey:
         """Whether `signature` was made over `message` with the private half."""
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
-        except InvalidSignature:
+        except (InvalidSignature, ValueError):  # the latter: these bytes are no key
             return False
         return True
 

@@ -1,5 +1,6 @@
 """Load a model version by name and alias, verified, without pickles, from a cache where it is there."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def _resolve(client: "MlflowClient", uri: str, version: int | None) -> "ModelVer
             ) from error
     if version is None and "/" in name:
         name, _, number = name.rpartition("/")
-        version = int(number) if number.isdecimal() else None
+        version = int(number) if re.fullmatch("[0-9]{1,9}", number) else None
     if version is None or not name:
         raise ConfigError(f"{uri!r} names no model version. Write models:/name@alias or models:/name/3.")
     return client.get_model_version(name, str(version))

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
+from resnet_ops.errors import ConfigError
 from resnet_ops_registry import database, ledger
 from resnet_ops_registry.actor import actor, now
 from resnet_ops_registry.ledger import Event
 from resnet_ops_registry.policy import Policy, read_policy
 
-__all__ = ["AppliedPolicy", "apply_policy", "governing", "list_history", "list_policies", "policy_for"]
+__all__ = [
+    "AppliedPolicy",
+    "apply_policy",
+    "governed_by",
+    "governing",
+    "list_history",
+    "list_policies",
+    "policy_for",
+]
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,8 @@ class AppliedPolicy:
     file: str
     content: str
     policy: Policy
+    problem: str = ""
+    """Why the text cannot be read, such as a rule of a newer program; `policy` then guards everything."""
 
     @property
     def label(self) -> str:
@@ -90,9 +101,16 @@ def _read_policies(connection: Connection) -> tuple[AppliedPolicy, ...]:
     table = database.policies
     newest = select(func.max(table.c.id)).group_by(table.c.model)
     rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.model))
-    return tuple(
-        AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file)) for row in rows
-    )
+    return tuple(_read(row) for row in rows)
+
+
+def _read(row: Row[Any]) -> AppliedPolicy:
+    """One that cannot be read closes what it governs, and nothing else: an operator applies it again."""
+    try:
+        return AppliedPolicy(row.version, row.file, row.content, _parse(row.content, row.file))
+    except ConfigError as error:
+        unread = Policy(model=row.model, evidence_roles=["-"], guards=[])
+        return AppliedPolicy(row.version, row.file, row.content, unread, str(error))
 
 
 def list_history(connection: Connection, model: str | None = None) -> list[dict[str, Any]]:
@@ -119,6 +137,17 @@ def governing(policies: Sequence[AppliedPolicy], model: str) -> AppliedPolicy | 
     matching = [applied for applied in policies if applied.policy.governs(model)]
     exact = [applied for applied in matching if applied.policy.model == model]
     return max(exact or matching, key=lambda applied: len(applied.policy.model), default=None)
+
+
+def governed_by(connection: Connection, applied: AppliedPolicy) -> list[str]:
+    """The registered models that this policy governs, and no other one before it."""
+    names = connection.execute(select(database.model_tables()[0].c.name).distinct()).scalars()
+    policies = list_policies(connection)
+    return sorted(
+        name
+        for name in names
+        if (found := governing(policies, name)) is not None and found.policy.model == applied.policy.model
+    )
 
 
 @lru_cache(maxsize=64)

@@ -33,6 +33,7 @@ PROCESS_TAG = "resnet_ops.process"
 PARENT_TAG = "mlflow.parentRunId"
 STEP = "epoch"  # the column of a history that counts, as the live view does, from 1
 BATCH = 500
+_PROCESS = re.compile(r"(?P<host>\S+) (?P<number>[0-9]{1,9}) (?P<started>[0-9]{1,12})")
 CLOCK_SECONDS = 5  # by which setting the clock may move a start time
 
 
@@ -74,15 +75,16 @@ def close_abandoned(client: "MlflowClient", experiment_id: str) -> None:
 
 
 def _is_gone(process: str) -> bool:
-    """Whether this is a process of this host that has ended."""
-    host, _, rest = process.partition(" ")
-    if host != socket.gethostname():
+    """Whether this is a process of this host that has ended; the text of a tag that anybody may write is none."""
+    named = _PROCESS.fullmatch(process)
+    if named is None or named["host"] != socket.gethostname():
         return False
-    number, _, started = rest.partition(" ")
     try:
-        return abs(psutil.Process(int(number)).create_time() - float(started)) > CLOCK_SECONDS
+        return abs(psutil.Process(int(named["number"])).create_time() - int(named["started"])) > CLOCK_SECONDS
     except psutil.NoSuchProcess:
         return True
+    except (psutil.Error, OSError):
+        return False
 
 
 def model_id_of(version: "ModelVersion") -> str | None:

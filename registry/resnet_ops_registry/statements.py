@@ -188,7 +188,10 @@ def _refused_lately(connection: Connection, who: str) -> int:
 
 _ABOUT = (
     select(
-        database.statements.c.envelope, database.statements.c.key_id.label("signer"), database.trusted_keys
+        database.statements.c.id.label("number"),
+        database.statements.c.envelope,
+        database.statements.c.key_id.label("signer"),
+        database.trusted_keys,
     )
     .outerjoin_from(
         database.statements,
@@ -209,7 +212,8 @@ def believed_about(connection: Connection, version: Version, at: int | None = No
     """What is believed about a version now, or was at a time (milliseconds since 1970).
 
     Signatures and keys are checked again: what is in the table is not believed for being there. Raises
-    EvidenceError when somebody changed a statement in the table.
+    EvidenceError that names the row when somebody changed a statement in the table, or it is of a kind that this
+    program does not know.
     """
     query = _ABOUT if at is None else _ABOUT.where(database.statements.c.received_at <= at)
     names = {"workspace": version.workspace, "model": version.model, "version": version.version}
@@ -226,10 +230,13 @@ def believed_about(connection: Connection, version: Version, at: int | None = No
 
 def _believed(row: Row[Any]) -> Accepted[Said] | None:
     """A row of `_ABOUT`; None where its key was never trusted."""
-    if row.key_id is not None:
-        return _read(row.envelope, trust.trusted_key(row))
-    if read_envelope(row.envelope).key_id != row.signer:
-        raise EvidenceError("A statement is filed under another key than the one that signed it.")
+    try:
+        if row.key_id is not None:
+            return _read(row.envelope, trust.trusted_key(row))
+        if read_envelope(row.envelope).key_id != row.signer:
+            raise EvidenceError("It is filed under another key than the one that signed it.")
+    except EvidenceError as error:
+        raise EvidenceError(f"Row {row.number} of resnet_ops_statements cannot be read: {error}") from error
     return None
 
 

@@ -130,9 +130,12 @@ def _record(connection: Connection, action: str, key_id: str, name: str, role: s
 
 
 def trusted_key(row: Row[Any]) -> TrustedKey:
-    """A key from a row of `database.trusted_keys`."""
+    """A key from a row of `database.trusted_keys`. One that cannot be read verifies nothing, and can be revoked."""
     fields = row._mapping
-    public = PublicKey(bytes.fromhex(fields["public_key"]))
+    try:
+        public = PublicKey(bytes.fromhex(fields["public_key"]))
+    except ValueError:
+        public = PublicKey(b"")
     return TrustedKey(
         fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"], fields["added_at"]
     )

@@ -158,6 +158,19 @@ def test_only_runs_of_ended_processes_of_this_host_are_closed(
     assert {run: status for run, status in all_runs(client).items() if run in expected} == expected
 
 
+@pytest.mark.parametrize(
+    "text", ["{host}", "{host} x", "{host} 1 x", "{host} 1 nan", "{host} -1 1", "{host} 99999999999999999999 1", "{host} {dead} 1e999",
+             "{host} ٣ 1", "{host} {dead} " + "9" * 5_000, " ", "{host}\n{dead} 1"]
+)  # fmt: skip
+def test_a_tag_that_somebody_else_wrote_stops_neither_training_nor_publishing(
+    client: MlflowClient, publish_curve: Callable[[], Published], make_evidence: Callable[..., Evidence], text: str
+) -> None:
+    odd = running(client, text.format(host=socket.gethostname(), dead=dead_process()))
+    train(make_evidence().weights_digest, 1)
+    publish_curve()
+    assert all_runs(client)[odd] == "RUNNING"
+
+
 def test_publishing_closes_abandoned_runs_too(
     client: MlflowClient, publish_curve: Callable[[], Published]
 ) -> None:
