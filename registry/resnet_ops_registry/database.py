@@ -38,6 +38,7 @@ __all__ = [
     "ledger",
     "ledger_head",
     "lock",
+    "make_engine",
     "metadata",
     "model_tables",
     "open_database",
@@ -49,9 +50,10 @@ __all__ = [
     "tickets",
     "trusted_keys",
     "upgrade",
+    "uploads",
 ]
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "resnet_ops_alembic_version"
 
 metadata = MetaData()
@@ -142,6 +144,13 @@ places = Table(
     Column("model", String(256), nullable=False),
     Column("version", Integer, nullable=False),
 )
+uploads = Table(
+    "resnet_ops_uploads",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("place", String(700), nullable=False, comment="where something is being written"),
+    Column("until", BigInteger, nullable=False, comment="from when on that is not believed any more"),
+)
 deliveries = Table(
     "resnet_ops_deliveries",
     metadata,
@@ -161,7 +170,7 @@ def open_database(uri: str | None = None) -> Iterator[Connection]:
     does not answer.
     """
     uri = uri or database_uri()
-    engine = _engine(uri)
+    engine = make_engine(uri)
     try:
         upgrade(engine)
         with engine.begin() as connection:
@@ -180,7 +189,8 @@ def open_database(uri: str | None = None) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _engine(uri: str) -> Engine:
+def make_engine(uri: str) -> Engine:
+    """An engine that waits for other writers."""
     arguments = {"timeout": 20} if uri.startswith("sqlite") else {}
     return create_engine(uri, connect_args=arguments)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from resnet_ops_registry.settings import WRITE_ONCE_SCHEME, artifacts_destinatio
 __all__ = ["Fingerprint", "fingerprint", "folder_digest", "local_folder", "location_digest", "resolve"]
 
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+_ODD = re.compile(r"[?#;%\\]")
 LEFT_OUT = "registered_model_meta"
 """Added by MLflow's client when it downloads: says which version it was, and is no part of the model."""
 
@@ -127,17 +129,25 @@ def resolve(location: str) -> str:
     """
     parsed = urlparse(location)
     if parsed.scheme != "mlflow-artifacts":
+        if parsed.scheme not in ("", "file") and _ODD.search(location):
+            raise EvidenceError("The model files' location holds ?, #, ; or %, after which a store may read on or not.")
         return location
+    if parsed.netloc:
+        raise EvidenceError(
+            f"The model files' location names a host ({parsed.netloc[:100]}): what is hashed here would be loaded there."
+        )
     destination = artifacts_destination()
     if not destination:
         raise EvidenceError(
             "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only. On the "
             "server's machine, set RESNET_OPS_ARTIFACTS to its --artifacts-destination."
         )
-    path = parsed.path.strip("/")
-    if any(part in ("", ".", "..") for part in path.split("/")):
+    path = location.partition(":")[2].strip("/")
+    if _ODD.search(path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise EvidenceError("The model files' location holds an odd path.")
-    return f"{destination.removeprefix(WRITE_ONCE_SCHEME).rstrip('/')}/{_in_workspace(path)}"
+    root = destination.removeprefix(WRITE_ONCE_SCHEME)
+    folder = local_folder(root)
+    return str(folder / _in_workspace(path)) if folder else f"{root.rstrip('/')}/{_in_workspace(path)}"
 
 
 def _in_workspace(path: str) -> str:

@@ -3,6 +3,8 @@
 They are display: nothing here is ever believed.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection, delete, insert, select
 
 from resnet_ops.errors import EvidenceError
@@ -10,7 +12,7 @@ from resnet_ops_registry import database
 from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.gate import Files, judge
 from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
-from resnet_ops_registry.policies import policy_for
+from resnet_ops_registry.policies import evidence_roles, policy_for
 from resnet_ops_registry.policy import Target, canonical_name
 from resnet_ops_registry.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
 from resnet_ops_registry.statements import Accepted, Believed, Version, believed_about, find_version
@@ -23,6 +25,7 @@ __all__ = [
     "MEMBER_TAG",
     "STATEMENT_TAG",
     "WEIGHTS_TAG",
+    "believed_tags",
     "is_reserved",
     "refresh_tags",
     "version_tags",
@@ -57,14 +60,37 @@ def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[st
         believed = believed_about(connection, version)
     except EvidenceError as error:
         problem = f"{version.model} v{version.version}: {error}"
-    accepted = believed.evidence()
-    told = told_by_people(believed) | told_by_reviewers(believed)
-    tags = told | (_evidence_tags(accepted) if accepted else {})
-    files = Files(accepted.subject.digest if accepted else "")
     applied = policy_for(connection, version.model)
+    roles = applied.policy.evidence_roles if applied else None
+    tags = _told(believed, roles)
+    files = Files(tags.get(FILES_TAG, ""))
     for target in applied.policy.targets() if applied else []:
         tags[_gate_tag(target)] = judge(connection, version, target, files).summary
     return tags, problem
+
+
+def believed_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a version as they are given out: what statements say is read from these, now.
+
+    kept: the tags in MLflow's table, which another server on the same database can write. Of the reserved ones only
+    verdicts, which nobody believes, are given out as they lie there, and what a version was published as.
+    """
+    try:
+        believed = believed_about(connection, version)
+    except EvidenceError:
+        believed = Believed(())
+    shown = {
+        key: value
+        for key, value in kept.items()
+        if not is_reserved(key) or key == WEIGHTS_TAG or key.startswith(GATE_TAG_PREFIX)
+    }
+    return shown | (_told(believed, evidence_roles(connection, version.model)) if believed.statements else {})
+
+
+def _told(believed: Believed, roles: list[str] | None) -> dict[str, str]:
+    accepted = believed.evidence(roles)
+    told = told_by_people(believed) | told_by_reviewers(believed, roles)
+    return told | (_evidence_tags(accepted) if accepted else {})
 
 
 def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:

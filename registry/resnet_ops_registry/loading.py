@@ -16,6 +16,7 @@ from resnet_ops_registry.digest import folder_digest, local_folder
 from resnet_ops_registry.display import FILES_TAG
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.packaging import ARTIFACTS
+from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.settings import STATE, connect, is_direct
 from resnet_ops_registry.statements import find_version, latest_evidence
 
@@ -39,16 +40,16 @@ class LoadedModel:
     folder: Path
     """Of the model's files, in the cache."""
     verified_by: str
-    """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server's tag`."""
+    """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server`."""
 
 
 def load(uri: str, version: int | None = None) -> LoadedModel:
     """Load `models:/name@alias`, `models:/name/3`, or a name with `version`.
 
     What is guaranteed: no pickle is read, and the model is made from exactly the files that were hashed.
-    Reached as a database, the files' digest equals the one in evidence signed by a key that is trusted now.
-    Over http it equals what the server's gate wrote beside the version when it accepted the evidence: that
-    guards against changed files, but the server itself is believed.
+    Reached as a database, the files' digest equals the one in evidence signed by a key that is trusted now, of a
+    role that the policy names. Over http the server's gate reads it from that evidence when it is asked: the server
+    itself is believed, what others write into its database is not.
 
     Raises EvidenceError when the files are not those, or there is no evidence; ConfigError for a bad URI or
     an alias that is not set; ServiceError when MLflow fails.
@@ -99,11 +100,12 @@ def _expected_digest(found: "ModelVersion") -> tuple[str, str]:
         digest = found.tags.get(FILES_TAG)
         if digest is None:
             raise EvidenceError(f"{label} has no accepted evidence, so its files cannot be verified.")
-        return digest, "the server's tag"
+        return digest, "the server"
     with open_database() as connection:
         workspace = getattr(found, "workspace", None) or "default"
         known = find_version(connection, workspace, found.name, int(found.version))
-        accepted = latest_evidence(connection, known) if known else None
+        roles = evidence_roles(connection, found.name)
+        accepted = latest_evidence(connection, known, roles) if known else None
     if accepted is None:
         raise EvidenceError(f"{label} has no evidence from a trusted key. Publish it again: dvc repro")
     return accepted.subject.digest, f"evidence signed by {accepted.key.name} {accepted.key.id[:8]}"

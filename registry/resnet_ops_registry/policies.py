@@ -17,6 +17,7 @@ from resnet_ops_registry.policy import Policy, read_policy
 __all__ = [
     "AppliedPolicy",
     "apply_policy",
+    "evidence_roles",
     "governed_by",
     "governing",
     "list_history",
@@ -130,6 +131,12 @@ def policy_for(
 ) -> AppliedPolicy | None:
     """The policy that governs a registered model: the one of its name, else the longest pattern that matches."""
     return governing(list_policies(connection, standing), model)
+
+
+def evidence_roles(connection: Connection, model: str) -> list[str] | None:
+    """The roles of the keys whose evidence about a model counts; None, which is any, where no policy governs it."""
+    applied = policy_for(connection, model)
+    return applied.policy.evidence_roles if applied else None
 
 
 def governing(policies: Sequence[AppliedPolicy], model: str) -> AppliedPolicy | None:

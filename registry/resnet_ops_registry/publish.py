@@ -24,6 +24,7 @@ from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.packaging import build_model_folder
+from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.settings import ensure_experiment, is_direct
 from resnet_ops_registry.signed_evidence import said_now
 from resnet_ops_registry.speaking import location_of, send
@@ -186,7 +187,8 @@ def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: Privat
         with open_database() as connection:
             workspace = getattr(version, "workspace", None) or "default"
             found = find_version(connection, workspace, version.name, int(version.version))
-            before = latest_evidence(connection, found) if found else None
+            roles = evidence_roles(connection, version.name)
+            before = latest_evidence(connection, found, roles) if found else None
         if before is not None and before.key.id == key.public.id and before.subject.digest == stored:
             return stored
     raise EvidenceError(

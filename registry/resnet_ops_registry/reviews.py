@@ -3,9 +3,11 @@
 Any client can read the tags, and only the gate writes them. They are made anew when a key is revoked.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resnet_ops_registry.database import open_database
+from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.predicates import Review
 from resnet_ops_registry.settings import is_direct
 from resnet_ops_registry.statements import Accepted, Believed, believed_about, find_version
@@ -35,8 +37,11 @@ _DOES = {
 _LENGTH = 4000
 
 
-def told_by_reviewers(believed: Believed) -> dict[str, str]:
-    """The tags: for each reviewed window its reviews, a line each, newest first; and the accepted reference."""
+def told_by_reviewers(believed: Believed, roles: Sequence[str] | None) -> dict[str, str]:
+    """The tags: for each reviewed window its reviews, a line each, newest first; and the accepted reference.
+
+    roles: of the keys whose evidence counts, by the policy.
+    """
     told: dict[str, str] = {}
     for each in believed.of(Review):
         name = REVIEW_TAG_PREFIX + each.said.window
@@ -45,8 +50,9 @@ def told_by_reviewers(believed: Believed) -> dict[str, str]:
     if accepted is not None and accepted.said.reference is not None:
         told[REFERENCE_TAG] = accepted.said.reference
         told["drift reference"] = f"window {accepted.said.window}, {_line(accepted)}"
-    if believed.baseline is not None:
-        told[BASELINE_TAG] = believed.baseline.said.reference
+    baseline = believed.baseline(roles)
+    if baseline is not None:
+        told[BASELINE_TAG] = baseline.said.reference
     return {name: text[:_LENGTH] for name, text in told.items()}
 
 
@@ -65,7 +71,7 @@ def accepted_reference(version: "ModelVersion") -> str | None:
     """The sha256 of the reference that a reviewer accepted for the version and nobody took back, or None."""
     if not is_direct():
         return version.tags.get(REFERENCE_TAG)
-    accepted = _believed(version).accepted_reference
+    accepted = _believed(version)[0].accepted_reference
     return accepted.said.reference if accepted else None
 
 
@@ -73,16 +79,18 @@ def labelled_reference(version: "ModelVersion") -> str | None:
     """The sha256 of the reference that the version's held-out images made, by the newest statement that counts."""
     if not is_direct():
         return version.tags.get(BASELINE_TAG)
-    baseline = _believed(version).baseline
+    believed, roles = _believed(version)
+    baseline = believed.baseline(roles)
     return baseline.said.reference if baseline else None
 
 
-def _believed(version: "ModelVersion") -> Believed:
-    """Reached as a database, signatures and keys are checked now.
+def _believed(version: "ModelVersion") -> tuple[Believed, list[str] | None]:
+    """And the roles whose evidence counts. Reached as a database, signatures and keys are checked now.
 
-    Over http the server's gate is believed, which did so when it wrote the tags.
+    Over http the server's gate is believed, which does so when it is asked for one version.
     """
     workspace = getattr(version, "workspace", None) or "default"
     with open_database() as connection:
         known = find_version(connection, workspace, version.name, int(version.version))
-        return believed_about(connection, known) if known else Believed(())
+        roles = evidence_roles(connection, version.name)
+        return (believed_about(connection, known) if known else Believed(())), roles

@@ -1,7 +1,7 @@
 """The signed evidence of a version, for whoever reads it: from the database, or over HTTP a copy with the run.
 
-The gate itself never looks at the copy. A reader believes it where the gate's own tags on the version, which nobody
-else can write, name its key, its findings and its files.
+The gate itself never looks at the copy. A reader believes it where the gate, asked for the version, names its key, its
+findings and its files.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ from resnet_ops_registry.display import EVIDENCE_TAG, FILES_TAG, KEY_TAG
 from resnet_ops_registry.envelope import Statement, Subject, sign
 from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence
 from resnet_ops_registry.keys import PrivateKey, PublicKey, read_public_key
-from resnet_ops_registry.policies import policy_for
+from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.settings import is_direct
 from resnet_ops_registry.signed import read_signed
 from resnet_ops_registry.statements import find_version, latest_evidence
@@ -66,8 +66,7 @@ def _kept(version: "ModelVersion") -> Said:
     workspace = getattr(version, "workspace", None) or "default"
     with database.open_database() as connection:
         found = find_version(connection, workspace, version.name, int(version.version))
-        applied = policy_for(connection, version.name)
-        roles = applied.policy.evidence_roles if applied else None
+        roles = evidence_roles(connection, version.name)
         accepted = latest_evidence(connection, found, roles) if found else None
         if accepted is None:
             raise EvidenceError(
@@ -81,6 +80,8 @@ def _kept(version: "ModelVersion") -> Said:
 
 
 def _copied(client: "MlflowClient", version: "ModelVersion") -> Said:
+    # one version alone is given out with what is believed of it; a list holds what lies in MLflow's table
+    version = client.get_model_version(version.name, version.version)
     label, tags, run_id = f"{version.name} v{version.version}", version.tags, version.run_id or ""
     if KEY_TAG not in tags:
         raise EvidenceError(f"{label} has no evidence from a trusted key. {AGAIN}")

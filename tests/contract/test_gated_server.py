@@ -162,3 +162,14 @@ def test_mlflow_loads_the_champion_from_the_server(server: Any, champion: str) -
 def test_an_unset_alias_says_how_to_set_it(server: Any) -> None:
     with pytest.raises(ConfigError, match="No version of digits-classifier is @nobody yet"):
         load(f"models:/{NAME}@nobody")
+
+
+def test_a_digest_that_a_second_server_without_the_gate_wrote_is_not_loaded(
+    server: Any, client: MlflowClient, champion: str
+) -> None:
+    plain = MlflowClient(server.database, server.database)
+    plain.set_model_version_tag(NAME, champion, "resnet_ops.files_digest", "f" * 64)
+    try:
+        assert load(NAME, int(champion)).verified_by == "the server"
+    finally:
+        plain.delete_model_version_tag(NAME, champion, "resnet_ops.files_digest")
