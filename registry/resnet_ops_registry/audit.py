@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
-from resnet_ops_registry import database, harden, ledger
+from resnet_ops_registry import authority, database, harden, ledger
 from resnet_ops_registry.changes import ACTIVE_STAGES
 from resnet_ops_registry.envelope import read_envelope
 from resnet_ops_registry.gate import Files, hash_files, is_guarded, judge
@@ -50,6 +50,8 @@ class Report:
     guarded: int
     statements: int
     hardened: bool
+    extended: tuple[str, ...]
+    """What extended trust since the known head, or ever without one: keys, policies, the second line."""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "whole": not self.findings}
@@ -61,7 +63,8 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
     known_head: a hash of the ledger's head from an earlier audit, which must still be in the chain.
     """
     found: list[Finding] = [*_check_ledger(connection, known_head)]
-    entries = _readable(connection)
+    entries = ledger.readable_entries(connection)
+    known_seq = next((entry.seq for entry in entries if known_head and entry.hash == known_head), 0)
     notes: list[str] = []
     holders = list(_guarded_now(connection))
     expected = _decided(entries)
@@ -69,6 +72,8 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
         found += _check_holder(holder, version, expected)
     found += _check_keys(connection, entries)
     found += _check_policies(connection, entries)
+    found += _check_authority(connection, entries, known_seq)
+    found += _check_second_line(connection, entries)
     files: dict[str, Files] = {}
     for holder, version in holders:
         if version is not None:
@@ -76,10 +81,6 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
                 files[version.location] = hash_files(version)
             found += _check_version(connection, holder, version, files[version.location], notes)
     found += _check_statements(connection)
-    found += [
-        Finding("database", f"trigger {name} is missing or changed")
-        for name in harden.missing_triggers(connection)
-    ]
     count = len(connection.execute(select(database.statements.c.id)).all())
     return Report(
         tuple(dict.fromkeys(found)),
@@ -89,6 +90,7 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
         len(holders),
         count,
         harden.is_hardened(connection),
+        tuple(authority.told(each) for each in authority.extensions(entries) if each.seq > known_seq),
     )
 
 
@@ -107,14 +109,6 @@ def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Fi
         yield Finding(
             "ledger", f"the entry {known_head[:16]} that was known is gone: the ledger was written anew"
         )
-
-
-def _readable(connection: Connection) -> list[Entry]:
-    """Every entry that can be read, also where the chain is broken: the rest of the audit goes on with them."""
-    try:
-        return ledger.list_entries(connection)
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 def _decided(entries: list[Entry]) -> dict[Holder, tuple[int, int | None]]:
@@ -234,6 +228,24 @@ def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Findin
             yield Finding(
                 f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone past the gate"
             )
+
+
+def _check_authority(connection: Connection, entries: list[Entry], known_seq: int) -> Iterator[Finding]:
+    """Whoever keeps a head elsewhere has seen what came before it."""
+    keys = {key.id: key.public for key in list_trusted(connection)}
+    for entry in authority.unsigned(entries, keys):
+        if entry.seq > known_seq:
+            yield Finding("ledger", f"no operator's key signed what extends trust: {authority.told(entry)}")
+
+
+def _check_second_line(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
+    """The triggers, and whether they should be there by the ledger's last word."""
+    words = ("database hardened", "database unhardened")
+    last = next((e.event.action for e in reversed(entries) if e.event.action in words), words[1])
+    if harden.is_hardened(connection) != (last == words[0]):
+        yield Finding("database", f"the ledger's last word is {last!r}, and that was changed past the gate")
+    for name in harden.missing_triggers(connection):
+        yield Finding("database", f"trigger {name} is missing or changed")
 
 
 def _check_policies(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:

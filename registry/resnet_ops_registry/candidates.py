@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_ops_registry import database
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG, refresh_tags
 from resnet_ops_registry.gate import check_all
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.policies import apply_policy, list_policies
+from resnet_ops_registry.policy import Policy
 from resnet_ops_registry.policy_file import parse_policy
 from resnet_ops_registry.settings import is_direct
+from resnet_ops_registry.trust import operators
 from resnet_ops_registry.verdict import PASSES
 
 if TYPE_CHECKING:
@@ -42,9 +45,10 @@ class Candidate:
 
 
 def apply_first_policies(files: Iterable[Path]) -> list[str]:
-    """Put policy files into force on a database that has none of that name yet, and say what is to be known.
+    """Put policy files into force where nobody decided on their models yet, and say what is to be known.
 
-    A policy in force is never changed here: that is an operator's decision, and so is anything over http.
+    A policy in force is never changed here, and no model is taken out of one: a policy for its exact name would come
+    before an operator's pattern. That is an operator's decision, and so is anything over http.
     """
     if not is_direct():
         return []
@@ -53,16 +57,31 @@ def apply_first_policies(files: Iterable[Path]) -> list[str]:
 
 def _apply_first_policy(file: Path) -> str | None:
     text = file.read_text(encoding="utf-8")
-    model = parse_policy(text, str(file)).model
+    policy = parse_policy(text, str(file))
     with open_database() as connection:
-        in_force = {applied.policy.model: applied for applied in list_policies(connection)}.get(model)
-        if in_force is None:
+        database.lock(connection)
+        in_force = list_policies(connection)
+        same = next((each for each in in_force if each.policy.model == policy.model), None)
+        over = same or next((each for each in in_force if _may_share_a_model(policy, each.policy)), None)
+        if over is None and not operators(connection):
             applied, _ = apply_policy(connection, text, str(file))
             refresh_tags(connection)
             return f"{file} is now in force as {applied.label} (first use)"
-    if in_force.content == text:
+    if same is not None and same.content == text:
         return None
-    return f"{file} is not what is in force ({in_force.label}). Put it into force: resnet-ops policy apply {file}"
+    why = (
+        f"is not what is in force ({over.label})"
+        if over
+        else "is an operator's to apply: a key of that role is trusted"
+    )
+    return f"{file} {why}. Put it into force: resnet-ops policy apply {file}"
+
+
+def _may_share_a_model(new: Policy, known: Policy) -> bool:
+    """Whether a model could be governed by one of these instead of the other; of two patterns that is not known."""
+    if set(new.model) & set("*?[") and set(known.model) & set("*?["):
+        return True
+    return known.governs(new.model) or new.governs(known.model)
 
 
 def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, int]) -> list[Candidate]:

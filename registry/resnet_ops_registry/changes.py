@@ -22,7 +22,10 @@ __all__ = ["Change", "carried_along", "changes_of", "concerns_names", "deleted_v
 ACTIVE_STAGES = ("Staging", "Production")
 DELETED_STAGE = "Deleted_Internal"
 _FIXED = ("version", "creation_time", "storage_location")
-_NAMED_BY = {SqlModelVersion: ("current_stage", "name", "workspace"), SqlRegisteredModel: ("name", "workspace")}
+_NAMED_BY = {
+    SqlModelVersion: ("current_stage", "name", "workspace"),
+    SqlRegisteredModel: ("name", "workspace"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,16 @@ def concerns_names(session: Session) -> bool:
 
     Of two such changes at once neither may be guarded, and what comes of both is.
     """
-    if any(isinstance(item, SqlRegisteredModelAlias | SqlRegisteredModel | SqlModelVersion) for item in session.deleted):
+    if any(
+        isinstance(item, SqlRegisteredModelAlias | SqlRegisteredModel | SqlModelVersion)
+        for item in session.deleted
+    ):
         return True
     return any(
         isinstance(item, SqlRegisteredModelAlias)
-        or any(was_set(item, field) for field in _NAMED_BY.get(type(item), ()) if inspect(item).key is not None)
+        or any(
+            was_set(item, field) for field in _NAMED_BY.get(type(item), ()) if inspect(item).key is not None
+        )
         or (isinstance(item, SqlModelVersion) and was_set(item, "current_stage"))
         for item in [*session.new, *session.dirty]
     )

@@ -12,10 +12,12 @@ from resnet_ops_registry.commands_common import (
     LARGEST,
     Json,
     Model,
+    OperatorKey,
     Version,
     connect_first,
     print_json,
     refresh_verdicts,
+    signer,
 )
 from resnet_ops_registry.commands_operator import add_operator_commands
 from resnet_ops_registry.commands_people import add_people_commands
@@ -206,6 +208,7 @@ def keys_trust(
     file: Annotated[Path, typer.Argument(help="A public key, NAME.pub.pem.")],
     role: Annotated[str, typer.Option(help="What it may say, such as pipeline.")],
     name: Annotated[str, typer.Option(help="What to call it; without it, the file's name.")] = "",
+    key: OperatorKey = "",
 ) -> None:
     """Let the registry believe what a key signs."""
     from resnet_ops_registry.database import open_database
@@ -214,7 +217,7 @@ def keys_trust(
 
     public = read_public_key(file)
     with open_database() as connection:
-        trusted = trust_key(connection, public, name or file.name.split(".")[0], role)
+        trusted = trust_key(connection, public, name or file.name.split(".")[0], role, signer(key))
     console.print(f"Key {trusted.id[:16]} is trusted as {trusted.role} now.")
 
 

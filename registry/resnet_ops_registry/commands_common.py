@@ -1,18 +1,41 @@
 """What the registry's commands share: parameters, JSON, and a database that is ready."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["LARGEST", "Json", "Model", "Version", "connect_first", "print_json", "refresh_verdicts"]
+if TYPE_CHECKING:
+    from resnet_ops_registry.keys import PrivateKey
+
+__all__ = [
+    "LARGEST",
+    "Json",
+    "Model",
+    "OperatorKey",
+    "Version",
+    "connect_first",
+    "print_json",
+    "refresh_verdicts",
+    "signer",
+]
 
 LARGEST = 2**31 - 1
 """What an INTEGER column holds in every database."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
+OperatorKey = Annotated[
+    str, typer.Option("--key", help="Name of an operator's signing key; needed as soon as one is trusted.")
+]
 Version = Annotated[int, typer.Argument(help="Number of its version.", min=1, max=LARGEST)]
+
+
+def signer(name: str) -> "PrivateKey | None":
+    """The signing key of that name, which must be there; None without a name."""
+    from resnet_ops_registry.keys import read_key
+
+    return read_key(name) if name else None
 
 
 def connect_first() -> None:

@@ -11,7 +11,7 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError, ServiceError
-from resnet_ops_registry.commands_common import Json, connect_first
+from resnet_ops_registry.commands_common import Json, OperatorKey, connect_first, signer
 
 __all__ = ["add_operator_commands"]
 
@@ -29,14 +29,14 @@ def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
 
 
 @db.command("harden")
-def db_harden() -> None:
+def db_harden(key: OperatorKey = "") -> None:
     """Have the database itself refuse what comes past the gate, by triggers (SQLite, PostgreSQL)."""
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.harden import harden
 
     connect_first()
     with open_database() as connection:
-        new = harden(connection)
+        new = harden(connection, signer(key))
     state = "is hardened now" if new else "was hardened already; its triggers were installed anew"
     console.print(f"The database {state}.")
     console.print("From now on aliases and stages are set through the gate alone.")
@@ -44,13 +44,13 @@ def db_harden() -> None:
 
 
 @db.command("unharden")
-def db_unharden() -> None:
+def db_unharden(key: OperatorKey = "") -> None:
     """Remove the triggers; the gate in the server stays."""
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.harden import unharden
 
     with open_database() as connection:
-        removed = unharden(connection)
+        removed = unharden(connection, signer(key))
     console.print("The triggers are removed." if removed else "There were no triggers.")
 
 
@@ -77,6 +77,8 @@ def audit_verify(
         console.print(f"FOUND  {finding}")
     for note in report.notes:
         console.print(f"note   {note}")
+    for line in report.extended:
+        console.print(f"new    {line}")
     looked = f"{report.entries} ledger entries, {report.guarded} guarded aliases and stages"
     looked += f", {report.statements} statements; {'hardened' if report.hardened else 'not hardened'}"
     verdict = f"{len(report.findings)} findings" if report.findings else "Nothing was changed past the gate"

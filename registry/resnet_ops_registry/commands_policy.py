@@ -9,7 +9,14 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry.commands_common import Json, connect_first, print_json, refresh_verdicts
+from resnet_ops_registry.commands_common import (
+    Json,
+    OperatorKey,
+    connect_first,
+    print_json,
+    refresh_verdicts,
+    signer,
+)
 
 if TYPE_CHECKING:
     from resnet_ops_registry.simulate import Replayed
@@ -22,7 +29,7 @@ policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
 
 
 @policy.command("apply")
-def policy_apply(file: File) -> None:
+def policy_apply(file: File, key: OperatorKey = "") -> None:
     """Put a policy into force on the registry's database; the same text again changes nothing."""
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.policies import apply_policy, governed_by
@@ -30,7 +37,7 @@ def policy_apply(file: File) -> None:
     text = _read(file)
     connect_first()
     with open_database() as connection:
-        applied, new = apply_policy(connection, text, str(file))
+        applied, new = apply_policy(connection, text, str(file), signer(key))
         governed = governed_by(connection, applied)
     state = "is in force now" if new else "was in force already"
     console.print(f"{applied.label} {state} ({file}).")

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError
 
-from resnet_ops.errors import ServiceError, StorageError
+from resnet_ops.errors import EvidenceError, ServiceError, StorageError
 from resnet_ops_registry.mlflow_errors import is_disk_problem
 from resnet_ops_registry.settings import database_uri, mask_password
 
@@ -232,7 +232,7 @@ def _migrate(connection: Connection) -> None:
 Head = tuple[int, str]
 """The last ledger entry's number and hash."""
 
-_HEAD = select(ledger_head.c.seq, ledger_head.c.hash)
+_HEAD = select(ledger_head.c.seq, ledger_head.c.hash).where(ledger_head.c.id == 1)
 _LOCK = update(ledger_head).where(ledger_head.c.id == 1).values(id=1)
 _LOCK_AND_TELL = _LOCK.returning(ledger_head.c.seq, ledger_head.c.hash)
 
@@ -243,10 +243,14 @@ def lock(connection: Connection) -> Head:
     Whoever judges takes this first: keys, policies and statements cannot change between judging and writing.
     """
     if connection.dialect.update_returning:
-        row = connection.execute(_LOCK_AND_TELL).one()
+        row = connection.execute(_LOCK_AND_TELL).one_or_none()
     else:
         connection.execute(_LOCK)
-        row = connection.execute(_HEAD).one()
+        row = connection.execute(_HEAD).one_or_none()
+    if row is None:
+        raise EvidenceError(
+            "The ledger's head row is gone, and nothing can be decided. Restore the database from a copy."
+        )
     return int(row.seq), str(row.hash)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database, ledger
-from resnet_ops_registry.actor import actor
+from resnet_ops_registry.actor import UNVERIFIED, actor, promoter
 from resnet_ops_registry.changes import Change, changes_of, deleted_versions
 from resnet_ops_registry.digest import Fingerprint, fingerprint
 from resnet_ops_registry.gate import Files, Verdict, hash_files, is_guarded, judge
@@ -53,9 +53,7 @@ def decide(session: Session) -> bool:
     return hardened
 
 
-def _guarded(
-    connection: Connection, changes: Iterable[Change], standing: database.Standing
-) -> list[Change]:
+def _guarded(connection: Connection, changes: Iterable[Change], standing: database.Standing) -> list[Change]:
     return [
         change
         for change in changes
@@ -103,8 +101,9 @@ def _fingerprint(version: Version) -> Fingerprint:
 def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> Event:
     """What the ledger shall say of a change that is allowed. Raises Refused for one that is not."""
     judged, who = replace(version, workspace=change.workspace, model=change.model), actor()
-    verdict = judge(connection, judged, change.target, files, who)
-    detail = {**verdict.as_json(), "files": files.digest, "creation_time": version.creation_time}
+    verdict = judge(connection, judged, change.target, files, promoter())
+    seen = {"files": files.digest, "creation_time": version.creation_time, "login": promoter() != UNVERIFIED}
+    detail = {**verdict.as_json(), **seen}
     decided = Event(
         who,
         "rename" if change.carried else verdict.action,

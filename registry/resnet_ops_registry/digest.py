@@ -130,7 +130,9 @@ def resolve(location: str) -> str:
     parsed = urlparse(location)
     if parsed.scheme != "mlflow-artifacts":
         if parsed.scheme not in ("", "file") and _ODD.search(location):
-            raise EvidenceError("The model files' location holds ?, #, ; or %, after which a store may read on or not.")
+            raise EvidenceError(
+                "The model files' location holds ?, #, ; or %, after which a store may read on or not."
+            )
         return location
     if parsed.netloc:
         raise EvidenceError(

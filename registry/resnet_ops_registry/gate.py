@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from resnet_ops.errors import ConfigError, EvidenceError
-from resnet_ops_registry.actor import actor
+from resnet_ops_registry.actor import promoter as promoter_now
 from resnet_ops_registry.champions import champions_now
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import location_digest
@@ -81,7 +81,8 @@ def judge(
 ) -> Verdict:
     """Judge one version for one target against the policy, keys and statements as they are now.
 
-    promoter: who asks, where that is known; their own approval does not count.
+    promoter: who asks, whose own approval does not count; UNVERIFIED where nobody checked who that is, and no approval
+    counts; None where nobody asks, as for a version's page.
     """
     applied, rollback = policy_for(connection, version.model), is_rollback()
     if not is_guarded(applied, target):
@@ -93,8 +94,12 @@ def judge(
         )
         return Verdict(version.model, version.version, target, True, None, (problem,), rollback=rollback)
     if applied.problem:
-        problem = f"its policy cannot be read, and an operator applies it again: {applied.problem}".rstrip(".")
-        return Verdict(version.model, version.version, target, True, applied.label, (problem,), rollback=rollback)
+        problem = f"its policy cannot be read, and an operator applies it again: {applied.problem}".rstrip(
+            "."
+        )
+        return Verdict(
+            version.model, version.version, target, True, applied.label, (problem,), rollback=rollback
+        )
 
     def champions() -> list[Champion]:
         return champions_now(connection, version, target, applied.policy.evidence_roles)
@@ -177,7 +182,7 @@ def check(
     target = Target.named(alias, "stage" if stage else "alias")
     with open_database() as connection:
         found = _existing(connection, workspace, registered_model, version)
-        return judge(connection, found, target, hash_files(found), actor())
+        return judge(connection, found, target, hash_files(found), promoter_now())
 
 
 def check_all(registered_model: str, version: int, *, workspace: str = "default") -> list[Verdict]:
@@ -187,7 +192,7 @@ def check_all(registered_model: str, version: int, *, workspace: str = "default"
         applied = policy_for(connection, registered_model)
         files = hash_files(found)
         targets = applied.policy.targets() if applied else []
-        return [judge(connection, found, target, files, actor()) for target in targets]
+        return [judge(connection, found, target, files, promoter_now()) for target in targets]
 
 
 def _existing(connection: Connection, workspace: str, model: str, version: int) -> Version:

@@ -10,14 +10,16 @@ On PostgreSQL give other clients a role without rights on the `resnet_ops_` tabl
 either. Whoever owns the database can drop triggers: `resnet-ops audit verify` then says what is not explained.
 """
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry import database, ledger
-from resnet_ops_registry.actor import actor
-from resnet_ops_registry.ledger import Event
+from resnet_ops_registry import authority, database
+from resnet_ops_registry.keys import PrivateKey
+from resnet_ops_registry.trust import operators
 
 __all__ = ["harden", "is_hardened", "missing_triggers", "repair", "unharden"]
 
@@ -31,7 +33,10 @@ _IDENTITY = "The registry is hardened: a version keeps its number, its time and 
 
 @dataclass(frozen=True)
 class _Rule:
-    """Refuse an `event` on rows of `table` where `condition` holds. `<>!` in it differs also from NULL."""
+    """Refuse an `event` on rows of `table` where `condition` holds. `<>!` in it differs also from NULL.
+
+    TRUNCATE, which PostgreSQL alone has, is about the table as a whole.
+    """
 
     name: str
     event: str
@@ -133,6 +138,7 @@ _RULES = [
             ("statements", "statements", ("UPDATE", "DELETE")),
             ("keys", "trusted_keys", ("DELETE",)),
             ("places", "places", ("UPDATE", "DELETE")),
+            ("state", "state", ("INSERT", "UPDATE", "DELETE")),
         )
         for event in events
     ),
@@ -151,7 +157,24 @@ _RULES = [
             ("places", "place"),
         )
     ),
+    *(
+        _Rule(f"{table}_truncate", "TRUNCATE", table, "1 = 1", _APPEND_ONLY)
+        for table in (
+            "model_versions",
+            "resnet_ops_ledger",
+            "resnet_ops_ledger_head",
+            "resnet_ops_policies",
+            "resnet_ops_statements",
+            "resnet_ops_trusted_keys",
+            "resnet_ops_places",
+            "resnet_ops_state",
+        )
+    ),
 ]
+_ROW, _BEFORE, _EVENTS = 1, 2, {"INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
+"""Of pg_trigger.tgtype."""
+_NOTHING_OF_OTHERS = "pg_catalog, pg_temp"
+"""A trigger's search path: its tables are named with their schema, and a role's temporary tables come last."""
 
 
 def is_hardened(connection: Connection) -> bool:
@@ -160,47 +183,65 @@ def is_hardened(connection: Connection) -> bool:
     return connection.execute(select(table.c.value).where(table.c.name == "hardened")).first() is not None
 
 
-def harden(connection: Connection) -> bool:
-    """Install the triggers; gives whether they are new. Raises ConfigError for another kind of database."""
+def harden(connection: Connection, by: PrivateKey | None = None) -> bool:
+    """Install the triggers; gives whether they are new. by: the operator's key that says so, once one is trusted.
+
+    Raises ConfigError for another kind of database.
+    """
     _dialect(connection)
     database.lock(connection)
     new = not is_hardened(connection)
     _remove(connection)
-    _install(connection)
     if new:
         connection.execute(insert(database.state).values(name="hardened", value="1"))
-        ledger.append(connection, Event(actor(), "database hardened", "recorded"))
+        authority.record(connection, "database hardened", {}, by, operators(connection))
+    _install(connection)
     return new
 
 
-def unharden(connection: Connection) -> bool:
-    """Remove the triggers again; gives whether there were any."""
+def unharden(connection: Connection, by: PrivateKey | None = None) -> bool:
+    """Remove the triggers again; gives whether there were any. by: as for `harden`."""
     database.lock(connection)
     if not is_hardened(connection):
         return False
+    authority.record(connection, "database unhardened", {}, by, operators(connection))
     _remove(connection)
     connection.execute(delete(database.state).where(database.state.c.name == "hardened"))
-    ledger.append(connection, Event(actor(), "database unhardened", "recorded"))
     return True
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """The triggers that a hardened database has lost; empty where it is not hardened."""
+    """The triggers that a hardened database has lost, or that are other ones now; empty where it is not hardened."""
     if not is_hardened(connection):
         return []
     if _dialect(connection) == "sqlite":
-        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        found = {
+            row.name: row.sql
+            for row in connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+        }
+        expected: dict[str, Any] = {rule.name: _sqlite_trigger(rule) for rule in _rules(connection)}
     else:
-        query = "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
-    present = {row[0]: row[1] for row in connection.execute(text(query))}
-    lost = [rule.name for rule in _RULES if PREFIX + rule.name not in present]
-    if _dialect(connection) == "sqlite":
-        lost += [
-            rule.name
-            for rule in _RULES
-            if present.get(PREFIX + rule.name) not in (None, _sqlite_trigger(rule))
-        ]
-    return lost
+        found = {row.tgname: tuple(row)[1:] for row in connection.execute(text(_POSTGRESQL_TRIGGERS))}
+        schema = _schema(connection)
+        expected = {rule.name: _as_in_catalogue(rule, schema) for rule in _rules(connection)}
+    return [name for name, right in expected.items() if found.get(PREFIX + name) != right]
+
+
+_POSTGRESQL_TRIGGERS = f"""
+SELECT t.tgname, n.nspname, c.relname, t.tgtype, t.tgenabled IN ('O', 'A'), t.tgqual IS NULL AND t.tgattr = '',
+  f.nspname, p.proname, p.prosrc, coalesce(p.proconfig[1], ''), coalesce(array_length(p.proconfig, 1), 0), p.prosecdef
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace
+WHERE NOT t.tgisinternal AND t.tgname LIKE '{PREFIX.replace("_", "!_")}%' ESCAPE '!'
+ORDER BY t.oid
+"""
+
+
+def _as_in_catalogue(rule: _Rule, schema: str) -> tuple[Any, ...]:
+    kind = _BEFORE | _EVENTS[rule.event] | (0 if rule.event == "TRUNCATE" else _ROW)
+    where = (schema, rule.table, kind, True, True, schema, PREFIX + rule.name)
+    return (*where, _body(rule, schema), f"search_path={_NOTHING_OF_OTHERS}", 1, False)
 
 
 def repair(engine: Engine) -> None:
@@ -218,18 +259,38 @@ def _dialect(connection: Connection) -> str:
     return name
 
 
+def _rules(connection: Connection) -> list[_Rule]:
+    return [rule for rule in _RULES if rule.event != "TRUNCATE" or _dialect(connection) != "sqlite"]
+
+
+def _schema(connection: Connection) -> str:
+    """Of MLflow's tables, which is ours too."""
+    query = (
+        "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.oid = to_regclass('registered_model_aliases')"
+    )
+    return str(connection.execute(text(query)).scalar_one())
+
+
 def _install(connection: Connection) -> None:
-    make = _sqlite_trigger if _dialect(connection) == "sqlite" else _postgresql_trigger
-    for rule in _RULES:
-        connection.exec_driver_sql(make(rule).replace("%", "%%"))
+    for rule in _rules(connection):
+        made = (
+            _sqlite_trigger(rule)
+            if _dialect(connection) == "sqlite"
+            else _postgresql_trigger(rule, _schema(connection))
+        )
+        connection.exec_driver_sql(made.replace("%", "%%"))
 
 
 def _remove(connection: Connection) -> None:
-    for rule in _RULES:
+    for rule in _rules(connection):
+        name = PREFIX + rule.name
         if _dialect(connection) == "sqlite":
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {PREFIX}{rule.name}")
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
         else:
-            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {PREFIX}{rule.name}() CASCADE")
+            schema = _schema(connection)
+            connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS {name} ON "{schema}".{rule.table}')
+            connection.exec_driver_sql(f'DROP FUNCTION IF EXISTS "{schema}".{name}() CASCADE')
 
 
 def _sqlite_trigger(rule: _Rule) -> str:
@@ -239,13 +300,23 @@ def _sqlite_trigger(rule: _Rule) -> str:
     )
 
 
-def _postgresql_trigger(rule: _Rule) -> str:
-    row = "OLD" if rule.event == "DELETE" else "NEW"
-    name = PREFIX + rule.name
+def _postgresql_trigger(rule: _Rule, schema: str) -> str:
+    name, each = f'"{schema}".{PREFIX}{rule.name}', "STATEMENT" if rule.event == "TRUNCATE" else "ROW"
     return (
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN "
-        f"IF {rule.condition.replace('<>!', 'IS DISTINCT FROM')} THEN "
-        f"RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation'; END IF; "
-        f"RETURN {row}; END $body$; "
-        f"CREATE TRIGGER {name} BEFORE {rule.event} ON {rule.table} FOR EACH ROW EXECUTE FUNCTION {name}()"
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path = {_NOTHING_OF_OTHERS} "
+        f"AS $body${_body(rule, schema)}$body$; "
+        f'CREATE TRIGGER {PREFIX}{rule.name} BEFORE {rule.event} ON "{schema}".{rule.table} '
+        f"FOR EACH {each} EXECUTE FUNCTION {name}()"
+    )
+
+
+def _body(rule: _Rule, schema: str) -> str:
+    """Every table by its schema: a temporary table of the same name would come first."""
+    row = {"DELETE": "OLD", "TRUNCATE": "NULL"}.get(rule.event, "NEW")
+    condition = re.sub(r"\bFROM (\w+)", rf'FROM "{schema}".\1', rule.condition).replace(
+        "<>!", "IS DISTINCT FROM"
+    )
+    return (
+        f" BEGIN IF {condition} THEN RAISE EXCEPTION '{rule.message}' "
+        f"USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN {row}; END "
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json
 from resnet_ops_registry import database
 
-__all__ = ["Entry", "Event", "append", "entry_after", "head", "list_entries", "verify"]
+__all__ = ["Entry", "Event", "append", "entry_after", "head", "list_entries", "readable_entries", "verify"]
 
 GENESIS = "0" * 64
 
@@ -76,6 +77,15 @@ def list_entries(connection: Connection, model: str | None = None, limit: int | 
     return [_entry(row) for row in reversed(connection.execute(query).all())]
 
 
+def readable_entries(connection: Connection) -> list[Entry]:
+    """Every entry that can be read, oldest first, for an audit that goes on where the chain is broken."""
+    found = []
+    for row in connection.execute(select(database.ledger).order_by(database.ledger.c.seq)):
+        with suppress(EvidenceError):
+            found.append(_entry(row))
+    return found
+
+
 def entry_after(connection: Connection, seq: int) -> Entry | None:
     """The entry that follows number `seq`, or None at the end."""
     table = database.ledger
@@ -84,8 +94,9 @@ def entry_after(connection: Connection, seq: int) -> Entry | None:
 
 
 def head(connection: Connection) -> str:
-    """The hash of the last entry, which stands for the whole chain."""
-    return str(connection.execute(select(database.ledger_head.c.hash)).scalar_one())
+    """The hash of the last entry, which stands for the whole chain; empty where its row is gone."""
+    table = database.ledger_head
+    return str(connection.execute(select(table.c.hash).where(table.c.id == 1)).scalar() or "")
 
 
 def verify(connection: Connection) -> int:
@@ -105,7 +116,10 @@ def verify(connection: Connection) -> int:
         if (entry["seq"], entry["workspace"], entry["model"]) != (row.seq, row.workspace, row.model):
             raise EvidenceError(f"The ledger is broken: the columns of entry {seq} were changed.")
         previous = row.hash
-    head = connection.execute(select(database.ledger_head)).one()
+    heads = connection.execute(select(database.ledger_head)).all()
+    if [row.id for row in heads] != [1]:
+        raise EvidenceError(f"The ledger is broken: it has {len(heads)} head rows instead of one.")
+    (head,) = heads
     if (head.seq, head.hash) != (seq, previous):
         raise EvidenceError(
             f"The ledger is broken: it ends at entry {seq}, but entry {head.seq} was written."
@@ -118,6 +132,14 @@ def _hash(previous: str, text: str) -> str:
 
 
 def _entry(row: Any) -> Entry:
-    fields = json.loads(row.entry)
-    seq, written = fields.pop("seq"), fields.pop("time")
-    return Entry(seq, written, Event(**fields), row.previous, row.hash)
+    try:
+        fields = json.loads(row.entry)
+        seq, written = fields.pop("seq"), fields.pop("time")
+        event = Event(**fields)
+        if not isinstance(event.detail, dict) or not isinstance(event.action, str):
+            raise TypeError("an entry's detail must be an object")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvidenceError(
+            f"Entry {row.seq} of the ledger cannot be read. See what else was changed: resnet-ops audit verify"
+        ) from error
+    return Entry(seq, written, event, row.previous, row.hash)

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, insert, select
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry import database, ledger
+from resnet_ops_registry import authority, database
 from resnet_ops_registry.actor import actor, now
-from resnet_ops_registry.ledger import Event
+from resnet_ops_registry.keys import PrivateKey
 from resnet_ops_registry.policy import Policy, read_policy
+from resnet_ops_registry.trust import operators
 
 __all__ = [
     "AppliedPolicy",
@@ -42,10 +43,13 @@ class AppliedPolicy:
         return f"{self.policy.model} policy {self.version}"
 
 
-def apply_policy(connection: Connection, text: str, file: str) -> tuple[AppliedPolicy, bool]:
+def apply_policy(
+    connection: Connection, text: str, file: str, by: PrivateKey | None = None
+) -> tuple[AppliedPolicy, bool]:
     """Put a policy into force, and give it with whether it is new. The same text again changes nothing.
 
-    Raises ConfigError when the text is no policy; the one in force then stays.
+    by: the operator's key that says so, needed as soon as one is trusted. Raises ConfigError when the text is no
+    policy, or the signature is missing; the one in force then stays.
     """
     policy = read_policy(text, file)
     database.lock(connection)
@@ -69,7 +73,7 @@ def apply_policy(connection: Connection, text: str, file: str) -> tuple[AppliedP
         )
     )
     detail = {"policy": policy.model, "version": version, "digest": digest, "file": file}
-    ledger.append(connection, Event(actor(), "policy applied", "recorded", detail=detail))
+    authority.record(connection, "policy applied", detail, by, operators(connection))
     return AppliedPolicy(version, file, text, policy), True
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError, ServiceError
 from resnet_ops_registry import database
-from resnet_ops_registry.actor import actor
+from resnet_ops_registry.actor import promoter
 from resnet_ops_registry.gate import hash_files, judge
 from resnet_ops_registry.mlflow_errors import judged
 from resnet_ops_registry.rollback import earlier_champions, rolling_back
@@ -40,7 +40,7 @@ def choose_earlier(connection: Connection, workspace: str, model: str, alias: st
         )
     with rolling_back():
         for version in earlier:
-            if judge(connection, version, _target(name), hash_files(version), actor()).allowed:
+            if judge(connection, version, _target(name), hash_files(version), promoter()).allowed:
                 return name, version.version
     return name, earlier[0].version
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database
+from resnet_ops_registry.actor import UNVERIFIED
 from resnet_ops_registry.champions import champions_then
 from resnet_ops_registry.gate import Files, Question, answer
 from resnet_ops_registry.ledger import Entry, list_entries
@@ -101,7 +102,7 @@ def _question(
         believed,
         champions,
         event.action == "rollback",
-        event.actor,
+        event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say
         datetime.fromtimestamp(entry.time / 1000, UTC),
     )
 

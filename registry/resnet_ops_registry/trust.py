@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry import database, ledger
+from resnet_ops_registry import authority, database, ledger
 from resnet_ops_registry.actor import actor, now
-from resnet_ops_registry.keys import PublicKey
+from resnet_ops_registry.keys import PrivateKey, PublicKey
 from resnet_ops_registry.ledger import Event
 from resnet_ops_registry.target import canonical_name
 
@@ -19,6 +19,7 @@ __all__ = [
     "TrustedKey",
     "find_key",
     "list_trusted",
+    "operators",
     "revoke_key",
     "trust_first_key",
     "trust_key",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 OPERATOR = "operator"
-"""The role whose keys may bring a retired version back."""
+"""The role whose keys sign what extends trust, and may bring a retired version back."""
 REVIEWER = "reviewer"
 """The role, beside the operator's, whose keys may accept a window as a version's new reference."""
 PIPELINE = "pipeline"
@@ -75,8 +76,24 @@ def find_key(connection: Connection, key_id: str) -> TrustedKey | None:
     return None if row is None else trusted_key(row)
 
 
-def trust_key(connection: Connection, public: PublicKey, name: str, role: str) -> TrustedKey:
-    """Trust a key from now on. Raises ConfigError for a key that was revoked: it stays so."""
+def operators(connection: Connection) -> list[str]:
+    """Ids of the operators' keys that are trusted now: while there are some, one must sign what extends trust."""
+    return [key.id for key in list_trusted(connection) if key.role == OPERATOR and key.trusted_at(None)]
+
+
+def trust_key(
+    connection: Connection,
+    public: PublicKey,
+    name: str,
+    role: str,
+    by: PrivateKey | None = None,
+    *,
+    first_use: bool = False,
+) -> TrustedKey:
+    """Trust a key from now on; by: the operator's key that says so, needed as soon as one is trusted.
+
+    Raises ConfigError for a key that was revoked, which it stays, and where an operator's signature is missing.
+    """
     database.lock(connection)
     keys = database.trusted_keys
     known = connection.execute(select(keys).where(keys.c.key_id == public.id)).one_or_none()
@@ -87,6 +104,8 @@ def trust_key(connection: Connection, public: PublicKey, name: str, role: str) -
     if known is not None and known.role != role:
         raise ConfigError(f"The key {public.id[:12]} is trusted as {known.role} already; revoke it first.")
     if known is None:
+        detail = {**_detail(public.id, name, role), **({"first_use": True} if first_use else {})}
+        authority.record(connection, "key trusted", detail, by, operators(connection))
         connection.execute(
             insert(keys).values(
                 key_id=public.id,
@@ -97,7 +116,6 @@ def trust_key(connection: Connection, public: PublicKey, name: str, role: str) -
                 added_by=actor(),
             )
         )
-        _record(connection, "key trusted", public.id, name, role)
     trusted = find_key(connection, public.id)
     assert trusted is not None
     return trusted
@@ -108,7 +126,7 @@ def trust_first_key(connection: Connection, public: PublicKey, name: str, role: 
     database.lock(connection)
     if connection.execute(select(func.count()).select_from(database.trusted_keys)).scalar_one():
         return False
-    trust_key(connection, public, name, role)
+    trust_key(connection, public, name, role, first_use=True)
     return True
 
 
@@ -123,13 +141,13 @@ def revoke_key(connection: Connection, key_id: str) -> TrustedKey:
         connection.execute(
             update(keys).where(keys.c.key_id == key.id).values(revoked_at=now(), revoked_by=actor())
         )
-        _record(connection, "key revoked", key.id, key.name, key.role)
+        detail = _detail(key.id, key.name, key.role)
+        ledger.append(connection, Event(actor(), "key revoked", "recorded", detail=detail))
     return key
 
 
-def _record(connection: Connection, action: str, key_id: str, name: str, role: str) -> None:
-    detail = {"key": key_id, "name": name, "role": role}
-    ledger.append(connection, Event(actor(), action, "recorded", detail=detail))
+def _detail(key_id: str, name: str, role: str) -> dict[str, Any]:
+    return {"key": key_id, "name": name, "role": role}
 
 
 def trusted_key(row: Row[Any]) -> TrustedKey:

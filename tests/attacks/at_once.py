@@ -34,7 +34,9 @@ class Names:
     def __init__(self, registry: Registry, *, vacant: bool = False) -> None:
         self.registry, self.client = registry, registry.client
         number = next(_numbers)
-        self.guarded, self.free, self.away = (f"{kind}-{number}" for kind in ("attacked", "free", "attacked-away"))
+        self.guarded, self.free, self.away = (
+            f"{kind}-{number}" for kind in ("attacked", "free", "attacked-away")
+        )
         with open_database(registry.database) as connection:
             apply_policy(connection, FREE, "free.yaml")
         self.client.create_registered_model(self.free)

@@ -132,7 +132,9 @@ def test_a_database_whose_transactions_see_one_moment_is_read_anew_after_the_loc
     engine = create_engine(uri, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         name = uri.rpartition("/")[2]
-        connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_isolation = \'repeatable read\''))
+        connection.execute(
+            text(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")
+        )
     engine.dispose()
     with without_settings():
         assert at_every_boundary(Registry(uri, tmp_path), "alias", "rename away", "rename in") > 5

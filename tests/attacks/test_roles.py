@@ -92,3 +92,50 @@ def test_a_reader_sees_what_serves(registry: Registry) -> None:
     engine = create_engine(uri)
     assert set(metadata.tables) <= set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+TICKETS = (
+    "(id bigint, kind text, workspace text, model text, name text, version int); "
+    f"INSERT INTO {{}}resnet_ops_tickets VALUES (1, 'alias', 'default', '{MODEL}', 'champion', 2); "
+)
+OWN_TABLES = {
+    "temporary": "CREATE TEMP TABLE resnet_ops_tickets " + TICKETS.format(""),
+    "temporary, first in the path": "SET search_path = pg_temp, public; CREATE TEMP TABLE resnet_ops_tickets "
+    + TICKETS.format(""),
+    "another schema, first in the path": "CREATE SCHEMA mine; CREATE TABLE mine.resnet_ops_tickets "
+    + TICKETS.format("mine.")
+    + "SET search_path = mine, public; ",
+}
+
+
+@pytest.mark.parametrize(
+    "ours", ["", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO others;"], ids=["none", "read"]
+)
+@pytest.mark.parametrize("own", OWN_TABLES)
+def test_a_table_of_ones_own_is_no_ticket_book(registry: Registry, own: str, ours: str) -> None:
+    """A role that may write MLflow's tables, but none of ours."""
+    uri = connect_as_another(registry, OURS_TAKEN + ours)
+    role = make_url(uri).username
+    execute(registry.database, f"GRANT CREATE ON DATABASE {make_url(uri).database} TO {role}")
+    set_alias = (
+        "INSERT INTO public.registered_model_aliases (workspace, name, alias, version)"
+        f" VALUES ('default', '{MODEL}', 'champion', 2)"
+    )
+    with pytest.raises(
+        DBAPIError, match=r"permission denied for table resnet_ops_tickets|The registry is hardened"
+    ):
+        execute(uri, OWN_TABLES[own] + set_alias)
+    assert registry.champion() is None
+
+
+def test_a_function_of_ones_own_decides_nothing(registry: Registry) -> None:
+    """`lower(varchar)` fits a stage better than the database's own `lower(text)`, where the path leads there."""
+    uri = connect_as_another(registry, OURS_TAKEN + "GRANT SELECT ON ALL TABLES IN SCHEMA public TO others;")
+    role = make_url(uri).username
+    execute(registry.database, f"GRANT CREATE ON SCHEMA public TO {role}")
+    own = (
+        "CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE sql AS $$ SELECT 'none'::text $$; "
+        f"UPDATE model_versions SET current_stage = 'Production' WHERE name = '{MODEL}' AND version = 2"
+    )
+    with pytest.raises(DBAPIError, match="The registry is hardened"):
+        execute(uri, own)

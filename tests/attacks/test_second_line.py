@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from resnet_ops_registry import audit
+from resnet_ops_registry import harden as harden_module
 from resnet_ops_registry.database import open_database, tickets
 from resnet_ops_registry.harden import harden, is_hardened, missing_triggers, repair, unharden
 from resnet_ops_registry.ledger import head, list_entries, verify
@@ -130,6 +132,9 @@ def test_hardening_is_taken_back_whole(registry: Registry) -> None:
         "UPDATE resnet_ops_trusted_keys SET public_key = 'x'",
         "DELETE FROM resnet_ops_trusted_keys",
         "DELETE FROM resnet_ops_places",
+        "DELETE FROM resnet_ops_state",
+        "UPDATE resnet_ops_state SET name = 'softened'",
+        "INSERT INTO resnet_ops_state (name, value) VALUES ('x', 'y')",
         "UPDATE model_versions SET creation_time = 1",
         "UPDATE model_versions SET storage_location = '/evil'",
         "UPDATE model_versions SET source = '/evil'",
@@ -255,3 +260,157 @@ def test_a_version_is_hashed_where_the_server_keeps_it(registry: Registry) -> No
     ):
         with patch.dict(os.environ, {"RESNET_OPS_ARTIFACTS": destination}):
             assert registry.digest(1) is not None
+
+
+TRUNCATED = (
+    "model_versions",
+    "registered_models",
+    "resnet_ops_ledger",
+    "resnet_ops_ledger_head",
+    "resnet_ops_policies",
+    "resnet_ops_statements",
+    "resnet_ops_trusted_keys",
+    "resnet_ops_places",
+    "resnet_ops_state",
+)
+GUARD = "resnet_ops_guard_alias_insert"
+ALIASES = "registered_model_aliases"
+TAKEN_OFF = {
+    "another function": f"CREATE OR REPLACE FUNCTION {GUARD}() RETURNS trigger LANGUAGE plpgsql "
+    "SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN NEW; END $$",
+    "another search path": f"ALTER FUNCTION {GUARD}() SET search_path = public",
+    "no search path": f"ALTER FUNCTION {GUARD}() RESET search_path",
+    "another setting": f"ALTER FUNCTION {GUARD}() SET row_security = off",
+    "its owner's rights": f"ALTER FUNCTION {GUARD}() SECURITY DEFINER",
+    "off": f"ALTER TABLE {ALIASES} DISABLE TRIGGER {GUARD}",
+    "replicas only": f"ALTER TABLE {ALIASES} ENABLE REPLICA TRIGGER {GUARD}",
+    "gone": f"DROP TRIGGER {GUARD} ON {ALIASES}",
+    "another table": f"DROP TRIGGER {GUARD} ON {ALIASES}; CREATE TRIGGER {GUARD} BEFORE INSERT ON webhooks "
+    f"FOR EACH ROW EXECUTE FUNCTION {GUARD}()",
+    "another event": f"DROP TRIGGER {GUARD} ON {ALIASES}; CREATE TRIGGER {GUARD} BEFORE DELETE ON {ALIASES} "
+    f"FOR EACH ROW EXECUTE FUNCTION {GUARD}()",
+    "afterwards": f"DROP TRIGGER {GUARD} ON {ALIASES}; CREATE TRIGGER {GUARD} AFTER INSERT ON {ALIASES} "
+    f"FOR EACH ROW EXECUTE FUNCTION {GUARD}()",
+    "never": f"DROP TRIGGER {GUARD} ON {ALIASES}; CREATE TRIGGER {GUARD} BEFORE INSERT ON {ALIASES} "
+    f"FOR EACH ROW WHEN (false) EXECUTE FUNCTION {GUARD}()",
+    "another trigger's function": f"DROP TRIGGER {GUARD} ON {ALIASES}; CREATE TRIGGER {GUARD} BEFORE INSERT ON "
+    f"{ALIASES} FOR EACH ROW EXECUTE FUNCTION resnet_ops_guard_head_update()",
+}
+
+
+@pytest.fixture
+def on_postgresql(make_database: Maker, tmp_path: Path) -> Iterator[Registry]:
+    with without_settings():
+        yield Registry(make_database("postgresql", tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("table", TRUNCATED)
+def test_a_hardened_database_refuses_to_be_emptied(on_postgresql: Registry, table: str) -> None:
+    hardened(on_postgresql)
+    with pytest.raises(DBAPIError, match="The registry is hardened"):
+        sql(on_postgresql, f"TRUNCATE {table} CASCADE")
+
+
+def test_an_audit_finds_each_way_of_taking_a_trigger_off(on_postgresql: Registry) -> None:
+    """As the database's owner, who can do all of it: found, not prevented."""
+    hardened(on_postgresql)
+    assert findings(on_postgresql) == []
+    for way, statement in TAKEN_OFF.items():
+        sql(on_postgresql, statement)
+        assert "database: trigger alias_insert is missing or changed" in findings(on_postgresql), way
+        with open_database(on_postgresql.database) as connection:
+            harden(connection)
+        assert findings(on_postgresql) == [], way
+
+
+def test_an_audit_finds_a_second_line_that_was_taken_off_without_a_word(registry: Registry) -> None:
+    hardened(registry)
+    with open_database(registry.database) as connection:
+        harden_module._remove(connection)
+    sql(registry, "DELETE FROM resnet_ops_state")
+    assert any("the ledger's last word is 'database hardened'" in finding for finding in findings(registry))
+
+
+def test_an_audit_finds_a_second_line_that_nobody_put_on(registry: Registry) -> None:
+    sql(registry, "INSERT INTO resnet_ops_state (name, value) VALUES ('hardened', '1')")
+    assert any("the ledger's last word is 'database unhardened'" in finding for finding in findings(registry))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM resnet_ops_ledger_head",
+        "DELETE FROM resnet_ops_ledger",
+        "INSERT INTO resnet_ops_ledger_head (id, seq, hash) VALUES (2, 0, 'x')",
+        "UPDATE resnet_ops_ledger_head SET id = 7",
+        "UPDATE resnet_ops_ledger SET entry = 'x' WHERE seq = 1",
+        "UPDATE resnet_ops_ledger SET entry = '[]' WHERE seq = 1",
+        "UPDATE resnet_ops_ledger SET entry = replace(entry, 'detail', 'details')",
+        'UPDATE resnet_ops_ledger SET entry = replace(entry, \'"detail":{\', \'"detail":7,"x":{\')',
+        "DELETE FROM resnet_ops_trusted_keys",
+        "DELETE FROM resnet_ops_policies",
+        "UPDATE resnet_ops_policies SET content = 'x'",
+        "UPDATE resnet_ops_trusted_keys SET public_key = 'x'",
+        "UPDATE resnet_ops_statements SET envelope = 'x'",
+        "UPDATE registered_model_aliases SET version = 1, alias = 'cHampion'",
+    ],
+)
+def test_a_row_that_is_missing_or_unreadable_is_a_finding_and_no_traceback(
+    registry: Registry, statement: str
+) -> None:
+    registry.client.set_registered_model_alias(MODEL, "champion", str(registry.version(b"good")))
+    sql(registry, statement)
+    assert bool(findings(registry)) == ("registered_model_aliases" not in statement)
+
+
+def test_without_the_ledgers_head_nothing_is_decided(registry: Registry) -> None:
+    good = str(registry.version(b"good"))
+    sql(registry, "DELETE FROM resnet_ops_ledger_head")
+    with pytest.raises(MlflowException, match="head row is gone"):
+        registry.client.set_registered_model_alias(MODEL, "champion", good)
+
+
+@pytest.mark.parametrize("mode", ["SET_DEFAULT", "CASCADE"])
+def test_a_workspace_that_goes_leaves_no_ticket(registry: Registry, mode: str) -> None:
+    """A ticket that outlives its transaction would let somebody else set the alias."""
+    from mlflow.store.workspace.abstract_store import WorkspaceDeletionMode
+    from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
+
+    for alias in ("free", "other"):
+        registry.client.set_registered_model_alias(MODEL, alias, str(registry.version(b"x")))
+    sql(registry, "INSERT INTO workspaces (name) VALUES ('team')")
+    sql(registry, "UPDATE registered_models SET workspace = 'team'")
+    hardened(registry)
+    store = WorkspaceStore(registry.database)
+    if mode == "CASCADE":
+        sql(registry, "DELETE FROM model_version_tags")
+    store.delete_workspace("team", WorkspaceDeletionMode[mode])
+    with open_database(registry.database) as connection:
+        assert connection.execute(select(tickets)).all() == []
+        count = connection.execute(text("SELECT count(*) FROM registered_model_aliases")).scalar_one()
+    assert count == (2 if mode == "SET_DEFAULT" else 0)
+    assert findings(registry) == []
+
+
+def test_a_temporary_table_of_tickets_counts_for_nothing_on_sqlite(registry: Registry) -> None:
+    if "sqlite" not in registry.database:
+        pytest.skip("test_roles.py tries it on PostgreSQL")
+    registry.version(b"bad", low=0.9)
+    hardened(registry)
+    with pytest.raises(DBAPIError, match="The registry is hardened"):
+        sql_in_one_session(
+            registry,
+            "CREATE TEMP TABLE resnet_ops_tickets AS SELECT * FROM main.resnet_ops_tickets",
+            f"INSERT INTO temp.resnet_ops_tickets VALUES (1, 'alias', 'default', '{MODEL}', 'champion', 1)",
+            f"INSERT INTO main.{ALIASES} (workspace, name, alias, version) VALUES ('default', '{MODEL}', 'champion', 1)",
+        )
+
+
+def sql_in_one_session(registry: Registry, *statements: str) -> None:
+    engine = create_engine(registry.database)
+    try:
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+    finally:
+        engine.dispose()

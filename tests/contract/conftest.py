@@ -13,7 +13,7 @@ from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.publish import Published
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.trust import trust_key
-from tests.attacks.servers import Config, start
+from tests.attacks.servers import ADMIN, Config, start
 from tests.unit.registry.conftest import POLICY, make_model, publish_model
 
 
@@ -39,15 +39,22 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: bytes) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("project")
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mlflow_tables: bytes
+) -> Iterator[Server]:
+    """With basic-auth, and its administrator as the client, where a module sets LOGIN."""
+    folder, login = tmp_path_factory.mktemp("project"), getattr(request.module, "LOGIN", False)
     (folder / "mlflow.db").write_bytes(mlflow_tables)
     database = f"sqlite:///{folder}/mlflow.db"
-    with pytest.MonkeyPatch.context() as patch, start(Config(True, "sqlite"), folder, database) as running:
+    config = Config(gated=True, database="sqlite", auth=login)
+    with pytest.MonkeyPatch.context() as patch, start(config, folder, database) as running:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", running.uri)
         patch.delenv("MLFLOW_REGISTRY_URI", raising=False)
         patch.delenv("RESNET_OPS_KEYS", raising=False)
+        if login:
+            patch.setenv("MLFLOW_TRACKING_USERNAME", ADMIN[0])
+            patch.setenv("MLFLOW_TRACKING_PASSWORD", ADMIN[1])
         client = connect()
         with open_database(database) as connection:
             apply_policy(connection, POLICY, "digits.yaml")

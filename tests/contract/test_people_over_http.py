@@ -1,4 +1,4 @@
-"""People speak to a real server over plain MLflow REST: no database, no second login."""
+"""People speak to a real server with a login over plain MLflow REST: no database, no second login."""
 
 from datetime import UTC, datetime
 from unittest.mock import ANY
@@ -20,9 +20,11 @@ from resnet_ops_registry.returning import roll_back
 from resnet_ops_registry.speaking import say
 from resnet_ops_registry.target import Target
 from resnet_ops_registry.trust import trust_key
+from tests.attacks.servers import ADMIN
 from tests.contract.conftest import Server
 from tests.unit.registry.conftest import NAME, POLICY
 
+LOGIN = True
 CHAMPION = Target(kind="alias", name="champion")
 WITH_PEOPLE = POLICY.replace(
     "guards:", "waivers: {roles: [lead], rules: [accuracy], max_days: 30}\nguards:"
@@ -95,6 +97,7 @@ def test_a_refused_rollback_answers_409_and_is_not_kept_as_a_tag(server: Server)
     answer = requests.post(
         f"{server.uri}/api/2.0/mlflow/registered-models/set-tag",
         json={"name": NAME, "key": "resnet_ops.rollback", "value": "nobody"},
+        auth=ADMIN,
         timeout=30,
     )
     assert answer.status_code == 409, answer.text

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from resnet_ops_registry.actor import UNVERIFIED
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.frozen import Frozen
 from resnet_ops_registry.statements import Accepted, Believed
@@ -42,17 +43,22 @@ class Case:
     champions: Sequence[Champion] = ()
     rollback: bool = False
     promoter: str | None = None
-    """Who asks for the alias, where that is known."""
+    """Who asks for the alias; UNVERIFIED where no login says so, None where nobody asks."""
 
     @property
     def evidence(self) -> Evidence:
         return self.accepted.said
 
     def is_author(self, key: TrustedKey) -> bool:
-        """Whether a key belongs to whoever signed the evidence or asks for the alias: four eyes are two people."""
+        """Whether a key belongs to whoever signed the evidence or asks for the alias: four eyes are two people.
+
+        Every key may, where nobody checked who asks.
+        """
         if key.id == self.accepted.key.id or key.person == self.accepted.key.person:
             return True
-        return self.promoter is not None and key.person == canonical_name(self.promoter)
+        return self.promoter is not None and (
+            self.promoter == UNVERIFIED or key.person == canonical_name(self.promoter)
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from resnet_ops_registry.actor import UNVERIFIED
 from resnet_ops_registry.predicates import Waiver
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult, moment
 from resnet_ops_registry.statements import Accepted
@@ -50,6 +51,10 @@ def _waived(result: RuleResult, case: Case, waivers: "Waivers | None") -> RuleRe
         if _counts(each, case, waivers):
             waived = f"by {each.key.name} until {said.until:%Y-%m-%d}: {said.why}"
             return replace(result, waived=waived, until=moment(said.until))
+        if case.promoter == UNVERIFIED:
+            return replace(
+                result, reason=f"{result.reason}; a waiver counts only where a login says who asks"
+            )
     return result
 
 

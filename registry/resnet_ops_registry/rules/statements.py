@@ -5,17 +5,20 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
+from resnet_ops_registry.actor import UNVERIFIED
 from resnet_ops_registry.predicates import Approval, Reproduction
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult
 from resnet_ops_registry.statements import Accepted
 
 __all__ = ["Statements"]
 
+_NOBODY_KNOWN = "people are counted, and nobody checked who asks: promote through a server with a login (--app-name basic-auth)"
+
 
 class Statements(Rule):
     """So many distinct people of these roles, none of them the author, must have said it.
 
-    The author is whoever signed the evidence or asks for the alias. What each person said last counts. Keys of
+    The author is whoever signed the evidence or asks for the alias, so a login must say who that is. What each person said last counts. Keys of
     one name are one person.
     """
 
@@ -35,6 +38,9 @@ class Statements(Rule):
         return self
 
     def judge(self, case: Case) -> RuleResult:
+        needed = f"{self.count} by {' or '.join(self.roles)}"
+        if case.promoter == UNVERIFIED:
+            return self.result(False, self.kind, "unknown", needed, _NOBODY_KNOWN)
         judged: dict[str, str] = {}
         counted: dict[str, str] = {}
         ends: list[datetime] = []
@@ -50,7 +56,6 @@ class Statements(Rule):
             if not problem:
                 counted[each.key.person] = each.key.name
                 ends += [each.said.until] if isinstance(each.said, Approval) else []
-        needed = f"{self.count} by {' or '.join(self.roles)}"
         measured = f"{len(counted)} ({', '.join(counted.values())})" if counted else "none"
         left_out = "; ".join(dict.fromkeys(filter(None, judged.values())))
         reason = f"{len(counted)} of {self.count} {self.kind}s by {' or '.join(self.roles)}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from flask import Flask, g
 from mlflow import MlflowClient
 from sqlalchemy import Engine, event
 from typer.testing import CliRunner
@@ -115,6 +116,18 @@ def run(client: MlflowClient) -> Runner:
         return result.output
 
     return run
+
+
+@pytest.fixture
+def login() -> Iterator[Callable[[str], None]]:
+    """As inside of a server's request by somebody whose password basic-auth checked; call it to be somebody else."""
+
+    def be(name: str) -> None:
+        g.mlflow_authenticated_user = name
+
+    with Flask("login").test_request_context():
+        be("promoter")
+        yield be
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Approvals: who may approve, for what, until when; and statements that are not accepted."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from tests.unit.registry.people import (
     revoke,
     trust,
 )
+
+pytestmark = pytest.mark.usefixtures("login")
 
 
 def test_two_people_approve_and_then_it_passes(
@@ -66,14 +69,14 @@ def test_one_person_with_two_keys_is_one_person(run: Runner, published: Publishe
 
 
 def test_who_asks_for_the_alias_does_not_approve_it(
-    run: Runner, published: Publisher, monkeypatch: pytest.MonkeyPatch
+    run: Runner, published: Publisher, login: Callable[[str], None]
 ) -> None:
     published()
     govern(APPROVALS.replace("count: 2", "count: 1"))
     trust("kim", "reviewer", called="KIM")
     approve(run, "kim")
     assert check(NAME, 1, "champion").allowed
-    monkeypatch.setenv("LOGNAME", "kim")
+    login("kim")
     assert "KIM is the author or promoter" in refusal()
     with pytest.raises(GateDenied, match="author or promoter"):
         promote(NAME, 1, "champion")

@@ -95,7 +95,9 @@ def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_an
     assert "signed by pipeline" in client.get_model_version(NAME, str(version)).tags["evidence"]
 
 
-@pytest.mark.parametrize(("role", "may"), [("monitor", False), ("lead", False), ("reviewer", True), ("operator", True)])
+@pytest.mark.parametrize(
+    ("role", "may"), [("monitor", False), ("lead", False), ("reviewer", True), ("operator", True)]
+)
 def test_only_keys_whose_evidence_counts_or_who_review_set_what_windows_are_judged_against(
     client: MlflowClient, published: Publisher, role: str, may: bool
 ) -> None:
@@ -139,7 +141,9 @@ def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
     found = client.get_model_version(NAME, str(former_roles))
     assert (labelled_reference(found), accepted_reference(found)) == ("a" * 64, "b" * 64)
     with open_database() as connection:
-        connection.execute(text("UPDATE resnet_ops_trusted_keys SET role = 'monitor' WHERE name = 'somebody'"))
+        connection.execute(
+            text("UPDATE resnet_ops_trusted_keys SET role = 'monitor' WHERE name = 'somebody'")
+        )
     found = client.get_model_version(NAME, str(former_roles))
     assert (labelled_reference(found), accepted_reference(found)) == (None, None)
     assert not {"resnet_ops.baseline_digest", "resnet_ops.reference_digest"} & set(found.tags)

@@ -56,7 +56,9 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
     "an envelope": (read_envelope, lambda n: envelope('\\"' * n), 20_000),
     "a payload": (read_envelope, lambda n: envelope("{" * n), 20_000),
     "evidence": (
-        lambda text: read_said("https://resnet-ops.dev/evidence/v1", {"metrics": dict.fromkeys(text.split())}),
+        lambda text: read_said(
+            "https://resnet-ops.dev/evidence/v1", {"metrics": dict.fromkeys(text.split())}
+        ),
         lambda n: " ".join(map(str, range(n))),
         2_000,
     ),

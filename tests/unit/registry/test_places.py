@@ -60,7 +60,9 @@ def test_what_a_client_writes_by_itself_is_nobodys_business(project: Path, publi
 
 @pytest.mark.parametrize("name", ["fo?o", "fo#o", "fo;o", "fo%20o", "fo o", "fo_o", "fo!o", "fö"])
 @pytest.mark.parametrize("root", ["file://{}", "{}", "s3://bucket/{}"])
-def test_no_sign_in_a_folders_name_ends_the_comparison(client: MlflowClient, tmp_path: Path, name: str, root: str) -> None:
+def test_no_sign_in_a_folders_name_ends_the_comparison(
+    client: MlflowClient, tmp_path: Path, name: str, root: str
+) -> None:
     destination = root.format(tmp_path if "s3" not in root else "prefix")
     plain = str(tmp_path) if "s3" not in root else destination
     with open_database() as connection:

@@ -163,7 +163,10 @@ def test_only_runs_of_ended_processes_of_this_host_are_closed(
              "{host} ٣ 1", "{host} {dead} " + "9" * 5_000, " ", "{host}\n{dead} 1"]
 )  # fmt: skip
 def test_a_tag_that_somebody_else_wrote_stops_neither_training_nor_publishing(
-    client: MlflowClient, publish_curve: Callable[[], Published], make_evidence: Callable[..., Evidence], text: str
+    client: MlflowClient,
+    publish_curve: Callable[[], Published],
+    make_evidence: Callable[..., Evidence],
+    text: str,
 ) -> None:
     odd = running(client, text.format(host=socket.gethostname(), dead=dead_process()))
     train(make_evidence().weights_digest, 1)

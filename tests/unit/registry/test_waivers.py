@@ -1,6 +1,7 @@
 """Waivers and reproductions, through the store and the commands."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from resnet_ops.errors import ConfigError
 from resnet_ops_registry import check, promote
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 from tests.unit.registry.people import APPROVALS, REPRODUCED, entries, govern, refusal, revoke, trust, waive
+
+pytestmark = pytest.mark.usefixtures("login")
 
 
 def test_a_waiver_lets_one_rule_not_count_and_says_by_whom(
@@ -32,7 +35,7 @@ def test_a_waiver_lets_one_rule_not_count_and_says_by_whom(
 
 @pytest.mark.parametrize("wrong", ["role", "rule", "too long", "promoter"])
 def test_a_waiver_that_the_policy_does_not_allow_is_worthless(
-    run: Runner, published: Publisher, wrong: str, monkeypatch: pytest.MonkeyPatch
+    run: Runner, published: Publisher, wrong: str, login: Callable[[str], None]
 ) -> None:
     published(low=0.90)
     govern(APPROVALS.replace("count: 2", "count: 1") if wrong == "rule" else "")
@@ -44,7 +47,7 @@ def test_a_waiver_that_the_policy_does_not_allow_is_worthless(
         rule="eyes" if wrong == "rule" else "accuracy",
     )
     if wrong == "promoter":
-        monkeypatch.setenv("LOGNAME", "jo")
+        login("jo")
     reasons = refusal()
     assert "low end is below" in reasons
     assert wrong != "rule" or "0 of 1 approvals" in reasons
