@@ -2,7 +2,9 @@
 
 `mlflow server --artifacts-destination write-once:s3://bucket/mlflow`: everything goes on to the destination after
 the colon, but uploads to, over and beside the files of a version with evidence, and their deletion, are refused.
-So are those to any other location that the server writes to. MLflow finds the class by the entry point `write-once` of the group `mlflow.artifact_repository`.
+So are those to any other location that the server writes to.
+
+MLflow finds the class by the entry point `write-once` of the group `mlflow.artifact_repository`.
 """
 
 import os

@@ -44,6 +44,7 @@ __all__ = [
     "open_database",
     "places",
     "policies",
+    "registered_models",
     "standing",
     "state",
     "statements",
@@ -277,3 +278,12 @@ def model_tables() -> tuple[Table, Table]:
     from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 
     return SqlModelVersion.__table__, SqlRegisteredModelAlias.__table__
+
+
+@lru_cache(maxsize=1)
+def registered_models() -> Table:
+    """MLflow's table of registered models."""
+    from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+
+    models: Table = SqlRegisteredModel.__table__
+    return models

@@ -136,7 +136,7 @@ def resolve(location: str) -> str:
         return location
     if parsed.netloc:
         raise EvidenceError(
-            f"The model files' location names a host ({parsed.netloc[:100]}): what is hashed here would be loaded there."
+            f"The model files' location names a host ({parsed.netloc[:100]}): hashed here, they would be loaded there."
         )
     destination = artifacts_destination()
     if not destination:

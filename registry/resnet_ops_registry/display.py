@@ -11,9 +11,10 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database
 from resnet_ops_registry.evidence import Evidence, show_metric
 from resnet_ops_registry.gate import Files, judge
+from resnet_ops_registry.names import skeleton
 from resnet_ops_registry.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.policies import evidence_roles, policy_for
-from resnet_ops_registry.policy import Target, canonical_name
+from resnet_ops_registry.policy import Target
 from resnet_ops_registry.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
 from resnet_ops_registry.statements import Accepted, Believed, Version, believed_about, find_version
 
@@ -44,7 +45,7 @@ _PREFIXES = ("resnet_ops.", GATE_TAG_PREFIX, REVIEW_TAG_PREFIX)
 
 def is_reserved(key: str) -> bool:
     """Whether only the gate may write a version's tag of this name."""
-    name = canonical_name(key)
+    name = skeleton(key)
     return name in ("evidence", "drift reference", *PEOPLE_TAGS) or name.startswith(_PREFIXES)
 
 

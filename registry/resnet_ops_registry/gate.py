@@ -54,8 +54,8 @@ class Files:
 def is_guarded(applied: AppliedPolicy | None, target: Target) -> bool:
     """Whether an alias or stage is behind the gate.
 
-    With a policy: what the policy names; everything where it cannot be read. Without one: aliases that start with `champion` and the stage
-    Production, which are then refused, unless RESNET_OPS_UNGOVERNED=open.
+    With a policy: what the policy names; everything where it cannot be read. Without one: aliases that start with
+    `champion` and the stage Production, which are then refused, unless RESNET_OPS_UNGOVERNED=open.
     """
     if applied is not None:
         return bool(applied.problem) or applied.policy.guard_of(target) is not None

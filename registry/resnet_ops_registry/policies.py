@@ -152,7 +152,7 @@ def governing(policies: Sequence[AppliedPolicy], model: str) -> AppliedPolicy | 
 
 def governed_by(connection: Connection, applied: AppliedPolicy) -> list[str]:
     """The registered models that this policy governs, and no other one before it."""
-    names = connection.execute(select(database.model_tables()[0].c.name).distinct()).scalars()
+    names = connection.execute(select(database.registered_models().c.name).distinct()).scalars()
     policies = list_policies(connection)
     return sorted(
         name

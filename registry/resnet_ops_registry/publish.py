@@ -87,15 +87,22 @@ def publish(
         experiment_id = ensure_experiment(client, experiment)
         runs.close_abandoned(client, experiment_id)
         run_id = runs.find_or_create(client, experiment_id, member, digest, evidence.exported_from)
-        version = _find_version(client, registered_model, digest)
-        created = version is None
-        current = version is not None and _is_current(version, evidence, key)
-        if version is None or not current:
+        known = _versions_of(client, registered_model, digest)
+        version = next((each for each in known if _is_current(each, evidence, key)), None)
+        created = False
+        if version is None:
             with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
                 folder = build_model_folder(model_folder, Path(temporary) / "model")
+                version = next((each for each in known if _is_ours(client, each, key, folder)), None)
+                created = version is None
                 if version is None:
                     model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
-                    version = _create_version(client, registered_model, model_id, run_id, digest, evidence)
+                    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: member}
+                    version = _create_version(client, registered_model, model_id, run_id, tags)
+                    if not _is_ours(client, version, key, folder):
+                        # the registry answered with a version that says these weights of other files
+                        del tags[WEIGHTS_TAG]
+                        version = _create_version(client, registered_model, model_id, run_id, tags)
                 send(client, version, evidence, key, _trusted_digest(client, version, key, folder))
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
         publish_card(client, version, card, lambda fresh: said_now(fresh, evidence, key))
@@ -124,11 +131,25 @@ def _trust_own_key(key: PrivateKey) -> None:
             )
 
 
-def _find_version(client: "MlflowClient", model: str, digest: str) -> "ModelVersion | None":
+def _versions_of(client: "MlflowClient", model: str, digest: str) -> list["ModelVersion"]:
+    """The versions that say they are these weights, the oldest first, with what the gate believes of each."""
     found = client.search_model_versions(f"tags.`{WEIGHTS_TAG}` = '{digest}'")
     # a filter cannot hold a name with both kinds of quotes in it
-    named = [version for version in found if version.name == model]
-    return min(named, key=lambda version: int(version.version), default=None)
+    numbers = sorted(int(version.version) for version in found if version.name == model)
+    return [client.get_model_version(model, str(number)) for number in numbers]
+
+
+def _is_ours(client: "MlflowClient", version: "ModelVersion", key: PrivateKey, folder: Path) -> bool:
+    """Whether a version is the one of these files, or this pipeline vouched for it before.
+
+    Whoever may make versions can say any weights' digest of files of their own, to keep the real ones out.
+    """
+    if version.tags.get(KEY_TAG) == key.public.id:
+        return True
+    try:
+        return location_digest(location_of(client, version)) == folder_digest(folder)
+    except EvidenceError:
+        return False
 
 
 def _is_current(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> bool:
@@ -155,7 +176,7 @@ def _log_model(
 
 
 def _create_version(
-    client: "MlflowClient", name: str, model_id: str, run_id: str, digest: str, evidence: Evidence
+    client: "MlflowClient", name: str, model_id: str, run_id: str, tags: dict[str, str]
 ) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
@@ -165,11 +186,7 @@ def _create_version(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.create_model_version(
-        name,
-        source=f"models:/{model_id}",
-        run_id=run_id,
-        model_id=model_id,
-        tags={WEIGHTS_TAG: digest, MEMBER_TAG: evidence.member},
+        name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=tags
     )
 
 

@@ -14,8 +14,11 @@ _STAGE = "stage "
 
 
 def canonical_name(name: str) -> str:
-    """An alias or stage as the gate compares it: what a person could take for it is the same."""
-    return skeleton(name)
+    """An alias or stage as the gate compares it: what a person could take for it is the same.
+
+    Without spaces, of which some are too thin to be seen.
+    """
+    return "".join(skeleton(name).split())
 
 
 class Target(Frozen):

@@ -1,4 +1,4 @@
-"""Requests at once: one is held at a boundary (a statement to the database, or the hashing of files) while others run."""
+"""Requests at once: one is held at a boundary, a statement to the database or the hashing of files; others run."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

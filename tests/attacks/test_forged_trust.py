@@ -1,7 +1,8 @@
-"""Trust that somebody writes into the database, with an entry that chains: the chain needs no secret, a signature does."""
+"""Trust that somebody writes into the database, with an entry that chains: that needs no secret, a signature does."""
 
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -52,8 +53,6 @@ def forge_key(
 def forge_policy(registry: Registry) -> None:
     text = POLICY.replace("0.95", "0.05")
     with open_database(registry.database) as connection:
-        from hashlib import sha256
-
         digest = sha256(text.encode()).hexdigest()
         row = {"model": "attacked*", "version": 2, "file": "x", "content": text, "digest": digest}
         connection.execute(insert(policies).values(**row, applied_at=1, applied_by="root"))

@@ -402,7 +402,8 @@ def test_a_temporary_table_of_tickets_counts_for_nothing_on_sqlite(registry: Reg
             registry,
             "CREATE TEMP TABLE resnet_ops_tickets AS SELECT * FROM main.resnet_ops_tickets",
             f"INSERT INTO temp.resnet_ops_tickets VALUES (1, 'alias', 'default', '{MODEL}', 'champion', 1)",
-            f"INSERT INTO main.{ALIASES} (workspace, name, alias, version) VALUES ('default', '{MODEL}', 'champion', 1)",
+            f"INSERT INTO main.{ALIASES} (workspace, name, alias, version)"
+            f" VALUES ('default', '{MODEL}', 'champion', 1)",
         )
 
 

@@ -7,6 +7,7 @@ from resnet_ops_registry.rules.age import Age
 from resnet_ops_registry.rules.base import Rule
 from resnet_ops_registry.rules.check import Check
 from resnet_ops_registry.rules.comparison import Comparison
+from resnet_ops_registry.rules.data import Data
 from resnet_ops_registry.rules.hardware import Hardware
 from resnet_ops_registry.rules.statements import Statements
 from resnet_ops_registry.rules.threshold import Threshold
@@ -18,6 +19,7 @@ _OURS: dict[str, type[Rule]] = {
     "age": Age,
     "check": Check,
     "comparison": Comparison,
+    "data": Data,
     "hardware": Hardware,
     "statements": Statements,
     "threshold": Threshold,

@@ -12,14 +12,17 @@ from resnet_ops_registry.statements import Accepted
 
 __all__ = ["Statements"]
 
-_NOBODY_KNOWN = "people are counted, and nobody checked who asks: promote through a server with a login (--app-name basic-auth)"
+_NOBODY_KNOWN = (
+    "people are counted, and nobody checked who asks: promote through a server with a login "
+    "(--app-name basic-auth)"
+)
 
 
 class Statements(Rule):
     """So many distinct people of these roles, none of them the author, must have said it.
 
-    The author is whoever signed the evidence or asks for the alias, so a login must say who that is. What each person said last counts. Keys of
-    one name are one person.
+    The author is whoever signed the evidence or asks for the alias, so a login must say who that is. What each
+    person said last counts. Keys of one name are one person.
     """
 
     rule: Literal["statements"]

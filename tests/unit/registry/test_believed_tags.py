@@ -1,6 +1,5 @@
-"""What is given out of a version comes from statements by keys of the policy's roles, whatever lies in MLflow's table."""
+"""What is given out of a version comes from statements by the policy's roles, whatever lies in MLflow's table."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def test_only_keys_whose_evidence_counts_or_who_review_set_what_windows_are_judg
 
 
 @pytest.fixture
-def former_roles(client: MlflowClient, published: Publisher) -> Iterator[int]:
+def former_roles(client: MlflowClient, published: Publisher) -> int:
     """A version with references by keys whose role is another one now, in the table."""
     version = published().version
     trust("somebody", "reviewer")
@@ -132,7 +131,7 @@ def former_roles(client: MlflowClient, published: Publisher) -> Iterator[int]:
         ),
     ):
         say(client, NAME, version, said, open_key("somebody"))
-    yield version
+    return version
 
 
 def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(

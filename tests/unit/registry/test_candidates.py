@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
 from resnet_ops_registry.database import open_database
+from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.ledger import list_entries
-from resnet_ops_registry.policies import list_policies
+from resnet_ops_registry.policies import apply_policy, list_policies, policy_for
+from resnet_ops_registry.trust import trust_key
 from tests.unit.registry.conftest import NAME, POLICY, Publisher, make_model
 
 
@@ -31,6 +34,55 @@ def test_a_changed_policy_stays_out_of_force_and_the_command_to_apply_it_is_name
     assert "resnet-ops policy apply" in said[0]
     with open_database() as connection:
         assert [applied.content for applied in list_policies(connection)] == [POLICY]
+
+
+@pytest.mark.parametrize("over", ["digits-*", "*", "digits-classifie?", "[a-z]*"])
+def test_a_first_policy_takes_no_model_out_of_an_operators_pattern(
+    client: MlflowClient, project: Path, over: str
+) -> None:
+    with open_database() as connection:
+        strict, _ = apply_policy(
+            connection, POLICY.replace(NAME, f'"{over}"').replace("0.95", "0.99"), "ops.yaml"
+        )
+    (said,) = apply_first_policies([policy_file(project)])
+    assert f"is not what is in force ({strict.label})" in said
+    with open_database() as connection:
+        found = policy_for(connection, NAME)
+    assert found is not None
+    assert found.label == strict.label
+
+
+@pytest.mark.parametrize("mine", ["digits-*", "digits-classifier*", "digits-classifie?"])
+def test_a_first_pattern_takes_no_model_out_of_what_is_in_force(
+    client: MlflowClient, project: Path, mine: str
+) -> None:
+    with open_database() as connection:
+        apply_policy(connection, POLICY.replace(NAME, '"d*"'), "ops.yaml")
+    assert (
+        "is not what is in force"
+        in apply_first_policies([policy_file(project, POLICY.replace(NAME, f'"{mine}"'))])[0]
+    )
+    with open_database() as connection:
+        assert len(list_policies(connection)) == 1
+
+
+def test_first_policies_of_several_models_are_all_put_into_force(client: MlflowClient, project: Path) -> None:
+    other = project / "other.yaml"
+    other.write_text(POLICY.replace(NAME, "other"))
+    assert ["is now in force" in said for said in apply_first_policies([policy_file(project), other])] == [
+        True
+    ] * 2
+
+
+def test_where_an_operators_key_is_trusted_the_first_policy_is_the_operators_too(
+    client: MlflowClient, project: Path
+) -> None:
+    with open_database() as connection:
+        trust_key(connection, open_key("ops").public, "ops", "operator")
+    (said,) = apply_first_policies([policy_file(project)])
+    assert "is an operator's to apply" in said
+    with open_database() as connection:
+        assert list_policies(connection) == ()
 
 
 def test_candidates_are_judged_in_the_order_they_are_given(

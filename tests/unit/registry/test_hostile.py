@@ -197,7 +197,35 @@ def test_a_hostile_policy_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["champi\u043en", "ch\u0430mpion", "champion\u200b", "\uff43hampion", "CHAMPİON"]
+    "name",
+    [
+        "champi\u043en",
+        "ch\u0430mpion",
+        "champion\u200b",
+        "\uff43hampion",
+        "CHAMPİON",
+        "ꓚꓧꓮꓟꓑꓲꓳꓠ",
+        "Champiꓳn",
+        "ᏟᎻᎪᎷᏢᎥᎾɴ",
+        "ᴄʜᴀᴍᴘɪᴏɴ",
+        "ⲥhampiⲟⲛ",
+        "champiøn",
+        "🅲🅷🅰🅼🅿🅸🅾🅽",
+        "🅒🅗🅐🅜🅟🅘🅞🅝",
+        "🇨🇭🇦🇲🇵🇮🇴🇳",
+        "cham\u3164pion",
+        "cham\u115fpion",
+        "cham\uffa0pion",
+        "champion\u2800",
+        "champion\u2065",
+        "champion\ufff0",
+        "champion\U000e0020",
+        "cham\u200apion",
+        "cham\u2009pion",
+        "cham\u2028pion",
+        "cham\u00adpion",
+        "cham\ue000pion",
+    ],
 )
 def test_a_look_alike_of_a_guarded_name_is_guarded(name: str) -> None:
     policy = read_policy(POLICY.read_text(), "p.yaml")

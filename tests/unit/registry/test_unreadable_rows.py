@@ -1,4 +1,4 @@
-"""A row that cannot be read (changed by hand, or written by a newer program) keeps nobody from revoking and applying."""
+"""A row that cannot be read, changed by hand or of a newer program, keeps nobody from revoking and applying."""
 
 from collections.abc import Callable
 from pathlib import Path
