@@ -191,10 +191,11 @@ def harden(connection: Connection, by: PrivateKey | None = None) -> bool:
     _dialect(connection)
     database.lock(connection)
     new = not is_hardened(connection)
+    if new:
+        authority.record(connection, "database hardened", {}, by, operators(connection))
     _remove(connection)
     if new:
         connection.execute(insert(database.state).values(name="hardened", value="1"))
-        authority.record(connection, "database hardened", {}, by, operators(connection))
     _install(connection)
     return new
 

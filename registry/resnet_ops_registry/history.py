@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
+from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database
 from resnet_ops_registry.statements import Version
 from resnet_ops_registry.target import Target
@@ -45,18 +47,29 @@ def past_holders(
     if before is not None:
         query = query.where(table.c.seq < before)
     for row in connection.execute(query.order_by(table.c.seq.desc())):
-        entry = json.loads(row.entry)
-        if entry["outcome"] != "allowed" or entry["action"] not in _ACTIONS:
-            continue
-        if Target.from_label(entry["target"]).same_as(target):
-            detail = entry["detail"]
-            yield Held(
-                row.seq,
-                entry["version"],
-                detail.get("creation_time"),
-                tuple(detail.get("statements", ())),
-                entry["action"] == "rollback",
-            )
+        try:
+            held = _held(row.seq, json.loads(row.entry), target)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EvidenceError(
+                f"Entry {row.seq} of the ledger cannot be read. See what was changed: resnet-ops audit verify"
+            ) from error
+        if held is not None:
+            yield held
+
+
+def _held(seq: int, entry: Any, target: Target) -> Held | None:
+    if entry["outcome"] != "allowed" or entry["action"] not in _ACTIONS:
+        return None
+    if not Target.from_label(entry["target"]).same_as(target):
+        return None
+    detail = entry["detail"]
+    return Held(
+        seq,
+        entry["version"],
+        detail.get("creation_time"),
+        tuple(detail.get("statements", ())),
+        entry["action"] == "rollback",
+    )
 
 
 def standing(connection: Connection, workspace: str, model: str, target: Target) -> list[Held]:

@@ -61,6 +61,8 @@ def apply_policy(
     if latest is not None and latest.digest == digest:
         return AppliedPolicy(latest.version, latest.file, text, policy), False
     version = 1 if latest is None else latest.version + 1
+    detail = {"policy": policy.model, "version": version, "digest": digest, "file": file}
+    authority.record(connection, "policy applied", detail, by, operators(connection))
     connection.execute(
         insert(table).values(
             model=policy.model,
@@ -72,8 +74,6 @@ def apply_policy(
             applied_by=actor(),
         )
     )
-    detail = {"policy": policy.model, "version": version, "digest": digest, "file": file}
-    authority.record(connection, "policy applied", detail, by, operators(connection))
     return AppliedPolicy(version, file, text, policy), True
 
 

@@ -82,12 +82,17 @@ class Registry:
         return Path(str(self.client.get_model_version_download_uri(model, str(number))))
 
     def prove(self, number: int, key: PrivateKey, low: float = 0.96, model: str = MODEL) -> None:
+        self.send(number, self.statement(number, key, low, model), model)
+
+    def send(self, number: int, statement: str, model: str = MODEL) -> None:
+        self.client.set_model_version_tag(model, str(number), "resnet_ops.statement", statement)
+
+    def statement(self, number: int, key: PrivateKey, low: float = 0.96, model: str = MODEL) -> str:
         made = self.client.get_model_version(model, str(number))
         digest = folder_digest(self.files(number, model))
         subject = Subject(model, number, int(made.creation_timestamp), digest)
         evidence = evidence_of(f"{number:064x}", low)
-        text = sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key).text
-        self.client.set_model_version_tag(model, str(number), "resnet_ops.statement", text)
+        return sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key).text
 
     def digest(self, number: int, model: str = MODEL) -> str | None:
         """As the gate hashes the version's files."""

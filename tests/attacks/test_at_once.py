@@ -111,13 +111,16 @@ def test_a_policy_that_comes_into_force_while_an_alias_is_set_is_obeyed(shared: 
 def test_evidence_that_is_hashed_before_a_rename_is_not_kept_for_what_came_in(shared: Registry) -> None:
     plain = MlflowClient(shared.database, shared.database)
 
-    def prove(names: Names) -> None:
-        shared.prove(1, shared.keys["pipeline"], model=names.guarded)
+    statement = ""
+
+    def send(names: Names) -> None:
+        shared.send(1, statement, names.guarded)
 
     for stop in count(1):
         names = Names(shared)
         digest = shared.digest(1, names.guarded)
-        there = held(names, prove, [REQUESTS["rename away"], REQUESTS["rename in"]], stop)
+        statement = shared.statement(1, shared.keys["pipeline"], model=names.guarded)
+        there = held(names, send, [REQUESTS["rename away"], REQUESTS["rename in"]], stop)
         tagged = plain.get_model_version(names.guarded, "1").tags.get("resnet_ops.files_digest")
         assert tagged is None or shared.digest(1, names.guarded) == tagged == digest, f"held at {stop}"
         if not there:
