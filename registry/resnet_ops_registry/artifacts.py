@@ -145,7 +145,7 @@ def _guard_every_location() -> None:
                     setattr(repository, name, _asked(getattr(repository, name), artifact_uri))
         return repository
 
-    ArtifactRepositoryRegistry.get_artifact_repository = get_artifact_repository  # type: ignore[method-assign]
+    setattr(ArtifactRepositoryRegistry, made.__name__, get_artifact_repository)
 
 
 def _asked(write: Callable[..., Any], root: str) -> Callable[..., Any]:

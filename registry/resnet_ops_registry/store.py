@@ -84,7 +84,7 @@ class _Gate(SqlAlchemyStore):
         try:
             created: ModelVersion = super().create_model_version(name, source, *args, **more)
         except AlreadyPublished as there:
-            created = self.get_model_version(name, there.version)  # type: ignore[no-untyped-call]
+            created = self.get_model_version(name, str(there.version))
         return created
 
     def get_model_version(self, name: str, version: str) -> ModelVersion:

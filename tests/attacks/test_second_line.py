@@ -346,7 +346,7 @@ def test_an_audit_finds_a_second_line_that_nobody_put_on(registry: Registry) -> 
         "UPDATE resnet_ops_ledger SET entry = 'x' WHERE seq = 1",
         "UPDATE resnet_ops_ledger SET entry = '[]' WHERE seq = 1",
         "UPDATE resnet_ops_ledger SET entry = replace(entry, 'detail', 'details')",
-        'UPDATE resnet_ops_ledger SET entry = replace(entry, \'"detail":{\', \'"detail":7,"x":{\')',
+        'UPDATE resnet_ops_ledger SET entry = replace(entry, \'"detail"\', \'"detail" \\: 7, "x"\')',
         "DELETE FROM resnet_ops_trusted_keys",
         "DELETE FROM resnet_ops_policies",
         "UPDATE resnet_ops_policies SET content = 'x'",
@@ -360,7 +360,7 @@ def test_a_row_that_is_missing_or_unreadable_is_a_finding_and_no_traceback(
 ) -> None:
     registry.client.set_registered_model_alias(MODEL, "champion", str(registry.version(b"good")))
     sql(registry, statement)
-    assert bool(findings(registry)) == ("registered_model_aliases" not in statement)
+    assert findings(registry)
 
 
 def test_without_the_ledgers_head_nothing_is_decided(registry: Registry) -> None:
@@ -373,13 +373,14 @@ def test_without_the_ledgers_head_nothing_is_decided(registry: Registry) -> None
 @pytest.mark.parametrize("mode", ["SET_DEFAULT", "CASCADE"])
 def test_a_workspace_that_goes_leaves_no_ticket(registry: Registry, mode: str) -> None:
     """A ticket that outlives its transaction would let somebody else set the alias."""
-    from mlflow.store.workspace.abstract_store import WorkspaceDeletionMode
+    from mlflow.entities.workspace import WorkspaceDeletionMode
     from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
 
     for alias in ("free", "other"):
         registry.client.set_registered_model_alias(MODEL, alias, str(registry.version(b"x")))
     sql(registry, "INSERT INTO workspaces (name) VALUES ('team')")
-    sql(registry, "UPDATE registered_models SET workspace = 'team'")
+    for table in ("registered_models", "model_versions", "model_version_tags", "registered_model_aliases"):
+        sql(registry, f"UPDATE {table} SET workspace = 'team'")  # SQLite cascades for MLflow's sessions alone
     hardened(registry)
     store = WorkspaceStore(registry.database)
     if mode == "CASCADE":

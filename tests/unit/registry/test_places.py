@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -39,7 +40,7 @@ def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with
     file.write_text("x")
     spellings = [str(served), served.as_uri(), f"{served.as_uri()}/", f"{served}/code", str(served.parent)]
     for root in spellings:
-        repository = get_artifact_repository(root)
+        repository: Any = get_artifact_repository(root)
         path = served.name if root == str(served.parent) else None
         with pytest.raises(MlflowException, match=f"belongs to {NAME} v1"):
             repository.log_artifact(str(file), path)
@@ -47,14 +48,16 @@ def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with
             repository.log_artifacts(str(file.parent), path)
         with pytest.raises(MlflowException, match=f"belongs to {NAME} v1"):
             repository.delete_artifacts(path or "")
-    get_artifact_repository(str(served.parent)).log_artifact(str(file), "elsewhere")
+    repository = get_artifact_repository(str(served.parent))
+    repository.log_artifact(str(file), "elsewhere")
     assert (served.parent / "elsewhere" / "evil.py").exists()
 
 
 def test_what_a_client_writes_by_itself_is_nobodys_business(project: Path, published: Publisher) -> None:
     published()
     (project / "x").write_text("x")
-    get_artifact_repository(str(project / "free")).log_artifact(str(project / "x"))
+    repository: Any = get_artifact_repository(str(project / "free"))
+    repository.log_artifact(str(project / "x"))
     assert (project / "free" / "x").exists()
 
 
