@@ -386,6 +386,7 @@ def test_a_workspace_that_goes_leaves_no_ticket(registry: Registry, mode: str) -
     if mode == "CASCADE":
         sql(registry, "DELETE FROM model_version_tags")
     store.delete_workspace("team", WorkspaceDeletionMode[mode])
+    store._engine.dispose()
     with open_database(registry.database) as connection:
         assert connection.execute(select(tickets)).all() == []
         count = connection.execute(text("SELECT count(*) FROM registered_model_aliases")).scalar_one()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.entities.model_registry import ModelVersion
 
 from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry import cards, signed_evidence
@@ -15,10 +15,11 @@ from resnet_ops_registry.cards import card_of, refresh_card
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.display import refresh_tags
 from resnet_ops_registry.evidence import Evidence, Metric
-from resnet_ops_registry.keys import make_key
+from resnet_ops_registry.keys import make_key, open_key
 from resnet_ops_registry.policies import apply_policy
 from resnet_ops_registry.publish import Published
 from resnet_ops_registry.signed_evidence import evidence_of
+from resnet_ops_registry.speaking import send
 from resnet_ops_registry.statements import find_version, latest_evidence
 from resnet_ops_registry.trust import list_trusted, revoke_key
 from tests.unit.registry.conftest import NAME, POLICY
@@ -237,15 +238,13 @@ def test_over_http_better_numbers_signed_by_a_stranger_are_refused(
 def test_over_http_the_evidence_of_another_version_is_refused(
     client: MlflowClient, version: ModelVersion, over_http: None
 ) -> None:
-    other = ModelVersion(
-        NAME, "2", version.creation_timestamp, run_id=version.run_id, tags=version_tags(version)
-    )
+    evidence, key = evidence_of(client, version).evidence, open_key("pipeline")
+    other = client.create_model_version(NAME, str(version.source), run_id=version.run_id)
+    with pytest.raises(EvidenceError, match="v2 has no evidence from a trusted key"):
+        evidence_of(client, other)
+    send(client, other, evidence, key, version.tags["resnet_ops.files_digest"])
     with pytest.raises(EvidenceError, match="v2's run is not the one"):
         evidence_of(client, other)
-
-
-def version_tags(version: ModelVersion) -> list[ModelVersionTag]:
-    return [ModelVersionTag(key, value) for key, value in version.tags.items()]  # type: ignore[no-untyped-call]
 
 
 def test_over_http_publishing_again_restores_a_copy_that_was_damaged(
