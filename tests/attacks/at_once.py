@@ -57,8 +57,11 @@ class Names:
         with open_database(self.registry.database) as connection:
             apply_policy(connection, POLICY.replace("attacked*", self.free), "exact.yaml")
 
+    def trust(self) -> None:
+        self.registry.trust(f"key-{next(_numbers)}")
 
-Request = Callable[[Names], Any]
+
+Request = Callable[[Any], Any]
 REQUESTS: dict[str, Request] = {
     "alias": lambda n: n.client.set_registered_model_alias(n.guarded, "champion", "1"),
     "alias 2": lambda n: n.client.set_registered_model_alias(n.guarded, "champion", "2"),
@@ -72,6 +75,8 @@ REQUESTS: dict[str, Request] = {
     "take the alias off": lambda n: n.client.delete_registered_model_alias(n.guarded, "champion"),
     "create": Names.make,
     "copy": Names.copy,
+    "policy": Names.govern,
+    "key": Names.trust,
 }
 
 
@@ -93,7 +98,7 @@ class _Boundary:
                 self.go.wait(60)
 
 
-def _start(request: Request, names: Names) -> threading.Thread:
+def _start(request: Request, names: Names | None) -> threading.Thread:
     def run() -> None:
         with suppress(MlflowException, ResnetOpsError):
             request(names)
@@ -101,7 +106,7 @@ def _start(request: Request, names: Names) -> threading.Thread:
     return threading.Thread(target=run, daemon=True)
 
 
-def held(names: Names, first: Request, others: Sequence[Request], stop: int) -> bool:
+def held(names: Names | None, first: Request, others: Sequence[Request], stop: int) -> bool:
     """Hold the first request at its boundary number `stop` while the others run, then let it go on.
 
     Gives whether there was such a boundary. A request that waits for the first one runs on behind it.
