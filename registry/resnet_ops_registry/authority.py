@@ -18,10 +18,11 @@ from resnet_ops_registry.actor import actor
 from resnet_ops_registry.keys import PrivateKey, PublicKey
 from resnet_ops_registry.ledger import Entry, Event
 
-__all__ = ["extensions", "record", "told", "unsigned"]
+__all__ = ["OPERATOR", "extensions", "record", "told", "unsigned"]
 
 _EXTENDING = ("key trusted", "policy applied", "database hardened", "database unhardened")
-_OPERATOR = "operator"
+OPERATOR = "operator"
+"""The role whose keys sign what extends trust, and may bring a retired version back."""
 
 
 def record(
@@ -63,7 +64,7 @@ def unsigned(entries: Sequence[Entry], keys: Mapping[str, PublicKey]) -> Iterato
             operators.discard(str(detail.get("key")))
         if action in _EXTENDING and needed and not _is_signed(entry, operators, keys):
             yield entry
-        elif action == "key trusted" and detail.get("role") == _OPERATOR:
+        elif action == "key trusted" and detail.get("role") == OPERATOR:
             operators.add(str(detail.get("key")))
             needed = True
 

