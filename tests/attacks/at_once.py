@@ -20,7 +20,7 @@ from tests.attacks.registry import POLICY, Registry
 __all__ = ["REQUESTS", "Names", "Request", "held", "unproven_holders"]
 
 BLOCKED = 0.4
-"""Seconds after which a request that waits for the one that is held is left to run on behind it."""
+"""Seconds without a step after which a request is taken to wait for the one that is held, and runs on behind it."""
 FREE = 'model: "free*"\nevidence_roles: [pipeline]\nguards: []\n'
 _numbers = count()
 
@@ -84,14 +84,16 @@ class _Boundary:
     """Stops the thread that it watches when that passes its `stop`-th boundary."""
 
     def __init__(self, stop: int) -> None:
-        self.stop, self.passed = stop, 0
+        self.stop, self.passed, self.steps_of_others = stop, 0, 0
         self.thread: threading.Thread | None = None
         self.reached, self.go = threading.Event(), threading.Event()
 
     def __call__(self, *seen: object) -> None:
         """seen: what SQLAlchemy's event gives; the third is the statement, where it is one."""
         setting = len(seen) > 2 and str(seen[2]).startswith("PRAGMA")
-        if threading.current_thread() is self.thread and not setting:
+        if threading.current_thread() is not self.thread:
+            self.steps_of_others += 1
+        elif not setting:
             self.passed += 1
             if self.passed == self.stop:
                 self.reached.set()
@@ -121,7 +123,10 @@ def held(names: Names | None, first: Request, others: Sequence[Request], stop: i
         for request in others:
             threads.append(_start(request, names))
             threads[-1].start()
-            threads[-1].join(BLOCKED)
+            steps = -1
+            while threads[-1].is_alive() and steps != boundary.steps_of_others:
+                steps = boundary.steps_of_others
+                threads[-1].join(BLOCKED)
         boundary.go.set()
         for thread in (boundary.thread, *threads):
             thread.join(120)
