@@ -163,7 +163,7 @@ def test_a_check_must_have_been_made_and_held(checks: dict[str, bool], passed: b
         (MCNEMAR.replace(", without_champion: refuse", ""), "without_champion: Field required"),
         ("rule: check, chek: a", "chek: is not known here; did you mean check"),
         ("rule: check, check: a, id: 'A b'", "id: String should match"),
-        ("rule: mood", "'mood' is no rule; known here: age, check, comparison, hardware, statements, threshold"),
+        ("rule: mood", "'mood' is no rule; known here: age, check, comparison, data, hardware, statements, threshold"),
         ("rule: [a]", "is no rule; known here"),
         ("nothing: 1", "None is no rule"),
     ],
