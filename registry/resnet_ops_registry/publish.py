@@ -97,7 +97,7 @@ def publish(
                 created = version is None
                 if version is None:
                     model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
-                    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: member}
+                    tags = {WEIGHTS_TAG: digest, MEMBER_TAG: evidence.member}
                     version = _create_version(client, registered_model, model_id, run_id, tags)
                     if not _is_ours(client, version, key, folder):
                         # the registry answered with a version that says these weights of other files
