@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -24,6 +25,24 @@ def made_images(train: int, validation: int, size: int, classes: int) -> Prepare
     return _prepared(images, np.arange(count) % classes, train, names)
 
 
+def published(
+    source: Literal["cifar10", "idx"], root: Path, image_size: int, channels: Literal[1, 3]
+) -> DataParams:
+    """A published data set, as it is."""
+    return DataParams(
+        source=source,
+        root=str(root),
+        image_size=image_size,
+        channels=channels,
+        fit="crop",
+        background=255,
+        grey_bits="auto",
+        similar_classes="ask",
+        conflicts="first",
+        split=SHARES,
+    )
+
+
 def read_cifar10(path: Path) -> PreparedData:
     """CIFAR-10 with its training images as split `train` and its test images as `validation`.
 
@@ -31,9 +50,7 @@ def read_cifar10(path: Path) -> PreparedData:
     other, less the header that all share), `label`, `classes` and `n_train`.
     """
     if path.suffix != ".npz":
-        raw = read_source(
-            DataParams(source="cifar10", root=str(path), image_size=32, channels=3, split=SHARES)
-        )
+        raw = read_source(published("cifar10", path, 32, 3))
         order = sorted(range(len(raw.paths)), key=lambda i: "test_batch" in raw.paths[i])
         train = sum("test_batch" not in name for name in raw.paths)
         return _prepared(raw.images[order], raw.labels[order], train, raw.classes)

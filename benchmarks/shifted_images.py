@@ -16,9 +16,9 @@ from PIL import Image
 from project_params import Params
 from scipy import ndimage
 
-from benchmarks.images import read_cifar10
+from benchmarks.images import published, read_cifar10
 from resnet_ops.data import ManifestRow, PreparedData, image_stats
-from resnet_ops.data.sources import DataParams, SplitParams, read_digits, read_source
+from resnet_ops.data.sources import SplitParams, read_digits, read_source
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
 from resnet_ops.training.engine import Engine
@@ -103,10 +103,7 @@ def digits(_: Path) -> tuple[Images, NDArray[np.int64], int]:
 
 
 def fashion(data: Path) -> tuple[Images, NDArray[np.int64], int]:
-    params = DataParams(
-        source="idx", root=str(data / "fashion-mnist"), image_size=28, channels=1, split=SHARES
-    )
-    raw = read_source(params)
+    raw = read_source(published("idx", data / "fashion-mnist", 28, 1))
     order = np.argsort([name.startswith("t10k") for name in raw.paths], kind="stable")
     return raw.images[order], raw.labels[order], 60_000
 

@@ -25,10 +25,10 @@ import torch
 from matplotlib.figure import Figure
 from project_params import Params
 
-from benchmarks.images import read_cifar10
+from benchmarks.images import published, read_cifar10
 from resnet_ops.data import PreparedData
 from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
-from resnet_ops.data.sources import DataParams, SplitParams, read_digits, read_source
+from resnet_ops.data.sources import SplitParams, read_digits, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.member import Member
 from resnet_ops.files import read_json, write_json, write_text
@@ -86,7 +86,7 @@ def digits(_: Path) -> PreparedData:
 
 def fashion(data: Path) -> PreparedData | None:
     root = data / "fashion-mnist"
-    params = DataParams(source="idx", root=str(root), image_size=28, channels=1, split=GIVEN)
+    params = published("idx", root, 28, 1)
     return split_images(read_source(params), GIVEN, 0) if root.is_dir() else None
 
 

@@ -18,6 +18,8 @@ def main() -> None:
     scratch.mkdir(exist_ok=True)
     with progress_bar("Reading images") as progress:
         raw = read_source(params.data, progress, scratch)
+    for note in raw.notes:
+        console.print(f"{params.data.root}: {note}", style="yellow")
     data = split_images(raw, params.data.split, params.seed)
     for folder, splits in FOLDERS.items():
         save_prepared(data, folder, splits)

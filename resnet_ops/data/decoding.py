@@ -1,32 +1,73 @@
 """One image file, or one array, at the size and with the channels that are wanted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from resnet_ops.data.opening import SIDEWAYS, holds_several, open_image, turn_of
 from resnet_ops.data.params import DataParams
+from resnet_ops.data.pixels import Look, fitted
 from resnet_ops.data.spool import spool
+from resnet_ops.errors import DataError
 from resnet_ops.threads import mapped
 
-__all__ = ["AHEAD", "decode", "fit_arrays"]
+__all__ = ["AHEAD", "Facts", "decode", "fit_arrays"]
 
 AHEAD = 64
 """Images made ready before they are written, at most."""
+FEW_LEVELS = 64
+"""Colours of 16 bits come out with 8; where the brightest is below this, most of what the file holds is lost."""
 
 
-def decode(path: Path, params: DataParams) -> tuple[np.ndarray, tuple[int, int]] | str:
-    """The image at its size and its original (width, height), or why it cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a person should know of an image file."""
+
+    size: tuple[int, int]
+    """Width and height of the original, upright."""
+    highest_grey: int | None
+    """The largest value among its 16-bit grey pixels; None where it has none."""
+    metadata_damaged: bool
+    """Some of its metadata could not be read, and was left out."""
+    several: bool
+    """The file holds several images, of which this is the first."""
+    transparent: bool
+    """The background shows through."""
+    deep_colour: bool
+    """Its colours have 16 bits."""
+    dark_colour: bool
+    """They use few of their levels."""
+
+
+def decode(path: Path, params: DataParams, grey_bits: int) -> tuple[np.ndarray, Facts] | str:
+    """The image as a viewer shows it, or why it cannot be read. grey_bits: used of 16-bit grey pixels."""
     try:
         str(path).encode()  # the manifest is UTF-8
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)  # upright, as people see it
-            size = image.size
-            return _fit(_as_8_bit(image), params), size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        opened = open_image(path)
+    except (OSError, UnicodeEncodeError) as error:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
+    except DataError as error:
+        return str(error)
+    with opened.image as image:
+        try:
+            look = Look.at(image, "L" if params.channels == 1 else "RGB", params.background, grey_bits)
+            turn, exif_read = turn_of(image)
+            pixels = fitted(image, look, params.image_size, params.fit, turn)
+        except (OSError, SyntaxError, ValueError, MemoryError) as error:
+            return f"{type(error).__name__}: {error}"
+        return pixels, Facts(
+            size=image.size[::-1] if turn in SIDEWAYS else image.size,
+            highest_grey=look.highest_grey,
+            metadata_damaged=opened.metadata_left_out or not exif_read or look.damaged_profile,
+            several=holds_several(image),
+            transparent=look.transparent,
+            deep_colour=opened.deep_colour,
+            dark_colour=opened.deep_colour and int(pixels.max()) < FEW_LEVELS,
+        )
 
 
 def fit_arrays(parts: Sequence[np.ndarray], params: DataParams, scratch: Path | None) -> np.ndarray:
@@ -35,27 +76,9 @@ def fit_arrays(parts: Sequence[np.ndarray], params: DataParams, scratch: Path | 
     if all(images.shape[1:] == shape for images in parts):
         return np.concatenate(parts)
 
-    def fit(image: np.ndarray) -> np.ndarray:
-        return _fit(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), params)
+    def fit(pixels: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        look = Look("L" if params.channels == 1 else "RGB", params.background, grey_bits=16)
+        return fitted(image, look, params.image_size, params.fit, None)
 
     return spool(mapped(fit, chain.from_iterable(parts), AHEAD), shape, scratch)
-
-
-def _fit(image: Image.Image, params: DataParams) -> np.ndarray:
-    """The shorter side resized, then the centre cut out."""
-    scale = params.image_size / min(image.size)
-    width, height = (max(params.image_size, round(side * scale)) for side in image.size)
-    pixels = image.convert("L" if params.channels == 1 else "RGB")
-    scaled = pixels.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = (scaled.width - params.image_size) // 2, (scaled.height - params.image_size) // 2
-    crop = scaled.crop((left, top, left + params.image_size, top + params.image_size))
-    return np.asarray(crop, np.uint8).reshape(params.image_size, params.image_size, params.channels)
-
-
-def _as_8_bit(image: Image.Image) -> Image.Image:
-    """The upper 8 bits of a 16-bit grey image, any other as it is; Pillow would cut all values off at 255."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
-    return image

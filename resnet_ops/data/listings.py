@@ -1,115 +1,80 @@
-"""Image files that a folder or a CSV file lists, read in parallel; all that cannot be read are named at once."""
+"""Which image files a data set has: those of a folder, of ImageNet's layout, or of a CSV file."""
 
-import csv
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from resnet_ops.data.decoding import AHEAD, decode
+from resnet_ops.data.class_names import spelling_of
+from resnet_ops.data.csv_listing import list_csv
+from resnet_ops.data.folders import Found, find, is_dropping, notes_on, require_most
+from resnet_ops.data.listed import Listed
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
-from resnet_ops.data.spool import spool
+from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
-from resnet_ops.messages import Progress
-from resnet_ops.threads import mapped
 
-__all__ = ["Listed", "list_images", "read_listed"]
+__all__ = ["Listing", "list_images"]
 
-IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "production"}
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One image file: where it lies, its class, and the splits it may go to."""
+class Listing:
+    """The images of a data set, unread."""
 
-    path: Path
-    class_name: str
-    allowed: tuple[str, ...] | None = None
-
-
-def read_listed(params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
-    """Read every image that `list_images` finds; class names are in alphabetical order.
-
-    Raises DataError that names every image that cannot be read.
-    """
-    root = Path(params.root or "")
-    return _read(
-        root.parent if params.source == "csv" else root, list_images(params), params, progress, scratch
-    )
+    root: Path
+    """The folder that names are relative to."""
+    images: list[Listed]
+    notes: list[str]
+    """What was passed over, in words."""
 
 
-def list_images(params: DataParams) -> list[Listed]:
-    """The images of an image folder, ImageNet's layout or a CSV file, without reading one. Raises DataError."""
+def list_images(params: DataParams) -> Listing:
+    """The images of an image folder, ImageNet's layout or a CSV file, without decoding one. Raises DataError."""
     root = Path(params.root or "")
     match params.source:
         case "imagenet":
-            return _list_imagenet(root)
+            images, notes = _list_imagenet(root)
         case "csv":
-            return _list_csv(root, set(params.split.as_dict()))
+            images, notes = list_csv(root, set(params.split.as_dict()))
+            root = root.parent
         case _:
-            return _list_folder(root)
+            images, notes = _list_folder(root)
+            _refuse_splits(root, images)
+    counts = Counter(each.class_name for each in images)
+    spelling = spelling_of(counts, params.similar_classes, str(params.root))
+    images = [replace(each, class_name=spelling[each.class_name]) for each in images]
+    if len(set(spelling.values())) < 2:
+        raise DataError(f"{root}: {len(counts)} class(es) in {len(images)} images, but two are needed.")
+    return Listing(root, images, notes)
 
 
-def _list_imagenet(root: Path) -> list[Listed]:
+def _list_imagenet(root: Path) -> tuple[list[Listed], list[str]]:
     """ROOT/train/CLASS/IMAGE for training and validation, ROOT/val/CLASS/IMAGE for test and production."""
     parts = {name: _list_folder(root / name) for name in ("train", "val")}
-    train, val = ({listed.class_name for listed in part} for part in parts.values())
+    train, val = ({listed.class_name for listed in images} for images, _ in parts.values())
     if train != val:
         raise DataError(
             f"{root}: class {', '.join(sorted(train ^ val))} is in only one of train and val. "
             "Give both the same class folders."
         )
-    listing = [Listed(each.path, each.class_name, LEARNED) for each in parts["train"]]
-    return listing + [Listed(each.path, each.class_name, HELD_OUT) for each in parts["val"]]
+    given = {"train": LEARNED, "val": HELD_OUT}
+    images = [replace(each, allowed=given[part]) for part, (found, _) in parts.items() for each in found]
+    return images, [f"{part}: {note}" for part, (_, notes) in parts.items() for note in notes]
 
 
-def _list_csv(file: Path, splits: set[str]) -> list[Listed]:
-    """Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            missing = {"path", "class"} - set(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"The CSV file {file} cannot be read ({error}). Set data.root in params.yaml to a CSV file in UTF-8."
-        ) from error
-    if missing:
-        raise DataError(
-            f"{file} has no column {', '.join(sorted(missing))}. Name its columns path, class, split."
-        )
-    wrong = [f"line {line}: {why}" for line, row in enumerate(rows, 2) if (why := _wrong_row(row, splits))]
-    if wrong:
-        shown = "\n  ".join(wrong)
-        raise DataError(
-            f"{file}: {len(wrong)} of {len(rows)} rows are wrong; correct or remove them:\n  {shown}"
-        )
-    return [
-        Listed(file.parent / row["path"], row["class"], (row["split"],) if row.get("split") else None)
-        for row in rows
-    ]
-
-
-def _wrong_row(row: dict[str, str], splits: set[str]) -> str | None:
-    if not row["path"] or not row["class"]:
-        return "path or class is empty"
-    if row.get("split") and row["split"] not in splits:
-        return f"split {row['split']} is none of {', '.join(sorted(splits))}"
-    return None
-
-
-def _list_folder(root: Path) -> list[Listed]:
-    """The images of ROOT/CLASS/IMAGE. Raises DataError when classes are missing or empty."""
+def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
+    """The images of ROOT/CLASS/IMAGE, in deeper folders too. Raises DataError when classes are missing or empty."""
     if not root.is_dir():
         raise DataError(
             f"The image folder {root} is missing. Set data.root in params.yaml to a folder of class folders."
         )
-    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir() and folder.name[0] != ".")
-    files = {name: _images_in(root / name) for name in classes}
-    empty = [name for name in classes if not files[name]]
+    classes = sorted(
+        folder.name for folder in root.iterdir() if folder.is_dir() and not is_dropping(folder.name)
+    )
+    files = {name: find(root / name) for name in classes}
+    for name in classes:
+        require_most(f"{root}/{name}", files[name])
+    empty = [name for name in classes if not files[name].images]
     if len(classes) < 2 or empty:
         what = (
             f"no image in class folder {', '.join(empty)}"
@@ -119,43 +84,27 @@ def _list_folder(root: Path) -> list[Listed]:
         raise DataError(
             f"{root}: {what}. Lay images out as {root}/CLASS/IMAGE, and remove folders that are no class."
         )
-    return [Listed(path, name) for name in classes for path in files[name]]
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _read(
-    root: Path, listing: Sequence[Listed], params: DataParams, progress: Progress, scratch: Path | None
-) -> RawData:
-    classes = tuple(sorted({listed.class_name for listed in listing}))
-    if len(classes) < 2:
-        raise DataError(f"{root}: {len(classes)} class(es) in {len(listing)} images, but two are needed.")
-    names = [os.path.relpath(each.path, root) for each in listing]
-    sizes: list[tuple[int, int]] = []
-
-    def read() -> Iterator[np.ndarray]:
-        broken: list[str] = []
-        decoded = mapped(lambda listed: decode(listed.path, params), listing, AHEAD)
-        for done, (name, result) in enumerate(zip(names, decoded, strict=True), 1):
-            if isinstance(result, str):
-                broken.append(f"{name} ({result})")
-            else:
-                pixels, size = result
-                sizes.append(size)
-                yield pixels
-            progress(done, len(listing))
-        if broken:
-            shown = "\n  ".join(broken)
+    images = [Listed(path, name) for name in classes for path in files[name].images]
+    beside = find(root, deep=False)
+    everything = Found(droppings=beside.droppings)
+    for each in files.values():
+        everything += each
+    notes = notes_on(everything)
+    if beside.images:
+        notes.append(f"Passed over {len(beside.images)} images that lie beside the class folders")
+        if len(beside.images) > len(images):
             raise DataError(
-                f"{root}: {len(broken)} of {len(listing)} images cannot be read; replace or remove them:\n  {shown}"
+                f"{root}: {len(beside.images)} images lie beside the class folders, and only {len(images)} in them. "
+                f"Lay them out as {root}/CLASS/IMAGE, or remove them."
             )
+    return images, notes
 
-    images = spool(read(), (params.image_size, params.image_size, params.channels), scratch)
-    label_of = {name: label for label, name in enumerate(classes)}
-    labels = np.array([label_of[listed.class_name] for listed in listing], np.int64)
-    anywhere = tuple(params.split.as_dict())
-    allowed = [listed.allowed or anywhere for listed in listing]
-    given = any(listed.allowed for listed in listing)
-    return RawData(images, labels, names, sizes, classes, allowed if given else None)
+
+def _refuse_splits(root: Path, images: list[Listed]) -> None:
+    classes = {each.class_name for each in images}
+    if {name.lower() for name in classes} <= _SPLITS:
+        raise DataError(
+            f"{root}: the folders {', '.join(sorted(classes))} are called like splits, and would be the classes. For "
+            "ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE set data.source: imagenet in params.yaml, else name the "
+            "split of each image in a CSV file (data.source: csv)."
+        )

@@ -51,9 +51,20 @@ class DataParams:
     """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits
     too: the pipeline names the file that reads them. Not read for digits."""
     image_size: int
-    """Side in pixels to which images are brought: shorter side resized, then the centre cut out."""
+    """Side in pixels to which images are brought."""
     channels: Literal[1, 3]
     """1 for grey, 3 for colour."""
+    fit: Literal["crop", "pad"]
+    """Of images that are not square: `crop` takes the square in their centre, `pad` all, with background around it."""
+    background: int
+    """Grey level, 0 to 255, that shows through transparent pixels, and around padded images."""
+    grey_bits: Literal["auto"] | int
+    """Bits that are used of 16-bit grey pixels: 12 for many detectors. `auto` takes what the brightest pixel needs."""
+    similar_classes: Literal["ask", "merge", "keep"]
+    """Names that differ only in case or blanks: `ask` stops, `merge` makes them one class, `keep` has them apart."""
+    conflicts: Literal["stop", "drop", "first"]
+    """Of equal images with different labels: `stop` names them, `drop` leaves them all out, `first` takes the label
+    that comes first."""
     split: SplitParams
     """How the images are dealt out."""
 
@@ -65,3 +76,7 @@ class DataParams:
             raise ValueError("digits are grey images of 8x8: image_size must be 8 and channels 1")
         if not 8 <= self.image_size <= 1024:
             raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")
+        if not 0 <= self.background <= 255:
+            raise ValueError(f"background is {self.background}, but must be within 0 and 255")
+        if self.grey_bits != "auto" and not 8 <= self.grey_bits <= 16:
+            raise ValueError(f"grey_bits is {self.grey_bits}, but must be auto or within 8 and 16")

@@ -21,3 +21,5 @@ class RawData:
     classes: tuple[str, ...]
     allowed: list[tuple[str, ...]] | None = None
     """The splits that each image may go to, where the data set says so; None where all may go anywhere."""
+    notes: tuple[str, ...] = ()
+    """What was passed over or is odd, one line for each kind."""

@@ -20,6 +20,25 @@ from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 
 SHARES = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
+
+
+def make_data_params(**changes: Any) -> DataParams:
+    """The digits as params.yaml has them, with `changes`."""
+    base: dict[str, Any] = {
+        "source": "digits",
+        "root": None,
+        "image_size": 8,
+        "channels": 1,
+        "fit": "crop",
+        "background": 255,
+        "grey_bits": "auto",
+        "similar_classes": "ask",
+        "conflicts": "stop",
+        "split": SHARES,
+    }
+    return DataParams(**{**base, **changes})
+
+
 TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut="identity")
 
 
@@ -89,8 +108,7 @@ def make_imagenet_member(**changes: Any) -> ImageNetMember:
 
 def digits() -> PreparedData:
     """scikit-learn's digits, split with seed 0."""
-    params = DataParams(source="digits", root=None, image_size=8, channels=1, split=SHARES)
-    return split_images(read_source(params), SHARES, seed=0)
+    return split_images(read_source(make_data_params()), SHARES, seed=0)
 
 
 def take(data: PreparedData, **counts: int) -> PreparedData:

@@ -13,13 +13,13 @@ from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, check_source, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
-from tests.unit.core.makers import SHARES
+from tests.unit.core.makers import SHARES, make_data_params
 
 FASHION = Path(__file__).parents[4] / "shared/data/fashion-mnist"
 
 
 def params(source: Any, root: Path, image_size: int, channels: Any) -> DataParams:
-    return DataParams(source=source, root=str(root), image_size=image_size, channels=channels, split=SHARES)
+    return make_data_params(source=source, root=str(root), image_size=image_size, channels=channels)
 
 
 def random(shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -270,4 +270,4 @@ def test_a_missing_folder_is_said_before_anything_is_read(source: str, tmp_path:
 @pytest.mark.parametrize(("source", "what"), [("csv", "CSV file"), ("cifar10", "image folder")])
 def test_a_source_without_a_root_is_refused(source: Any, what: str) -> None:
     with pytest.raises(ValueError, match=f"root must name the {what} when source is {source}"):
-        DataParams(source=source, root=None, image_size=32, channels=3, split=SHARES)
+        make_data_params(source=source, root=None, image_size=32, channels=3)

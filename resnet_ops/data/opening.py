@@ -1,0 +1,212 @@
+"""Image files of any kind, opened whatever their metadata say."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from resnet_ops.errors import DataError
+
+__all__ = [
+    "SIDEWAYS",
+    "Opened",
+    "holds_several",
+    "is_image",
+    "open_image",
+    "quiet_decoders",
+    "turn_of",
+]
+
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of what is read; other parsers never see a file. HEIF comes with pillow-heif (the extra `heif`)."""
+_HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_JPEG_PIXELS = {0xE0, 0xEE}  # JFIF and Adobe say which colours these are
+_EXIF_CHUNK, _EXIF_MARKER = b"eXIf", 0xE1
+_TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+_TIFF_PIXELS = {
+    *range(254, 267),
+    273,
+    274,
+    277,
+    278,
+    279,
+    284,
+    292,
+    293,
+    317,
+    *range(320, 326),
+    332,
+    338,
+    339,
+    347,
+}
+_TIFF_PIXELS |= {*range(512, 522), 529, 530, 531, 532}  # of JPEG, and of YCbCr
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A decoded image."""
+
+    image: Image.Image
+    deep_colour: bool
+    """Its file has colours of 16 bits, of which Pillow keeps the upper 8."""
+    metadata_left_out: bool
+    """Metadata that could not be read had to be left out."""
+
+
+def open_image(path: Path) -> Opened:
+    """Decode a file. Raises DataError that says why it cannot be."""
+    _register_heif()
+    try:
+        return _decoded(path, left_out=False)
+    except Exception as error:  # noqa: BLE001 - on damaged bytes, decoders raise anything
+        why = error
+    if not isinstance(why, Image.DecompressionBombError):
+        with suppress(Exception):  # it is `why` that counts
+            content = path.read_bytes()
+            for keep_exif in (True, False):
+                with suppress(Exception):
+                    return _decoded(BytesIO(_without_metadata(content, keep_exif)), left_out=True)
+    hint = " It is HEIC: pip install 'resnet-ops[heif]'" if _is_heif(path) else ""
+    raise DataError(f"{type(why).__name__}: {why}".replace(str(path), path.name) + hint)
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Endings of image files, small. Files with another ending, or none, are images if they begin like one."""
+    _register_heif()
+    Image.init()
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file begins like an image that can be read."""
+    _register_heif()
+    try:
+        with Image.open(path, formats=_formats()):
+            return True
+    except Exception:  # noqa: BLE001 - as above
+        return False
+
+
+def turn_of(image: Image.Image) -> tuple[Image.Transpose | None, bool]:
+    """How to turn the image so that it is upright, None for not at all; and whether its EXIF could be read."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1)), True
+    except Exception:  # noqa: BLE001 - as above
+        return None, False
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+"""Turns after which width is height."""
+
+
+def holds_several(image: Image.Image) -> bool:
+    """Whether there are other images behind this one: frames or pages, but not a camera's preview."""
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001 - as above
+        return False
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Without the decoders' warnings, which name no file. For the thread that starts the others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _decoded(source: Path | BytesIO, left_out: bool) -> Opened:
+    image = Image.open(source, formats=_formats())
+    deep = any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I")
+    try:
+        image.load()
+    except BaseException:
+        image.close()
+        raise
+    return Opened(image, deep, left_out)
+
+
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _register_heif() -> None:
+    if "HEIF" not in Image.OPEN:
+        with suppress(ImportError):
+            from pillow_heif import register_heif_opener
+
+            register_heif_opener()
+
+
+def _is_heif(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(12)[4:] in _HEIF_BRANDS
+    return False
+
+
+def _without_metadata(content: bytes, keep_exif: bool) -> bytes:
+    """Of a PNG, JPEG or TIFF, what its pixels need. Raises ValueError for another file."""
+    if content.startswith(_PNG):
+        return _PNG + b"".join(_png_chunks(content, keep_exif))
+    if content.startswith(_JPEG):
+        return _JPEG + b"".join(_jpeg_segments(content, keep_exif))
+    if content[:4] in _TIFF:
+        return _with_pixel_tags(content, _TIFF[content[:4]])
+    raise ValueError("neither PNG, JPEG nor TIFF")
+
+
+def _png_chunks(content: bytes, keep_exif: bool) -> Iterator[bytes]:
+    place = len(_PNG)
+    while place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        chunk = content[place : place + 12 + length]
+        place += len(chunk)
+        whole = chunk[-4:] == zlib.crc32(chunk[4:-4]).to_bytes(4, "big")
+        optional = kind == b"tRNS" or (kind == _EXIF_CHUNK and keep_exif)
+        if kind in _PNG_PIXELS - {b"tRNS"} or (optional and whole):
+            yield chunk
+
+
+def _jpeg_segments(content: bytes, keep_exif: bool) -> Iterator[bytes]:
+    place = len(_JPEG)
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if marker == 0xDA:  # pixels from here on
+            break
+        metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        if not metadata or marker in _JPEG_PIXELS or (marker == _EXIF_MARKER and keep_exif):
+            yield content[place : place + 2 + length]
+        place += 2 + length
+    yield content[place:]
+
+
+def _with_pixel_tags(content: bytes, order: str) -> bytes:
+    """A TIFF whose first directory has only the tags that its pixels need."""
+    (start,) = struct.unpack_from(order + "I", content, 4)
+    (count,) = struct.unpack_from(order + "H", content, start)
+    end = start + 2 + 12 * count
+    entries = [content[place : place + 12] for place in range(start + 2, end, 12)]
+    kept = [entry for entry in entries if struct.unpack_from(order + "H", entry)[0] in _TIFF_PIXELS]
+    directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + content[end : end + 4]
+    return content[:start] + directory + content[start + len(directory) :]

@@ -1,0 +1,154 @@
+"""Pixels as they are meant: an image of any mode as 8-bit grey or colour, at the wanted size, in little memory."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from itertools import pairwise, product
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageCms
+
+__all__ = ["Look", "fitted"]
+
+Box = tuple[float, float, float, float]
+TILE = 1 << 20
+"""Pixels of the original that are converted at once, about."""
+_TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+_STRAIGHT = {
+    "La": "LA",
+    "RGBa": "RGBA",
+    "PA": "RGBA",
+    "P": "RGB",
+    "RGBX": "RGB",
+    "YCbCr": "RGB",
+    "HSV": "RGB",
+}
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # of TIFF
+
+
+@dataclass
+class Look:
+    """How the pixels of one image are to be read, and what was found on the way."""
+
+    mode: Literal["L", "RGB"]
+    background: int
+    """Grey level, 0 to 255, that shows through transparent pixels and around padded images."""
+    grey_bits: int
+    """Bits that are used of 16-bit grey pixels, 8 to 16."""
+    white_is_zero: bool = False
+    highest_grey: int | None = None
+    """The largest value among 16-bit grey pixels; None for other images."""
+    transparent: bool = False
+    """Something showed through."""
+    damaged_profile: bool = False
+    """The colour profile could not be used."""
+
+    @classmethod
+    def at(cls, image: Image.Image, mode: Literal["L", "RGB"], background: int, grey_bits: int) -> "Look":
+        """For this image, before its pixels are looked at. Raises ValueError for pixels without an agreed range."""
+        if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+            raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
+        tags = getattr(image, "tag_v2", {})
+        inverted = _PHOTOMETRIC in tags and tags[_PHOTOMETRIC] == _MIN_IS_WHITE
+        return cls(mode, background, grey_bits, inverted)
+
+    def convert(self, part: Image.Image) -> Image.Image:
+        """Part of the image, in `mode`."""
+        if part.mode.startswith("I"):
+            return self._from_16_bits(part).convert(self.mode)
+        return self._on_background(self._in_srgb(part)).convert(self.mode)
+
+    def _from_16_bits(self, part: Image.Image) -> Image.Image:
+        values = np.asarray(part).astype(np.int32)
+        self.highest_grey = max(self.highest_grey or 0, int(values.max()))
+        if self.white_is_zero:
+            values = (1 << self.grey_bits) - 1 - values
+        return Image.fromarray((values >> (self.grey_bits - 8)).clip(0, 255).astype(np.uint8))
+
+    def _in_srgb(self, part: Image.Image) -> Image.Image:
+        see_through = part.mode in _TRANSPARENT or "transparency" in part.info
+        straight = "RGBA" if see_through and part.mode not in ("La", "LA") else _STRAIGHT.get(part.mode)
+        flat = part.convert(straight) if straight and straight != part.mode else part
+        profile = part.info.get("icc_profile")
+        if flat.mode != "LAB" and (not profile or flat.mode not in ("RGB", "RGBA", "CMYK")):
+            return flat
+        try:
+            transform = _to_srgb(profile or b"", flat.mode)
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+            self.damaged_profile = True
+            return flat
+        return transform.apply(flat) if transform else flat
+
+    def _on_background(self, part: Image.Image) -> Image.Image:
+        if part.mode not in ("LA", "RGBA"):
+            return part
+        if part.getchannel("A").getextrema()[0] == 255:
+            return part.convert("RGB")
+        self.transparent = True
+        ground = Image.new("RGBA", part.size, (self.background,) * 3)
+        return Image.alpha_composite(ground, part.convert("RGBA")).convert("RGB")
+
+
+def fitted(
+    image: Image.Image, look: Look, side: int, fit: Literal["crop", "pad"], turn: Image.Transpose | None
+) -> np.ndarray:
+    """(side, side, C) uint8: the centre square of the image, or all of it on the background, upright."""
+    box, size = _frame(image.size, side, fit)
+    parts = math.ceil(math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / TILE))
+    scaled = Image.new(look.mode, size)
+    for (left, right), (top, bottom) in product(_cuts(size[0], parts), _cuts(size[1], parts)):
+        scaled.paste(_tile(image, look, box, size, (left, top, right, bottom)), (left, top))
+    upright = scaled if turn is None else scaled.transpose(turn)
+    ground = Image.new(look.mode, (side, side), (look.background,) * len(look.mode))
+    ground.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
+    return np.asarray(ground, np.uint8).reshape(side, side, len(look.mode))
+
+
+def _frame(size: tuple[int, int], side: int, fit: Literal["crop", "pad"]) -> tuple[Box, tuple[int, int]]:
+    """What is used of an image of (width, height), and at which size."""
+    width, height = size
+    if fit == "pad":
+        scale = side / max(size)
+        return (0, 0, width, height), (max(1, round(width * scale)), max(1, round(height * scale)))
+    square = min(size)
+    left, top = (width - square) / 2, (height - square) / 2
+    return (left, top, left + square, top + square), (side, side)
+
+
+def _cuts(length: int, parts: int) -> Iterator[tuple[int, int]]:
+    return pairwise(dict.fromkeys(length * part // parts for part in range(parts + 1)))
+
+
+def _tile(
+    image: Image.Image, look: Look, box: Box, size: tuple[int, int], tile: tuple[int, int, int, int]
+) -> Image.Image:
+    """The part `tile` of what is in `box`, scaled to `size`, as if all of it had been scaled at once."""
+    inside: list[tuple[float, float]] = []
+    around: list[tuple[int, int]] = []
+    for axis in (0, 1):
+        scale = (box[axis + 2] - box[axis]) / size[axis]
+        first, last = (box[axis] + tile[place] * scale for place in (axis, axis + 2))
+        margin = max(scale, 1) + 1  # as far as the bilinear filter reaches
+        start, stop = max(0, math.floor(first - margin)), min(image.size[axis], math.ceil(last + margin))
+        inside.append((first - start, min(last, stop) - start))
+        around.append((start, stop))
+    part = look.convert(image.crop((around[0][0], around[1][0], around[0][1], around[1][1])))
+    return part.resize(
+        (tile[2] - tile[0], tile[3] - tile[1]),
+        Image.Resampling.BILINEAR,
+        box=(inside[0][0], inside[1][0], inside[0][1], inside[1][1]),
+    )
+
+
+@lru_cache(maxsize=32)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """None where the profile is that of sRGB."""
+    lab = mode == "LAB"
+    source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB") if lab else BytesIO(profile))
+    if not lab and "srgb" in ImageCms.getProfileDescription(source).lower():
+        return None
+    target = ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(source, target, mode, "RGBA" if mode == "RGBA" else "RGB")
