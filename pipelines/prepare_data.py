@@ -6,6 +6,7 @@ from project_params import read_params
 
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import save_prepared
+from resnet_ops.data.conflicts import settle_conflicts
 from resnet_ops.data.sources import read_source
 from resnet_ops.data.splits import split_images
 
@@ -17,7 +18,7 @@ def main() -> None:
     scratch = Path("data")
     scratch.mkdir(exist_ok=True)
     with progress_bar("Reading images") as progress:
-        raw = read_source(params.data, progress, scratch)
+        raw = settle_conflicts(read_source(params.data, progress, scratch), params.data.conflicts)
     for note in raw.notes:
         console.print(f"{params.data.root}: {note}", style="yellow")
     data = split_images(raw, params.data.split, params.seed)

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,11 @@ from resnet_ops.extras import require
 from resnet_ops.messages import plain
 from resnet_ops_monitoring.commands_monitor import add_monitor_commands
 from resnet_ops_monitoring.commands_review import add_review_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from resnet_ops_monitoring.identity import ModelIdentity
 
 __all__ = ["add_commands", "read_moment"]
 
@@ -177,24 +182,38 @@ def _label(
 ) -> None:
     """Add true classes to logged requests; repeating it changes nothing."""
     with report_errors("log label"):
-        import pandas as pd
-
+        from resnet_ops.csv_table import read_table
         from resnet_ops.errors import DataError
         from resnet_ops_monitoring.log import InferenceLog
 
-        try:
-            table = pd.read_csv(file, dtype=str)
-            ids, labels = table["request_id"].tolist(), table["label"].tolist()
-        except (OSError, ValueError, KeyError) as error:
+        table = read_table(file, ("request_id", "label"))
+        empty = [
+            f"line {line}: request_id or label is empty"
+            for line, row in table.rows
+            if not (row["request_id"] and row["label"])
+        ]
+        if empty or table.wrong:
+            shown = "\n  ".join([*table.wrong, *empty])
             raise DataError(
-                f"{file} cannot be read as labels ({type(error).__name__}: {error}). It must be a CSV file with the "
-                "columns request_id and label."
-            ) from None
-        empty = [name for name, label in zip(ids, labels, strict=True) if not isinstance(label, str)]
-        if empty:
-            raise DataError(f"{file}: {len(empty)} rows have no label, the first is of request {empty[0]!r}.")
-        changed = InferenceLog.open().label(ids, labels)
+                f"{file}: {len(empty) + len(table.wrong)} rows cannot be used. Correct them:\n  {shown}"
+            )
+        ids = [row["request_id"] for _, row in table.rows]
+        changed = InferenceLog.open().label(ids, [row["label"] for _, row in table.rows], _registered_classes)
         console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")
+
+
+def _registered_classes(identity: "ModelIdentity") -> "Collection[str] | None":
+    """The classes of a registered version; None, which is said, where the registry cannot be asked."""
+    from mlflow.exceptions import MlflowException
+
+    from resnet_ops.errors import ResnetOpsError
+    from resnet_ops_registry.loading import load
+
+    try:
+        return load(f"models:/{identity.name}/{identity.version}").model.classes
+    except (ResnetOpsError, MlflowException) as error:
+        console.print(f"Whether labels are classes of {identity} cannot be told: {error}", style="yellow")
+        return None
 
 
 def _export(

@@ -1,7 +1,7 @@
 """The inference log: every answer that a model gave in production, in an SQL database."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resnet_ops.errors import DataError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, check_columns, vectors
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.label_names import as_classes
 from resnet_ops_monitoring.log_database import (
     Utc,
     explain,
@@ -31,6 +33,7 @@ SCHEMA_VERSION = 1
 _STREAMED = 10_000  # rows in memory at once, where a query may find millions
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _VECTORS = ("embedding", "probabilities")
+_LABELLED = ("label", "model", "version", "digest", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
 
 
@@ -178,22 +181,36 @@ class InferenceLog:
                 )
                 connection.execute(summaries.insert().values(**values))
 
-    def label(self, ids: Sequence[str], labels: Sequence[str]) -> int:
+    def label(
+        self,
+        ids: Sequence[str],
+        labels: Sequence[str],
+        classes_of: Callable[[ModelIdentity], Collection[str] | None] = lambda identity: None,
+    ) -> int:
         """Set the true class of logged requests, in one transaction; returns how many labels changed.
 
-        Raises DataError, and sets nothing, when an id is not in the log or the lengths differ.
+        A label is the class that it equals, but for blanks around it and `7.0` for 7. The classes of a model are those
+        that it answered with, where these are all; else classes_of says them, or None where it cannot. Raises
+        DataError, and sets nothing, when an id is not in the log, a label is no class of the model that answered, or
+        the lengths differ.
         """
         if len(ids) != len(labels):
             raise DataError(f"{len(ids)} request ids but {len(labels)} labels: give one label for each id.")
         with self._explained("write to"), self._engine.begin() as connection:
-            there = {row["request_id"]: row["label"] for row in _select(connection, ids, ("label",))}
+            there = {row["request_id"]: row for row in _select(connection, ids, _LABELLED)}
             unknown = [name for name in ids if name not in there]
             if unknown:
                 raise DataError(
                     f"{len(unknown)} of {len(ids)} request ids are not in the log, the first is {unknown[0]!r}. "
                     "Nothing was labelled. See what is there: resnet-ops log show"
                 )
-            changes = [(name, label) for name, label in zip(ids, labels, strict=True) if there[name] != label]
+            classes = _classes(connection, there.values(), set(labels), classes_of)
+            meant = as_classes(
+                [(there[name]["digest"], label) for name, label in zip(ids, labels, strict=True)], classes
+            )
+            changes = [
+                (name, label) for name, label in zip(ids, meant, strict=True) if there[name]["label"] != label
+            ]
             for name, label in changes:
                 connection.execute(
                     update(inferences).where(inferences.c.request_id == name).values(label=label)
@@ -315,6 +332,26 @@ def _select(connection: Connection, ids: Sequence[str], columns: Iterable[str]) 
         query = select(*wanted).where(inferences.c.request_id.in_(ids[begin : begin + _CHUNK]))
         for row in connection.execute(query).mappings():
             yield dict(row)
+
+
+def _classes(
+    connection: Connection,
+    rows: Iterable[dict[str, Any]],
+    labels: set[str],
+    classes_of: Callable[[ModelIdentity], Collection[str] | None],
+) -> dict[str, Collection[str]]:
+    """The classes of each model that answered these rows, by its digest, where they can be told."""
+    classes: dict[str, Collection[str]] = {}
+    for digest, row in {row["digest"]: row for row in rows}.items():
+        answers = select(inferences.c.predicted).where(inferences.c.digest == digest).distinct()
+        answered = set(connection.execute(answers).scalars())
+        if len(answered) * np.dtype("<f4").itemsize == len(row["probabilities"]):
+            classes[digest] = answered
+        elif not labels <= answered:
+            known = classes_of(ModelIdentity(row["model"], row["version"], digest))
+            if known is not None:
+                classes[digest] = known
+    return classes
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

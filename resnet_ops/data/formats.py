@@ -27,7 +27,8 @@ PIXELS = 3 * 32 * 32
 def read_idx(params: DataParams, scratch: Path | None) -> RawData:
     """Read the four files of MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), packed or not.
 
-    Class names are the lines of classes.txt where there is one, else the labels.
+    Classes are the labels that occur: they may begin at 1 and have gaps. Their names are the lines of classes.txt where
+    there is one: as many as classes, in their order; or a line for every label from 0 on.
     """
     root = Path(params.root or "")
     wrong: list[str] = []
@@ -40,9 +41,12 @@ def read_idx(params: DataParams, scratch: Path | None) -> RawData:
         elif images is not None and labels is not None:
             arrays[part] = images[..., None], labels
     _require(root, wrong)
-    highest = max(int(labels.max(initial=0)) for _, labels in arrays.values())
-    classes = _class_names(root / "classes.txt", highest + 1)
-    return _join(arrays, {part: IDX_PARTS[part] for part in arrays}, classes, params, root, scratch)
+    found = sorted(set(np.concatenate([labels for _, labels in arrays.values()]).tolist()))
+    classes = _names_of(root / "classes.txt", found)
+    place = np.zeros(256, np.uint8)
+    place[found] = range(len(found))
+    ranked = {part: (images, place[labels]) for part, (images, labels) in arrays.items()}
+    return _join(ranked, {part: IDX_PARTS[part] for part in arrays}, classes, params, root, scratch)
 
 
 def read_cifar(params: DataParams, scratch: Path | None) -> RawData:
@@ -95,14 +99,36 @@ def _read_idx_file(path: Path, dimensions: int, wrong: list[str]) -> np.ndarray 
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
+def _names_of(path: Path, labels: list[int]) -> tuple[str, ...]:
+    if not path.exists():
+        return tuple(map(str, labels))
+    names = _lines(path)
+    if len(names) != len(labels) and len(names) <= labels[-1]:
+        raise DataError(
+            f"{path} has {len(names)} names, but there are {len(labels)} classes, with labels {labels[0]} to "
+            f"{labels[-1]}. Give it a line for each class, or for each label from 0 on."
+        )
+    return names if len(names) == len(labels) else tuple(names[label] for label in labels)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    """The names in a file, without blanks around them. Raises DataError when one is there twice."""
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}). Save it so.") from error
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has {', '.join(twice)} twice. Correct it.")
+    return tuple(names)
+
+
 def _class_names(path: Path, count: int) -> tuple[str, ...]:
     if not path.exists():
         return tuple(map(str, range(count)))
-    names = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
-    if len(set(names)) != len(names) or len(names) < count:
-        raise DataError(
-            f"{path} has {len(set(names))} different names, but {count} classes need one. Correct it."
-        )
+    names = _lines(path)
+    if len(names) < count:
+        raise DataError(f"{path} has {len(names)} different names, but {count} classes need one. Correct it.")
     return names
 
 

@@ -23,3 +23,7 @@ class RawData:
     """The splits that each image may go to, where the data set says so; None where all may go anywhere."""
     notes: tuple[str, ...] = ()
     """What was passed over or is odd, one line for each kind."""
+    digests: list[str] | None = None
+    """The sha256 of each image's pixels, where they are known."""
+    left_out: frozenset[str] = frozenset()
+    """Digests of images that go to no split."""

@@ -10,6 +10,9 @@ from resnet_ops.errors import DataError
 
 __all__ = ["split_images"]
 
+NOWHERE = ""
+"""The split of images that are left out; it is never written."""
+
 
 def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     """Give every image a split and a manifest row.
@@ -18,7 +21,7 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     says where an image may go it goes there, dealt out by the shares of those splits. Raises DataError when a class
     is too small to be in every split.
     """
-    digests = pixel_digests(raw.images)
+    digests = raw.digests or pixel_digests(raw.images)
     rng = np.random.default_rng(seed)
     allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
     pools = list(dict.fromkeys(allowed))
@@ -27,9 +30,8 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     for label, class_name in enumerate(raw.classes):
         for pool, names in enumerate(pools):
             members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
-            groups = [
-                digest for digest in dict.fromkeys(digests[i] for i in members) if digest not in split_of
-            ]
+            settled = split_of.keys() | raw.left_out
+            groups = [each for each in dict.fromkeys(digests[i] for i in members) if each not in settled]
             if groups or len(pools) == 1 or not (raw.labels == label).any():
                 rng.shuffle(groups)
                 split_of |= _deal(groups, names, shares, class_name)
@@ -39,7 +41,7 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
             path=raw.paths[index],
             label=int(raw.labels[index]),
             class_name=raw.classes[raw.labels[index]],
-            split=split_of[digest],
+            split=split_of.get(digest, NOWHERE),
             sha256=digest,
             width=raw.sizes[index][0],
             height=raw.sizes[index][1],

@@ -1,6 +1,7 @@
 """Data sets in their own files: idx, CIFAR's binary version, ImageNet's layout, CSV; and broken ones."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_ops.data import formats
+from resnet_ops.data import formats, load_prepared, save_prepared
+from resnet_ops.data.conflicts import settle_conflicts
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, check_source, read_source
 from resnet_ops.data.splits import split_images
@@ -79,7 +81,7 @@ def test_class_names_stand_in_a_file_beside_and_images_are_brought_to_size(tmp_p
     assert raw.images.shape == (90, 32, 32, 3)
     assert raw.sizes[0] == (28, 28)
     (tmp_path / "classes.txt").write_text("shirt\nshoe\n")
-    with pytest.raises(DataError, match="has 2 different names, but 3 classes need one"):
+    with pytest.raises(DataError, match="has 2 names, but there are 3 classes, with labels 0 to 2"):
         read_source(params("idx", tmp_path, 32, 3))
 
 
@@ -246,7 +248,7 @@ def test_every_wrong_row_and_image_of_a_csv_file_is_named(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,label\n", "has no column class, path"),
+        ("file,label\n", "has no column path, class"),
         (None, "cannot be read"),
         ("path,class\na.png,x\n", "1 class"),
     ],
@@ -271,3 +273,89 @@ def test_a_missing_folder_is_said_before_anything_is_read(source: str, tmp_path:
 def test_a_source_without_a_root_is_refused(source: Any, what: str) -> None:
     with pytest.raises(ValueError, match=f"root must name the {what} when source is {source}"):
         make_data_params(source=source, root=None, image_size=32, channels=3)
+
+
+def test_idx_labels_may_begin_at_1_and_have_gaps(tmp_path: Path) -> None:
+    arrays = write_idx(tmp_path, packed=False)
+    for part in ("train", "t10k"):
+        labels = np.array([1, 3, 7], np.uint8)[arrays[f"{part}-labels-idx1-ubyte"]]
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    raw = read_source(params("idx", tmp_path, 28, 1))
+    assert raw.classes == ("1", "3", "7")
+    assert raw.labels.tolist()[:4] == [0, 1, 2, 0]
+    (tmp_path / "classes.txt").write_text("\ufeffA\nC\nG\n", encoding="utf-8")
+    assert read_source(params("idx", tmp_path, 28, 1)).classes == ("A", "C", "G")
+    (tmp_path / "classes.txt").write_text("zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n")
+    assert read_source(params("idx", tmp_path, 28, 1)).classes == ("one", "three", "seven")
+    (tmp_path / "classes.txt").write_text("A\nB\nC\nD\n")
+    with pytest.raises(DataError, match="has 4 names, but there are 3 classes, with labels 1 to 7"):
+        read_source(params("idx", tmp_path, 28, 1))
+    (tmp_path / "classes.txt").write_text("A\nB\nA\n")
+    with pytest.raises(DataError, match="has A twice"):
+        read_source(params("idx", tmp_path, 28, 1))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "\ufeffpath,class\r\n{0}\r\n{1}\r\n",
+        "path;class\n{0}\n{1}\n",
+        "path\tclass\n{0}\n{1}\n",
+        ' path , class \n"{0a}", {0b} \n{1}\n\n',
+        "note,path,class\n,{0}\n,{1}\n",
+    ],
+)
+def test_a_csv_file_is_read_as_people_write_it(tmp_path: Path, form: str) -> None:
+    rows = [("shots/0.png", "NA"), ("shots/1.png", "001")]
+    separator = next(sign for sign in ";\t," if sign in form)
+    texts = [separator.join(row) for row in rows]
+    file = write_csv(tmp_path, form.replace("{0a}", rows[0][0]).replace("{0b}", "NA").format(*texts))
+    raw = read_source(params("csv", file, 8, 3))
+    assert raw.classes == ("001", "NA")
+    assert raw.paths == ["shots/0.png", "shots/1.png"]
+    assert ("Columns are separated by" in raw.notes[0]) == (separator != ",")
+
+
+def test_wrong_rows_of_a_csv_file_are_named_by_the_lines_of_the_file(tmp_path: Path) -> None:
+    file = write_csv(
+        tmp_path,
+        'path,class\n"shots/\n0.png",ok\n\nshots/1.png,\nshots/a, b.png,ok\nshots\\2.png,dent\nshots/2.png\n',
+    )
+    with pytest.raises(DataError) as caught:
+        check_source(params("csv", file, 8, 3))
+    for part in (
+        "4 of 5 rows are wrong",
+        "line 5: path or class is empty",
+        "line 6: 3 values for 2 columns",
+        "line 7: shots\\2.png: there is no such file; write its folders with / instead",
+        "line 8: 1 values for 2 columns",
+    ):
+        assert part in str(caught.value)
+    file.write_text('path,class\nshots/0.png,ok\n"shots/1.png,ok\nshots/2.png,dent\n')
+    with pytest.raises(DataError, match=r"line 3: unexpected end of data"):
+        check_source(params("csv", file, 8, 3))
+    file.write_text("path,class,class\nshots/0.png,ok,ok\n")
+    with pytest.raises(DataError, match="two columns of one name"):
+        check_source(params("csv", file, 8, 3))
+
+
+def test_equal_images_with_two_labels_are_all_named_or_settled_as_asked(tmp_path: Path) -> None:
+    write_idx(tmp_path)
+    raw = read_source(params("idx", tmp_path, 28, 1))
+    images = raw.images.copy()
+    images[[10, 20, 80]] = images[3]  # labels 1, 2, 2 and 0
+    images[30] = images[0]  # one label
+    twins = replace(raw, images=images)
+    with pytest.raises(DataError) as caught:
+        settle_conflicts(twins, "stop")
+    assert "train/00003 (0) = train/00010 (1) = train/00020 (2) = t10k/00020 (2)" in str(caught.value)
+    assert "data.conflicts: drop (all 4 are left out) or first" in str(caught.value)
+    first = settle_conflicts(twins, "first")
+    assert first.labels[[3, 10, 20, 80]].tolist() == [0, 0, 0, 0]
+    assert "4 images are there with two labels" in first.notes[-1]
+    dropped = settle_conflicts(twins, "drop")
+    rows = split_images(dropped, SHARES, 0).rows
+    assert [row.index for row in rows if row.split not in SHARES.as_dict()] == [3, 10, 20, 80]
+    save_prepared(split_images(dropped, SHARES, 0), tmp_path / "prepared", tuple(SHARES.as_dict()))
+    assert len(load_prepared(tmp_path / "prepared")) == 86
+    assert settle_conflicts(raw, "stop").notes == ()

@@ -86,7 +86,7 @@ def test_of_an_image_the_square_in_its_centre_is_taken_and_resized(
     side = min(size)
     left, top = (size[0] - side) / 2, (size[1] - side) / 2
     expected = image.resize((16, 16), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-    assert np.array_equal(raw.images[0], expected)
+    assert np.array_equal(raw.images[0], np.asarray(expected))
     assert raw.sizes == [size, size]
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops_monitoring.frames import COLUMNS, matrix
+from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import Count, InferenceLog
 
 Frames = Callable[..., pd.DataFrame]
@@ -90,6 +91,40 @@ def test_labels_come_later_and_a_repeat_changes_none(log: InferenceLog, frame: p
     assert log.append(frame.assign(label=None)) == 0
 
 
+def test_labels_that_are_no_class_of_the_model_are_refused_and_counted(
+    log: InferenceLog, frame: pd.DataFrame
+) -> None:
+    classes = ["NA", "EU", "7", "a "]
+    rows: Any = list(np.full((len(frame), len(classes)), 0.25, np.float32))
+    answers = [classes[row % len(classes)] for row in range(len(frame))]
+    log.append(frame.assign(label=None, predicted=answers, probabilities=rows))
+    with pytest.raises(
+        DataError, match=r"3 of 4 labels are no class .*: 'eu' \(2 times\), '9\.0' \(1 times\)"
+    ):
+        log.label(["r1", "r2", "r3", "r4"], ["eu", "NA", "eu", "9.0"])
+    assert log.read("made-up")["label"].isna().all()
+    assert log.label(["r1", "r2", "r3"], ["7.0", " NA ", "a"]) == 3
+    assert list(log.read("made-up")["label"][1:4]) == ["7", "NA", "a "]
+
+
+def test_classes_that_were_never_answered_are_asked_for(log: InferenceLog, frame: pd.DataFrame) -> None:
+    log.append(frame.assign(label=None, predicted="7"))
+    asked = []
+
+    def classes_of(identity: ModelIdentity) -> tuple[str, ...]:
+        asked.append(str(identity))
+        return ("7", "8")
+
+    assert log.label(["r1"], ["7"], classes_of) == 1
+    assert asked == []
+    assert log.label(["r2"], ["8"], classes_of) == 1
+    assert asked == ["made-up v1"]
+    with pytest.raises(
+        DataError, match=r"1 of 1 labels are no class .*'9' \(1 times\)\. Its classes are 7, 8"
+    ):
+        log.label(["r3"], ["9"], classes_of)
+
+
 def test_an_unknown_id_labels_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
     log.append(frame.assign(label=None))
     with pytest.raises(DataError, match="1 of 2 request ids are not in the log, the first is 'nobody'"):
@@ -144,6 +179,7 @@ _FULL = """
 import resource, sys
 import numpy as np, pandas as pd
 from resnet_ops.errors import StorageError
+from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 log, frame = InferenceLog(sys.argv[1]), pd.read_pickle(sys.argv[2])
 log.append(frame.iloc[:5])

@@ -88,7 +88,8 @@ def test_an_hour_is_read_once_and_again_only_when_rows_came_late(
     assert log.read_rows == 300
     assert summarise_stretch(log, reference.basis, params, **stretch).whole == first
     assert log.read_rows == 300
-    log.label(["a-0", "a-1"], [str(log.read("made-up")["predicted"][0]), "nothing"])
+    right, other = (str(answer) for answer in log.read("made-up")["predicted"][:2])
+    log.label(["a-0", "a-1"], [right, str((int(other) + 1) % 10)])
     labelled = summarise_stretch(log, reference.basis, params, **stretch).whole
     assert (labelled.labelled, labelled.right, log.read_rows) == (2, 1, 300)
     log.append(traffic(made_up, 10, MONDAY + HOUR, 60, "late"))

@@ -1,0 +1,50 @@
+"""Equal images with different labels."""
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Literal
+
+from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.raw import RawData
+from resnet_ops.errors import DataError
+
+__all__ = ["settle_conflicts"]
+
+
+def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> RawData:
+    """The data with one label for each image, and a note of what that took.
+
+    `drop` leaves out all images that are there with two labels, `first` gives them the label that comes first. Raises
+    DataError that names every such image where `how` is `stop`.
+    """
+    digests = raw.digests or pixel_digests(raw.images)
+    places = defaultdict(list)
+    for place, digest in enumerate(digests):
+        places[digest].append(place)
+    at_odds = {
+        digest: same
+        for digest, same in places.items()
+        if len(same) > 1 and len({int(raw.labels[place]) for place in same}) > 1
+    }
+    known = replace(raw, digests=digests)
+    if not at_odds:
+        return known
+    count = sum(map(len, at_odds.values()))
+    if how == "stop":
+        shown = "\n  ".join(
+            " = ".join(f"{raw.paths[place]} ({raw.classes[raw.labels[place]]})" for place in same)
+            for same in at_odds.values()
+        )
+        raise DataError(
+            f"{len(at_odds)} images are there with two labels or more. Correct them; or, where you cannot, say in "
+            f"params.yaml what becomes of them: data.conflicts: drop (all {count} are left out) or first (the label "
+            f"that comes first counts):\n  {shown}"
+        )
+    if how == "drop":
+        note = f"{count} images are left out: they are there with two labels (data.conflicts: drop)"
+        return replace(known, left_out=frozenset(at_odds), notes=(*raw.notes, note))
+    labels = raw.labels.copy()
+    for same in at_odds.values():
+        labels[same] = labels[same[0]]
+    note = f"{count} images are there with two labels, of which the first counts (data.conflicts: first)"
+    return replace(known, labels=labels, notes=(*raw.notes, note))
