@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from project_names import check_names
 from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
@@ -84,6 +85,7 @@ def runs_since(number: int, moment: float) -> bool:
 if __name__ == "__main__":
     with report_errors("check_project"):
         params = read_params()
+        check_names(params)
         check_images(params.data)
         check_machine(params)
         clear_lock()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from resnet_ops_registry.display import MEMBER_TAG, WEIGHTS_TAG
+from resnet_ops_registry.distinct import distinct
 from resnet_ops_registry.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -172,4 +173,4 @@ def _log_artifacts(client: "MlflowClient", run_id: str, artifacts: Mapping[str, 
 
 def _key(name: str) -> str:
     """A name that MLflow takes for a metric or parameter."""
-    return re.sub(r"[^\w\-./ ]", "_", name)[:250]
+    return distinct(name, 250)

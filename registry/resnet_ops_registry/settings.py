@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.distinct import distinct
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -141,7 +142,9 @@ def ensure_experiment(client: "MlflowClient", name: str) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    location = None if is_http(tracking_uri()) else (STATE / "artifacts" / name).resolve().as_uri()
+    location = (
+        None if is_http(tracking_uri()) else (STATE / "artifacts" / distinct(name, 200)).resolve().as_uri()
+    )
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
