@@ -36,7 +36,7 @@ install: $(STAMP) ## make the virtual environment
 .PHONY: repro
 repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc repro)
 	@python pipelines/check_project.py
-	@dvc repro --quiet
+	@dvc repro
 	@python pipelines/show_summary.py
 
 .PHONY: check
@@ -63,5 +63,5 @@ ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=..
 	@resnet-ops ui --host $(HOST) --port $(PORT)
 
 .PHONY: clean
-clean: ## remove what a run made (data, models, reports, var); the virtual environment stays
-	@rm -rf data models exports reports var .dvc/cache .dvc/tmp
+clean: ## remove what a run made: outputs of stages and var; your own files, DVC's cache and the environment stay
+	@python pipelines/clean_outputs.py

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 from project_names import check_names
 from project_params import Params, read_params
+from project_repository import check_repository
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.cores import usable_cores
@@ -84,6 +85,7 @@ def runs_since(number: int, moment: float) -> bool:
 
 if __name__ == "__main__":
     with report_errors("check_project"):
+        check_repository()
         params = read_params()
         check_names(params)
         check_images(params.data)

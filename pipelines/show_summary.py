@@ -11,6 +11,7 @@ from serving import NOBODY, SERVING
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json
 from resnet_ops_registry.server import TRAINING_VIEW
+from resnet_ops_registry.settings import is_direct, ui_address
 
 
 def measured(member: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def export_lines(params: Params) -> list[str]:
 
 def main() -> None:
     params = read_params()
-    model = params.register.model
+    model, server = params.register.model, ui_address(params.monitor.alerts.mlflow)
     console.print(members_table(model))
     for line in export_lines(params):
         console.print(line)
@@ -81,14 +82,12 @@ def main() -> None:
         console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
     for window in windows:
         console.print(f"  {window['window']}: {window['verdict'].upper()}. {window['reason']}")
-    console.print("Next: make ui, then open")
-    console.print(
-        f"  http://127.0.0.1:5000/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion"
-    )
+    console.print("Next: make ui, then open" if is_direct() else "Next: open")
+    console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
-    console.print(f"  http://127.0.0.1:5000/{portfolio}   to see what each costs, and why which is proposed")
+    console.print(f"  {server}/{portfolio}   to see what each costs, and why which is proposed")
     for window in windows:
-        console.print(f"  http://127.0.0.1:5000/{window['link']}   window {window['window']}")
+        console.print(f"  {server}/{window['link']}   window {window['window']}")
 
 
 if __name__ == "__main__":

@@ -360,7 +360,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         raise DataError(
             f"Request id {repeated.iloc[0]!r} occurs twice in the frame to log; ids must be unique."
         )
-    times = pd.to_datetime(frame["time"], utc=True)
+    times = _in_utc(frame["time"])
     records = []
     for row, time in zip(frame[list(COLUMNS)].to_dict("records"), times, strict=True):
         record: dict[str, Any] = {
@@ -373,6 +373,18 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
             record[name] = None if record[name] is None else float(record[name])
         records.append(record)
     return records
+
+
+def _in_utc(times: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
+    """The same moments in UTC. Raises DataError for a time without a zone, which may be any of 24 or more."""
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        naive = [str(time) for time in times if not _missing(time) and pd.Timestamp(time).tzinfo is None]
+        if naive:
+            raise DataError(
+                f"{len(naive)} of {len(times)} times to log have no time zone, the first is {naive[0]}. Nothing was "
+                "added. Log moments with a zone, such as 2026-01-31T08:00Z."
+            )
+    return pd.to_datetime(times, utc=True)
 
 
 def _missing(value: Any) -> bool:

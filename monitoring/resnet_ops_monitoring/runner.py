@@ -34,6 +34,7 @@ from resnet_ops_monitoring.windows import (
     skipped_stretches,
 )
 from resnet_ops_registry.reviews import reviews_of
+from resnet_ops_registry.settings import ui_address
 
 __all__ = ["ALARM", "INVALID", "Monitor", "alone"]
 
@@ -135,7 +136,7 @@ class Monitor:
     def link(self, window: str) -> str:
         """Where a window's page opens; "" when it is not published."""
         place = self.history.link(self.watched.identity, window)
-        return f"{self.settings.alerts.mlflow.rstrip('/')}/{place}" if place else ""
+        return f"{ui_address(self.settings.alerts.mlflow)}/{place}" if place else ""
 
     def set_aside(self, now: datetime) -> int:
         """How many rows say that they are from the future: no window holds them before it has come."""

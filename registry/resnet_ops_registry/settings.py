@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry.distinct import distinct
@@ -30,6 +31,7 @@ __all__ = [
     "prepare_environment",
     "registry_uri",
     "tracking_uri",
+    "ui_address",
 ]
 
 GATED_SCHEME = "gated:"
@@ -100,6 +102,18 @@ def artifacts_destination() -> str | None:
 def mask_password(uri: str) -> str:
     """The URI with the password between `:` and `@` replaced by `***`."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
+def ui_address(said: str) -> str:
+    """Where people open MLflow: `said`, unless that is this machine while another server is used.
+
+    With the server's prefix, without a slash at the end, name or password.
+    """
+    tracking = urlsplit(tracking_uri())
+    local = urlsplit(said).hostname in ("127.0.0.1", "::1", "localhost")
+    if not is_http(tracking_uri()) or not local:
+        return said.rstrip("/")
+    return urlunsplit(tracking._replace(netloc=tracking.netloc.rpartition("@")[2])).rstrip("/")
 
 
 def is_http(uri: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,29 @@ def test_classes_that_were_never_answered_are_asked_for(log: InferenceLog, frame
         DataError, match=r"1 of 1 labels are no class .*'9' \(1 times\)\. Its classes are 7, 8"
     ):
         log.label(["r3"], ["9"], classes_of)
+
+
+@pytest.mark.parametrize("kind", ["datetime", "text", "column"])
+def test_times_without_a_zone_are_refused(log: InferenceLog, frame: pd.DataFrame, kind: str) -> None:
+    naive = frame["time"].dt.tz_localize(None)
+    times: dict[str, Any] = {
+        "datetime": [*frame["time"][:-1], naive.iloc[-1].to_pydatetime()],
+        "text": naive.astype(str),
+        "column": naive,
+    }
+    with pytest.raises(DataError, match=r"of 30 times to log have no time zone, the first is 2026-"):
+        log.append(frame.assign(time=times[kind]))
+    assert len(log.read("made-up")) == 0
+
+
+def test_the_hour_that_comes_twice_in_autumn_is_two_hours(log: InferenceLog, frame: pd.DataFrame) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    twice = [datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold) for fold in (0, 1)]
+    log.append(frame[:2].assign(time=pd.Series(twice, dtype=object)))
+    assert [str(time) for time in log.read("made-up")["time"]] == [
+        "2026-10-25 00:30:00+00:00",
+        "2026-10-25 01:30:00+00:00",
+    ]
 
 
 def test_an_unknown_id_labels_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
