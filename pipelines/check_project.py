@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from project_names import check_names
+from project_names import check_names, left_from_digits
 from project_params import Params, read_params
 from project_repository import check_repository
 
@@ -88,6 +88,12 @@ if __name__ == "__main__":
         check_repository()
         params = read_params()
         check_names(params)
+        if left := left_from_digits(params):
+            console.print(
+                f"Your images are no digits (data.source: {params.data.source}), but params.yaml still says so in "
+                f"{', '.join(left)}. Name your own use case there, and apply a policy for it, before you register.",
+                style="yellow",
+            )
         check_images(params.data)
         check_machine(params)
         clear_lock()

@@ -9,7 +9,10 @@ from project_params import Params
 
 from resnet_ops.errors import ConfigError
 
-__all__ = ["check_names"]
+__all__ = ["check_names", "left_from_digits"]
+
+_DIGITS = "digits"
+"""What the names and texts are about that come with the project."""
 
 _LONGEST_MODEL, _LONGEST_EXPERIMENT = 256, 500  # MLflow's
 
@@ -39,6 +42,18 @@ def check_names(params: Params) -> None:
             f"The environment lies in a folder with % in its name ({mlflow.origin}), which MLflow's database cannot be "
             "made from. Rename the folder, or make the environment elsewhere: make install VENV=/other/folder"
         )
+
+
+def left_from_digits(params: Params) -> list[str]:
+    """Settings that still speak of the digits although the images are others."""
+    register = params.register
+    texts = {
+        "register.model": register.model,
+        "register.experiment": register.experiment,
+        "register.card.intended_use": register.card.intended_use,
+        "register.card.limits": register.card.limits,
+    }
+    return [key for key, text in texts.items() if params.data.source != _DIGITS and _DIGITS in text]
 
 
 def _faults(group: str, names: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The shape of `params.yaml`: every stage reads the whole file, so that a wrong key is found wherever it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,6 +9,7 @@ from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
 from resnet_ops.console import explain_imports
+from resnet_ops.data import ManifestRow
 from resnet_ops.data.sources import DataParams
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.export.params import Deployment, ExportParams
@@ -136,24 +138,41 @@ class Params:
     monitor: MonitorParams
 
     def __post_init__(self) -> None:
+        wrong = [*self._wrong_family(), *self._wrong_deployments(), *self._wrong_slices()]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    def _wrong_family(self) -> Iterator[str]:
         unknown = [name for name in self.family if name not in self.members]
         if unknown or not self.family:
-            raise ValueError(
-                f"family names {', '.join(unknown) or 'no member'}; members are {', '.join(self.members)}"
-            )
+            yield f"family names {', '.join(unknown) or 'no member'}; members are {', '.join(self.members)}"
         lost = sorted({recipe for recipe in self.family.values() if recipe not in self.recipes})
         if lost:
-            raise ValueError(f"family names recipe {', '.join(lost)}; recipes are {', '.join(self.recipes)}")
+            yield f"family names recipe {', '.join(lost)}; recipes are {', '.join(self.recipes)}"
+
+    def _wrong_deployments(self) -> Iterator[str]:
         for name, each in self.deployments.items():
-            taken, known = (
-                name in self.members,
-                each.member in self.family and each.format in self.export.formats,
-            )
-            if taken or not known:
-                raise ValueError(
-                    f"deployments.{name} must have a name that no member has, a member of the family "
-                    f"({', '.join(self.family)}) and a format of export.formats ({', '.join(self.export.formats)})"
+            if name in self.members:
+                yield f"deployments.{name} has the name of a member; choose another"
+            if each.member not in self.family:
+                yield (
+                    f"deployments.{name}.member is {each.member}, which is not trained: family has "
+                    f"{', '.join(self.family)}. Name one of these, add it to family, or remove the deployment"
                 )
+            if each.format not in self.export.formats:
+                yield (
+                    f"deployments.{name}.format is {each.format}, which is not exported: export.formats has "
+                    f"{', '.join(self.export.formats)}. Name one of these, or add it there"
+                )
+
+    def _wrong_slices(self) -> Iterator[str]:
+        known = [field.name for field in fields(ManifestRow)]
+        unknown = [name for name in self.evaluate.slices.columns if name not in known]
+        if unknown:
+            yield (
+                f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}, and other "
+                "columns of a CSV file are not kept"
+            )
 
     def trained_folder(self, name: str) -> Path:
         """Where the trained member lies that is called so, or that a deployment of this name is an export of."""

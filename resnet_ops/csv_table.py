@@ -18,6 +18,7 @@ class CsvTable:
 
     separator: str
     """In words, such as semicolons."""
+    columns: list[str]
     rows: list[tuple[int, dict[str, str]]]
     wrong: list[str]
     """Rows with too many or too few values, one line each."""
@@ -50,7 +51,7 @@ def read_table(file: Path, wanted: Sequence[str]) -> CsvTable:
         if len(row) != len(header)
     ]
     named = [(line, dict(zip(header, row, strict=True))) for line, row in rows[1:] if len(row) == len(header)]
-    return CsvTable(_SEPARATORS[separator], named, wrong)
+    return CsvTable(_SEPARATORS[separator], header, named, wrong)
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

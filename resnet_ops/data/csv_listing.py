@@ -23,6 +23,8 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
             f"or remove them:\n  {shown}"
         )
     notes = [] if table.separator == "commas" else [f"Columns are separated by {table.separator}"]
+    if unused := [name for name in table.columns if name not in ("path", "class", "split")]:
+        notes.append(f"Columns that are not used: {', '.join(unused)}")
     return [
         Listed(file.parent / row["path"], row["class"], (row["split"],) if row.get("split") else None)
         for _, row in table.rows

@@ -32,11 +32,11 @@ def test_there_need_be_no_deployment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "deployment", "message"),
     [
-        ("resnet20", {"member": "resnet20", "format": "int8"}, "a name that no member has"),
+        ("resnet20", {"member": "resnet20", "format": "int8"}, "has the name of a member"),
         (
             "small",
             {"member": "resnet18", "format": "int8"},
-            r"a member of the family \(resnet8, resnet14, resnet20\)",
+            r"which is not trained: family has resnet8, resnet14, resnet20",
         ),
         ("small", {"member": "resnet20", "format": "pt2"}, "deployments.small.format"),
         ("small", {"member": "resnet20"}, "deployments.small.format is missing"),
@@ -73,5 +73,5 @@ def test_a_format_that_is_not_exported_cannot_be_deployed(tmp_path: Path) -> Non
     content = yaml.safe_load(FILE.read_text())
     del content["export"]["formats"]["int8"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    with pytest.raises(ConfigError, match=r"a format of export.formats \(pt2, onnx\)"):
+    with pytest.raises(ConfigError, match=r"which is not exported: export.formats has pt2, onnx"):
         parse_params(tmp_path / "params.yaml", Params)

@@ -314,6 +314,7 @@ def test_a_csv_file_is_read_as_people_write_it(tmp_path: Path, form: str) -> Non
     assert raw.classes == ("001", "NA")
     assert raw.paths == ["shots/0.png", "shots/1.png"]
     assert ("Columns are separated by" in raw.notes[0]) == (separator != ",")
+    assert ("Columns that are not used: note" in raw.notes) == form.startswith("note")
 
 
 def test_wrong_rows_of_a_csv_file_are_named_by_the_lines_of_the_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from project_names import check_names
+from project_names import check_names, left_from_digits
 from project_params import Params, read_params
 
 from resnet_ops.errors import ConfigError
@@ -50,3 +50,34 @@ def test_other_scripts_brackets_and_blanks_are_fine(params: Params, model: str) 
     check_names(
         replace(params, register=replace(params.register, model=model, experiment="/me@example.org/x"))
     )
+
+
+def test_names_and_texts_left_from_the_digits_are_asked_about(params: Params) -> None:
+    assert left_from_digits(params) == []
+    own = replace(params, data=replace(params.data, source="imagefolder", root="images"))
+    texts = ["register.card.intended_use", "register.card.limits"]
+    assert left_from_digits(own) == ["register.model", "register.experiment", *texts]
+    named = replace(own, register=replace(own.register, model="welds", experiment="welds"))
+    assert left_from_digits(named) == texts
+
+
+def test_all_faults_of_deployments_and_slices_are_said_at_once_with_the_condition_that_fails(
+    params: Params,
+) -> None:
+    made = params.deployments["resnet20-int8"]
+    other: Any = "gguf"
+    deployments = {
+        "resnet8": made,
+        "a": replace(made, member="resnet99"),
+        "b": replace(made, format=other),
+    }
+    slices = replace(params.evaluate.slices, columns=("class_name", "camera"))
+    with pytest.raises(ValueError, match="deployments") as caught:
+        replace(params, deployments=deployments, evaluate=replace(params.evaluate, slices=slices))
+    for part in (
+        "deployments.resnet8 has the name of a member",
+        "deployments.a.member is resnet99, which is not trained",
+        "deployments.b.format is gguf, which is not exported",
+        "evaluate.slices.columns names camera; the manifest has index, path",
+    ):
+        assert part in str(caught.value)
