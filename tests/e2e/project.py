@@ -31,7 +31,7 @@ class Project:
         return {**kept, **identity, "PATH": path, "PYTHONPATH": code, "DVC_NO_ANALYTICS": "1"}
 
     def run(
-        self, *command: str, timeout: float = 900, **environment: str
+        self, *command: str, timeout: float = 3000, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; its output is captured."""
         return subprocess.run(
