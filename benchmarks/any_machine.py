@@ -35,6 +35,8 @@ MACHINES = {
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "default": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
+SMALL = "resnet14"
+"""The one member of a quick run."""
 QUIET, DRIFTED = "as-recorded", "dirty-camera"
 """The windows of params.yaml."""
 
@@ -102,7 +104,7 @@ def change_settings(path: Path, case: Case) -> None:
     settings = yaml.safe_load(path.read_text())
     settings["seed"], settings["train"]["threads"] = case.seed, case.threads
     if case.is_small:
-        settings |= {"family": {"resnet14": "digits"}, "deployments": {}}
+        settings |= {"family": {SMALL: "digits"}, "deployments": {}}
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
 
@@ -147,38 +149,19 @@ def cases(seeds: int, machines: Sequence[str], threads: Sequence[int]) -> list[C
     return plain + [Case(0, machine, count) for machine in machines for count in threads]
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """In markdown, with what is not as it should be below."""
-    members = list(dict.fromkeys(name for outcome in outcomes for name in outcome.top1))
-    titles = [
-        "machine",
-        "threads",
-        "seed",
-        "status",
-        "seconds",
-        *members,
-        "proposed",
-        "refused exports",
-        QUIET,
-        DRIFTED,
-    ]
-    lines = [titles, ["---"] * len(titles)]
-    for outcome in outcomes:
-        case = outcome.case
-        found = [verdict(outcome, member) for member in members]
-        windows = [outcome.windows.get(name, "-") for name in (QUIET, DRIFTED)]
-        refused = "; ".join(f"{name}: {reason}" for name, reason in outcome.refused.items()) or "none"
-        numbers = [
-            case.machine,
-            str(case.threads),
-            str(case.seed),
-            str(outcome.status),
-            f"{outcome.seconds:.0f}",
-        ]
-        lines.append([*numbers, *found, outcome.challenger or "none", refused, *windows])
-    odd = [f"- {label(outcome.case)}: {oddity}" for outcome in outcomes for oddity in outcome.oddities()]
-    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return rows + "\n\n" + ("\n".join(odd) or "Every run is as it should be.")
+def row(outcome: Outcome, members: Sequence[str]) -> list[str]:
+    """Of the table, for these members."""
+    case = outcome.case
+    found = [verdict(outcome, member) for member in members]
+    windows = [outcome.windows.get(name, "-") for name in (QUIET, DRIFTED)]
+    refused = "; ".join(f"{name}: {reason}" for name, reason in outcome.refused.items()) or "none"
+    numbers = [case.machine, str(case.threads), str(case.seed), str(outcome.status), f"{outcome.seconds:.0f}"]
+    return [*numbers, *found, outcome.challenger or "none", refused, *windows]
+
+
+def print_rows(*rows: Sequence[str]) -> None:
+    for cells in rows:
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def verdict(outcome: Outcome, member: str) -> str:
@@ -211,13 +194,20 @@ def main() -> None:
     wanted = cases(arguments.seeds, arguments.machines, arguments.threads)
     if arguments.quick:
         wanted = [Case(seed, machine, 1, is_small=True) for seed, machine in enumerate(arguments.machines)]
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    members = [SMALL] if arguments.quick else [*settings["family"], *settings["deployments"]]
+    titles = ["machine", "threads", "seed", "status", "seconds", *members]
+    titles += ["proposed", "refused exports", QUIET, DRIFTED]
+    print_rows(titles, ["---"] * len(titles))
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(arguments.at_once) as pool:
-        for outcome in pool.map(run, wanted):
+        for outcome in pool.map(
+            run, wanted
+        ):  # a row as soon as it is known: all of them take an hour or more
             outcomes.append(outcome)
-            said = "; ".join(outcome.oddities()) or "as it should be"
-            print(f"{len(outcomes)} of {len(wanted)}, {label(outcome.case)}: {said}", flush=True)
-    print(table(outcomes))
+            print_rows(row(outcome, members))
+    odd = [f"- {label(outcome.case)}: {oddity}" for outcome in outcomes for oddity in outcome.oddities()]
+    print("\n" + ("\n".join(odd) or "Every run is as it should be."))
     raise SystemExit(any(outcome.status for outcome in outcomes))
 
 
