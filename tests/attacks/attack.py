@@ -14,13 +14,17 @@ __all__ = ["Attack", "attack", "attacks_in", "changed", "serves"]
 
 @dataclass(frozen=True)
 class Attack:
-    """`refused`: the gate writes a refusal into its ledger. `on_plain`: why plain MLflow has no such thing."""
+    """`refused`: the gate writes a refusal into its ledger. `on_plain`: why plain MLflow has no such thing.
+
+    `withstood`: with which feature of the server plain MLflow withstands it too.
+    """
 
     run: Callable[[Scene], bool]
     by: str
     refused: bool
     needs: str = ""
     on_plain: str = ""
+    withstood: str = ""
 
     @property
     def name(self) -> str:
@@ -31,10 +35,15 @@ _ATTACKS: list[Attack] = []
 
 
 def attack(
-    by: str = "client", *, refused: bool = False, needs: str = "", on_plain: str = ""
+    by: str = "client",
+    *,
+    refused: bool = False,
+    needs: str = "",
+    on_plain: str = "",
+    withstood: str = "",
 ) -> Callable[[Callable[[Scene], bool]], Callable[[Scene], bool]]:
     def add(run: Callable[[Scene], bool]) -> Callable[[Scene], bool]:
-        _ATTACKS.append(Attack(run, by, refused, needs, on_plain))
+        _ATTACKS.append(Attack(run, by, refused, needs, on_plain, withstood))
         return run
 
     return add

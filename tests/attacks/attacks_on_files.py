@@ -61,19 +61,19 @@ def _upload_by_an_experiment(scene: Scene, location: str, path: str) -> None:
     arena.session.post(url, params={"run_uuid": run, "path": path}, data=b"evil", timeout=60)
 
 
-@attack()
+@attack(withstood="workspaces")  # an experiment may not choose its location there
 def upload_beside_the_champion_by_an_experiments_location(scene: Scene) -> bool:
     _upload_by_an_experiment(scene, scene.path(scene.good).as_uri(), "sitecustomize.py")
     return changed(scene)
 
 
-@attack()
+@attack(withstood="workspaces")  # an experiment may not choose its location there
 def upload_below_the_champion_by_an_experiments_plain_path(scene: Scene) -> bool:
     _upload_by_an_experiment(scene, f"{scene.path(scene.good)}/code", "sitecustomize.py")
     return changed(scene)
 
 
-@attack()
+@attack(withstood="workspaces")  # an experiment may not choose its location there
 def upload_beside_the_champion_by_a_spelled_out_location(scene: Scene) -> bool:
     folder = scene.path(scene.good)
     _upload_by_an_experiment(scene, f"file://{folder.parent}/./{folder.name}/", "sitecustomize.py")

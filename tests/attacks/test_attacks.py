@@ -57,7 +57,9 @@ def test_an_attack_succeeds_on_plain_mlflow_and_not_on_the_gate(arena: Arena, at
     if attack.on_plain and not arena.gated:
         pytest.skip(attack.on_plain)
     scene = Scene(arena)
-    if not arena.gated:
+    if not arena.gated and attack.withstood and getattr(arena.running.config, attack.withstood):
+        assert not attack.run(scene), f"plain MLflow with {attack.withstood} does not withstand it any more"
+    elif not arena.gated:
         assert attack.run(scene), "the attack has no teeth: plain MLflow withstands it"
     elif attack.by == "database":
         with arena.restored():
