@@ -63,5 +63,5 @@ ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=..
 	@resnet-ops ui --host $(HOST) --port $(PORT)
 
 .PHONY: clean
-clean: ## remove what a run made: outputs of stages and var; your own files, DVC's cache and the environment stay
+clean: $(STAMP) ## remove what a run made: outputs of stages and var; your own files, DVC's cache and the environment stay
 	@python pipelines/clean_outputs.py
