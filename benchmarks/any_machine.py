@@ -122,9 +122,9 @@ def surroundings(folder: Path, case: Case) -> dict[str, str]:
 def found_in(reports: Path) -> dict[str, Any]:
     """What the reports of a run say; what is missing, because the run failed, stays empty."""
     gates = read(reports / "gates.json", {"candidates": [], "challenger": None})
-    evaluated = sorted(reports.glob("evaluation/*/metrics.json"))
+    evaluated = sorted(reports.glob("evaluation/*/measurements.json"))
     return {
-        "top1": {path.parent.name: read(path, {}).get("test.top1", float("nan")) for path in evaluated},
+        "top1": {path.parent.name: read(path, {})["test.top1"]["value"] for path in evaluated},
         "gates": {each["member"]: each["refusals"] for each in gates["candidates"]},
         "challenger": gates["challenger"],
         "refused": {
