@@ -27,6 +27,7 @@ EXTRAS = {
     "psycopg": "postgresql",
     "flask_wtf": "auth",
     "ray": "scale",
+    "pillow_heif": "heif",
 }
 """Import name -> extra."""
 
