@@ -174,7 +174,7 @@ REFUSED: list[tuple[list[Word], int, str]] = [
     (["keys", "trust", "hostile/folder", "--role", "reviewer"], 1, "hostile/folder is no public key"),
     (["keys", "trust", "/proc/self/mem", "--role", "reviewer"], 1, "/proc/self/mem is no public key"),
     (["attest", "reproduction", *TARGET, "--key", "kim", "--weights", "x" * 300], 1, "name too long"),
-    (["log", "label", "hostile/folder"], 1, "cannot be read as labels"),
+    (["log", "label", "hostile/folder"], 1, "The CSV file hostile/folder cannot be read"),
     (["drift", "judge", "--window", "../../../x"], 1, "must be named by"),
     (["drift", "judge", "--window", "[/]"], 1, "must be named by"),
     (["drift", "judge", "--since", "0001-01-01T00:00+23:59"], 2, "is no time"),
