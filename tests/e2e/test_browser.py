@@ -20,6 +20,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.browser import CHROMIUM, Ui, Visitor, run_ui, visit
 from tests.e2e.project import Project
 
+expect.set_options(timeout=60_000)  # how long a page takes says more about the machine
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(
