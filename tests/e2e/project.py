@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["Project", "check_out"]
 
 ROOT = Path(__file__).resolve().parents[2]
-STATE_VARIABLES = ("MLFLOW_", "RESNET_OPS_", "DVC_", "GIT_")
+STATE_VARIABLES = ("MLFLOW_", "RESNET_OPS_", "DVC_", "GIT_", "MAKE", "MFLAGS")
 
 
 @dataclass(frozen=True)
