@@ -1,4 +1,7 @@
-"""Dealing images out to splits: stratified by class, seeded, and equal images never in two splits."""
+"""Dealing images out to splits by a hash of their pixels: an image stays in its split when others come or go."""
+
+import hashlib
+from collections import Counter
 
 import numpy as np
 
@@ -17,12 +20,13 @@ NOWHERE = ""
 def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     """Give every image a split and a manifest row.
 
-    Images of equal pixels go to the same split, so that none leaks from training into the test. Where the data set
-    says where an image may go it goes there, dealt out by the shares of those splits. Raises DataError when a class
-    is too small to be in every split.
+    An image's place between 0 and 1 is a hash of its pixels and the seed, and the shares cut that line into splits. So
+    images of equal pixels are in one split, and none moves when others are added or removed; the sizes of splits vary
+    as counts of draws do. Of a class, each split gets at least half of its share, and one image: where it has less by
+    chance, images whose place is nearest are moved to it. Where the data set says where an image may go it goes there,
+    by the shares of those splits. Raises DataError when a class is too small to be in every split.
     """
     digests = raw.digests or pixel_digests(raw.images)
-    rng = np.random.default_rng(seed)
     allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
     pools = list(dict.fromkeys(allowed))
     pool_of = np.array([pools.index(names) for names in allowed])
@@ -30,11 +34,10 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     for label, class_name in enumerate(raw.classes):
         for pool, names in enumerate(pools):
             members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
-            settled = split_of.keys() | raw.left_out
-            groups = [each for each in dict.fromkeys(digests[i] for i in members) if each not in settled]
-            if groups or len(pools) == 1 or not (raw.labels == label).any():
-                rng.shuffle(groups)
-                split_of |= _deal(groups, names, shares, class_name)
+            new = {digests[i] for i in members if digests[i] not in split_of}
+            places = {each: _place(each, seed) for each in sorted(new - raw.left_out)}
+            if places or len(pools) == 1 or not (raw.labels == label).any():
+                split_of |= _deal(places, names, shares, class_name)
     rows = [
         ManifestRow(
             index=index,
@@ -51,18 +54,37 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     return PreparedData(raw.images, raw.labels, rows, raw.classes)
 
 
-def _deal(groups: list[str], names: tuple[str, ...], shares: SplitParams, class_name: str) -> dict[str, str]:
-    """The split of each group: consecutive stretches, as long as the shares of these splits say."""
-    bounds = np.cumsum([shares.as_dict()[name] for name in names])
-    if len(names) < len(shares.as_dict()):
-        bounds = bounds / bounds[-1]
-    starts = [0, *np.round(bounds * len(groups)).astype(int)]
-    split_of: dict[str, str] = {}
-    for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True):
-        if start == stop:
-            raise DataError(
-                f"Class {class_name} has only {len(groups)} different images: too few to put one into {name}. "
-                f"Add images, or raise data.split.{name} in params.yaml."
-            )
-        split_of.update(dict.fromkeys(groups[start:stop], name))
+def _place(digest: str, seed: int) -> float:
+    """Between 0 and 1, and as good as random."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{digest}".encode()).digest()[:8], "big") / 2**64
+
+
+def _deal(
+    places: dict[str, float], names: tuple[str, ...], shares: SplitParams, class_name: str
+) -> dict[str, str]:
+    """The split of each image, by digest."""
+    wanted = np.array([shares.as_dict()[name] for name in names])
+    bounds = np.cumsum(wanted) / wanted.sum()
+    needed = {
+        name: max(1, int(share / 2 * len(places)))
+        for name, share in zip(names, wanted / wanted.sum(), strict=True)
+    }
+    last = len(names) - 1
+    split_of = {
+        each: names[min(last, int(np.searchsorted(bounds, place, side="right")))]
+        for each, place in places.items()
+    }
+    count = Counter(split_of.values())
+    for name, low, high in zip(names, [0.0, *bounds[:-1]], bounds, strict=True):
+        while count[name] < needed[name]:
+            spare = [each for each, split in split_of.items() if count[split] > needed[split]]
+            if not spare:
+                raise DataError(
+                    f"Class {class_name} has only {len(places)} different images: too few to put one into {name}. "
+                    f"Add images, or raise data.split.{name} in params.yaml."
+                )
+            nearest = min(spare, key=lambda each: max(low - places[each], places[each] - high))
+            count[split_of[nearest]] -= 1
+            count[name] += 1
+            split_of[nearest] = name
     return split_of

@@ -185,7 +185,8 @@ def test_225_mebibytes_of_images_are_prepared_with_150_of_memory(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 225
     images = load_prepared(tmp_path / "prepared").images
-    assert images.shape == (240, 512, 512, 3)
+    assert images.shape[1:] == (512, 512, 3)
+    assert 200 < len(images) < 275  # 80 % of 300, as chance has it
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "prepared"]
 
 

@@ -71,7 +71,7 @@ def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) ->
         fetch_reference(connect(), identity)
     done = command("lens-check", "1")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert f"a reference of {identity} now, of 360 held-out images" in done.stdout
+    assert f"a reference of {identity} now, of 384 held-out images" in done.stdout
     reference = fetch_reference(connect(), identity)
     assert reference.rehearsal is not None
     frame = prepared.served.score(prepared.served.unseen).assign(model="lens-check", version="1")

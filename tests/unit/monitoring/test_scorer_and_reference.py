@@ -96,7 +96,7 @@ def test_a_saved_reference_comes_back_and_its_bytes_repeat(served: Served, tmp_p
     served.reference.save(tmp_path / "b.parquet")
     back = load_reference(tmp_path / "a.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert (back.identity, back.classes, back.seen) == (served.identity, tuple("0123456789"), 360)
+    assert (back.identity, back.classes, back.seen) == (served.identity, tuple("0123456789"), 384)
     np.testing.assert_array_equal(matrix(back.rows, "embedding"), matrix(served.reference.rows, "embedding"))
     assert list(back.rows["label"]) == list(served.reference.rows["label"])
 
