@@ -1,6 +1,7 @@
 """Evidently's report of a window, for people to look at; the verdict stays ours."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,15 @@ def write_evidently_report(path: Path, snapshot: "Snapshot") -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with write_path(path) as temporary:
-            snapshot.save_html(str(temporary))
+            temporary.write_text(_closed(snapshot.get_html_str(as_iframe=False)), encoding="utf-8")
+
+
+def _closed(page: str) -> str:
+    """Evidently's page with its data so written that no name in them, like `</script>`, ends the script they stand in.
+
+    They are the first two variables, each JSON on one line.
+    """
+    return re.sub(r"(?m)^ *var \w+ = .*;$", lambda line: line[0].replace("<", r"\u003c"), page, count=2)
 
 
 def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:

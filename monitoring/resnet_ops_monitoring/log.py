@@ -26,6 +26,7 @@ from resnet_ops_monitoring.log_database import (
     schema,
     summaries,
 )
+from resnet_ops_registry.settings import mask_password
 
 __all__ = ["SCHEMA_VERSION", "Count", "InferenceLog"]
 
@@ -71,7 +72,7 @@ class InferenceLog:
     @property
     def place(self) -> str:
         """The database's URL without its password, for people."""
-        return self.url.render_as_string(hide_password=True)
+        return mask_password(self.url.render_as_string())
 
     def close(self) -> None:
         """Give the connections back."""

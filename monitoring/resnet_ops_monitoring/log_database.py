@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from resnet_ops.errors import ConfigError, ServiceError, StorageError
 from resnet_ops.extras import needed_by
 from resnet_ops_monitoring.frames import STATISTICS
+from resnet_ops_registry.settings import mask_password
 
 __all__ = ["Utc", "explain", "inferences", "make_engine", "metadata", "parse", "schema", "summaries"]
 
@@ -110,10 +111,10 @@ def make_engine(url: URL) -> Engine:
 
 
 def explain(error: DBAPIError, doing: str, url: URL) -> StorageError | ServiceError:
-    place = url.render_as_string(hide_password=True)
+    place = mask_password(url.render_as_string())
     cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    if url.password:
-        cause = cause.replace(str(url.password), "***")
+    for secret in filter(None, (url.password, url.query.get("password"))):
+        cause = cause.replace(str(secret), "***")
     message = f"Cannot {doing} the inference log {place}: {cause}."
     words = cause.lower()
     if url.get_backend_name() == "sqlite" or "read-only" in words or "no space" in words:

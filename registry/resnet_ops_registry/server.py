@@ -14,6 +14,7 @@ from resnet_ops_registry.settings import (
     WRITE_ONCE_SCHEME,
     connect,
     is_direct,
+    mask_password,
     prepare_environment,
     registry_uri,
     tracking_uri,
@@ -46,7 +47,7 @@ def run_server(host: str, port: int) -> None:
     """
     if not is_direct():
         raise ConfigError(
-            f"The settings name a server already ({tracking_uri()}). Unset MLFLOW_TRACKING_URI and "
+            f"The settings name a server already ({mask_password(tracking_uri())}). Unset MLFLOW_TRACKING_URI and "
             "MLFLOW_REGISTRY_URI to start one on the project's own database."
         )
     check_free(host, port, f"make ui PORT={port + 1}")
@@ -60,10 +61,11 @@ def run_server(host: str, port: int) -> None:
     console.print("Stop with Ctrl-C.")
     sys.stdout.flush()
     artifacts = WRITE_ONCE_SCHEME + (Path.cwd() / STATE / "artifacts").as_uri()
-    arguments = ["--backend-store-uri", tracking_uri(), "--registry-store-uri", registry_uri()]
     if configured_endpoint() is not None:
         _start_sender()
-    arguments += ["--artifacts-destination", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
+    # in the environment, which only its owner can read; the words of a command are in every list of processes
+    os.environ.update(MLFLOW_BACKEND_STORE_URI=tracking_uri(), MLFLOW_REGISTRY_STORE_URI=registry_uri())
+    arguments = ["--artifacts-destination", artifacts, "--host", host, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *arguments])  # noqa: S606
 
 

@@ -99,9 +99,18 @@ def artifacts_destination() -> str | None:
     return folder.resolve().as_uri() if folder.is_dir() else None
 
 
-def mask_password(uri: str) -> str:
-    """The URI with the password between `:` and `@` replaced by `***`."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+def mask_password(text: str) -> str:
+    """The text with `***` for each password in its URLs: between `:` and the last `@`, or after `password=`."""
+    return "".join(_mask_word(word) for word in re.split(r"(\s+)", text))
+
+
+def _mask_word(word: str) -> str:
+    head, found, rest = word.partition("://")
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    if found and at and colon and "/" not in user:
+        word = f"{head}://{user}:***@{place}"
+    return re.sub(r"(?i)([?&]\w*(?:password|passwd|pwd|secret|token)=)[^&#\s'\")]+", r"\1***", word)
 
 
 def ui_address(said: str) -> str:

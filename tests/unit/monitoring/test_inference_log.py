@@ -230,9 +230,12 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, frame: pd.DataFram
     assert len(InferenceLog(url).read("made-up")) == 5
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
+@pytest.mark.parametrize(
+    "place", ["me:hush@127.0.0.1:1/log?", "me:a/hush@127.0.0.1:1/log?", "127.0.0.1:1/log?password=hush&"]
+)
+def test_a_database_that_does_not_answer_is_named_without_its_password(place: str) -> None:
     with pytest.raises(ServiceError, match="Cannot open the inference log postgresql") as caught:
-        InferenceLog("postgresql://me:hush@127.0.0.1:1/log?connect_timeout=2")
+        InferenceLog(f"postgresql://{place}connect_timeout=2")
     assert "hush" not in str(caught.value)
     assert "RESNET_OPS_INFERENCE_LOG" in str(caught.value)
 

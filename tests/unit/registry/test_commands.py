@@ -1,11 +1,14 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageError
+from resnet_ops_registry import server
 from resnet_ops_registry.settings import connect, mask_password, registry_uri
+from tests.attacks.servers import free_port
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 
 POLICY = Path(__file__).parents[3] / "policies" / "digits-classifier.yaml"
@@ -90,6 +93,36 @@ def test_a_database_server_that_is_down_is_said(project: Path, monkeypatch: pyte
     assert "secret" not in str(caught.value)
 
 
-def test_a_password_is_masked_even_with_signs_in_it() -> None:
-    assert mask_password("gated:postgresql://me:p:a@host/db") == "gated:postgresql://me:***@host/db"
-    assert mask_password("http://host:80/x") == "http://host:80/x"
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("gated:postgresql://me:p:a@host/db", "gated:postgresql://me:***@host/db"),
+        ("postgresql://me:hu/sh@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:hu@sh@host/db is down", "postgresql://me:***@host/db is down"),
+        ("postgresql://me:hu?sh#x@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://:hush@host/db", "postgresql://:***@host/db"),
+        (
+            "postgresql://host/db?password=hush&sslmode=require",
+            "postgresql://host/db?password=***&sslmode=require",
+        ),
+        ("postgresql:///db?user=me&sslpassword=hush", "postgresql:///db?user=me&sslpassword=***"),
+        ("'http://host/x?Token=hush'", "'http://host/x?Token=***'"),
+        ("http://host:80/x", "http://host:80/x"),
+        ("models:/digits@champion", "models:/digits@champion"),
+    ],
+)
+def test_a_password_is_masked_wherever_a_url_may_hold_it(said: str, shown: str) -> None:
+    assert mask_password(said) == shown
+
+
+def test_the_servers_command_holds_no_password(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[str] = []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db?timeout=30&password=hush")
+    monkeypatch.setattr(os, "execv", lambda program, words: run.extend(words))
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    server.run_server("127.0.0.1", free_port())
+    assert "server" in run
+    assert "hush" not in " ".join(run)
+    assert os.environ["MLFLOW_REGISTRY_STORE_URI"].startswith("gated:sqlite:///")
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"].endswith("password=hush")
