@@ -16,7 +16,7 @@ os.environ.update(
     DVC_STUDIO_OFFLINE="true",
     GX_ANALYTICS_ENABLED="false",
 )
-# before the first import of numpy or torch: workers with as many threads as cores wait for each other (3.5 times as slow)
+# before the first import of numpy or torch: workers with as many threads as cores wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # how long an example takes says more about the machine than about the code

@@ -55,6 +55,7 @@ def test_a_network_gives_logits_embeddings_and_named_maps(name: str) -> None:
         assert torch.equal(network.head(features), network(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MEMBERS if name != "cifar"])
 def test_a_member_overfits_32_images(name: str, digits: PreparedData) -> None:
     x = torch.from_numpy(digits.images[:32].copy()).permute(0, 3, 1, 2).float() / 128 - 1
@@ -131,6 +132,7 @@ def test_activation_checkpointing_keeps_the_bits_and_saves_memory(make: Callable
     assert checkpointed_bytes < plain_bytes / 2
 
 
+@pytest.mark.slow
 def test_1001_layers_train() -> None:
     entry = next(entry for entry in CATALOGUE if entry.name == "preact-resnet1001")
     network = build_network(entry.member, 3, 10)

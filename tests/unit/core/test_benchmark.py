@@ -50,6 +50,7 @@ def benchmarks(trained: Path, exported: Path) -> dict[str, Benchmark]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trained", "exported"])
 def test_every_metric_carries_the_profile_name_its_number_and_its_unit(
     name: str, benchmarks: dict[str, Benchmark]
@@ -74,6 +75,7 @@ def test_every_metric_carries_the_profile_name_its_number_and_its_unit(
     }
 
 
+@pytest.mark.slow
 def test_percentiles_are_in_order_and_within_their_intervals(benchmarks: dict[str, Benchmark]) -> None:
     measured = benchmarks["exported"].measured
     percentiles = [measured[f"edge-cpu.latency_p{percent}_ms"] for percent in (50, 95, 99)]

@@ -76,6 +76,7 @@ def test_the_diagram_shows_every_bin_that_holds_images_and_escapes_names() -> No
     assert bins.count.sum() == 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [1.5, 3.5])
 @pytest.mark.parametrize("sharpness", [1.0, 1.6])
 def test_the_interval_of_the_calibration_error_covers_it_where_the_plain_bootstrap_does_not(
@@ -111,6 +112,7 @@ def plain_bootstrap_coverage(probabilities: np.ndarray, labels: np.ndarray, trut
     return float(np.mean(covered))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gap", "n"), [(1.5, 100), (3.0, 300)])
 def test_the_intervals_of_brier_score_and_log_loss_cover_them_as_often_as_they_say(
     gap: float, n: int, monkeypatch: pytest.MonkeyPatch
@@ -174,6 +176,7 @@ def test_a_model_without_a_mistake_keeps_a_finite_temperature() -> None:
     assert 0.3 < found.value <= 1.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gap", "sharpness"), [(1.5, 2.0), (3.0, 1.0)])
 def test_the_interval_of_the_temperature_covers_it_as_often_as_it_says(gap: float, sharpness: float) -> None:
     logits, labels = make_logits(100_000, gap, sharpness, seed=1)

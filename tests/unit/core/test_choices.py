@@ -18,6 +18,7 @@ def small(digits: PreparedData) -> PreparedData:
     return take(digits, train=96, validation=40)
 
 
+@pytest.mark.slow
 def test_the_first_run_measures_and_a_repeat_does_as_it_did(
     small: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +33,7 @@ def test_the_first_run_measures_and_a_repeat_does_as_it_did(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_another_training_is_measured_by_itself(small: PreparedData, tmp_path: Path) -> None:
     path = tmp_path / "threads.json"
     for plan in (make_plan(threads="auto"), make_plan(make_recipe(batch_size=8), threads="auto")):

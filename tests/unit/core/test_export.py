@@ -35,6 +35,8 @@ from tests.unit.core.makers import (
     untrained,
 )
 
+pytestmark = pytest.mark.slow
+
 EXACT = Tolerance(max_logit_difference=0.001, min_equal_predictions=1.0, max_accuracy_loss=0.0)
 LOOSE = Tolerance(max_logit_difference=1.0, min_equal_predictions=0.9, max_accuracy_loss=0.1)
 QUANTISATION = Quantisation(calibration="minmax", images=64, reduce_range=True)

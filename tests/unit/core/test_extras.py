@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -17,14 +18,17 @@ from resnet_ops.messages import say, silent
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml").read_text())["project"]
 
 
+packages = cache(packages_distributions)  # it reads the records of all that is installed
+
+
 @pytest.mark.parametrize("module", EXTRAS)
 def test_an_extra_brings_what_it_is_named_for(module: str) -> None:
-    if module not in packages_distributions():
+    if module not in packages():
         pytest.skip(f"{module} is not installed")
     brought = {
         canonicalize_name(Requirement(text).name) for text in PROJECT["optional-dependencies"][EXTRAS[module]]
     }
-    assert brought & {canonicalize_name(name) for name in packages_distributions()[module]}
+    assert brought & {canonicalize_name(name) for name in packages()[module]}
 
 
 def test_what_is_missing_is_named_with_every_extra_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ def rows() -> dict[str, Row]:
     return {row.name: row for row in family_table()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "millions", "digits"),
     [

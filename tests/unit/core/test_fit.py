@@ -46,6 +46,7 @@ for precision in ("fp32", "bf16"):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_bits(small: PreparedData, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", TRAIN_ELSEWHERE, str(tmp_path / "there")],

@@ -68,6 +68,7 @@ def watch_batch(changes: dict[str, Any], side: int, channels: int, rank: int, wo
     return watch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -128,6 +129,7 @@ def watch_training(side: int, monkeypatch: pytest.MonkeyPatch, **changes: Any) -
     return watch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

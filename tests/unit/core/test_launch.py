@@ -72,6 +72,7 @@ def test_a_worker_that_fails_alone_is_heard_once(text: str, message: str, tmp_pa
     assert (starter.returncode, complained) == (1, message)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end them")
 def test_workers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
     places = [tmp_path / f"done{rank}" for rank in "01"]

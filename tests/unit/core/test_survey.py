@@ -54,6 +54,7 @@ def test_profiles_that_run_an_image_the_same_way_share_one_measurement(
     assert found.skipped == {"server-gpu": "an export runs on a CPU here"}
 
 
+@pytest.mark.slow
 def test_a_pt2_export_is_measured_with_torch(tmp_path: Path) -> None:
     model = untrained()
     write_bytes(tmp_path / "model.pt2", pt2_bytes(trace(model)))

@@ -32,9 +32,12 @@ from tests.unit.registry.receiver import receiving
 if TYPE_CHECKING:
     from tests.unit.monitoring.conftest import Served
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy", "ignore:unclosed database:ResourceWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy", "ignore:unclosed database:ResourceWarning"
+    ),
+]
 
 
 def command(*arguments: str, status: int = 0) -> str:

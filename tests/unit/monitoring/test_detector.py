@@ -33,6 +33,7 @@ def _reference(made_up: Frames, rng: np.random.Generator, rows: int = 600) -> Re
     return build_reference(made_up(rng, rows), IDENTITY, CLASSES, rows=rows, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [100, 300])
 def test_windows_without_drift_alarm_at_most_as_often_as_agreed(
     made_up: Frames, params: DriftParams, rows: int
@@ -241,6 +242,7 @@ def test_one_broken_source_of_four_alarms_and_is_named(made_up: Frames, params: 
     assert "Source line 3 (290 rows): " in verdict.reason
 
 
+@pytest.mark.slow
 def test_windows_of_several_sources_without_drift_alarm_as_rarely(
     made_up: Frames, params: DriftParams
 ) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.monitoring.conftest import Served
 
 
+@pytest.mark.slow
 def test_a_window_is_in_the_workspace_once_with_its_verdict_and_the_dashboard_follows_it(
     served: Served, params: DriftParams, tmp_path: Path
 ) -> None:

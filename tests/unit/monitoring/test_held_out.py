@@ -65,6 +65,7 @@ def command(*words: str) -> Result:
     return CliRunner().invoke(build_app(), ["drift", "reference", *words])
 
 
+@pytest.mark.slow
 def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) -> None:
     identity = publish_tested(prepared, "lens-check", wrong=0)
     with pytest.raises(DataError, match="Make it: resnet-ops drift reference lens-check 1"):

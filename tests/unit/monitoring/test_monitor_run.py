@@ -25,9 +25,12 @@ from tests.unit.registry.conftest import NAME
 if TYPE_CHECKING:
     from resnet_ops_monitoring.verdict import Verdict
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy", "ignore:unclosed database:ResourceWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy", "ignore:unclosed database:ResourceWarning"
+    ),
+]
 
 
 def _statuses(scene: Scene) -> list[tuple[str, str]]:

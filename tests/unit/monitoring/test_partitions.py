@@ -43,6 +43,7 @@ def reference(made_up: Frames) -> Reference:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_exported_hours_come_to_the_same_numbers_by_any_number_of_processes(
     log: InferenceLog, reference: Reference, params: DriftParams, tmp_path: Path, workers: int

@@ -55,6 +55,7 @@ def test_alpha_is_the_limit_of_the_p_value(won: int, lost: int, p: float, passed
     assert result.passed is passed
 
 
+@pytest.mark.slow
 def test_of_a_thousand_candidates_worse_by_the_margin_at_most_alpha_pass_the_rule() -> None:
     """Image by image, through the signed form: the whole rule, not its arithmetic alone."""
     n, margin, disagreement, draws = 200, 0.05, 0.09, 1000

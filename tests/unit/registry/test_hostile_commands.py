@@ -121,6 +121,7 @@ def test_no_words_are_left_over_for_parameters_that_are_gone() -> None:
     assert {each.rpartition(" ")[2] for each in RIGHT} | ENDLESS <= {name for _, name in known}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", TAKING_WORDS)
 def test_right_words_are_understood(scene: Scene, command: str) -> None:
     line = command.split()
@@ -134,6 +135,7 @@ def test_right_words_are_understood(scene: Scene, command: str) -> None:
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", TAKING_WORDS)
 @settings(
     max_examples=EXAMPLES,

@@ -108,6 +108,7 @@ def test_a_database_that_somebody_else_made_meanwhile_is_kept(tmp_path: Path) ->
     assert (tmp_path / "mlflow.db").read_bytes() == b"theirs"
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_it_at_once(tmp_path: Path, elsewhere: ForkServerContext) -> None:
     processes = [elsewhere.Process(target=make_database, args=(tmp_path / "mlflow.db",)) for _ in range(2)]
     for process in processes:

@@ -126,6 +126,7 @@ def publish_and_die(
     publish_model(connect(), folder, evidence=evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.parametrize("step", STEPS)
 def test_a_publication_killed_after_any_step_is_continued(

@@ -55,6 +55,7 @@ WAYS: dict[str, Callable[[Session], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_write_that_nobody_judged_is_refused(
