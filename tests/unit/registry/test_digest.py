@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,10 @@ def test_a_proxied_location_is_read_at_the_servers_destination(
     assert location_digest("mlflow-artifacts:/model") == folder_digest(folder)
     with pytest.raises(EvidenceError, match="odd path"):
         location_digest("mlflow-artifacts:/x/../model")
+
+
+def test_a_library_that_a_store_needs_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("boto3", "botocore"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(EvidenceError, match=r"cannot be read \(boto\w+ is not installed here\)"):
+        location_digest("s3://bucket/model")
