@@ -85,7 +85,7 @@ def location_digest(location: str) -> str:
             raise
         # each storage library has errors of its own, and a library may be missing: all mean that nothing was read
         except Exception as error:
-            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            missing = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
             why = f"{missing} is not installed here" if missing else type(error).__name__
             raise EvidenceError(f"The model files cannot be read ({why}).") from error
 
