@@ -49,7 +49,7 @@ def write_npz(path: Path, train: int, test: int) -> np.ndarray:
 
 def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "benchmarks/gpu.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3000)
 
 
 def run_quick(*arguments: str) -> subprocess.CompletedProcess[str]:
