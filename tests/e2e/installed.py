@@ -44,7 +44,7 @@ class Workplace:
             env={**environment(), **settings},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=3000,
         )
 
 
