@@ -119,19 +119,22 @@ def reference(
     with report_errors("drift reference"):
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
+        from resnet_ops.data.trained_on import leave_out
         from resnet_ops_monitoring.held_out import check_tested, held_out_reference
         from resnet_ops_monitoring.identity import ModelIdentity
         from resnet_ops_monitoring.params import read_reference_params
         from resnet_ops_monitoring.stored_reference import registered_version, store_reference
         from resnet_ops_registry.keys import read_key
+        from resnet_ops_registry.lineage import trained_on
         from resnet_ops_registry.loading import load
         from resnet_ops_registry.settings import connect
         from resnet_ops_registry.signed_evidence import evidence_of
 
         signer = read_key(key)
         settings, seed = read_reference_params(params)
-        test = load_prepared(data).split("test")
         loaded, client = load(model, version), connect()
+        seen = trained_on(client, loaded.name, loaded.version)
+        test = leave_out(load_prepared(data), seen or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Rehearsing with {identity}") as progress:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from resnet_ops_registry.display import GATE_TAG_PREFIX, MEMBER_TAG, WEIGHTS_TAG
+from resnet_ops_registry.display import EXPERIMENT_TAG, GATE_TAG_PREFIX, MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.settings import connect
 
@@ -14,7 +14,7 @@ __all__ = ["list_versions"]
 def list_versions(model: str = "") -> list[dict[str, Any]]:
     """Every version, newest first, of one registered model or of all; verdicts are those on its page.
 
-    Keys: model, version, run_id, member, aliases, stage, weights_digest, evidence, gate (name -> verdict).
+    Keys: model, version, run_id, member, experiment, aliases, stage, weights_digest, evidence, gate (name -> verdict).
     """
     client = connect()
     with asked("Listing the registry"):
@@ -32,6 +32,7 @@ def list_versions(model: str = "") -> list[dict[str, Any]]:
             "version": int(version.version),
             "run_id": version.run_id,
             "member": version.tags.get(MEMBER_TAG, ""),
+            "experiment": version.tags.get(EXPERIMENT_TAG, ""),
             "aliases": aliases.get((version.name, str(version.version)), []),
             "stage": version.current_stage,
             "weights_digest": version.tags.get(WEIGHTS_TAG, ""),
