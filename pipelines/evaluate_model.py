@@ -12,7 +12,7 @@ from resnet_ops.data.trained_on import leave_out, read_trained_on
 from resnet_ops.evaluation.evaluate import evaluate, save_evaluation
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values
+from resnet_ops.measurement import deciding_values
 from resnet_ops.provenance import environment, hardware
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports/evaluation")
@@ -35,7 +35,7 @@ def main(name: str) -> None:
     save_evaluation(found, name, params.evaluate, REPORTS / name)
     write_json(REPORTS / name / "machine.json", {"environment": environment(), "hardware": hardware()})
     if name in params.deployments:  # where `dvc metrics` finds them whether there is an export or not
-        write_json(REPORTS / f"{name}.json", measurement_values(found.measured))
+        write_json(REPORTS / f"{name}.json", deciding_values(found.measured))
     for metric in ("test.top1", "test.worst_slice", "calibrated.ece", "robustness.mean_accuracy"):
         if metric in found.measured:
             each = found.measured[metric]

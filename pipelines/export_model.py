@@ -10,7 +10,7 @@ from resnet_ops.data import load_prepared
 from resnet_ops.data.trained_on import leave_out, read_trained_on
 from resnet_ops.export.formats import export_model
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values, measurements_to_json
+from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.provenance import environment, hardware
@@ -30,7 +30,6 @@ def main(name: str) -> None:
         for metric, each in result.measured.items()
     }
     write_json(reports / "measurements.json", measurements_to_json(measured))
-    write_json(reports / "metrics.json", measurement_values(measured))
     write_json(reports / "machine.json", {"environment": environment(), "hardware": hardware()})
     formats = {
         format_: {

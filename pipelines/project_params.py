@@ -173,7 +173,7 @@ class Params:
         unknown = [name for name in self.evaluate.slices.columns if name not in known]
         if unknown:
             yield (
-                f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Other columns "
+                f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Others "
                 "come from a CSV file (data.source: csv)"
             )
 

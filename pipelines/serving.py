@@ -44,7 +44,8 @@ class Serving:
         rest = data.split(split)
         if seen:
             console.print(
-                f"{self.identity} was trained on {seen} of {seen + len(rest)} images of split {split}: they are left out."
+                f"{self.identity} was trained on {seen} of {seen + len(rest)} images of split {split}, which are left "
+                "out."
             )
         return rest
 

@@ -151,7 +151,7 @@ def validation_scores(
             metrics = evidence_of(client, version).evidence.metrics
         if CHOSEN_BY not in metrics:
             raise EvidenceError(
-                f"The evidence of {model} v{candidate.version} does not say {CHOSEN_BY}, by which candidates are chosen. "
+                f"The evidence of {model} v{candidate.version} does not say {CHOSEN_BY}, by which they are chosen. "
                 f"Measure it again: resnet-ops attest evaluation {model} {candidate.version}"
             )
         scores[candidate.member] = metrics[CHOSEN_BY].value

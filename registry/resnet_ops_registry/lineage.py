@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TRAINED_ON", "data_digests", "source_of", "trained_on", "trained_on_digest"]
 
 TRAINED_ON = f"lineage/{NOTED_IN}"
-"""Where among a run's artifacts the list of images lies that the version has seen; its digest's name in `Evidence.data`."""
+"""Where a run keeps the list of images that its version has seen; also the name of its digest in `Evidence.data`."""
 
 
 def data_digests(lock: Path, stage: str) -> dict[str, str]:

@@ -104,7 +104,8 @@ class Portfolio:
 def choose(target: str, entries: Sequence[Entry], axes: Sequence[Axis]) -> Choice:
     """The version that does best on validation of those the gate lets become `target`; of equal ones the smaller.
 
-    Where the evidence of one of them does not speak of validation, by the test split. axes: what matters there. A version of which the gate says nothing is not proposed.
+    Where the evidence of one of them does not speak of validation, by the test split. axes: what matters there. A
+    version of which the gate says nothing is not proposed.
     """
     versions = [entry for entry in entries if entry.version is not None]
     passing = [entry for entry in versions if entry.refusals.get(target, "not judged") is None]

@@ -32,8 +32,9 @@ _P95 = ".latency_p95_ms"
 def read_portfolio(model: str, reports: Path) -> Portfolio:
     """The portfolio of a registered model; without a name, of the only one there is.
 
-    Of each member and format the newest version that is no DVC experiment's, and every version with an alias. reports: where exports that are no
-    version were measured (`formats/<member>.json`); only those made from a version that is shown are taken.
+    Of each member and format the newest version that is no DVC experiment's, and every version with an alias. reports:
+    where exports that are no version were measured (`formats/<member>.json`); only those made from a version that is
+    shown are taken.
     Over http the policy cannot be read, so there are no budgets, and verdicts are those on the versions' pages.
     Raises ConfigError when there is no such model, or more than one and none is named.
     """

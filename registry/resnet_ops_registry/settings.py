@@ -38,9 +38,9 @@ __all__ = [
 GATED_SCHEME = "gated:"
 WRITE_ONCE_SCHEME = "write-once:"
 EXPERIMENT = os.environ.get("DVC_EXP_NAME") or None
-"""The DVC experiment that this process is a stage of; None outside of one. An experiment changes nothing in production."""
+"""The DVC experiment that this process is a stage of, which changes nothing in production; None outside of one."""
 STATE = Path(os.path.relpath(os.environ.get("DVC_ROOT") or ".")) / "var" if EXPERIMENT else Path("var")
-"""Where databases, artifacts and keys lie: of an experiment in a folder of its own, those of the project it belongs to."""
+"""Where databases, artifacts and keys lie; an experiment in a folder of its own uses those of its project."""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

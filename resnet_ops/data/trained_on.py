@@ -22,7 +22,7 @@ _NOWHERE = ""
 
 
 def save_trained_on(digests: Iterable[str], folder: Path) -> None:
-    """Write the images that the model in `folder` was trained on; digests: `ManifestRow.sha256`, or as they are read."""
+    """Write which images the model in `folder` was trained on. digests: `ManifestRow.sha256`, or as they are read."""
     lines = sorted({digest[:_DIGITS] for digest in digests})
     write_text(folder / NOTED_IN, "".join(f"{line}\n" for line in lines))
 

@@ -22,7 +22,7 @@ from resnet_ops.evaluation.tables import (
 )
 from resnet_ops.evaluation.temperature import fit_temperature, log_softmax
 from resnet_ops.files import write_json, write_text
-from resnet_ops.measurement import Measurement, measurement_values, measurements_to_json
+from resnet_ops.measurement import Measurement, deciding_values, measurements_to_json
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 
@@ -90,7 +90,7 @@ def evaluate(
 def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:
     """Write what was found about the model `name`: docs/evaluation.md says what is in each file."""
     write_json(folder / "measurements.json", measurements_to_json(found.measured))
-    write_json(folder / "metrics.json", measurement_values(found.measured))
+    write_json(folder / "metrics.json", deciding_values(found.measured))
     losses = log_losses(found.log_probabilities, found.data.labels)
     save_predictions(found.data, np.exp(found.log_probabilities), losses, folder)
     save_confusion(found.data.labels, found.predicted, found.data.classes, folder / "confusion.csv")

@@ -57,10 +57,15 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (_home(node.module, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
-            if node.value.startswith(PACKAGES) and file_of(node.value):
-                yield node.value  # python -m
+        elif isinstance(node, ast.Constant) and _is_module(node.value):
+            yield str(node.value)  # python -m
         yield from _names(node)
+
+
+def _is_module(value: object) -> bool:
+    return (
+        isinstance(value, str) and "." in value and value.startswith(PACKAGES) and file_of(value) is not None
+    )
 
 
 def _home(module: str, name: str) -> str:
