@@ -10,7 +10,7 @@ from resnet_ops.measurement import measurements_from_json
 from resnet_ops_registry.candidates import refusals_of
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import REFUSED, Evidence, metrics_from
-from resnet_ops_registry.listing import list_versions
+from resnet_ops_registry.listing import current, list_versions
 from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.pareto import Axis
 from resnet_ops_registry.policies import AppliedPolicy, policy_for
@@ -78,11 +78,7 @@ def _shown(versions: Sequence[Mapping[str, Any]], model: str) -> list[Mapping[st
         )
     if len(names) > 1:
         raise ConfigError(f"There is more than one registered model ({', '.join(names)}): name one.")
-    newest: dict[str, Mapping[str, Any]] = {}
-    own = [version for version in versions if not version["experiment"]]
-    for version in own or versions:  # newest first
-        newest.setdefault(version["member"], version)
-    return [version for version in versions if version["aliases"] or version in newest.values()]
+    return current(versions)
 
 
 def _registered(client: "MlflowClient", version: Mapping[str, Any], evidence: Evidence) -> Entry:
