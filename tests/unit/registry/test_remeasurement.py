@@ -1,90 +1,44 @@
 """A registered version is measured again on today's test images, by what it has not seen of them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow import MlflowClient
+from serving import Serving
+from train_model import with_weights_at_hand
 
-from resnet_ops.data import PreparedData, load_prepared, save_prepared
-from resnet_ops.data.trained_on import read_trained_on, save_trained_on
+from resnet_ops.data import PreparedData, save_prepared
+from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import DataError, EvidenceError
-from resnet_ops.evaluation.evaluate import evaluate
-from resnet_ops.evaluation.params import read_evaluate_params
-from resnet_ops.model import load_model
-from resnet_ops_registry.evidence import Evidence, metrics_from
-from resnet_ops_registry.lineage import TRAINED_ON, trained_on, trained_on_digest
-from resnet_ops_registry.model_card import CardTexts
-from resnet_ops_registry.outcomes import images_digest, pack_outcomes
-from resnet_ops_registry.publish import publish
+from resnet_ops.training.start import Start
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_registry.evidence import Evidence
+from resnet_ops_registry.lineage import TRAINED_ON, trained_on
+from resnet_ops_registry.loading import load
+from resnet_ops_registry.outcomes import images_digest
 from resnet_ops_registry.signed_evidence import evidence_of
 from resnet_ops_registry.speaking import find_model_version
-from tests.unit.core.makers import digits
-from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
-from tests.unit.registry.conftest import evidence_of as made_up
+from tests.unit.core.makers import make_recipe
+from tests.unit.registry.conftest import NAME, Publisher, Runner
+from tests.unit.registry.measured_versions import learned, prepare, register
 
-ROOT = Path(__file__).parents[3]
-Maker = Callable[..., int]
+SPLITS = ("train", "validation", "test")
 
 
 @pytest.fixture
 def data(project: Path) -> PreparedData:
-    """Prepared digits of which every test can leave some out, and the settings."""
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings["evaluate"]["robustness"]["images"] = 0
-    (project / "params.yaml").write_text(yaml.safe_dump(settings))
-    save_prepared(digits(), project / "data/prepared", ("train", "validation", "test"))
-    return load_prepared(project / "data/prepared")
-
-
-@pytest.fixture
-def register(client: MlflowClient, project: Path, data: PreparedData) -> Maker:
-    """Publish an untrained model that has seen some images, measured on all other test images; gives its version."""
-
-    def make(seed: int, seen: list[str]) -> int:
-        folder = make_model(project / "models" / f"seed{seed}", seed)
-        save_trained_on(seen, folder)
-        settings, _ = read_evaluate_params(Path("params.yaml"))
-        found = evaluate(load_model(folder), data, settings, seed=0)
-        images = images_digest((row.sha256, row.class_name) for row in found.data.rows)
-        evidence = made_up(folder, 0.96)
-        evidence = evidence.model_copy(
-            update={
-                "metrics": evidence.metrics | metrics_from(found.measured),
-                "data": trained_on_digest(folder),
-                "outcomes": {"test": pack_outcomes(images, found.right)},
-            }
-        )
-        return publish(
-            client,
-            registered_model=NAME,
-            experiment="digits",
-            member=f"seed{seed}",
-            model_folder=folder,
-            evidence=evidence,
-            history=(),
-            params={},
-            artifacts={TRAINED_ON: folder / "trained_on.txt"},
-            card=CardTexts(intended_use="", limits=""),
-        ).version
-
-    return make
+    return prepare(project)
 
 
 def now(client: MlflowClient, version: int) -> Evidence:
     return evidence_of(client, find_model_version(client, NAME, version)).evidence
 
 
-def learned(data: PreparedData) -> list[str]:
-    return [row.sha256 for row in data.split("train", "validation").rows]
-
-
 def test_a_version_says_what_it_was_trained_on_and_a_changed_list_counts_for_nothing(
-    client: MlflowClient, register: Maker, data: PreparedData, project: Path
+    client: MlflowClient, data: PreparedData, project: Path
 ) -> None:
-    version = register(0, learned(data))
+    version = register(client, data, 0, learned(data)).version
     assert trained_on(client, NAME, version) == read_trained_on(project / "models/seed0")
     run_id = str(client.get_model_version(NAME, str(version)).run_id)
     client.log_text(run_id, "", TRAINED_ON)
@@ -92,10 +46,8 @@ def test_a_version_says_what_it_was_trained_on_and_a_changed_list_counts_for_not
         trained_on(client, NAME, version)
 
 
-def test_a_list_that_is_gone_is_named(
-    client: MlflowClient, register: Maker, data: PreparedData, project: Path
-) -> None:
-    version = register(0, learned(data))
+def test_a_list_that_is_gone_is_named(client: MlflowClient, data: PreparedData, project: Path) -> None:
+    version = register(client, data, 0, learned(data)).version
     (kept,) = project.rglob("lineage/trained_on.txt")
     kept.unlink()
     with pytest.raises(EvidenceError, match="is gone from its run"):
@@ -103,13 +55,13 @@ def test_a_list_that_is_gone_is_named(
 
 
 def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
-    client: MlflowClient, register: Maker, data: PreparedData, run: Runner, project: Path
+    client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
-    version = register(0, learned(data))
+    version = register(client, data, 0, learned(data)).version
     before = now(client, version)
     rows = [replace(row, split="train" if row.index % 5 == 0 else row.split) for row in data.rows]
     today = replace(data, rows=rows)  # images moved out of the test split since
-    save_prepared(today, project / "data/prepared", ("train", "validation", "test"))
+    save_prepared(today, project / "data/prepared", SPLITS)
     said = run("attest", "evaluation", NAME, str(version))
     after = now(client, version)
     test = today.split("test")
@@ -126,11 +78,12 @@ def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
 
 
 def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
-    client: MlflowClient, register: Maker, data: PreparedData, run: Runner
+    client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
     test = [row.sha256 for row in data.split("test").rows]
     first, second = (
-        register(seed, [*learned(data), *seen]) for seed, seen in enumerate((test[:20], test[10:40]))
+        register(client, data, seed, [*learned(data), *seen]).version
+        for seed, seen in enumerate((test[:20], test[10:40]))
     )
     said = run("attest", "evaluation", NAME, str(first), str(second))
     assert "40 test images are left out, because a version was trained on them" in said
@@ -141,19 +94,53 @@ def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
 
 def test_what_cannot_be_measured_is_said(
     client: MlflowClient,
-    register: Maker,
     published: Publisher,
     data: PreparedData,
     run: Runner,
     project: Path,
 ) -> None:
-    version = register(5, [*learned(data), *(row.sha256 for row in data.split("test").rows)])
+    version = register(
+        client, data, 5, [*learned(data), *(row.sha256 for row in data.split("test").rows)]
+    ).version
     with pytest.raises(DataError, match="trained on every image of split test"):
         run("attest", "evaluation", NAME, str(version))
     unknown = published().version
     with pytest.raises(EvidenceError, match=f"v{unknown} does not say which images it was trained on"):
         run("attest", "evaluation", NAME, str(unknown))
     other = replace(data, classes=tuple("abcdefghij"))
-    save_prepared(other, project / "data/prepared", ("train", "validation", "test"))
+    save_prepared(other, project / "data/prepared", SPLITS)
     with pytest.raises(DataError, match="has other classes than these images"):
         run("attest", "evaluation", NAME, str(version))
+
+
+def test_what_starts_from_a_version_takes_over_what_that_one_has_seen(
+    client: MlflowClient, data: PreparedData, project: Path
+) -> None:
+    test = [row.sha256 for row in data.split("test").rows[:5]]
+    version = register(client, data, 0, [*learned(data), *test]).version
+    seen = read_trained_on(project / "models/seed0")
+    for source in (f"models:/{NAME}/{version}", "file:models/seed0"):
+        start = Start(source=source, sha256=None, frozen={}, rates={})
+        recipe, carried = with_weights_at_hand(make_recipe(start=start))
+        assert carried == seen
+        assert recipe.start is not None
+        assert recipe.start.source.startswith("file:")
+    assert with_weights_at_hand(make_recipe())[1] == frozenset()
+    (project / "models/seed0/trained_on.txt").unlink()
+    assert with_weights_at_hand(make_recipe(start=replace(start, source="file:models/seed0")))[1] is None
+
+
+def test_reference_and_production_leave_out_what_the_serving_version_has_seen(
+    client: MlflowClient, data: PreparedData, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = data.split("test").rows
+    version = register(client, data, 0, [*learned(data), *(row.sha256 for row in test[:50])]).version
+    loaded = load(NAME, version)
+    identity = ModelIdentity(NAME, str(version), loaded.weights_digest)
+    serving = Serving(loaded.model, identity, "champion", trained_on(client, NAME, version))
+    rest = serving.unseen(project / "data/prepared", "test")
+    assert [row.sha256 for row in rest.rows] == [row.sha256 for row in test[50:]]
+    assert f"was trained on 50 of {len(test)} images of split test" in capsys.readouterr().out
+    unknown = replace(serving, trained_on=None).unseen(project / "data/prepared", "test")
+    assert len(unknown) == len(test)
+    assert "does not say which images it was trained on" in capsys.readouterr().out
