@@ -17,7 +17,7 @@ from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_registry.evidence import Evidence, metrics_from
-from resnet_ops_registry.lineage import TRAINED_ON, data_digests, source_of, trained_on_digest
+from resnet_ops_registry.lineage import data_digests, source_of
 from resnet_ops_registry.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.publish import publish
 from resnet_ops_registry.settings import EXPERIMENT, connect
@@ -51,8 +51,7 @@ def evidence_of(name: str, params: Params) -> Evidence:
         weights_digest=model_digest(params.model_folder(name)),
         metrics=metrics_from(measurements_from_json(measured)) | split_sizes(MANIFEST, seen or ()),
         data=data_digests(Path("dvc.lock"), "prepare_data")
-        | start_digest(params.recipes[params.family[member]])
-        | trained_on_digest(params.trained_folder(name)),
+        | start_digest(params.recipes[params.family[member]]),
         source=source_of(Path("dvc.lock"), stages_of(name, deployment), trained["source"]),
         environment=machine["environment"],
         hardware=made_on | machine["hardware"],
@@ -109,10 +108,7 @@ def register(client: "MlflowClient", name: str, params: Params) -> dict[str, Any
         kept = "a version that was registered before stays as it is"
         console.print(f"{name}: {refusal}. It is not registered; {kept}", style="yellow")
         return {"refused": refusal}
-    artifacts = {
-        "evaluation": Path("reports/evaluation") / name,
-        TRAINED_ON: params.trained_folder(name) / NOTED_IN,
-    }
+    artifacts = {"evaluation": Path("reports/evaluation") / name}
     history = []
     if name in params.family:
         artifacts["export"] = Path("exports") / name
@@ -128,6 +124,7 @@ def register(client: "MlflowClient", name: str, params: Params) -> dict[str, Any
         params=settings_of(name, params),
         artifacts=artifacts,
         card=params.register.card,
+        trained_on=params.trained_folder(name) / NOTED_IN,
         dvc_experiment=EXPERIMENT,
     )
     word = "registered" if published.created else "was registered before"

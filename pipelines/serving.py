@@ -10,9 +10,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.files import read_json
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_registry.lineage import trained_on
 from resnet_ops_registry.loading import load
-from resnet_ops_registry.settings import connect
 
 __all__ = ["NOBODY", "SERVING", "Serving", "read_serving"]
 
@@ -30,14 +28,13 @@ class Serving:
     identity: ModelIdentity
     role: str
     trained_on: frozenset[str] | None
-    """Images that it has seen; None where its evidence does not say."""
+    """Images that it has seen; None where nobody noted them."""
 
     def unseen(self, folder: Path, split: str) -> PreparedData:
         """A split of prepared data, without the images that this version was trained on."""
         if self.trained_on is None:
             console.print(
-                f"The evidence of {self.identity} does not say which images it was trained on: some may be among "
-                f"split {split}.",
+                f"{self.identity} does not say which images it was trained on: some may be in split {split}.",
                 style="yellow",
             )
         data, seen = leave_out(load_prepared(folder), self.trained_on or (), split)
@@ -64,5 +61,4 @@ def read_serving() -> Serving | None:
             f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
         )
     identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
-    seen = trained_on(connect(), serving["model"], serving["version"])
-    return Serving(loaded.model, identity, serving["alias"], seen)
+    return Serving(loaded.model, identity, serving["alias"], loaded.trained_on)

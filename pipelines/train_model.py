@@ -29,9 +29,7 @@ from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import REGISTERED
 from resnet_ops.training.workers import Workers, join_workers, started_as_worker
-from resnet_ops_registry.lineage import trained_on
 from resnet_ops_registry.loading import load
-from resnet_ops_registry.settings import connect
 from resnet_ops_registry.tracking import LiveRun
 
 
@@ -45,8 +43,7 @@ def with_weights_at_hand(recipe: Recipe) -> tuple[Recipe, frozenset[str] | None]
     if not REGISTERED.fullmatch(recipe.start.source):
         return recipe, read_trained_on(Path(recipe.start.source.removeprefix("file:")))
     loaded = load(recipe.start.source)
-    seen = trained_on(connect(), loaded.name, loaded.version)
-    return replace(recipe, start=replace(recipe.start, source=f"file:{loaded.folder}")), seen
+    return replace(recipe, start=replace(recipe.start, source=f"file:{loaded.folder}")), loaded.trained_on
 
 
 def main(name: str) -> None:

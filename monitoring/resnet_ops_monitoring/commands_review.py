@@ -125,7 +125,6 @@ def reference(
         from resnet_ops_monitoring.params import read_reference_params
         from resnet_ops_monitoring.stored_reference import registered_version, store_reference
         from resnet_ops_registry.keys import read_key
-        from resnet_ops_registry.lineage import trained_on
         from resnet_ops_registry.loading import load
         from resnet_ops_registry.settings import connect
         from resnet_ops_registry.signed_evidence import evidence_of
@@ -133,8 +132,7 @@ def reference(
         signer = read_key(key)
         settings, seed = read_reference_params(params)
         loaded, client = load(model, version), connect()
-        seen = trained_on(client, loaded.name, loaded.version)
-        test = leave_out(load_prepared(data), seen or (), "test")[0].split("test")
+        test = leave_out(load_prepared(data), loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Rehearsing with {identity}") as progress:

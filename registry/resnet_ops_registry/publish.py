@@ -62,15 +62,16 @@ def publish(
     params: Mapping[str, Any],
     artifacts: Mapping[str, Path],
     card: CardTexts,
+    trained_on: Path | None = None,
     dvc_experiment: str | None = None,
 ) -> Published:
     """Make what is missing of a model's run, version, evidence and model card; nothing is made twice.
 
     history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. card: what
     people say on the model card; all else on it comes from the evidence. The same
-    weights with other evidence (measured again) keep their version and get a new statement. dvc_experiment: the name of
-    the experiment that a new version comes from; a version that the project makes later of the same weights is no
-    experiment's any more.
+    weights with other evidence (measured again) keep their version and get a new statement. trained_on: the list of
+    images that the model has seen, which goes with its files. dvc_experiment: the name of the experiment that a new
+    version comes from; a version that the project makes later of the same weights is no experiment's any more.
 
     An export is published as its own version, with evidence about itself; its run is shown under the training's.
 
@@ -95,7 +96,7 @@ def publish(
         created = False
         if version is None:
             with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-                folder = build_model_folder(model_folder, Path(temporary) / "model")
+                folder = build_model_folder(model_folder, Path(temporary) / "model", trained_on)
                 version = next((each for each in known if _is_ours(client, each, key, folder)), None)
                 created = version is None
                 if version is None:

@@ -17,7 +17,6 @@ from resnet_ops.provenance import hardware
 from resnet_ops_registry.cards import refresh_card
 from resnet_ops_registry.evidence import Evidence, Metric, metrics_from, show_metric
 from resnet_ops_registry.keys import PrivateKey
-from resnet_ops_registry.lineage import trained_on
 from resnet_ops_registry.loading import load
 from resnet_ops_registry.outcomes import images_digest, pack_outcomes
 from resnet_ops_registry.settings import connect
@@ -50,7 +49,7 @@ def attest_evaluation(
 
     All are measured on the same images, so that the gate can compare them image by image. data: a folder of prepared
     data. params: the file whose `evaluate` says how. progress: takes predictions of corrupted images, done and in all.
-    Raises EvidenceError where a version's evidence does not say what it was trained on, or the registry does not take
+    Raises EvidenceError where a version does not say what it was trained on, or the registry does not take
     the new one; DataError where the images are not the model's, or all of them were seen.
     """
     settings, seed = read_evaluate_params(params)
@@ -70,13 +69,13 @@ def attest_evaluation(
 
 def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData) -> _Subject:
     before = evidence_of(client, find_model_version(client, model, number)).evidence
-    seen = trained_on(client, model, number)
+    version = load(model, number)
+    loaded, seen = version.model, version.trained_on
     if seen is None:
         raise EvidenceError(
-            f"The evidence of {model} v{number} does not say which images it was trained on, so nothing tells which of "
-            "these it has seen. Train it again, or compare with a version that says so."
+            f"{model} v{number} does not say which images it was trained on, so nothing tells which of these it has "
+            "seen. Train it again, or compare with a version that says so."
         )
-    loaded = load(model, number).model
     if loaded.classes != data.classes:
         odd = sorted({*loaded.classes} ^ {*data.classes})
         raise DataError(

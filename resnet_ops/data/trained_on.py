@@ -12,7 +12,7 @@ from resnet_ops.data.prepared import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
 
-__all__ = ["NOTED_IN", "is_among", "leave_out", "parse_trained_on", "read_trained_on", "save_trained_on"]
+__all__ = ["NOTED_IN", "is_among", "leave_out", "read_trained_on", "save_trained_on"]
 
 NOTED_IN = "trained_on.txt"
 """The file beside the model: a line for each image, sorted."""
@@ -37,11 +37,6 @@ def read_trained_on(folder: Path) -> frozenset[str] | None:
         raise DataError(
             f"{folder / NOTED_IN} cannot be read ({error}). Delete {folder} and run: dvc repro"
         ) from error
-    return parse_trained_on(text)
-
-
-def parse_trained_on(text: str) -> frozenset[str]:
-    """The images that a saved list names."""
     return frozenset(text.split())
 
 

@@ -11,7 +11,6 @@ from resnet_ops.evaluation.evaluate import evaluate
 from resnet_ops.evaluation.params import read_evaluate_params
 from resnet_ops.model import load_model
 from resnet_ops_registry.evidence import metrics_from
-from resnet_ops_registry.lineage import TRAINED_ON, trained_on_digest
 from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.outcomes import images_digest, pack_outcomes
 from resnet_ops_registry.publish import Published, publish
@@ -46,7 +45,6 @@ def register(
     evidence = evidence.model_copy(
         update={
             "metrics": evidence.metrics | metrics_from(found.measured),
-            "data": trained_on_digest(folder),
             "outcomes": {"test": pack_outcomes(images, found.right)},
         }
     )
@@ -59,8 +57,9 @@ def register(
         evidence=evidence,
         history=(),
         params={},
-        artifacts={TRAINED_ON: folder / "trained_on.txt"},
+        artifacts={},
         card=CardTexts(intended_use="", limits=""),
+        trained_on=folder / "trained_on.txt",
         dvc_experiment=dvc_experiment,
     )
 
