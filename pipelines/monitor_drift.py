@@ -50,7 +50,7 @@ def main() -> None:
     judged: list[Verdict] = []
     for name, window in params.windows.items():
         folder = Path("reports/drift") / name
-        rows = log.rows_of(request_ids(name, window, identity.digest, data.rows))
+        rows = log.rows_of(request_ids(name, window, identity, data.rows))
         verdict = judge(rows, reference, params.drift, window=name)
         context = PageContext(
             role=serving.role,

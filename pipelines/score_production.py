@@ -26,7 +26,7 @@ def main() -> None:
     log = InferenceLog.open()
     written: dict[str, Any] = {}
     requests = {
-        name: request_ids(name, window, identity.digest, data.rows)
+        name: request_ids(name, window, identity, data.rows)
         for name, window in params.monitor.windows.items()
     }
     for name, window in params.monitor.windows.items():

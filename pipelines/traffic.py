@@ -11,6 +11,7 @@ from project_params import TrafficWindow
 
 from resnet_ops.data import ManifestRow
 from resnet_ops_monitoring.camera import degrade
+from resnet_ops_monitoring.identity import ModelIdentity
 
 __all__ = ["PRODUCTION", "request_ids", "request_times", "seen_by_camera"]
 
@@ -28,10 +29,14 @@ def request_times(window: TrafficWindow, count: int) -> list[datetime]:
     return [window.start + timedelta(seconds=window.seconds_apart * index) for index in range(count)]
 
 
-def request_ids(name: str, window: TrafficWindow, digest: str, rows: Sequence[ManifestRow]) -> list[str]:
+def request_ids(
+    name: str, window: TrafficWindow, identity: ModelIdentity, rows: Sequence[ManifestRow]
+) -> list[str]:
     """An id for each request, the same in every repeat, and another for another window, model or set of images.
 
-    digest: of the model. With one image more, the others come at other times: these are other requests.
+    With one image more, the others come at other times: these are other requests. So are those to a version that was
+    registered anew, of equal weights, after somebody deleted it.
     """
+    asked = f"{identity}|{identity.digest}"
     images = hashlib.sha256("".join(row.sha256 for row in rows).encode()).hexdigest()
-    return [str(uuid5(NAMESPACE_URL, f"{name}|{window}|{digest}|{images}|{row.path}")) for row in rows]
+    return [str(uuid5(NAMESPACE_URL, f"{name}|{window}|{asked}|{images}|{row.path}")) for row in rows]

@@ -1,5 +1,6 @@
 """Simulated requests are others when the images are, so that a log takes both."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from project_params import TrafficWindow
 from traffic import request_ids, request_times
 
 from resnet_ops.data import ManifestRow
+from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.log import InferenceLog
 from tests.unit.monitoring.conftest import Served
 
@@ -36,7 +38,7 @@ def test_images_that_come_later_or_go_are_logged_beside_those_of_before(
     log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
 
     def replay(*numbers: int) -> list[str]:
-        ids = request_ids("calm", WINDOW, "d" * 64, rows(*numbers))
+        ids = request_ids("calm", WINDOW, served.identity, rows(*numbers))
         images = served.unseen[list(numbers)]
         log.append(served.scorer.score(images, ids, request_times(WINDOW, len(ids)), window="calm"))
         return ids
@@ -51,10 +53,11 @@ def test_images_that_come_later_or_go_are_logged_beside_those_of_before(
     log.close()
 
 
-@pytest.mark.parametrize("change", [{"name": "dirty"}, {"digest": "e" * 64}])
-def test_another_window_or_model_has_other_requests(change: dict[str, str]) -> None:
-    known = {"name": "calm", "digest": "d" * 64}
-    first, other = (
-        request_ids(each["name"], WINDOW, each["digest"], rows(0, 1)) for each in (known, known | change)
-    )
-    assert {*first}.isdisjoint(other)
+@pytest.mark.parametrize("change", [{"version": "2"}, {"digest": "e" * 64}, {"name": "other"}])
+def test_another_model_has_other_requests_and_so_has_one_that_was_registered_anew(
+    change: dict[str, str],
+) -> None:
+    known = ModelIdentity("digits", "1", "d" * 64)
+    first = request_ids("calm", WINDOW, known, rows(0, 1))
+    assert {*first}.isdisjoint(request_ids("calm", WINDOW, replace(known, **change), rows(0, 1)))
+    assert {*first}.isdisjoint(request_ids("dirty", WINDOW, known, rows(0, 1)))
