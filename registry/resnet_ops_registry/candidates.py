@@ -13,7 +13,7 @@ from resnet_ops_registry.gate import check_all
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.policies import apply_policy, list_policies
 from resnet_ops_registry.policy import Policy
-from resnet_ops_registry.policy_file import parse_policy
+from resnet_ops_registry.policy_file import parse_policy, policy_text
 from resnet_ops_registry.settings import is_direct
 from resnet_ops_registry.signed_evidence import evidence_of
 from resnet_ops_registry.trust import operators
@@ -62,7 +62,7 @@ def apply_first_policies(files: Iterable[Path]) -> list[str]:
 
 
 def _apply_first_policy(file: Path) -> str | None:
-    text = file.read_text(encoding="utf-8")
+    text = policy_text(file)
     policy = parse_policy(text, str(file))
     with open_database() as connection:
         database.lock(connection)

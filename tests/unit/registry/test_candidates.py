@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops.errors import EvidenceError
+from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.candidates import (
     apply_first_policies,
     judge_candidates,
@@ -42,6 +42,17 @@ def test_a_changed_policy_stays_out_of_force_and_the_command_to_apply_it_is_name
     assert "resnet-ops policy apply" in said[0]
     with open_database() as connection:
         assert [applied.content for applied in list_policies(connection)] == [POLICY]
+
+
+def test_a_policy_that_cannot_be_read_is_named_with_the_remedy(client: MlflowClient, project: Path) -> None:
+    file = policy_file(project)
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"digits\.yaml cannot be read: .* Save it as UTF-8"):
+        apply_first_policies([file])
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=r"digits\.yaml cannot be read: Is a directory"):
+        apply_first_policies([file])
 
 
 @pytest.mark.parametrize("over", ["digits-*", "*", "digits-classifie?", "[a-z]*"])
