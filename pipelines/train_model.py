@@ -40,8 +40,9 @@ def with_weights_at_hand(recipe: Recipe) -> tuple[Recipe, frozenset[str] | None]
     """
     if recipe.start is None:
         return recipe, frozenset()
+    kind, _, place = recipe.start.source.partition(":")
     if not REGISTERED.fullmatch(recipe.start.source):
-        return recipe, read_trained_on(Path(recipe.start.source.removeprefix("file:")))
+        return recipe, read_trained_on(Path(place)) if kind == "file" else None
     loaded = load(recipe.start.source)
     return replace(recipe, start=replace(recipe.start, source=f"file:{loaded.folder}")), loaded.trained_on
 

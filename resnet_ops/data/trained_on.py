@@ -31,7 +31,7 @@ def read_trained_on(folder: Path) -> frozenset[str] | None:
     """The images that the model in `folder` was trained on; None where nobody noted it."""
     try:
         text = (folder / NOTED_IN).read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(

@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from register_models import source_of
 
 from resnet_ops.errors import DataError
 from resnet_ops.provenance import git_state
+from resnet_ops_registry.lineage import source_of
 
 
 def commit(folder: Path, name: str) -> str:
