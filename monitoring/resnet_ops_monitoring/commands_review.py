@@ -131,8 +131,9 @@ def reference(
 
         signer = read_key(key)
         settings, seed = read_reference_params(params)
+        prepared = load_prepared(data)
         loaded, client = load(model, version), connect()
-        test = leave_out(load_prepared(data), loaded.trained_on or (), "test")[0].split("test")
+        test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Rehearsing with {identity}") as progress:
