@@ -9,7 +9,7 @@ from project_params import read_params
 from resnet_ops.benchmark.measure import benchmark_profile, measure_size, why_skipped
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values, measurements_to_json
+from resnet_ops.measurement import deciding_values, measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.provenance import environment, hardware
 
@@ -38,7 +38,7 @@ def main(name: str) -> None:
         console.print(f"{name} on {label}: p95 {p95.value:.2f} ms of {p95.n} requests{word}")
     write_json(REPORTS / name / "measurements.json", measurements_to_json(measured))
     metrics = REPORTS / (f"{name}.json" if name in params.deployments else f"{name}/metrics.json")
-    write_json(metrics, measurement_values(measured))
+    write_json(metrics, deciding_values(measured))
     facts = {"environment": environment(), "hardware": machines, "skipped": skipped}
     write_json(REPORTS / name / "machine.json", facts)
 

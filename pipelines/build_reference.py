@@ -6,7 +6,6 @@ from project_params import read_params
 from serving import NOBODY, read_serving
 
 from resnet_ops.console import console, progress_bar, report_errors
-from resnet_ops.data import load_prepared
 from resnet_ops_monitoring.held_out import held_out_reference
 
 FOLDER = Path("data/reference")
@@ -18,10 +17,9 @@ def main() -> None:
     if serving is None:
         console.print(NOBODY)
         return
-    model, identity, _ = serving
-    test = load_prepared(Path("data/prepared")).split("test")
+    identity, test = serving.identity, serving.unseen(Path("data/prepared"), "test")
     with progress_bar(f"Rehearsing with {identity}") as progress:
-        reference = held_out_reference(model, identity, test, params.monitor, params.seed, progress)
+        reference = held_out_reference(serving.model, identity, test, params.monitor, params.seed, progress)
     reference.save(FOLDER / "reference.parquet")
     console.print(f"{FOLDER}: {len(reference.rows)} labelled predictions of {identity}")
 

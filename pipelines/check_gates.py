@@ -8,27 +8,32 @@ from serving import SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
-from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
+from resnet_ops_registry.candidates import (
+    apply_first_policies,
+    judge_candidates,
+    propose,
+    serving_version,
+    validation_scores,
+)
 from resnet_ops_registry.cards import refresh_card
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.settings import EXPERIMENT, connect
 
 
 def main() -> None:
     params = read_params()
     model = params.register.model
     client = connect()
-    for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
-        console.print(news)
+    if EXPERIMENT is None:
+        for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
+            console.print(news)
     registered = read_json(Path("reports/registered.json"))
     told = {name: registered[name] for name in (*params.family, *params.deployments)}
     versions = {name: each["version"] for name, each in told.items() if "version" in each}
     refused = {name: each["refused"] for name, each in told.items() if "refused" in each}
     candidates = judge_candidates(client, model, versions)
-    scores = {
-        name: read_json(Path("reports/evaluation") / name / "measurements.json")["test.top1"]["value"]
-        for name in versions
-    }
-    challenger = propose(client, model, candidates, scores)
+    challenger = None
+    if EXPERIMENT is None:  # which changes nothing in production
+        challenger = propose(client, model, candidates, validation_scores(client, model, candidates))
     for candidate in candidates:
         refresh_card(client, model, candidate.version)
         for target, refusal in candidate.refusals.items():

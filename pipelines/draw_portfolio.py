@@ -11,7 +11,7 @@ from resnet_ops_registry.portfolio_page import portfolio_page
 from resnet_ops_registry.portfolio_picture import draw_portfolio
 from resnet_ops_registry.portfolio_publish import publish_portfolio
 from resnet_ops_registry.portfolio_reading import read_portfolio
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.settings import EXPERIMENT, connect
 
 
 def main() -> None:
@@ -21,7 +21,9 @@ def main() -> None:
     write_text(reports / "index.html", page)
     write_text(reports / "portfolio.svg", draw_portfolio(portfolio))
     write_text(reports / "portfolio.csv", portfolio_csv(portfolio))
-    link = publish_portfolio(connect(), register.experiment, portfolio.model, page)
+    link = ""
+    if EXPERIMENT is None:  # the page in MLflow is the project's
+        link = publish_portfolio(connect(), register.experiment, portfolio.model, page)
     write_json(reports / "published.json", {"link": link})
     for choice in portfolio.choices:
         console.print(f"{choice.target}: {choice.reason}")

@@ -7,11 +7,12 @@ from exported_formats import refusal_of, report_refused
 from project_params import read_params
 
 from resnet_ops.console import console, progress_bar, report_errors
-from resnet_ops.data import load_columns, load_prepared
+from resnet_ops.data import load_prepared
+from resnet_ops.data.trained_on import leave_out, read_trained_on
 from resnet_ops.evaluation.evaluate import evaluate, save_evaluation
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values
+from resnet_ops.measurement import deciding_values
 from resnet_ops.provenance import environment, hardware
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports/evaluation")
@@ -22,13 +23,19 @@ def main(name: str) -> None:
     if refusal := refusal_of(name, params):
         report_refused(name, refusal, REPORTS)
         return
-    model, columns = load_deployed(params.model_folder(name)), load_columns(PREPARED, "test")
+    model = load_deployed(params.model_folder(name))
+    trained_on = read_trained_on(params.trained_folder(name)) or ()
+    data, seen = leave_out(load_prepared(PREPARED), trained_on, "test")
+    if seen:
+        console.print(
+            f"{name}: {seen} test images are left out, because it was trained on them", style="yellow"
+        )
     with progress_bar(f"{name} on corrupted images") as progress:
-        found = evaluate(model, load_prepared(PREPARED), columns, params.evaluate, params.seed, progress)
+        found = evaluate(model, data, params.evaluate, params.seed, progress)
     save_evaluation(found, name, params.evaluate, REPORTS / name)
     write_json(REPORTS / name / "machine.json", {"environment": environment(), "hardware": hardware()})
     if name in params.deployments:  # where `dvc metrics` finds them whether there is an export or not
-        write_json(REPORTS / f"{name}.json", measurement_values(found.measured))
+        write_json(REPORTS / f"{name}.json", deciding_values(found.measured))
     for metric in ("test.top1", "test.worst_slice", "calibrated.ece", "robustness.mean_accuracy"):
         if metric in found.measured:
             each = found.measured[metric]

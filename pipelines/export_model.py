@@ -7,9 +7,10 @@ from project_params import read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
+from resnet_ops.data.trained_on import leave_out, read_trained_on
 from resnet_ops.export.formats import export_model
 from resnet_ops.files import write_json
-from resnet_ops.measurement import measurement_values, measurements_to_json
+from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.provenance import environment, hardware
@@ -17,7 +18,8 @@ from resnet_ops.provenance import environment, hardware
 
 def main(name: str) -> None:
     params = read_params()
-    source, data = Path("models") / name, load_prepared(Path("data/prepared"))
+    source = Path("models") / name
+    data, _ = leave_out(load_prepared(Path("data/prepared")), read_trained_on(source) or (), "test")
     model, confidence = load_model(source), params.evaluate.confidence
     folder, reports = Path("exports") / name, Path("reports/export") / name
     folder.mkdir(parents=True, exist_ok=True)  # DVC wants it also where every format is refused
@@ -28,7 +30,6 @@ def main(name: str) -> None:
         for metric, each in result.measured.items()
     }
     write_json(reports / "measurements.json", measurements_to_json(measured))
-    write_json(reports / "metrics.json", measurement_values(measured))
     write_json(reports / "machine.json", {"environment": environment(), "hardware": hardware()})
     formats = {
         format_: {

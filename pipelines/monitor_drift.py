@@ -1,13 +1,15 @@
-"""DVC stage `monitor_drift`: a verdict, a review page and Evidently's report for each window; into MLflow."""
+"""DVC stage `monitor_drift`: a verdict, a review page and Evidently's report for each window; into MLflow.
+
+A DVC experiment judges by its own reference and its own log, and puts nothing into MLflow.
+"""
 
 from pathlib import Path
 
 from project_params import read_params
 from serving import NOBODY, read_serving
-from traffic import production, seen_by_camera
+from traffic import PRODUCTION, request_ids, seen_by_camera
 
 from resnet_ops.console import console, report_errors
-from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.camera import SIMULATION
 from resnet_ops_monitoring.detector import judge
@@ -21,7 +23,7 @@ from resnet_ops_monitoring.verdict import Verdict
 from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.publish import KEY_NAME
 from resnet_ops_registry.reviews import reviews_of
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.settings import EXPERIMENT, connect
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
 
@@ -35,22 +37,23 @@ def main() -> None:
         write_json(SUMMARY, [])
         return
     params, seed = everything.monitor, everything.seed
-    _, identity, role = serving
-    client = connect()
-    store_reference(client, load_reference(Path("data/reference/reference.parquet")), open_key(KEY_NAME))
-    reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
+    identity, client = serving.identity, connect()
+    reference = load_reference(Path("data/reference/reference.parquet"))
+    if EXPERIMENT is None:
+        store_reference(client, reference, open_key(KEY_NAME))
+        reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
     version = registered_version(client, identity)
-    usual = load_prepared(Path("data/prepared")).split("test").images
-    data = production()
+    usual = serving.unseen(Path("data/prepared"), "test").images
+    data = serving.unseen(PRODUCTION, "production")
     log = InferenceLog.open()
     summary: list[dict[str, str]] = []
     judged: list[Verdict] = []
     for name, window in params.windows.items():
         folder = Path("reports/drift") / name
-        rows = log.read(identity.name, version=identity.version, digest=identity.digest, window=name)
+        rows = log.rows_of(request_ids(name, window, identity, data.rows))
         verdict = judge(rows, reference, params.drift, window=name)
         context = PageContext(
-            role=role,
+            role=serving.role,
             simulated=SIMULATION if window.camera == "dirty" else REPLAY,
             images=seen_by_camera(data.images, window, seed),
             usual_images=usual,
@@ -59,7 +62,7 @@ def main() -> None:
         )
         write_window(folder, verdict, rows, reference, params.drift, context, workspace=workspace_folder())
         judged.append(verdict)
-        link = publish_window(client, folder)
+        link = publish_window(client, folder) if EXPERIMENT is None else ""
         console.print(f"{name}: {verdict.headline}. {verdict.reason}")
         summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})
     write_json(SUMMARY, summary)

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
 from resnet_ops.console import explain_imports
 from resnet_ops.data import ManifestRow
+from resnet_ops.data.csv_listing import extra_columns
 from resnet_ops.data.sources import DataParams
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.export.params import Deployment, ExportParams
@@ -167,11 +168,13 @@ class Params:
 
     def _wrong_slices(self) -> Iterator[str]:
         known = [field.name for field in fields(ManifestRow)]
+        if self.data.source == "csv" and Path(str(self.data.root)).is_file():
+            known += extra_columns(Path(str(self.data.root)))
         unknown = [name for name in self.evaluate.slices.columns if name not in known]
         if unknown:
             yield (
-                f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}, and other "
-                "columns of a CSV file are not kept"
+                f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Others "
+                "come from a CSV file (data.source: csv)"
             )
 
     def trained_folder(self, name: str) -> Path:

@@ -3,12 +3,13 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exported_formats import format_words, refusal_of
 from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
+from resnet_ops.data.trained_on import NOTED_IN, read_trained_on
 from resnet_ops.export.params import Deployment
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
@@ -19,7 +20,10 @@ from resnet_ops_registry.evidence import Evidence, metrics_from
 from resnet_ops_registry.lineage import data_digests, source_of
 from resnet_ops_registry.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.publish import publish
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.settings import EXPERIMENT, connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 MACHINES, EXPORTS = Path("reports/machines"), Path("reports/export")
 MANIFEST, VALIDATION = Path("data/prepared/manifest.csv"), Path("reports/data/validation.json")
@@ -31,9 +35,10 @@ def evidence_of(name: str, params: Params) -> Evidence:
     measured = read_json(evaluation / "measurements.json") | read_json(benchmark / "measurements.json")
     machine, deployment = read_json(benchmark / "machine.json"), params.deployments.get(name)
     member = deployment.member if deployment else name
+    trained, seen = read_json(MACHINES / f"{member}.json"), read_trained_on(params.trained_folder(name))
     exports, origin = format_words(member), dict[str, Any]()
     made_on = {
-        "training": read_json(MACHINES / f"{member}.json"),
+        "training": trained["hardware"],
         "evaluation": read_json(evaluation / "machine.json")["hardware"],
     }
     if deployment:
@@ -44,14 +49,14 @@ def evidence_of(name: str, params: Params) -> Evidence:
     return Evidence(
         member=name,
         weights_digest=model_digest(params.model_folder(name)),
-        metrics=metrics_from(measurements_from_json(measured)) | split_sizes(MANIFEST),
+        metrics=metrics_from(measurements_from_json(measured)) | split_sizes(MANIFEST, seen or ()),
         data=data_digests(Path("dvc.lock"), "prepare_data")
         | start_digest(params.recipes[params.family[member]]),
-        source=source_of(Path("dvc.lock"), stages_of(name, deployment)),
+        source=source_of(Path("dvc.lock"), stages_of(name, deployment), trained["source"]),
         environment=machine["environment"],
         hardware=made_on | machine["hardware"],
         seeds={"training": params.seed},
-        outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test")},
+        outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test", seen or ())},
         checks={"data_validation": read_json(VALIDATION)["passed"]},
         exports=exports,
         created=datetime.now(UTC),
@@ -91,42 +96,48 @@ def settings_of(name: str, params: Params) -> dict[str, Any]:
     shaping = (params.members[name], params.recipes[recipe], params.train)
     settings = {k: v for part in shaping for k, v in asdict(part).items()}
     start = settings.pop("start") or {}
-    workers = read_json(MACHINES / f"{name}.json")["workers"]
+    workers = read_json(MACHINES / f"{name}.json")["hardware"]["workers"]
     return {"seed": params.seed, "recipe": recipe, "workers": workers, **settings} | {
         f"start.{k}": v for k, v in start.items()
     }
 
 
+def register(client: "MlflowClient", name: str, params: Params) -> dict[str, Any]:
+    """Publish a member or an export; what `check_gates` needs to know of it."""
+    if refusal := refusal_of(name, params):
+        kept = "a version that was registered before stays as it is"
+        console.print(f"{name}: {refusal}. It is not registered; {kept}", style="yellow")
+        return {"refused": refusal}
+    artifacts = {"evaluation": Path("reports/evaluation") / name}
+    history = []
+    if name in params.family:
+        artifacts["export"] = Path("exports") / name
+        history = read_history(Path("reports/training") / f"{name}.csv")
+    published = publish(
+        client,
+        registered_model=params.register.model,
+        experiment=params.register.experiment,
+        member=name,
+        model_folder=params.model_folder(name),
+        evidence=evidence_of(name, params),
+        history=history,
+        params=settings_of(name, params),
+        artifacts=artifacts,
+        card=params.register.card,
+        trained_on=params.trained_folder(name) / NOTED_IN,
+        dvc_experiment=EXPERIMENT,
+    )
+    word = "registered" if published.created else "was registered before"
+    where = f" (experiment {EXPERIMENT})" if EXPERIMENT and published.created else ""
+    console.print(f"{name} {word} as {published.name} v{published.version}{where}")
+    return {"version": published.version, "run_id": published.run_id}
+
+
 def main() -> None:
     params = read_params()
     client = connect()
-    registered: dict[str, dict[str, Any]] = {}
-    for name in (
-        *params.family,
-        *params.deployments,
-    ):  # in this order: an export's run belongs to its training's
-        if refusal := refusal_of(name, params):
-            registered[name] = {"refused": refusal}
-            kept = "a version that was registered before stays as it is"
-            console.print(f"{name}: {refusal}. It is not registered; {kept}", style="yellow")
-            continue
-        trained = name in params.family
-        reports = {"evaluation": Path("reports/evaluation") / name}
-        published = publish(
-            client,
-            registered_model=params.register.model,
-            experiment=params.register.experiment,
-            member=name,
-            model_folder=params.model_folder(name),
-            evidence=evidence_of(name, params),
-            history=read_history(Path("reports/training") / f"{name}.csv") if trained else (),
-            params=settings_of(name, params),
-            artifacts={**reports, "export": Path("exports") / name} if trained else reports,
-            card=params.register.card,
-        )
-        registered[name] = {"version": published.version, "run_id": published.run_id}
-        word = "registered" if published.created else "was registered before"
-        console.print(f"{name} {word} as {published.name} v{published.version}")
+    # in this order: an export's run belongs to its training's
+    registered = {name: register(client, name, params) for name in (*params.family, *params.deployments)}
     write_json(Path("reports/registered.json"), registered)
 
 

@@ -1,10 +1,12 @@
 """DVC stage `score_production`: simulated traffic through the served model, into the inference log."""
 
 from pathlib import Path
+from typing import Any
 
+from outside_state import outside_state
 from project_params import read_params
 from serving import NOBODY, read_serving
-from traffic import production, request_ids, request_times, seen_by_camera
+from traffic import PRODUCTION, request_ids, request_times, seen_by_camera
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
@@ -20,24 +22,28 @@ def main() -> None:
         console.print(NOBODY)
         write_json(WINDOWS, {})
         return
-    model, identity, role = serving
-    data = production()
+    identity, data = serving.identity, serving.unseen(PRODUCTION, "production")
     log = InferenceLog.open()
-    written = {}
+    written: dict[str, Any] = {}
+    requests = {
+        name: request_ids(name, window, identity, data.rows)
+        for name, window in params.monitor.windows.items()
+    }
     for name, window in params.monitor.windows.items():
-        frame = Scorer(model, identity).score(
+        frame = Scorer(serving.model, identity).score(
             seen_by_camera(data.images, window, params.seed),
-            request_ids(name, window, identity.digest, [row.path for row in data.rows]),
+            requests[name],
             request_times(window, len(data)),
             source=f"simulated {window.camera} camera",
             window=name,
         )
         added = log.append(frame)
         console.print(
-            f"{log.place}: window {name}, {len(frame)} requests to {identity} ({role}), {added} new"
+            f"{log.place}: window {name}, {len(frame)} requests to {identity} ({serving.role}), {added} new"
         )
         written[name] = {"rows": len(frame), "model": str(identity), "digest": identity.digest}
-    write_json(WINDOWS, written)
+    outside = outside_state(identity, log, requests)
+    write_json(WINDOWS, {"windows": written, "outside": outside})
 
 
 if __name__ == "__main__":

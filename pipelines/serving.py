@@ -1,14 +1,18 @@
 """Which version serves: what `check_gates` found, loaded from the registry with its files verified."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from resnet_ops.console import console
+from resnet_ops.data import PreparedData, load_prepared
+from resnet_ops.data.trained_on import leave_out
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_registry.loading import load
 
-__all__ = ["NOBODY", "SERVING", "read_serving"]
+__all__ = ["NOBODY", "SERVING", "Serving", "read_serving"]
 
 SERVING = Path("reports/serving.json")
 
@@ -16,8 +20,35 @@ SERVING = Path("reports/serving.json")
 NOBODY = "No version is champion or challenger yet, so there is nothing to monitor."
 
 
-def read_serving() -> tuple[DeployedModel, ModelIdentity, str] | None:
-    """The serving model, who it is, and its role: `champion` or `challenger`; None where no version serves.
+@dataclass(frozen=True)
+class Serving:
+    """The serving model, who it is, and its role: `champion` or `challenger`."""
+
+    model: DeployedModel
+    identity: ModelIdentity
+    role: str
+    trained_on: frozenset[str] | None
+    """Images that it has seen; None where nobody noted them."""
+
+    def unseen(self, folder: Path, split: str) -> PreparedData:
+        """A split of prepared data, without the images that this version was trained on."""
+        if self.trained_on is None:
+            console.print(
+                f"{self.identity} does not say which images it was trained on: some may be in split {split}.",
+                style="yellow",
+            )
+        data, seen = leave_out(load_prepared(folder), self.trained_on or (), split)
+        rest = data.split(split)
+        if seen:
+            console.print(
+                f"{self.identity} was trained on {seen} of {seen + len(rest)} images of split {split}, which are left "
+                "out."
+            )
+        return rest
+
+
+def read_serving() -> Serving | None:
+    """The version that serves; None where none does.
 
     Raises DataError when the registry now holds another model under its number.
     """
@@ -30,4 +61,4 @@ def read_serving() -> tuple[DeployedModel, ModelIdentity, str] | None:
             f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
         )
     identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
-    return loaded.model, identity, serving["alias"]
+    return Serving(loaded.model, identity, serving["alias"], loaded.trained_on)

@@ -85,8 +85,9 @@ def main() -> None:
     console.print("Next: make ui, then open" if is_direct() else "Next: open")
     console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
-    console.print(f"  {server}/{portfolio}   to see what each costs, and why which is proposed")
-    for window in windows:
+    if portfolio:
+        console.print(f"  {server}/{portfolio}   to see what each costs, and why which is proposed")
+    for window in filter(lambda window: window["link"], windows):
         console.print(f"  {server}/{window['link']}   window {window['window']}")
 
 

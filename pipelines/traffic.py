@@ -1,5 +1,7 @@
 """Simulated production traffic: the production split, replayed through a camera."""
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
@@ -7,15 +9,14 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 from project_params import TrafficWindow
 
-from resnet_ops.data import PreparedData, load_prepared
+from resnet_ops.data import ManifestRow
 from resnet_ops_monitoring.camera import degrade
+from resnet_ops_monitoring.identity import ModelIdentity
 
-__all__ = ["production", "request_ids", "request_times", "seen_by_camera"]
+__all__ = ["PRODUCTION", "request_ids", "request_times", "seen_by_camera"]
 
-
-def production() -> PreparedData:
-    """The split that neither training nor gate has seen."""
-    return load_prepared(Path("data/production"))
+PRODUCTION = Path("data/production")
+"""The split that neither training nor gate has seen."""
 
 
 def seen_by_camera(images: np.ndarray, window: TrafficWindow, seed: int) -> np.ndarray:
@@ -28,6 +29,14 @@ def request_times(window: TrafficWindow, count: int) -> list[datetime]:
     return [window.start + timedelta(seconds=window.seconds_apart * index) for index in range(count)]
 
 
-def request_ids(name: str, window: TrafficWindow, digest: str, paths: list[str]) -> list[str]:
-    """An id for each request that is the same in every repeat, and another for another window or model."""
-    return [str(uuid5(NAMESPACE_URL, f"{name}|{window}|{digest}|{path}")) for path in paths]
+def request_ids(
+    name: str, window: TrafficWindow, identity: ModelIdentity, rows: Sequence[ManifestRow]
+) -> list[str]:
+    """An id for each request, the same in every repeat, and another for another window, model or set of images.
+
+    With one image more, the others come at other times: these are other requests. So are those to a version that was
+    registered anew, of equal weights, after somebody deleted it.
+    """
+    asked = f"{identity}|{identity.digest}"
+    images = hashlib.sha256("".join(row.sha256 for row in rows).encode()).hexdigest()
+    return [str(uuid5(NAMESPACE_URL, f"{name}|{window}|{asked}|{images}|{row.path}")) for row in rows]

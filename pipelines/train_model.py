@@ -13,10 +13,11 @@ from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
+from resnet_ops.data.trained_on import read_trained_on, save_trained_on
 from resnet_ops.files import write_json
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
-from resnet_ops.provenance import hardware
+from resnet_ops.provenance import git_state, hardware
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.choices import settle
 from resnet_ops.training.history import History
@@ -32,12 +33,18 @@ from resnet_ops_registry.loading import load
 from resnet_ops_registry.tracking import LiveRun
 
 
-def with_weights_at_hand(recipe: Recipe) -> Recipe:
-    """The recipe with the registered version that it starts from fetched and verified, as a folder."""
-    if recipe.start is None or not REGISTERED.fullmatch(recipe.start.source):
-        return recipe
-    folder = load(recipe.start.source).folder
-    return replace(recipe, start=replace(recipe.start, source=f"file:{folder}"))
+def with_weights_at_hand(recipe: Recipe) -> tuple[Recipe, frozenset[str] | None]:
+    """The recipe with the registered version that it starts from fetched and verified, as a folder.
+
+    And the images which the weights that it starts from have seen; None where nobody noted them.
+    """
+    if recipe.start is None:
+        return recipe, frozenset()
+    kind, _, place = recipe.start.source.partition(":")
+    if not REGISTERED.fullmatch(recipe.start.source):
+        return recipe, read_trained_on(Path(place)) if kind == "file" else None
+    loaded = load(recipe.start.source)
+    return replace(recipe, start=replace(recipe.start, source=f"file:{loaded.folder}")), loaded.trained_on
 
 
 def main(name: str) -> None:
@@ -51,25 +58,34 @@ def main(name: str) -> None:
 
 def train(name: str, params: Params, workers: Workers) -> None:
     data = load_prepared(Path("data/prepared"))
-    recipe = with_weights_at_hand(params.recipes[params.family[name]])
+    recipe, seen_before = with_weights_at_hand(params.recipes[params.family[name]])
     plan = Plan(name=name, member=params.members[name], recipe=recipe, engine=params.train, seed=params.seed)
     plan = settle(plan, data, Path("threads.json"), workers)
     if workers.leads:
         _, size, _, channels = data.images.shape
         for remark in remarks(plan, recipe.image_size or size, channels):
             console.print(f"{name}: {remark}")
+        if seen_before is None:
+            console.print(
+                f"{name}: nobody noted which images the weights have seen that it starts from. Where they may have "
+                "seen images of this test split, its numbers are too good."
+            )
     folder = Path("var/checkpoints") / name / training_key(plan, data)[:16]
     checkpoints = Checkpoints(folder, params.checkpoint.every_seconds)
     if not workers.leads:
         fit(plan, data, checkpoints=checkpoints, workers=workers)
         return
+    source = git_state(Path.cwd())  # now, because a commit may come while it trains
     history = History(name, recipe.epochs)
     with LiveRun(params.register.experiment, name) as live:
         model = fit(plan, data, [history.add, live.log_epoch], checkpoints, workers)
         save_model(model, Path("models") / name)
+        learned = (row.sha256 for row in data.split("train", "validation").rows)
+        save_trained_on([*learned, *(seen_before or ())], Path("models") / name)
         live.finish(model_digest(Path("models") / name))
     history.save(Path("reports/training") / f"{name}.csv")
-    write_json(Path("reports/machines") / f"{name}.json", hardware() | {"workers": workers.count})
+    made_by = {"hardware": hardware() | {"workers": workers.count}, "source": source}
+    write_json(Path("reports/machines") / f"{name}.json", made_by)
     shutil.rmtree(folder.parent, ignore_errors=True)  # also what other settings left behind
     console.print(f"models/{name}: validation top-1 {history.epochs[-1].validation_top1:.4f}")
 

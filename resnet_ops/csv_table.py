@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_ops.errors import DataError
 
-__all__ = ["CsvTable", "read_table"]
+__all__ = ["CsvTable", "read_header", "read_table"]
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -52,6 +52,16 @@ def read_table(file: Path, wanted: Sequence[str]) -> CsvTable:
     ]
     named = [(line, dict(zip(header, row, strict=True))) for line, row in rows[1:] if len(row) == len(header)]
     return CsvTable(_SEPARATORS[separator], header, named, wrong)
+
+
+def read_header(file: Path) -> list[str]:
+    """The columns that a file names, without reading the rest. Raises DataError as `read_table` does."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            first = next((line for line in lines if line.strip()), "")
+        return next((row for _, row in _rows(first, max(_SEPARATORS, key=first.count))), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The CSV file {file} cannot be read ({error}). Name a CSV file in UTF-8.") from error
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -5,7 +5,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Measurement", "measurement_values", "measurements_from_json", "measurements_to_json"]
+__all__ = ["Measurement", "deciding_values", "measurements_from_json", "measurements_to_json"]
+
+_DECIDING = (
+    *(
+        "validation.top1",
+        "test.top1",
+        "test.worst_class_recall",
+        "calibrated.ece",
+        "robustness.mean_accuracy",
+    ),
+    *(".latency_p95_ms", "size.bytes"),
+)
+"""How the names end of what is compared first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +47,16 @@ def measurements_from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[str
     return {name: Measurement(**fields) for name, fields in content.items()}
 
 
-def measurement_values(measurements: Mapping[str, Measurement]) -> dict[str, Any]:
-    """The bare values, nested at the first two dots of their names, as `dvc metrics` shows them best.
+def deciding_values(measurements: Mapping[str, Measurement]) -> dict[str, Any]:
+    """The bare values of the few that a person compares first, for `dvc metrics`; all others are in measurements.json.
 
-    A class may have dots in its name: `test.recall.v1` and `test.recall.v1.2` stand beside each other.
+    They are nested at the first two dots of their names, as `dvc metrics` shows them best. A class may have dots in its
+    name: `test.recall.v1` and `test.recall.v1.2` would stand beside each other.
     """
     tree: dict[str, Any] = {}
     for name, measurement in measurements.items():
+        if not name.endswith(_DECIDING):
+            continue
         *groups, leaf = name.split(".", 2)
         branch = tree
         for group in groups:

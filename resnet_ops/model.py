@@ -1,6 +1,7 @@
 """A trained model: two files that say everything, and what it predicts.
 
-The folder holds `weights.safetensors` and `member.json` and nothing else. No pickle is ever read.
+The folder holds `weights.safetensors` and `member.json`; a training notes beside them which images the model has seen.
+No pickle is ever read.
 """
 
 from dataclasses import asdict, dataclass

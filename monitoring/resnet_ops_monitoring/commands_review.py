@@ -119,6 +119,7 @@ def reference(
     with report_errors("drift reference"):
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
+        from resnet_ops.data.trained_on import leave_out
         from resnet_ops_monitoring.held_out import check_tested, held_out_reference
         from resnet_ops_monitoring.identity import ModelIdentity
         from resnet_ops_monitoring.params import read_reference_params
@@ -130,8 +131,9 @@ def reference(
 
         signer = read_key(key)
         settings, seed = read_reference_params(params)
-        test = load_prepared(data).split("test")
+        prepared = load_prepared(data)
         loaded, client = load(model, version), connect()
+        test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Rehearsing with {identity}") as progress:

@@ -16,6 +16,7 @@ from resnet_ops_monitoring.evidently_page import ALARM, ESTIMATED
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.verdict import Verdict
 from resnet_ops_registry.server import check_free
+from resnet_ops_registry.settings import EXPERIMENT, STATE
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -25,7 +26,9 @@ __all__ = ["add_snapshot", "run_ui", "workspace_folder"]
 
 
 def workspace_folder() -> Path:
-    """RESNET_OPS_EVIDENTLY, or the project's own under var/."""
+    """RESNET_OPS_EVIDENTLY, or the project's own under var/; DVC experiments have their own."""
+    if EXPERIMENT is not None:
+        return STATE / "experiments" / "evidently"
     return Path(os.environ.get("RESNET_OPS_EVIDENTLY") or "var/evidently")
 
 

@@ -26,7 +26,8 @@ from resnet_ops_monitoring.log_database import (
     schema,
     summaries,
 )
-from resnet_ops_registry.settings import mask_password
+from resnet_ops_registry.distinct import distinct
+from resnet_ops_registry.settings import EXPERIMENT, STATE, mask_password
 
 __all__ = ["SCHEMA_VERSION", "Count", "InferenceLog"]
 
@@ -66,7 +67,9 @@ class InferenceLog:
 
     @classmethod
     def open(cls) -> "InferenceLog":
-        """The log at RESNET_OPS_INFERENCE_LOG, or else the project's own under var/."""
+        """The log at RESNET_OPS_INFERENCE_LOG, or else the project's own under var/; a DVC experiment has its own."""
+        if EXPERIMENT is not None:
+            return cls(f"sqlite:///{STATE}/experiments/{distinct(EXPERIMENT, 100)}.db")
         return cls(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
 
     @property

@@ -138,7 +138,7 @@ def _tone(verdict: Verdict) -> Tone:
 def _facts(verdict: Verdict, context: PageContext) -> str:
     period = "no rows"
     if verdict.start and verdict.end:
-        period = f"{verdict.start:%Y-%m-%d %H:%M} – {verdict.end:%Y-%m-%d %H:%M}"
+        period = f"{verdict.start:%Y-%m-%d %H:%M} – {verdict.end:%Y-%m-%d %H:%M} UTC"
     real = _share(verdict.real_accuracy) if verdict.real_accuracy else ("unknown", "no labels yet")
     unusable = f"{verdict.unusable} unusable" if verdict.unusable else "all usable" if verdict.rows else ""
     judged = f"; judged against {verdict.compared_with}" if verdict.findings else ""

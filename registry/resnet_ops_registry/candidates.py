@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_ops.errors import EvidenceError
 from resnet_ops_registry import database
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.display import GATE_TAG_PREFIX, WEIGHTS_TAG, refresh_tags
@@ -12,8 +13,9 @@ from resnet_ops_registry.gate import check_all
 from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.policies import apply_policy, list_policies
 from resnet_ops_registry.policy import Policy
-from resnet_ops_registry.policy_file import parse_policy
+from resnet_ops_registry.policy_file import parse_policy, policy_text
 from resnet_ops_registry.settings import is_direct
+from resnet_ops_registry.signed_evidence import evidence_of
 from resnet_ops_registry.trust import operators
 from resnet_ops_registry.verdict import PASSES
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = [
+    "CHOSEN_BY",
     "Candidate",
     "aliases",
     "apply_first_policies",
@@ -30,9 +33,12 @@ __all__ = [
     "rank",
     "refusals_of",
     "serving_version",
+    "validation_scores",
 ]
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+CHOSEN_BY = "validation.top1"
+"""The metric by which one of several candidates is chosen."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def apply_first_policies(files: Iterable[Path]) -> list[str]:
 
 
 def _apply_first_policy(file: Path) -> str | None:
-    text = file.read_text(encoding="utf-8")
+    text = policy_text(file)
     policy = parse_policy(text, str(file))
     with open_database() as connection:
         database.lock(connection)
@@ -128,6 +134,28 @@ def propose(
         if aliases(client, model).get(CHALLENGER) != best.version:
             client.set_registered_model_alias(model, CHALLENGER, str(best.version))
     return best.member
+
+
+def validation_scores(
+    client: "MlflowClient", model: str, candidates: Iterable[Candidate]
+) -> dict[str, float]:
+    """By member, top-1 on the validation split as its signed evidence says.
+
+    Not on the test split: of several, the best there is partly the luckiest there, and the gate's interval, which
+    judges by that split, would not know. Raises EvidenceError where the evidence does not say it.
+    """
+    scores = {}
+    for candidate in candidates:
+        with reported(f"Reading the evidence of {model} v{candidate.version}"):
+            version = client.get_model_version(model, str(candidate.version))
+            metrics = evidence_of(client, version).evidence.metrics
+        if CHOSEN_BY not in metrics:
+            raise EvidenceError(
+                f"The evidence of {model} v{candidate.version} does not say {CHOSEN_BY}, by which they are chosen. "
+                f"Measure it again: resnet-ops attest evaluation {model} {candidate.version}"
+            )
+        scores[candidate.member] = metrics[CHOSEN_BY].value
+    return scores
 
 
 def rank(score: float, version: int) -> tuple[float, int]:

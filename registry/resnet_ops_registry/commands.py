@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,8 @@ from resnet_ops_registry.commands_policy import gate_simulate, policy
 from resnet_ops_registry.commands_portfolio import portfolio
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from resnet_ops_registry.gate import Verdict
 
 __all__ = ["add_commands"]
@@ -131,12 +133,13 @@ def ui(
 @registry.command("ls")
 def registry_ls(
     model: Annotated[str, typer.Argument(help="One registered model; without it, all.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every version, and why the gate refuses it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """List versions with their evidence, aliases and verdicts."""
-    from rich.table import Table
-
-    from resnet_ops_registry.listing import list_versions
+    """List the versions that have an alias and the newest of each member, with aliases and verdicts."""
+    from resnet_ops_registry.listing import current, list_versions
 
     versions = list_versions(model)
     if as_json:
@@ -145,17 +148,31 @@ def registry_ls(
     if not versions:
         console.print("Nothing is registered yet. Run: make repro")
         return
+    shown = versions if everything else current(versions)
+    _show_versions(shown, in_full=everything)
+    if not everything:
+        older = len(versions) - len(shown)
+        more = f"{older} older or experimental versions, and the " if older else "The "
+        console.print(f"{more}reasons of the gate: resnet-ops registry ls --all")
+
+
+def _show_versions(versions: "Sequence[Mapping[str, Any]]", in_full: bool) -> None:
+    from rich.table import Table
+
     table = Table("model", "version", "member", "aliases", "evidence", "gate")
     for version in versions:
-        verdicts = "\n".join(f"{name}: {verdict}" for name, verdict in version["gate"].items())
-        aliases = " ".join(f"@{alias}" for alias in version["aliases"])
+        verdicts = [
+            f"{name}: {verdict if in_full else verdict.partition(':')[0]}"
+            for name, verdict in version["gate"].items()
+        ]
+        experiment = f" (experiment {version['experiment']})" if version["experiment"] else ""
         table.add_row(
             version["model"],
             str(version["version"]),
-            version["member"],
-            aliases,
+            version["member"] + experiment,
+            " ".join(f"@{alias}" for alias in version["aliases"]),
             version["evidence"],
-            verdicts,
+            "\n".join(verdicts) if in_full else ", ".join(verdicts),
         )
     console.print(table)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
-from resnet_ops_registry.commands_common import Model, Version
+from resnet_ops_registry.commands_common import LARGEST, Model, Version
 
 if TYPE_CHECKING:
     from resnet_ops_registry.target import Target
@@ -98,6 +98,38 @@ def attest_reproduction(
     for line in compared:
         console.print(line)
     console.print(f"What it changes: resnet-ops gate explain {model} {version}")
+
+
+@attest.command("evaluation")
+def attest_evaluation(
+    model: Model,
+    versions: Annotated[
+        list[int],
+        typer.Argument(
+            metavar="VERSION...",
+            help="Versions that are measured on the same images, those that none of them has seen.",
+            min=1,
+            max=LARGEST,
+        ),
+    ],
+    key: Annotated[
+        str, typer.Option(help="Name of the key that signs, of a role whose evidence counts.")
+    ] = "pipeline",
+    data: Annotated[Path, typer.Option(help="Prepared data.")] = Path("data/prepared"),
+    params: Annotated[Path, typer.Option(help="File with the settings, under evaluate.")] = Path(
+        "params.yaml"
+    ),
+) -> None:
+    """Measure registered versions on today's test images, and sign that as their new evidence."""
+    from resnet_ops.console import progress_bar
+    from resnet_ops_registry.keys import read_key
+    from resnet_ops_registry.remeasurement import attest_evaluation as attest_it
+
+    with progress_bar("Measuring") as progress:
+        lines = attest_it(model, versions, data, params, read_key(key), progress)
+    for line in lines:
+        console.print(line)
+    console.print(f"What it changes: resnet-ops gate explain {model} {versions[-1]}")
 
 
 def rollback(model: Model, alias: Alias) -> None:

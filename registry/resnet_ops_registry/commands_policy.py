@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
-from resnet_ops.errors import ConfigError
 from resnet_ops_registry.commands_common import (
     Json,
     OperatorKey,
@@ -33,8 +32,9 @@ def policy_apply(file: File, key: OperatorKey = "") -> None:
     """Put a policy into force on the registry's database; the same text again changes nothing."""
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.policies import apply_policy, governed_by
+    from resnet_ops_registry.policy_file import policy_text
 
-    text = _read(file)
+    text = policy_text(file)
     connect_first()
     with open_database() as connection:
         applied, new = apply_policy(connection, text, str(file), signer(key))
@@ -77,8 +77,9 @@ def policy_diff(file: File) -> None:
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.policies import list_policies
     from resnet_ops_registry.policy import read_policy
+    from resnet_ops_registry.policy_file import policy_text
 
-    text = _read(file)
+    text = policy_text(file)
     model = read_policy(text, str(file)).model
     with open_database() as connection:
         before = next((each for each in list_policies(connection) if each.policy.model == model), None)
@@ -128,9 +129,10 @@ def gate_simulate(file: File, as_json: Json = False) -> None:
 
     from resnet_ops_registry.database import open_database
     from resnet_ops_registry.policy import read_policy
+    from resnet_ops_registry.policy_file import policy_text
     from resnet_ops_registry.simulate import simulate
 
-    text = _read(file)
+    text = policy_text(file)
     with open_database() as connection:
         replayed = simulate(connection, read_policy(text, str(file)), text, str(file))
     if as_json:
@@ -158,10 +160,3 @@ def _show(replayed: "list[Replayed]") -> None:
         f"{sum(each.was_allowed for each in changed)} would be refused, "
         f"{sum(each.would_be_allowed for each in changed)} would be allowed."
     )
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The policy {file} cannot be read: {error}.") from error

@@ -20,6 +20,7 @@ from resnet_ops_registry.statements import Accepted, Believed, Version, believed
 
 __all__ = [
     "EVIDENCE_TAG",
+    "EXPERIMENT_TAG",
     "FILES_TAG",
     "GATE_TAG_PREFIX",
     "KEY_TAG",
@@ -36,6 +37,8 @@ STATEMENT_TAG = "resnet_ops.statement"
 GATE_TAG_PREFIX = "gate "
 WEIGHTS_TAG = "resnet_ops.weights_digest"
 MEMBER_TAG = "member"
+EXPERIMENT_TAG = "dvc_experiment"
+"""The DVC experiment that a version comes from; none on what the project itself registered."""
 EVIDENCE_TAG = "resnet_ops.evidence_digest"
 FILES_TAG = "resnet_ops.files_digest"
 KEY_TAG = "resnet_ops.evidence_key"

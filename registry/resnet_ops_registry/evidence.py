@@ -92,8 +92,10 @@ class Outcomes(Frozen):
 class Source(Frozen):
     """The code and the pipeline that made the model."""
 
-    commit: str = Field(description="git commit, 40 hexadecimal digits, or empty outside of git")
-    dirty: bool = Field(description="whether tracked files differed from the commit")
+    commit: str = Field(
+        description="git commit when the training began, 40 hexadecimal digits, or empty outside of git"
+    )
+    dirty: bool = Field(description="whether tracked files differed from that commit")
     dvc_lock: Sha256 | None = Field(description="sha256 of dvc.lock")
 
 

@@ -1,7 +1,7 @@
-"""What DVC knows of a version: digests of its data and of the stages that made it."""
+"""Where a version comes from: digests of its data, and the stages and the code that made it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import yaml
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
-from resnet_ops.provenance import git_state
 from resnet_ops_registry.evidence import Source
 
 __all__ = ["data_digests", "source_of"]
@@ -20,13 +19,13 @@ def data_digests(lock: Path, stage: str) -> dict[str, str]:
     return {out["path"]: f"md5:{out['md5']}" for out in _stages(lock, [stage])[stage].get("outs", [])}
 
 
-def source_of(lock: Path, stages: Iterable[str]) -> Source:
-    """The git state beside the lock file, and the sha256 of what DVC recorded of these stages.
+def source_of(lock: Path, stages: Iterable[str], state: Mapping[str, Any]) -> Source:
+    """The code that trained a version, and the sha256 of what DVC recorded of these stages.
 
-    Only these: the rest of dvc.lock changes for reasons that are not this version's.
+    Only these: the rest of dvc.lock changes for reasons that are not this version's. state: what `git_state` gave when
+    the training began; by now the project may be at another commit.
     """
     recorded = hashlib.sha256(canonical_json(_stages(lock, stages))).hexdigest()
-    state = git_state(lock.parent)
     return Source(commit=state["commit"] or "", dirty=state["dirty"], dvc_lock=recorded)
 
 

@@ -1,20 +1,20 @@
 """What is registered, as MLflow shows it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from resnet_ops_registry.display import GATE_TAG_PREFIX, MEMBER_TAG, WEIGHTS_TAG
+from resnet_ops_registry.display import EXPERIMENT_TAG, GATE_TAG_PREFIX, MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.settings import connect
 
-__all__ = ["list_versions"]
+__all__ = ["current", "list_versions"]
 
 
 def list_versions(model: str = "") -> list[dict[str, Any]]:
     """Every version, newest first, of one registered model or of all; verdicts are those on its page.
 
-    Keys: model, version, run_id, member, aliases, stage, weights_digest, evidence, gate (name -> verdict).
+    Keys: model, version, run_id, member, experiment, aliases, stage, weights_digest, evidence, gate (name -> verdict).
     """
     client = connect()
     with asked("Listing the registry"):
@@ -32,6 +32,7 @@ def list_versions(model: str = "") -> list[dict[str, Any]]:
             "version": int(version.version),
             "run_id": version.run_id,
             "member": version.tags.get(MEMBER_TAG, ""),
+            "experiment": version.tags.get(EXPERIMENT_TAG, ""),
             "aliases": aliases.get((version.name, str(version.version)), []),
             "stage": version.current_stage,
             "weights_digest": version.tags.get(WEIGHTS_TAG, ""),
@@ -45,6 +46,20 @@ def list_versions(model: str = "") -> list[dict[str, Any]]:
         for version in versions
         if version.name in names
     ]
+
+
+def current(versions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of listed versions those that have an alias, and of each member the newest that is no DVC experiment's.
+
+    Of a model that has nothing but experiments, these.
+    """
+    own = {version["model"] for version in versions if not version["experiment"]}
+    newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for version in versions:  # newest first
+        if not version["experiment"] or version["model"] not in own:
+            newest.setdefault((version["model"], version["member"]), version)
+    shown = [id(version) for version in newest.values()]
+    return [version for version in versions if version["aliases"] or id(version) in shown]
 
 
 def _all(search: Callable[..., Any]) -> list[Any]:

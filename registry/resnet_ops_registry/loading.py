@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest
@@ -39,6 +40,8 @@ class LoadedModel:
     model: DeployedModel
     folder: Path
     """Of the model's files, in the cache."""
+    trained_on: frozenset[str] | None
+    """Images that it has seen, as `resnet_ops.data.trained_on` knows them; None where its files do not say."""
     verified_by: str
     """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server`."""
 
@@ -68,6 +71,7 @@ def load(uri: str, version: int | None = None) -> LoadedModel:
         member=model.name,
         model=model,
         folder=folder / ARTIFACTS,
+        trained_on=read_trained_on(folder / ARTIFACTS),
         verified_by=verified_by,
     )
 

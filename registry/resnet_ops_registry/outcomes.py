@@ -4,11 +4,12 @@ import base64
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from resnet_ops.data.trained_on import is_among
 from resnet_ops.errors import DataError
 from resnet_ops_registry.evidence import MAX_OUTCOMES, Metric, Outcomes
 
@@ -34,14 +35,16 @@ def pack_outcomes(images: str, right: np.ndarray) -> Outcomes:
     return Outcomes(images=images, n=len(right), right=base64.b64encode(packed).decode())
 
 
-def read_outcomes(predictions: Path, manifest: Path, split: str) -> Outcomes:
+def read_outcomes(predictions: Path, manifest: Path, split: str, seen: Collection[str] = ()) -> Outcomes:
     """Outcomes of one split from predictions.csv (index, actual, predicted) and manifest.csv (index, split, sha256).
 
-    Raises DataError when the two do not speak of the same images in the same order.
+    seen: what the model was trained on, which is not measured. Raises DataError when the two do not speak of the same
+    images in the same order.
     """
     try:
         with manifest.open(newline="") as file:
-            images = [row for row in csv.DictReader(file) if row["split"] == split]
+            rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        images = [row for row in rows if not is_among(row["sha256"], seen)]
         with predictions.open(newline="") as file:
             rows = list(csv.DictReader(file))
         asked = [(row["index"], row["class_name"]) for row in images]
@@ -59,11 +62,15 @@ def read_outcomes(predictions: Path, manifest: Path, split: str) -> Outcomes:
     return pack_outcomes(digest, right)
 
 
-def split_sizes(manifest: Path) -> dict[str, Metric]:
-    """How many images each split of a manifest.csv has, as `data.<split>.images`."""
+def split_sizes(manifest: Path, seen: Collection[str] = ()) -> dict[str, Metric]:
+    """How many images each split of a manifest.csv has, as `data.<split>.images`; of test without those `seen`."""
     try:
         with manifest.open(newline="") as file:
-            sizes = Counter(row["split"] for row in csv.DictReader(file))
+            sizes = Counter(
+                row["split"]
+                for row in csv.DictReader(file)
+                if row["split"] != "test" or not is_among(row["sha256"], seen)
+            )
     except (OSError, KeyError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read ({error!r}). Run: dvc repro") from error
     return {f"data.{split}.images": Metric(value=n, n=n, unit="images") for split, n in sorted(sizes.items())}

@@ -12,13 +12,15 @@ from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_fil
 __all__ = ["ARTIFACTS", "build_model_folder"]
 
 ARTIFACTS = "artifacts"
-"""Where in the model's folder its two files lie, such as weights.safetensors and member.json."""
+"""Where in the model's folder its files lie: weights.safetensors and member.json, say, and the images it has seen."""
 REQUIREMENTS = ("resnet-ops", "mlflow", "numpy")
 RUNTIMES = {WEIGHTS: ("safetensors", "torch"), "model.onnx": ("onnxruntime",)}
 
 
-def build_model_folder(model_folder: Path, destination: Path) -> Path:
+def build_model_folder(model_folder: Path, destination: Path, trained_on: Path | None = None) -> Path:
     """Package a trained model or an ONNX export (its two files) for MLflow at `destination`, and give that.
+
+    trained_on: the list of images that it has seen (`resnet_ops.data.trained_on`), which goes with it.
 
     Nothing in it depends on the time or place: whoever packages the same files with the same versions gets
     the same digest, so a publication that was cut short can be taken up again. Raises ConfigError for `pt2`.
@@ -49,7 +51,8 @@ def build_model_folder(model_folder: Path, destination: Path) -> Path:
         mlflow.pyfunc.save_model(
             path=str(destination),
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={"weights": str(file), "member": str(model_folder / DESCRIPTION)},
+            artifacts={"weights": str(file), "member": str(model_folder / DESCRIPTION)}
+            | ({"trained_on": str(trained_on)} if trained_on else {}),
             signature=signature,
             pip_requirements=[
                 f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *RUNTIMES[file.name])

@@ -1,6 +1,7 @@
 """A policy's YAML, read so that every mistake is told with its line."""
 
 import difflib
+import pathlib
 from typing import Any, TypeVar
 
 import yaml
@@ -10,7 +11,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops_registry.policy import Guard, Policy, Waivers
 from resnet_ops_registry.rules import Case, Rule, RuleResult, rule_kind, rule_names
 
-__all__ = ["parse_policy"]
+__all__ = ["parse_policy", "policy_text"]
 
 MAX_CHARACTERS = 200_000
 MAX_DEPTH = 20
@@ -18,6 +19,18 @@ MAX_SCALAR = 4_000
 """Characters of one value: YAML reads `1:1:1...` as a number to the base 60, in time that grows with its square."""
 Path = tuple[int | str, ...]
 _M = TypeVar("_M", bound=BaseModel)
+
+
+def policy_text(file: pathlib.Path) -> str:
+    """The text of a policy's file. Raises ConfigError that names it when it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"The policy {file} cannot be read: {error.strerror}. Change its permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The policy {file} cannot be read: {error}. Save it as UTF-8.") from error
 
 
 class _Unread(Rule):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from resnet_ops_registry.candidates import rank
+from resnet_ops_registry.candidates import CHOSEN_BY, rank
 from resnet_ops_registry.evidence import Metric, show_metric, show_number
 from resnet_ops_registry.pareto import Axis, better_on, dominates
 
@@ -102,21 +102,27 @@ class Portfolio:
 
 
 def choose(target: str, entries: Sequence[Entry], axes: Sequence[Axis]) -> Choice:
-    """The most accurate version that the gate lets become `target`; of equal ones the smaller version.
+    """The version that does best on validation of those the gate lets become `target`; of equal ones the smaller.
 
-    axes: what matters there. A version of which the gate says nothing is not proposed.
+    Where the evidence of one of them does not speak of validation, by the test split. axes: what matters there. A
+    version of which the gate says nothing is not proposed.
     """
     versions = [entry for entry in entries if entry.version is not None]
     passing = [entry for entry in versions if entry.refusals.get(target, "not judged") is None]
-    proposed = max(passing, key=lambda entry: rank(entry.top1, entry.version or 0), default=None)
+    by = _chosen_by(passing)
+    proposed = max(passing, key=lambda entry: rank(entry.metrics[by].value, entry.version or 0), default=None)
     serving = next((entry for entry in versions if target.removeprefix("@") in entry.aliases), None)
     others = tuple(
-        (entry, _why_not(entry, target, proposed, entries, axes))
+        (entry, _why_not(entry, target, proposed, by, entries, axes))
         for entry in versions
         if entry is not proposed
     )
     reason = _why(target, proposed, passing, serving, entries, axes)
     return Choice(target, serving, proposed, reason, others)
+
+
+def _chosen_by(passing: Sequence[Entry]) -> str:
+    return CHOSEN_BY if all(CHOSEN_BY in entry.metrics for entry in passing) else ACCURACY.metric
 
 
 def _why(
@@ -130,13 +136,14 @@ def _why(
     held = _serving_words(target, serving, proposed)
     if proposed is None:
         return f"No version passes.{held}"
-    equal = [entry.label for entry in passing if entry is not proposed and entry.top1 == proposed.top1]
+    by = _chosen_by(passing)
+    best, where = proposed.metrics[by].value, " on validation" if by == CHOSEN_BY else ""
+    equal = [entry.label for entry in passing if entry is not proposed and entry.metrics[by].value == best]
+    first = f"the most accurate{where} of {len(passing)} that pass"
     if len(passing) == 1:
         first = "the only version that passes"
     elif equal:
-        first = f"the most accurate of {len(passing)} that pass, with {_listed(equal)}; the earlier version goes first"
-    else:
-        first = f"the most accurate of {len(passing)} that pass"
+        first += f", with {_listed(equal)}; the earlier version goes first"
     numbers = [
         f"{axis.label} {show_metric(proposed.metrics[axis.metric])}"
         for axis in axes
@@ -170,17 +177,24 @@ def _serving_words(target: str, serving: Entry | None, proposed: Entry | None) -
 
 
 def _why_not(
-    entry: Entry, target: str, proposed: Entry | None, entries: Sequence[Entry], axes: Sequence[Axis]
+    entry: Entry,
+    target: str,
+    proposed: Entry | None,
+    by: str,
+    entries: Sequence[Entry],
+    axes: Sequence[Axis],
 ) -> str:
     refusal = entry.refusals.get(target, "the gate has not judged it")
     if refusal is not None:
         said = f"refused: {refusal.removeprefix('refused: ')}"
     else:
         assert proposed is not None
-        if entry.top1 == proposed.top1:
-            said = "passes; as accurate, but registered later"
+        mine, best = entry.metrics[by].value, proposed.metrics[by].value
+        where = " on validation" if by == CHOSEN_BY else ""
+        if mine == best:
+            said = f"passes; as accurate{where}, but registered later"
         else:
-            said = f"passes; less accurate ({show_number(entry.top1)} against {show_number(proposed.top1)})"
+            said = f"passes; less accurate{where} ({show_number(mine)} against {show_number(best)})"
     if rival := _dominator(entry, entries, axes):
         said += f". {rival.label} is {_comparison(rival, entry, axes)}"
     return said

@@ -10,7 +10,7 @@ from resnet_ops.measurement import measurements_from_json
 from resnet_ops_registry.candidates import refusals_of
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.evidence import REFUSED, Evidence, metrics_from
-from resnet_ops_registry.listing import list_versions
+from resnet_ops_registry.listing import current, list_versions
 from resnet_ops_registry.mlflow_errors import asked
 from resnet_ops_registry.pareto import Axis
 from resnet_ops_registry.policies import AppliedPolicy, policy_for
@@ -32,8 +32,9 @@ _P95 = ".latency_p95_ms"
 def read_portfolio(model: str, reports: Path) -> Portfolio:
     """The portfolio of a registered model; without a name, of the only one there is.
 
-    Of each member and format the newest version, and every version with an alias. reports: where exports that are no
-    version were measured (`formats/<member>.json`); only those made from a version that is shown are taken.
+    Of each member and format the newest version that is no DVC experiment's, and every version with an alias. reports:
+    where exports that are no version were measured (`formats/<member>.json`); only those made from a version that is
+    shown are taken.
     Over http the policy cannot be read, so there are no budgets, and verdicts are those on the versions' pages.
     Raises ConfigError when there is no such model, or more than one and none is named.
     """
@@ -77,10 +78,7 @@ def _shown(versions: Sequence[Mapping[str, Any]], model: str) -> list[Mapping[st
         )
     if len(names) > 1:
         raise ConfigError(f"There is more than one registered model ({', '.join(names)}): name one.")
-    newest: dict[str, Mapping[str, Any]] = {}
-    for version in versions:  # newest first
-        newest.setdefault(version["member"], version)
-    return [version for version in versions if version["aliases"] or newest[version["member"]] is version]
+    return current(versions)
 
 
 def _registered(client: "MlflowClient", version: Mapping[str, Any], evidence: Evidence) -> Entry:

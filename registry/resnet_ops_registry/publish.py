@@ -18,7 +18,7 @@ from resnet_ops_registry import runs
 from resnet_ops_registry.cards import publish_card
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.digest import folder_digest, location_digest
-from resnet_ops_registry.display import EVIDENCE_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
+from resnet_ops_registry.display import EVIDENCE_TAG, EXPERIMENT_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.evidence import Evidence
 from resnet_ops_registry.keys import PrivateKey, open_key
 from resnet_ops_registry.mlflow_errors import reported
@@ -62,12 +62,16 @@ def publish(
     params: Mapping[str, Any],
     artifacts: Mapping[str, Path],
     card: CardTexts,
+    trained_on: Path | None = None,
+    dvc_experiment: str | None = None,
 ) -> Published:
     """Make what is missing of a model's run, version, evidence and model card; nothing is made twice.
 
     history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. card: what
     people say on the model card; all else on it comes from the evidence. The same
-    weights with other evidence (measured again) keep their version and get a new statement.
+    weights with other evidence (measured again) keep their version and get a new statement. trained_on: the list of
+    images that the model has seen, which goes with its files. dvc_experiment: the name of the experiment that a new
+    version comes from; a version that the project makes later of the same weights is no experiment's any more.
 
     An export is published as its own version, with evidence about itself; its run is shown under the training's.
 
@@ -92,18 +96,21 @@ def publish(
         created = False
         if version is None:
             with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-                folder = build_model_folder(model_folder, Path(temporary) / "model")
+                folder = build_model_folder(model_folder, Path(temporary) / "model", trained_on)
                 version = next((each for each in known if _is_ours(client, each, key, folder)), None)
                 created = version is None
                 if version is None:
                     model_id = _log_model(client, experiment_id, run_id, member, digest, folder)
                     tags = {WEIGHTS_TAG: digest, MEMBER_TAG: evidence.member}
+                    tags |= {EXPERIMENT_TAG: dvc_experiment} if dvc_experiment else {}
                     version = _create_version(client, registered_model, model_id, run_id, tags)
                     if not _is_ours(client, version, key, folder):
                         # the registry answered with a version that says these weights of other files
                         del tags[WEIGHTS_TAG]
                         version = _create_version(client, registered_model, model_id, run_id, tags)
                 send(client, version, evidence, key, _trusted_digest(client, version, key, folder))
+        if dvc_experiment is None and EXPERIMENT_TAG in version.tags:
+            client.delete_model_version_tag(version.name, version.version, EXPERIMENT_TAG)
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
         publish_card(client, version, card, lambda fresh: said_now(fresh, evidence, key))
     return Published(registered_model, int(version.version), run_id, created)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
+    "EXPERIMENT",
     "GATED_SCHEME",
     "STATE",
     "WRITE_ONCE_SCHEME",
@@ -36,7 +37,10 @@ __all__ = [
 
 GATED_SCHEME = "gated:"
 WRITE_ONCE_SCHEME = "write-once:"
-STATE = Path("var")
+EXPERIMENT = os.environ.get("DVC_EXP_NAME") or None
+"""The DVC experiment that this process is a stage of, which changes nothing in production; None outside of one."""
+STATE = Path(os.path.relpath(os.environ.get("DVC_ROOT") or ".")) / "var" if EXPERIMENT else Path("var")
+"""Where databases, artifacts and keys lie; an experiment in a folder of its own uses those of its project."""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

@@ -1,6 +1,6 @@
 """Data sets as uint8 images with a manifest: reading, splitting, keeping, describing."""
 
 from resnet_ops.data.image_stats import image_stats
-from resnet_ops.data.prepared import ManifestRow, PreparedData, load_columns, load_prepared, save_prepared
+from resnet_ops.data.prepared import ManifestRow, PreparedData, load_prepared, save_prepared
 
-__all__ = ["ManifestRow", "PreparedData", "image_stats", "load_columns", "load_prepared", "save_prepared"]
+__all__ = ["ManifestRow", "PreparedData", "image_stats", "load_prepared", "save_prepared"]

@@ -1,18 +1,29 @@
 """Images that a CSV file lists. Every wrong row is named by its line in the file."""
 
+from dataclasses import fields
 from pathlib import Path
 
-from resnet_ops.csv_table import read_table
+from resnet_ops.csv_table import read_header, read_table
 from resnet_ops.data.listed import Listed
+from resnet_ops.data.prepared import ManifestRow
 from resnet_ops.errors import DataError
 
-__all__ = ["list_csv"]
+__all__ = ["extra_columns", "list_csv"]
+
+_READ = ("path", "class", "split")
+_TAKEN = frozenset(each.name for each in fields(ManifestRow)) - set(_READ)
+
+
+def extra_columns(file: Path) -> list[str]:
+    """Columns of a CSV file that are kept in the manifest beside those that every data set has."""
+    return [name for name in read_header(file) if name and name not in (*_READ, *_TAKEN)]
 
 
 def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
     """The images, and what a person should know. Raises DataError that names every wrong row.
 
-    Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one.
+    Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one. Other
+    columns go into the manifest, under their names, where slices can be made of them.
     """
     table = read_table(file, ("path", "class"))
     wrong = [f"line {line}: {why}" for line, row in table.rows if (why := _wrong(row, file, splits))]
@@ -23,10 +34,18 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
             f"or remove them:\n  {shown}"
         )
     notes = [] if table.separator == "commas" else [f"Columns are separated by {table.separator}"]
-    if unused := [name for name in table.columns if name not in ("path", "class", "split")]:
-        notes.append(f"Columns that are not used: {', '.join(unused)}")
+    unread = [name for name in table.columns if name in _TAKEN or not name]
+    if unread:
+        names = ", ".join(repr(name) for name in unread)
+        notes.append(f"Columns that are not kept, because the manifest has its own of these names: {names}")
+    kept = [name for name in table.columns if name not in (*_READ, *unread)]
     return [
-        Listed(file.parent / row["path"], row["class"], (row["split"],) if row.get("split") else None)
+        Listed(
+            file.parent / row["path"],
+            row["class"],
+            (row["split"],) if row.get("split") else None,
+            {name: row[name] for name in kept},
+        )
         for _, row in table.rows
     ], notes
 

@@ -1,6 +1,6 @@
 """An image file that is to be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Listed"]
@@ -13,3 +13,5 @@ class Listed:
     path: Path
     class_name: str
     allowed: tuple[str, ...] | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    """What a CSV file says of it in columns of its own."""

@@ -6,8 +6,8 @@ other) and `classes.json`.
 
 import csv
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json, write_path
 
-__all__ = ["ManifestRow", "PreparedData", "load_columns", "load_prepared", "save_prepared"]
+__all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
 
 CHUNK = 64
 """Images that are written at once."""
@@ -39,6 +39,9 @@ class ManifestRow:
     height: int
 
 
+_OWN = frozenset(each.name for each in fields(ManifestRow))
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """N images (N, H, W, C) uint8 with labels (N,) int64, their manifest rows and the class names."""
@@ -47,6 +50,8 @@ class PreparedData:
     labels: np.ndarray
     rows: list[ManifestRow]
     classes: tuple[str, ...]
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """More columns of the manifest by name, (N,) texts: those that a CSV file has beside path, class and split."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,7 +69,16 @@ class PreparedData:
         first, last = int(places[0]), int(places[-1])
         where = slice(first, last + 1) if last - first + 1 == len(places) else places
         rows = [self.rows[place] for place in places.tolist()]
-        return PreparedData(self.images[where], self.labels[where], rows, self.classes)
+        extra = {name: values[where] for name, values in self.extra.items()}
+        return PreparedData(self.images[where], self.labels[where], rows, self.classes, extra)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column of the manifest by name, (N,) texts."""
+        own = {
+            each.name: np.array([str(getattr(row, each.name)) for row in self.rows])
+            for each in fields(ManifestRow)
+        }
+        return own | dict(self.extra)
 
 
 def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> None:
@@ -82,10 +96,38 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
         write_path(folder / "manifest.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as text,
     ):
-        writer = csv.DictWriter(text, [field.name for field in fields(ManifestRow)], lineterminator="\n")
+        names = [*(each.name for each in fields(ManifestRow)), *data.extra]
+        writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(data.rows[place]) for place in order)
+        writer.writerows(
+            asdict(data.rows[place]) | {name: values[place] for name, values in data.extra.items()}
+            for place in order
+        )
     write_json(folder / "classes.json", list(data.classes))
+
+
+def _read_manifest(file: Path) -> tuple[list[ManifestRow], dict[str, np.ndarray]]:
+    """The rows, and columns that are not ours."""
+    rows = []
+    with file.open(newline="", encoding="utf-8") as text:
+        reader = csv.DictReader(text)
+        extra: dict[str, list[str]] = {name: [] for name in reader.fieldnames or () if name not in _OWN}
+        for row in reader:
+            rows.append(
+                ManifestRow(
+                    index=int(row["index"]),
+                    path=row["path"],
+                    label=int(row["label"]),
+                    class_name=sys.intern(row["class_name"]),
+                    split=sys.intern(row["split"]),
+                    sha256=row["sha256"],
+                    width=int(row["width"]),
+                    height=int(row["height"]),
+                )
+            )
+            for name, values in extra.items():
+                values.append(sys.intern(row[name]))
+    return rows, {name: np.array(values, dtype=np.str_) for name, values in extra.items()}
 
 
 def load_prepared(folder: Path) -> PreparedData:
@@ -97,20 +139,7 @@ def load_prepared(folder: Path) -> PreparedData:
     try:
         classes = tuple(str(name) for name in names)
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        with (folder / "manifest.csv").open(newline="") as file:
-            rows = [
-                ManifestRow(
-                    index=int(row["index"]),
-                    path=row["path"],
-                    label=int(row["label"]),
-                    class_name=sys.intern(row["class_name"]),
-                    split=sys.intern(row["split"]),
-                    sha256=row["sha256"],
-                    width=int(row["width"]),
-                    height=int(row["height"]),
-                )
-                for row in csv.DictReader(file)
-            ]
+        rows, extra = _read_manifest(folder / "manifest.csv")
     except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{folder} is not prepared data ({error}). Delete it and run: dvc repro") from error
     if images.dtype != np.uint8 or images.ndim != 4:
@@ -122,21 +151,4 @@ def load_prepared(folder: Path) -> PreparedData:
         raise DataError(
             f"{folder}: {len(images)} images but {len(rows)} manifest rows. Delete it and run: dvc repro"
         )
-    return PreparedData(images, np.array([row.label for row in rows], np.int64), rows, classes)
-
-
-def load_columns(folder: Path, split: str) -> dict[str, np.ndarray]:
-    """Every column of the manifest by name, (N,) texts of the images of one split in their order.
-
-    Raises DataError when the manifest cannot be read.
-    """
-    manifest = folder / "manifest.csv"
-    try:
-        with manifest.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if row["split"] == split]
-            return {name: np.array([row[name] for row in rows]) for name in reader.fieldnames or ()}
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{manifest} cannot be read ({error!r}). Delete {folder} and run: dvc repro"
-        ) from error
+    return PreparedData(images, np.array([row.label for row in rows], np.int64), rows, classes, extra)

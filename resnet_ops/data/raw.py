@@ -1,6 +1,7 @@
 """Images as they were read, before they are dealt out to splits."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,3 +28,5 @@ class RawData:
     """The sha256 of each image's pixels, where they are known."""
     left_out: frozenset[str] = frozenset()
     """Digests of images that go to no split."""
+    extra: Mapping[str, list[str]] = field(default_factory=dict)
+    """More columns of the manifest, by name."""

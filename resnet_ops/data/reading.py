@@ -45,6 +45,7 @@ def read_listed(params: DataParams, progress: Progress, scratch: Path | None) ->
         allowed=[listed.allowed or anywhere for listed in listing.images]
         if any(listed.allowed for listed in listing.images)
         else None,
+        extra={name: [listed.extra[name] for listed in listing.images] for name in listing.images[0].extra},
         notes=(*listing.notes, *notes_on_images(names, facts, params, bits)),
     )
 

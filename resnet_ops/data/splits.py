@@ -51,7 +51,8 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
         )
         for index, digest in enumerate(digests)
     ]
-    return PreparedData(raw.images, raw.labels, rows, raw.classes)
+    extra = {name: np.array(values, dtype=np.str_) for name, values in raw.extra.items()}
+    return PreparedData(raw.images, raw.labels, rows, raw.classes, extra)
 
 
 def _place(digest: str, seed: int) -> float:

@@ -1,6 +1,5 @@
 """Evaluate a model on the test split: every number with its interval, and the files that show where they come from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from resnet_ops.data import PreparedData, image_stats
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.diagram import reliability_diagram
 from resnet_ops.evaluation.gallery import mistakes_page
-from resnet_ops.evaluation.metrics import measure_predictions
+from resnet_ops.evaluation.metrics import measure_predictions, proportion
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
@@ -23,7 +22,7 @@ from resnet_ops.evaluation.tables import (
 )
 from resnet_ops.evaluation.temperature import fit_temperature, log_softmax
 from resnet_ops.files import write_json, write_text
-from resnet_ops.measurement import Measurement, measurement_values, measurements_to_json
+from resnet_ops.measurement import Measurement, deciding_values, measurements_to_json
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 
@@ -56,20 +55,21 @@ class Evaluation:
 def evaluate(
     model: DeployedModel,
     data: PreparedData,
-    columns: Mapping[str, np.ndarray],
     params: EvaluateParams,
     seed: int,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Measure a model on the test split of `data`; its validation split sets the temperature.
 
-    columns: (N,) texts of the test split's manifest, by name. The same seed gives the same numbers. progress: takes
-    predictions of corrupted images, done and in all.
+    Top-1 on the validation split is measured too: models are chosen by it, so that their numbers on the test split are
+    not those of the luckiest. The same seed gives the same numbers. progress: takes predictions of corrupted images,
+    done and in all.
     """
     validation, test = data.split("validation"), data.split(SPLIT)
-    slices = find_slices(columns, image_stats(test.images), params.slices)
+    slices = find_slices(test.columns(), image_stats(test.images), params.slices)
     level, bins = params.confidence, params.calibration_bins
-    temperature = fit_temperature(model.predict(validation.images).logits, validation.labels, level)
+    learned = model.predict(validation.images).logits
+    temperature = fit_temperature(learned, validation.labels, level)
     logits = model.predict(test.images).logits
     plain, calibrated = log_softmax(logits), log_softmax(logits, temperature.value)
     right = plain.argmax(axis=1) == test.labels
@@ -77,6 +77,8 @@ def evaluate(
     measured |= measure_calibration(plain, test.labels, SPLIT, bins, level, seed)
     measured |= measure_calibration(calibrated, test.labels, "calibrated", bins, level, seed)
     measured["calibrated.temperature"] = temperature
+    chosen_by = learned.argmax(axis=1) == validation.labels
+    measured["validation.top1"] = proportion(int(chosen_by.sum()), len(chosen_by), level)
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)
@@ -88,7 +90,7 @@ def evaluate(
 def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:
     """Write what was found about the model `name`: docs/evaluation.md says what is in each file."""
     write_json(folder / "measurements.json", measurements_to_json(found.measured))
-    write_json(folder / "metrics.json", measurement_values(found.measured))
+    write_json(folder / "metrics.json", deciding_values(found.measured))
     losses = log_losses(found.log_probabilities, found.data.labels)
     save_predictions(found.data, np.exp(found.log_probabilities), losses, folder)
     save_confusion(found.data.labels, found.predicted, found.data.classes, folder / "confusion.csv")

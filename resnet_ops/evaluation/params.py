@@ -1,9 +1,10 @@
 """How a model is evaluated."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams"]
+__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params"]
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
 
@@ -68,3 +69,17 @@ class EvaluateParams:
             raise ValueError(f"calibration_bins is {self.calibration_bins}, but must be within 2 and 100")
         if self.gallery < 0:
             raise ValueError(f"gallery is {self.gallery}, but must not be negative")
+
+
+@dataclass(frozen=True)
+class _Evaluations:
+    seed: int
+    evaluate: EvaluateParams
+
+
+def read_evaluate_params(path: Path) -> tuple[EvaluateParams, int]:
+    """What a params.yaml says under `evaluate`, and its seed. Raises ConfigError that names every wrong key."""
+    from resnet_ops.params import parse_params
+
+    found = parse_params(path, _Evaluations)
+    return found.evaluate, found.seed

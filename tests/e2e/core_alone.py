@@ -30,7 +30,7 @@ if __name__ == "__main__":
     settings = EvaluateParams(
         confidence=0.95, calibration_bins=5, slices=slices, robustness=RobustnessParams(images=40), gallery=2
     )
-    found = evaluate(load_model(Path("tiny")), data, {}, settings, seed=0)
+    found = evaluate(load_model(Path("tiny")), data, settings, seed=0)
     profile = Profile(device="cpu", threads=1, memory_mb=0, batch_sizes=(4,), warmup=3, requests=400)
     calm = InterferenceParams(max_waiting=1e9, max_others=1e9, max_drift=1e9, attempts=1)
     timed = benchmark_profile(Path("tiny"), "cpu", profile, calm, 0.95, lambda done, total: None)

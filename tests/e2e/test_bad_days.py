@@ -155,7 +155,7 @@ def photos(project: Project) -> Project:
         "image_size: 8": "image_size: 32",
         "channels: 1": "channels: 3",
         "min_rows: 500": "min_rows: 100",
-        "min_class_rows: 10": "min_class_rows: 3",
+        "min_class_rows: 5 ": "min_class_rows: 3",
         "epochs: 1\n": "epochs: 2\n",
     }.items():
         project.change(old, new)

@@ -68,6 +68,7 @@ def test_the_portfolio_holds_every_member_in_every_format_and_proposes_for_each_
 
 DOCUMENTED = [
     *(
+        "validation.top1",
         "test.top1",
         "test.top5",
         "test.recall.*",

@@ -20,7 +20,7 @@ def test_dvc_repro_starts_the_workers_and_records_them(reproduced: Project, tmp_
     weights = [each.folder / "models/resnet8/weights.safetensors" for each in (project, reproduced)]
     assert weights[0].read_bytes() != weights[1].read_bytes(), "rounded in another order"
     machine = json.loads((project.folder / "reports/machines/resnet8.json").read_text())
-    assert machine["workers"] == 2
+    assert machine["hardware"]["workers"] == 2
 
     project.repro("register_models")
     with closing(sqlite3.connect(project.folder / "var/mlflow.db")) as database:

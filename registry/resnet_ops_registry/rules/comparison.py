@@ -68,7 +68,10 @@ class Comparison(Rule):
         assert mine is not None
         assert other is not None
         if (mine.images, mine.n) != (other.images, other.n):
-            return self._say(False, "other images", f"{name} was judged on other images")
+            reason = (
+                f"{name} was judged on other images; measure both on the same: resnet-ops attest evaluation"
+            )
+            return self._say(False, "other images", reason)
         return self._compare(name, mine, other)
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from resnet_ops.data import PreparedData, load_columns, save_prepared
+from resnet_ops.data import PreparedData, load_prepared, save_prepared
 from resnet_ops.evaluation.evaluate import Evaluation, evaluate, save_evaluation
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
 from resnet_ops.measurement import measurements_from_json
@@ -31,13 +31,9 @@ def make_params(**changes: Any) -> EvaluateParams:
     return replace(base, **changes)
 
 
-def columns_of(data: PreparedData) -> dict[str, np.ndarray]:
-    return {"class_name": np.array([row.class_name for row in data.split("test").rows])}
-
-
 @pytest.fixture(scope="module")
 def found(digits: PreparedData) -> Evaluation:
-    return evaluate(untrained(), digits, columns_of(digits), make_params(), seed=0)
+    return evaluate(untrained(), digits, make_params(), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def test_temperature_mends_the_log_loss_of_an_untrained_model(found: Evaluation)
 
 
 def test_evaluating_twice_gives_the_same_files(digits: PreparedData, folder: Path, tmp_path: Path) -> None:
-    again = evaluate(untrained(), digits, columns_of(digits), make_params(), seed=0)
+    again = evaluate(untrained(), digits, make_params(), seed=0)
     save_evaluation(again, "tiny", make_params(), tmp_path)
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(path.name for path in tmp_path.iterdir())
@@ -94,11 +90,11 @@ def test_two_models_can_be_compared_image_by_image(
     assert table["sha256"].to_pylist() == [row.sha256 for row in test.rows]
     assert table["label"].to_pylist() == [row.class_name for row in test.rows]
     probabilities = np.array(table["probabilities"].to_pylist())
-    assert probabilities.shape == (360, 10)
+    assert probabilities.shape == (len(test), 10)
     assert np.allclose(probabilities.sum(1), 1)
     classes = json.loads(table.schema.metadata[b"classes"])
     assert table["predicted"].to_pylist() == [classes[place] for place in probabilities.argmax(1)]
-    chosen = probabilities[np.arange(360), test.labels]
+    chosen = probabilities[np.arange(len(test)), test.labels]
     assert np.allclose(table["loss"].to_numpy(), -np.log(chosen), rtol=1e-4)
     answers = rows_of(folder / "predictions.csv")
     assert [row["predicted"] for row in answers] == table["predicted"].to_pylist()
@@ -119,11 +115,11 @@ def test_corruptions_count_every_image_once_and_the_worst_mistakes_are_shown(
 
 def test_confusion_and_slices_count_every_image(found: Evaluation, folder: Path) -> None:
     confusion = rows_of(folder / "confusion.csv")
-    assert sum(int(row["count"]) for row in confusion) == 360
+    assert sum(int(row["count"]) for row in confusion) == len(found.data)
     hits = sum(int(row["count"]) for row in confusion if row["actual"] == row["predicted"])
     assert hits == found.right.sum()
     slices = rows_of(folder / "slices.csv")
-    assert sum(int(row["n"]) for row in slices if row["column"] == "brightness") == 360
+    assert sum(int(row["n"]) for row in slices if row["column"] == "brightness") == len(found.data)
     by_class = {row["value"]: float(row["top1"]) for row in slices if row["column"] == "class_name"}
     assert by_class["3"] == pytest.approx(found.measured["test.recall.3"].value, abs=1e-6)
 
@@ -131,14 +127,14 @@ def test_confusion_and_slices_count_every_image(found: Evaluation, folder: Path)
 def test_the_columns_of_a_manifest_are_those_of_its_file_whatever_they_are(
     digits: PreparedData, tmp_path: Path
 ) -> None:
-    save_prepared(digits, tmp_path, ("train", "test"))
+    save_prepared(digits, tmp_path, ("train", "validation", "test"))
     manifest = tmp_path / "manifest.csv"
     header, *lines = manifest.read_text().splitlines()
     more = [f"{line},site {number % 2}" for number, line in enumerate(lines)]
     manifest.write_text("\n".join([f"{header},site", *more]))
-    columns = load_columns(tmp_path, "test")
+    columns = load_prepared(tmp_path).split("test").columns()
     assert set(columns["site"]) == {"site 0", "site 1"}
     assert columns["path"].tolist() == [row.path for row in digits.split("test").rows]
     asked = replace(make_params().slices, columns=("site",), statistics=())
-    found = evaluate(untrained(), digits, columns, make_params(slices=asked), seed=0)
+    found = evaluate(untrained(), load_prepared(tmp_path), make_params(slices=asked), seed=0)
     assert {"test.slice.site.site 0", "test.slice.site.site 1"} <= set(found.measured)

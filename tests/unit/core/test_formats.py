@@ -11,6 +11,7 @@ from PIL import Image
 
 from resnet_ops.data import formats, load_prepared, save_prepared
 from resnet_ops.data.conflicts import settle_conflicts
+from resnet_ops.data.csv_listing import extra_columns
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, check_source, read_source
 from resnet_ops.data.splits import split_images
@@ -317,7 +318,23 @@ def test_a_csv_file_is_read_as_people_write_it(tmp_path: Path, form: str) -> Non
     assert raw.classes == ("001", "NA")
     assert raw.paths == ["shots/0.png", "shots/1.png"]
     assert ("Columns are separated by" in raw.notes[0]) == (separator != ",")
-    assert ("Columns that are not used: note" in raw.notes) == form.startswith("note")
+    assert ("note" in raw.extra) == form.startswith("note")
+
+
+def test_other_columns_of_a_csv_file_go_into_the_manifest_and_can_be_slices(tmp_path: Path) -> None:
+    lines = ["path,class,site,width"]
+    for number in range(32):
+        lines.append(f"shots/{number % 2}.png,{'ab'[number % 2]},site {number % 3},9")
+    file = write_csv(tmp_path, "\n".join(lines))
+    assert extra_columns(file) == ["site"]
+    raw = read_source(params("csv", file, 8, 3))
+    assert "Columns that are not kept, because the manifest has its own of these names: 'width'" in raw.notes
+    images = np.arange(32 * 8 * 8 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 8, 8, 3)
+    images[:, 0, 0, 0] = range(32)
+    data = split_images(replace(raw, images=images, digests=None), SHARES, seed=0)
+    save_prepared(data, tmp_path / "prepared", ("train", "validation", "test"))
+    test = load_prepared(tmp_path / "prepared").split("test")
+    assert [f"site {row.index % 3}" for row in test.rows] == test.columns()["site"].tolist()
 
 
 def test_wrong_rows_of_a_csv_file_are_named_by_the_lines_of_the_file(tmp_path: Path) -> None:

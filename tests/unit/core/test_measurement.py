@@ -6,7 +6,7 @@ import pytest
 
 from resnet_ops.measurement import (
     Measurement,
-    measurement_values,
+    deciding_values,
     measurements_from_json,
     measurements_to_json,
 )
@@ -32,17 +32,20 @@ def test_measurements_pass_through_json_unchanged() -> None:
     assert set(json.loads(text)["size.bytes"]) == {"value", "n", "low", "high", "method", "unit"}
 
 
-def test_values_are_nested_at_their_dots() -> None:
-    names = ("test.top1", "test.recall.0", "edge-cpu.latency_p50_ms")
+def test_the_few_values_that_decide_are_nested_at_their_dots() -> None:
+    names = ("test.top1", "test.recall.0", "edge-cpu.latency_p95_ms", "edge-cpu.latency_p50_ms", "size.bytes")
     measured = {name: Measurement(value=index, n=1) for index, name in enumerate(names)}
-    assert measurement_values(measured) == {
-        "test": {"top1": 0, "recall": {"0": 1}},
-        "edge-cpu": {"latency_p50_ms": 2},
+    assert deciding_values(measured) == {
+        "test": {"top1": 0},
+        "edge-cpu": {"latency_p95_ms": 2},
+        "size": {"bytes": 4},
     }
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_class_name_may_have_dots(order: int) -> None:
-    names = ("test.recall.v1", "test.recall.v1.2")[::order]
+    names = ("edge.v1.latency_p95_ms", "edge.v1.2.latency_p95_ms")[::order]
     measured = {name: Measurement(value=0.5, n=1) for name in names}
-    assert measurement_values(measured) == {"test": {"recall": {"v1": 0.5, "v1.2": 0.5}}}
+    assert deciding_values(measured) == {
+        "edge": {"v1": {"latency_p95_ms": 0.5, "2.latency_p95_ms": 0.5}},
+    }

@@ -1,6 +1,7 @@
 """Names in params.yaml are checked before anything runs."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +82,14 @@ def test_all_faults_of_deployments_and_slices_are_said_at_once_with_the_conditio
         "evaluate.slices.columns names camera; the manifest has index, path",
     ):
         assert part in str(caught.value)
+
+
+def test_a_slice_may_be_a_column_of_the_csv_file(params: Params, tmp_path: Path) -> None:
+    file = tmp_path / "images.csv"
+    file.write_text("path,class,camera\n")
+    slices = replace(params.evaluate.slices, columns=("class_name", "camera"))
+    asked = replace(params.evaluate, slices=slices)
+    replace(params, evaluate=asked, data=replace(params.data, source="csv", root=str(file)))
+    file.write_text("path,class\n")
+    with pytest.raises(ValueError, match=r"evaluate\.slices\.columns names camera"):
+        replace(params, evaluate=asked, data=replace(params.data, source="csv", root=str(file)))

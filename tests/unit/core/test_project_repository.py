@@ -71,3 +71,29 @@ def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_
     assert all(path.exists() for path in mine)
     assert not any(path.exists() for path in made)
     assert not (tmp_path / "data/made").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_images_below_data_can_be_given_to_dvc(tmp_path: Path, linked: bool) -> None:
+    """Beside what stages write there, which git ignores."""
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text((CLEAN.parents[1] / ".gitignore").read_text())
+    images = tmp_path / "store" if linked else tmp_path / "data/raw"
+    (images / "cat").mkdir(parents=True)
+    (images / "cat/1.png").write_bytes(b"x")
+    (tmp_path / "data/prepared").mkdir(parents=True)
+    (tmp_path / "data/prepared/images.npy").write_bytes(b"x")
+    tracked = "data/raw"
+    if linked:
+        (tmp_path / "data/raw").symlink_to(images)
+        tracked = "store"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", tracked], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        ["git", "status", "--porcelain", "-uall"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"{tracked}.dvc" in listed
+    assert "images.npy" not in listed

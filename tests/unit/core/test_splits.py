@@ -2,12 +2,15 @@
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from resnet_ops.data import PreparedData
-from resnet_ops.data.sources import RawData, SplitParams
+from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.sources import RawData, SplitParams, read_digits
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
 from tests.unit.core.makers import SHARES, random_images
@@ -139,3 +142,14 @@ def test_unequal_shares_are_followed() -> None:
     counts = Counter(splits_of(split_images(make_raw({"a": 1000, "b": 1000}), shares, seed=0)))
     for split, share in shares.as_dict().items():
         assert abs(counts[split] - 2000 * share) <= 4 * (2000 * share * (1 - share)) ** 0.5
+
+
+def test_no_seed_gives_a_split_fewer_of_a_digit_than_params_yaml_asks_for() -> None:
+    settings = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
+    shares, needed = SplitParams(**settings["data"]["split"]), settings["validate"]["min_class_rows"]
+    raw = read_digits()
+    raw = replace(raw, digests=pixel_digests(raw.images))
+    for seed in range(25):
+        counts = Counter((row.class_name, row.split) for row in split_images(raw, shares, seed).rows)
+        assert len(counts) == 40
+        assert min(counts.values()) >= needed, f"seed {seed}"

@@ -60,6 +60,11 @@ def test_the_page_says_first_what_happened_and_what_to_do(served: Served, params
     assert order == sorted(order)
 
 
+def test_the_page_says_in_which_zone_its_times_are(served: Served, params: DriftParams) -> None:
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.search(rf"{time} – {time} UTC", _dirty_page(served, params))
+
+
 def test_the_page_needs_nothing_from_outside_and_no_script(served: Served, params: DriftParams) -> None:
     page = _dirty_page(served, params)
     assert "data:image/png;base64," in page

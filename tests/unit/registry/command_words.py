@@ -109,6 +109,7 @@ HOSTILE: dict[str, Sequence[str]] = {
 RIGHT = {
     "model": Parameter("text", ("digits-classifier",)),
     "version": Parameter("number", ("1", "2")),
+    "versions": Parameter("number", ("1", "2")),
     "alias": Parameter("text", ("champion", "@champion", "challenger", "Production")),
     "until": Parameter("moment", ("14d", "6h")),
     "key": Parameter("text", ("kim", "olga", "pipeline")),

@@ -5,13 +5,21 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops_registry.candidates import apply_first_policies, judge_candidates, propose, serving_version
+from resnet_ops.errors import ConfigError, EvidenceError
+from resnet_ops_registry.candidates import (
+    apply_first_policies,
+    judge_candidates,
+    propose,
+    serving_version,
+    validation_scores,
+)
 from resnet_ops_registry.database import open_database
+from resnet_ops_registry.evidence import Metric
 from resnet_ops_registry.keys import open_key
 from resnet_ops_registry.ledger import list_entries
 from resnet_ops_registry.policies import apply_policy, list_policies, policy_for
 from resnet_ops_registry.trust import trust_key
-from tests.unit.registry.conftest import NAME, POLICY, Publisher, make_model
+from tests.unit.registry.conftest import NAME, POLICY, Publisher, evidence_of, make_model
 
 
 def policy_file(folder: Path, text: str = POLICY) -> Path:
@@ -34,6 +42,17 @@ def test_a_changed_policy_stays_out_of_force_and_the_command_to_apply_it_is_name
     assert "resnet-ops policy apply" in said[0]
     with open_database() as connection:
         assert [applied.content for applied in list_policies(connection)] == [POLICY]
+
+
+def test_a_policy_that_cannot_be_read_is_named_with_the_remedy(client: MlflowClient, project: Path) -> None:
+    file = policy_file(project)
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"digits\.yaml cannot be read: .* Save it as UTF-8"):
+        apply_first_policies([file])
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=r"digits\.yaml cannot be read: Is a directory"):
+        apply_first_policies([file])
 
 
 @pytest.mark.parametrize("over", ["digits-*", "*", "digits-classifie?", "[a-z]*"])
@@ -105,6 +124,28 @@ def test_the_best_candidate_that_passes_becomes_challenger_and_the_alias_is_set_
     for _ in range(2):
         assert propose(client, NAME, candidates, {"strong": 0.97, "weak": 0.99}) == "strong"
     assert int(client.get_model_version_by_alias(NAME, "challenger").version) == good
+
+
+def test_the_candidate_is_chosen_by_what_its_signed_evidence_says_of_validation(
+    client: MlflowClient, policy: None, published: Publisher, project: Path
+) -> None:
+    versions = {}
+    for seed, (member, top1, validation) in enumerate((("lucky", 0.99, 0.95), ("best", 0.98, 0.97))):
+        folder = make_model(project / "models" / member, seed)
+        evidence = evidence_of(folder, 0.96)
+        metrics = {
+            "test.top1": Metric(value=top1, n=360, low=0.96, high=0.995),
+            "validation.top1": Metric(value=validation, n=180),
+        }
+        evidence = evidence.model_copy(update={"metrics": metrics})
+        versions[member] = published(evidence=evidence, folder=folder).version
+    candidates = judge_candidates(client, NAME, versions)
+    scores = validation_scores(client, NAME, candidates)
+    assert scores == {"lucky": 0.95, "best": 0.97}
+    assert propose(client, NAME, candidates, scores) == "best"
+    silent = published(folder=make_model(project / "models" / "silent", seed=9)).version
+    with pytest.raises(EvidenceError, match=f"v{silent} does not say validation.top1.*attest evaluation"):
+        validation_scores(client, NAME, judge_candidates(client, NAME, {"silent": silent}))
 
 
 def test_nobody_is_proposed_where_nobody_passes_and_then_nothing_serves(

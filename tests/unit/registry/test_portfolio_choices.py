@@ -1,5 +1,8 @@
 """Which version is proposed for an alias, and the words that say why."""
 
+from dataclasses import replace
+
+from resnet_ops_registry.evidence import Metric
 from resnet_ops_registry.portfolio import choose
 from tests.unit.registry.portfolios import AXES, entry, portfolio_of
 
@@ -14,6 +17,20 @@ def test_the_most_accurate_version_that_passes_is_proposed_with_its_numbers() ->
     assert "p95 on edge 2" in choice.reason
     assert "No version carries @champion yet." in choice.reason
     assert choice.others == ((small, "passes; less accurate (0.950 against 0.970)"),)
+
+
+def test_among_those_that_pass_validation_decides_where_all_of_them_say_it() -> None:
+    lucky, best = entry("lucky", 1, 0.98), entry("best", 2, 0.97)
+    lucky, best = (
+        replace(each, metrics={**each.metrics, "validation.top1": Metric(value=value, n=180)})
+        for each, value in ((lucky, 0.95), (best, 0.96))
+    )
+    choice = choose("@champion", [lucky, best], AXES)
+    assert choice.proposed is best
+    assert choice.reason.startswith("v2 best: the most accurate on validation of 2 that pass. top-1 0.970")
+    assert choice.others == ((lucky, "passes; less accurate on validation (0.950 against 0.960)"),)
+    silent = entry("silent", 3, 0.96)
+    assert choose("@champion", [lucky, best, silent], AXES).proposed is lucky
 
 
 def test_a_refused_version_is_not_proposed_however_accurate_and_its_reason_is_told() -> None:

@@ -26,7 +26,7 @@ def test_a_registered_version_becomes_a_verified_folder_with_the_digest_that_the
     digest, source = model_digest(model_folder), f"models:/{NAME}/{published().version}"
     start = Start(source=source, sha256=digest, frozen={}, rates={"stem": 0.1})
     recipe = make_recipe(start=start)
-    found = with_weights_at_hand(recipe).start
+    found = with_weights_at_hand(recipe)[0].start
     assert found is not None
     assert read_starting_weights(found).classes == tuple("0123456789")
     assert found == replace(start, source=found.source)
@@ -39,8 +39,12 @@ def test_a_registered_version_becomes_a_verified_folder_with_the_digest_that_the
         with_weights_at_hand(recipe)
 
 
-@pytest.mark.parametrize("source", [None, "file:models/tiny", "torchvision:ResNet18_Weights.DEFAULT"])
-def test_other_starts_are_left_to_the_core(source: str | None) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [None, "file:models/tiny", "file:models/tiny/member.json", "torchvision:ResNet18_Weights.DEFAULT"],
+)
+def test_other_starts_are_left_to_the_core(source: str | None, model_folder: Path) -> None:
     start = Start(source=source, sha256=None, frozen={}, rates={}) if source else None
-    assert with_weights_at_hand(make_recipe(start=start)) == make_recipe(start=start)
+    seen = None if source else frozenset()  # nobody noted what others have seen
+    assert with_weights_at_hand(make_recipe(start=start)) == (make_recipe(start=start), seen)
     assert bool(start_digest(make_recipe(start=start))) is (source is not None)

@@ -1,0 +1,40 @@
+"""What `monitor_drift` reads that DVC does not know of, in a few digests, so that DVC knows when it changed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resnet_ops.files import canonical_json
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.log import InferenceLog
+from resnet_ops_monitoring.publish import monitoring_run
+from resnet_ops_monitoring.stored_reference import registered_version
+from resnet_ops_registry.reviews import accepted_reference, reviews_of
+from resnet_ops_registry.settings import EXPERIMENT, connect
+
+__all__ = ["outside_state"]
+
+
+def outside_state(
+    identity: ModelIdentity, log: InferenceLog, requests: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Labels, reviews, the accepted reference, and the MLflow run that the pages are in. requests: ids by window.
+
+    An experiment depends on its own log only.
+    """
+    labels = {name: [str(label) for label in log.rows_of(ids)["label"]] for name, ids in requests.items()}
+    state: dict[str, Any] = {"labels": _digest(labels)}
+    if EXPERIMENT is None:
+        client = connect()
+        version = registered_version(client, identity)
+        reviews = {name: reviews_of(version, name) for name in requests}
+        state |= {
+            "reviews": _digest(reviews),
+            "accepted_reference": accepted_reference(version),
+            "pages": monitoring_run(client, identity).info.run_id,
+        }
+    return state
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()

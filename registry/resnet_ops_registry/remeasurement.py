@@ -1,0 +1,107 @@
+"""Registered versions, measured again on the test images of today."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_ops.data import PreparedData, load_prepared
+from resnet_ops.data.trained_on import leave_out
+from resnet_ops.errors import DataError, EvidenceError
+from resnet_ops.evaluation.evaluate import Evaluation, evaluate
+from resnet_ops.evaluation.params import EvaluateParams, read_evaluate_params
+from resnet_ops.messages import Progress
+from resnet_ops.predictions import DeployedModel
+from resnet_ops.provenance import hardware
+from resnet_ops_registry.cards import refresh_card
+from resnet_ops_registry.evidence import Evidence, Metric, metrics_from, show_metric
+from resnet_ops_registry.keys import PrivateKey
+from resnet_ops_registry.loading import load
+from resnet_ops_registry.outcomes import images_digest, pack_outcomes
+from resnet_ops_registry.settings import connect
+from resnet_ops_registry.signed_evidence import evidence_of
+from resnet_ops_registry.speaking import find_model_version, say
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["attest_evaluation"]
+
+_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "data.test.")
+"""How the metrics begin that an evaluation replaces; speed, size and the export's loss stay as they were."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A version that is measured. `before`: its evidence until now."""
+
+    number: int
+    model: DeployedModel
+    before: Evidence
+    trained_on: frozenset[str]
+
+
+def attest_evaluation(
+    model: str, versions: Sequence[int], data: Path, params: Path, key: PrivateKey, progress: Progress
+) -> list[str]:
+    """Measure versions on the test images that none of them has seen, sign that as evidence, and say what came out.
+
+    All are measured on the same images, so that the gate can compare them image by image. data: a folder of prepared
+    data. params: the file whose `evaluate` says how. progress: takes predictions of corrupted images, done and in all.
+    Raises EvidenceError where a version does not say what it was trained on, or the registry does not take
+    the new one; DataError where the images are not the model's, or all of them were seen.
+    """
+    settings, seed = read_evaluate_params(params)
+    client, prepared = connect(), load_prepared(data)
+    subjects = [_subject(client, model, number, prepared) for number in dict.fromkeys(versions)]
+    seen = frozenset[str]().union(*(subject.trained_on for subject in subjects))
+    unseen, count = leave_out(prepared, seen, "test")
+    lines = [f"{count} test images are left out, because a version was trained on them."] if count else []
+    for subject in subjects:
+        evidence = _measure(subject, unseen, settings, seed, progress)
+        say(client, model, subject.number, evidence, key)
+        refresh_card(client, model, subject.number)
+        now, then = (show_metric(each.metrics["test.top1"]) for each in (evidence, subject.before))
+        lines.append(f"{model} v{subject.number}: test.top1 {now}, was {then}; signed by {key.name}")
+    return lines
+
+
+def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData) -> _Subject:
+    before = evidence_of(client, find_model_version(client, model, number)).evidence
+    version = load(model, number)
+    loaded, seen = version.model, version.trained_on
+    if seen is None:
+        raise EvidenceError(
+            f"{model} v{number} does not say which images it was trained on, so nothing tells which of these it has "
+            "seen. Train it again, or compare with a version that says so."
+        )
+    if loaded.classes != data.classes:
+        odd = sorted({*loaded.classes} ^ {*data.classes})
+        raise DataError(
+            f"{model} v{number} has other classes than these images ({', '.join(odd[:10]) or 'another order'}), so it "
+            "cannot be measured on them."
+        )
+    return _Subject(number, loaded, before, seen)
+
+
+def _measure(
+    subject: _Subject, data: PreparedData, settings: EvaluateParams, seed: int, progress: Progress
+) -> Evidence:
+    found = evaluate(subject.model, data, settings, seed, progress)
+    kept = {name: metric for name, metric in subject.before.metrics.items() if not name.startswith(_MEASURED)}
+    images = images_digest((row.sha256, row.class_name) for row in found.data.rows)
+    return subject.before.model_copy(
+        update={
+            "metrics": kept | _metrics(found),
+            "outcomes": subject.before.outcomes | {"test": pack_outcomes(images, found.right)},
+            "data": subject.before.data | {"test images": f"sha256:{images}"},
+            "hardware": subject.before.hardware | {"evaluation": hardware()},
+            "created": datetime.now(UTC),
+        }
+    )
+
+
+def _metrics(found: Evaluation) -> dict[str, Metric]:
+    n = len(found.data)
+    return metrics_from(found.measured) | {"data.test.images": Metric(value=n, n=n, unit="images")}
