@@ -2,8 +2,8 @@
 
     python benchmarks/false_alarms.py
 
-Deals scores of a made-up model (ten clouds of embeddings and a linear head), so that references of any size and years of
-windows come from one population. Each year is split over several references, since the luck of one is in all of its
+Deals scores of a made-up model (ten clouds of embeddings and a linear head), so that references of any size and years
+of windows come from one population. Each year is split over several references, since the luck of one is in all of its
 windows. Reference, level, tests and the memory of windows are those of `resnet-ops monitor run`.
 """
 

@@ -1,7 +1,6 @@
-"""What a small model of each data set says of held-out images: as they are, changed, and perturbed as in a rehearsal."""
+"""What a small model of each data set says of held-out images: as they are, changed, perturbed as in a rehearsal."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -107,7 +107,7 @@ def _cells(data: Path) -> Set:
 
 
 def _boxes(sheet: bytes, names: tuple[str, ...]) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
-    for each in ET.fromstring(sheet).iter("object"):  # noqa: S314 -- a file of the data set
+    for each in ET.fromstring(sheet).iter("object"):
         ends = [int(each.findtext(f"bndbox/{end}") or 0) for end in ("xmin", "ymin", "xmax", "ymax")]
         if ends[2] - ends[0] > 3 and ends[3] - ends[1] > 3:
             yield names.index(each.findtext("name") or ""), (ends[0], ends[1], ends[2], ends[3])

@@ -183,7 +183,7 @@ def _label(
         bool,
         typer.Option(
             "--sample",
-            help="These images were drawn at random, or are all there were: their labels tell how right the version is. "
+            help="These images were drawn at random, or are all: their labels tell how right the version is. "
             "Without it, only those do that a list of `monitor propose` drew at random.",
         ),
     ] = False,
