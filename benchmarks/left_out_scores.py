@@ -18,7 +18,7 @@ from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops_monitoring.rehearsing import SPOILINGS, spoilt
 
-__all__ = ["EACH", "held_out_scores"]
+__all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 
 ROOT = Path(__file__).resolve().parents[1]
 EACH = 200

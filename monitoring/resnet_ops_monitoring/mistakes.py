@@ -30,8 +30,8 @@ def proof_of_mistakes(days: Sequence[tuple[int, int]], first: int, floor: float)
 
     days: right and wrong labelled answers of each day up to now, oldest first. first: number of the oldest one, 1 for
     the first day of the version's service. The evidence since day k has the weight 1/(k (k + 1)) in the sum. All
-    weights together make 1, so that the sum too exceeds 1/alpha with probability alpha at most, over the whole life of a
-    version (such a mixture of supermartingales is one: Shin, Ramdas and Rinaldo 2023, "E-detectors"). A sum over
+    weights together make 1, so that the sum too exceeds 1/alpha with probability alpha at most, over the whole life of
+    a version (such a mixture of supermartingales is one: Shin, Ramdas and Rinaldo 2023, "E-detectors"). A sum over
     the last days only leaves terms out, which are not negative.
     """
     logs, right, wrong = [], 0, 0

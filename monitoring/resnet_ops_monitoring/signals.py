@@ -49,8 +49,8 @@ class Comparison:
         """All tests: what may alarm first, then image statistics, which are information.
 
         Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
-        loss reaches the guard, and where they moved and it does not, moved probabilities are no alarm either; nor are
-        moved classes, unless another mix of them is what moved the embeddings.
+        loss reaches the guard, and where it does not, moved probabilities are no alarm either; nor are moved classes
+        where the embeddings moved too, unless another mix of them is what moved the embeddings.
         """
         rng = np.random.default_rng(self.params.seed)
         softmax, classes, embeddings, repeated = (
@@ -62,7 +62,7 @@ class Comparison:
             *self._unusable(),
             *self._copies(repeated),
             self._softmax(softmax, rng, copes),
-            self._classes(classes, rng, copes and self._images_changed),
+            self._classes(classes, rng, copes and self._images_changed(images, classes)),
             images,
             *self._image(),
         )
@@ -70,25 +70,29 @@ class Comparison:
     def of_source(self) -> tuple[Finding, ...]:
         """The tests for one source of several: probabilities and predicted classes, each at half of alpha.
 
-        Where embeddings moved at a tenth of it and the estimate did not fall, neither alarms, as for the whole window.
+        Where the estimated loss does not reach the guard, they alarm as little as those of the whole window.
         """
         rng = np.random.default_rng(self.params.seed)
-        copes = self.harm is not None and self._copes(self._embeddings(self.alpha / 10, rng))
-        return (
-            self._softmax(self.alpha / 2, rng, copes),
-            self._classes(self.alpha / 2, rng, copes and self._images_changed),
-        )
+        if self.harm is None or self.harm.guard is None:
+            return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
+        images = self._embeddings(self.alpha / 10, rng)
+        copes = self._copes(images)
+        changed = copes and self._images_changed(images, self.alpha / 2)
+        return self._softmax(self.alpha / 2, rng, copes), self._classes(self.alpha / 2, rng, changed)
 
     def _copes(self, images: Finding) -> bool:
-        """Whether embeddings moved and the model does about as well, by the estimate."""
-        if not (images.fired or images.spared) or self.harm is None:
+        """Whether the model does about as well, by the estimate; without a guard only where the embeddings moved."""
+        if self.harm is None:
             return False
-        return self.harm.loss < (0 if self.harm.guard is None else self.harm.guard)
+        if self.harm.guard is None:
+            return (images.fired or images.spared) and self.harm.loss < 0
+        return self.harm.loss < self.harm.guard
 
-    @property
-    def _images_changed(self) -> bool:
-        """Whether it is known that no other mix of classes is behind the move of the embeddings."""
-        return self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+    def _images_changed(self, images: Finding, alpha: float) -> bool:
+        """Whether the embeddings moved, by a test at this level, and no other mix of classes is behind it."""
+        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        moved = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        return known and moved
 
     def _copies(self, alpha: float) -> Iterator[Finding]:
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
