@@ -151,7 +151,8 @@ def _unusable(finding: Finding) -> str:
 
 
 def _copies(finding: Finding) -> str:
-    return f"{percent(finding.effect)} of the images repeat another one: a camera may be frozen, or requests sent twice."
+    repeated = percent(finding.effect)
+    return f"{repeated} of the images repeat another one: a camera may be frozen, or requests are sent twice."
 
 
 def _classes(finding: Finding) -> str:
