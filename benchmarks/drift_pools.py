@@ -11,9 +11,9 @@ from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.frames import COLUMNS, STATISTICS
 from resnet_ops_monitoring.identity import ModelIdentity
 from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.rehearsing import rehearsed
+from resnet_ops_monitoring.rehearsing import SPOILINGS, Tried, rehearsed
 
-__all__ = ["MIXES", "OWN", "REFERENCE", "Pool", "frame_of"]
+__all__ = ["IDENTITY", "MIXES", "OWN", "REFERENCE", "Pool", "frame_of", "predictions_of"]
 
 IDENTITY = ModelIdentity("benchmark", "1", "0" * 64)
 REFERENCE = 2000
@@ -73,14 +73,19 @@ class Pool:
         """The reference of these rows, rehearsed without some kinds of spoiling."""
         frame = frame_of(base, self.classes)
         reference = build_reference(frame, IDENTITY, self.classes, rows=REFERENCE, seed=seed)
-        tried = (
-            (kind, _predictions(scores), scores.labels)
-            for name, scores in self.scores.items()
-            if name.startswith(REHEARSED)
-            and (kind := name.removeprefix(REHEARSED).rsplit(" ", 1)[0]) not in without
-        )
-        rehearsal = rehearsed(reference.basis.threshold, _predictions(base), base.labels, tried, seed)
+        tried = [each for each in self._tried if each.kind not in without]
+        rehearsal = rehearsed(reference.basis.threshold, predictions_of(base), base.labels, tried, seed)
         return replace(reference, rehearsal=rehearsal)
+
+    @cached_property
+    def _tried(self) -> list[Tried]:
+        """Each spoiling beside the same images as they were, which `scores_of` drew in this order."""
+        rng, found = np.random.default_rng(0), []
+        for kind, severity in SPOILINGS:
+            scores = self.scores[f"{REHEARSED}{kind} {severity}"]
+            before = self.scores[CLEAN][rng.permutation(self.half)[: len(scores)]]
+            found.append(Tried(kind, predictions_of(scores), predictions_of(before), scores.labels))
+        return found
 
     def calm(self, n: int, rng: np.random.Generator) -> tuple[Scores, Scores]:
         """A reference and a window without drift.
@@ -110,7 +115,7 @@ class Pool:
         return _draw(self.scores[shift], n, rng)
 
 
-def _predictions(scores: Scores) -> Predictions:
+def predictions_of(scores: Scores) -> Predictions:
     logits = np.log(np.maximum(scores.probabilities, 1e-30))
     return Predictions(logits, scores.probabilities, scores.embeddings, scores.predicted)
 

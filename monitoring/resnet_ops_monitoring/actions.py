@@ -1,16 +1,17 @@
 """What the monitor does by itself, where the policy in params.yaml lets it: propose what to label, and roll back."""
 
+import math
 import re
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from sqlalchemy import case, func, select
 
 from resnet_ops.errors import DataError, EvidenceError, GateDenied, ServiceError
 from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy
-from resnet_ops_monitoring.labelling import labelling_list, write_labelling_list
+from resnet_ops_monitoring.label_origins import LabelOrigins
+from resnet_ops_monitoring.labelling import HARD, labelling_list, write_labelling_list
+from resnet_ops_monitoring.mistakes import proof_of_mistakes
 from resnet_ops_monitoring.reviewing import roll_back_for
 from resnet_ops_monitoring.runner import ALARM, Monitor
 from resnet_ops_monitoring.windows import Stretch
@@ -19,6 +20,7 @@ from resnet_ops_registry.keys import read_key
 
 __all__ = ["PROPOSED", "ROLLED_BACK", "act", "labelled_accuracy", "propose_retraining", "queue_retraining"]
 
+_DAY, _EPOCH = timedelta(days=1), datetime(1970, 1, 1, tzinfo=UTC)
 PROPOSED, ROLLED_BACK = "retraining proposed", "rollback"
 
 
@@ -63,6 +65,10 @@ def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
     folder = Path(params.folder) if params.folder else None
     table = labelling_list(frame, monitor.watched.reference, params.images, folder)
     path = monitor.reports / window / "to_label.csv"
+    chosen = table["why"].isin(HARD)
+    LabelOrigins(monitor.log).asked(
+        table["request_id"][~chosen].tolist(), table["request_id"][chosen].tolist()
+    )
     write_labelling_list(path, table)
     words = f"{path} lists {len(table)} images of {window} to label; then: resnet-ops log label {path}"
     return f"{words}. {queue_retraining(window)}" if queue else words
@@ -80,30 +86,52 @@ def queue_retraining(window: str) -> str:
 
 
 def labelled_accuracy(monitor: Monitor, since: datetime) -> Accuracy | None:
-    """Of the version's answers since a moment that have labels; None where there are none."""
-    rows, identity = monitor.log.table, monitor.watched.identity
-    right = func.count(case((rows.c.predicted == rows.c.label, 1)))
-    query = select(func.count(), right).where(
-        rows.c.model == identity.name,
-        rows.c.digest == identity.digest,
-        rows.c.time >= since,
-        rows.c.label.is_not(None),
-    )
-    with monitor.log.transaction("read") as connection:
-        n, correct = connection.execute(query).one()
-    return counted_accuracy(int(correct), int(n), monitor.settings.drift.confidence)
+    """Of the version's answers since a moment whose labels say how right it is; None where there are none.
+
+    Those count that were drawn at random or labelled whole, and not those that were asked for because they are hard.
+    """
+    right, wrong = _counted(monitor, since, None)
+    return counted_accuracy(right, right + wrong, monitor.settings.drift.confidence)
+
+
+def _counted(monitor: Monitor, since: datetime, until: datetime | None) -> tuple[int, int]:
+    rows, identity = monitor.log.table.c, monitor.watched.identity
+    conditions = [rows.model == identity.name, rows.digest == identity.digest, rows.time >= since]
+    if until is not None:
+        conditions.append(rows.time < until)
+    return LabelOrigins(monitor.log).count(*conditions)
 
 
 def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
-    """Why labels prove that the version is worse than may be; empty when they do not."""
-    params = monitor.settings.actions.roll_back
-    found = labelled_accuracy(monitor, now - timedelta(days=params.days))
-    if found is None or found.n < params.min_labels or found.high >= params.floor:
+    """Why labels prove that the version is worse than may be; empty when they do not.
+
+    The proof is judged by the number of days that the version has been watched, so that hourly looks at the same
+    labels make no false one more probable (`mistakes`).
+    """
+    params, drift = monitor.settings.actions.roll_back, monitor.settings.drift
+    since = now - timedelta(days=params.days)
+    found = labelled_accuracy(monitor, since)
+    begun = monitor.history.watched_since(monitor.watched.identity)
+    if found is None or begun is None or found.n < params.min_labels or params.floor == 0:
+        return ""
+    doubt, floor = (1 - drift.confidence) / 2, min(params.floor, 1 - 1e-9)
+    last, first, oldest = (_day(each) for each in (now, begun, since))
+    oldest = max(oldest, first)
+    days = [_counted(monitor, max(since, _start(day)), _start(day + 1)) for day in range(oldest, last + 1)]
+    if proof_of_mistakes(days, oldest - first + 1, floor) < -math.log(doubt):
         return ""
     return (
-        f"{found.n} labelled answers of {params.days:g} days are {percent(found.value)} right, at most "
-        f"{percent(found.high)}; the floor is {percent(params.floor)}"
+        f"{found.n} labelled answers of {params.days:g} days are {percent(found.value)} right; the floor is "
+        f"{percent(params.floor)}, and a version that keeps it is taken for worse once in {1 / doubt:.0f} lives"
     )
+
+
+def _day(moment: datetime) -> int:
+    return (moment - _EPOCH) // _DAY
+
+
+def _start(day: int) -> datetime:
+    return _EPOCH + day * _DAY
 
 
 def _roll_back(monitor: Monitor, window: str, why: str) -> str:

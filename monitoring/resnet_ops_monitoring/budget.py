@@ -6,13 +6,17 @@ purpose: all windows are compared with one reference, whose own luck is in every
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 from scipy import optimize, special
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.reference import Reference
+from resnet_ops_monitoring.run_params import RunParams
 
-__all__ = ["alarms_per_day", "remember", "shared_luck", "window_alpha"]
+__all__ = ["alarms_per_day", "remember", "shared_luck", "window_alpha", "window_level"]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 _SMALLEST, _LARGEST = 5e-4, 0.5
@@ -27,6 +31,27 @@ def remember(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
     """
     judged = [flag for flag in fired if flag is not None]
     return sum(judged[-kept:]) >= needed
+
+
+def window_level(
+    run: RunParams, drift: DriftParams, length: timedelta, rows: int, reference: Reference
+) -> float:
+    """The level of a window of `rows` rows and this length: it keeps the budget, and is at most `drift.alpha`.
+
+    Tests see neither all rows of the window nor all of the reference: of the window `test_rows`, of the reference what
+    its reservoir holds, and for the embeddings half of that (the other half says how they vary). The smallest part
+    counts, since the less is compared with, the more its luck is in every window.
+    """
+    tested = min(max(rows, 1), drift.test_rows)
+    compared = max(len(reference.summary.reservoir) // 2, 1)
+    level = window_alpha(
+        run.false_alarms_per_day,
+        timedelta(days=1) / length,
+        run.needed,
+        run.kept,
+        shared_luck(tested, compared),
+    )
+    return min(level, drift.alpha)
 
 
 def shared_luck(window_rows: float, reference_rows: int) -> float:

@@ -179,11 +179,20 @@ def _show(as_json: _Json = False) -> None:
 
 def _label(
     file: Annotated[Path, typer.Argument(help="CSV with the columns request_id and label (a class name).")],
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample",
+            help="These images were drawn at random, or are all: their labels tell how right the version is. "
+            "Without it, only those do that a list of `monitor propose` drew at random.",
+        ),
+    ] = False,
 ) -> None:
     """Add true classes to logged requests; repeating it changes nothing."""
     with report_errors("log label"):
         from resnet_ops.csv_table import read_table
         from resnet_ops.errors import DataError
+        from resnet_ops_monitoring.label_origins import LabelOrigins
         from resnet_ops_monitoring.log import InferenceLog
 
         table = read_table(file, ("request_id", "label"))
@@ -198,7 +207,10 @@ def _label(
                 f"{file}: {len(empty) + len(table.wrong)} rows cannot be used. Correct them:\n  {shown}"
             )
         ids = [row["request_id"] for _, row in table.rows]
-        changed = InferenceLog.open().label(ids, [row["label"] for _, row in table.rows], _registered_classes)
+        log = InferenceLog.open()
+        origins = LabelOrigins(log)
+        origins.given(ids, at_random=sample)  # first: a label without an origin counts as one of all answers
+        changed = log.label(ids, [row["label"] for _, row in table.rows], _registered_classes)
         console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")
 
 

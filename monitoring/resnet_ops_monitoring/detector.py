@@ -1,9 +1,10 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Three signals that the model can see raise the alarm: softmax rows (MMD by permutation), predicted classes (largest
-deviance of a class, by permutation), embeddings (Mahalanobis distance of their means, by permutation; where the model
-was rehearsed, only if the estimated accuracy fell too). They share alpha (`ALARM_SHARES`), so that windows without
-drift alarm at most alpha of the time, however many classes there are.
+Four signals raise the alarm: softmax rows (MMD by permutation), predicted classes (largest deviance of a class, by
+permutation), embeddings (Mahalanobis distance of their means, by permutation), and images that repeat each other. Where
+the model was rehearsed, changed images alarm only if the estimated accuracy fell by more than the estimate's own noise.
+They share alpha (`ALARM_SHARES`), so that windows without drift alarm at most alpha of the time, however many classes
+there are.
 
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
@@ -23,6 +24,7 @@ from resnet_ops_monitoring.frames import COLUMNS, InvalidRows, check_columns
 from resnet_ops_monitoring.label_shift import estimate_label_shift
 from resnet_ops_monitoring.params import DriftParams
 from resnet_ops_monitoring.reference import Reference
+from resnet_ops_monitoring.rehearsal import Harm
 from resnet_ops_monitoring.reservoir import lottery
 from resnet_ops_monitoring.signals import Comparison
 from resnet_ops_monitoring.summary import WindowSummary, by_source, summarise
@@ -102,9 +104,8 @@ def judge_summary(
         return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
-    rehearsal = reference.rehearsal
-    loss = None if rehearsal is None else rehearsal.loss(summary)
-    comparison = Comparison(before, summary, reference.classes, params, whole, loss)
+    rehearsal, harm = reference.rehearsal, _harm(summary, reference)
+    comparison = Comparison(before, summary, reference.classes, params, whole, harm)
     findings = comparison.findings()
     changed = any(each.fired or each.spared for each in findings if each.signal == "embeddings")
     likely = comparison.likely_reason(rehearsal) if changed and rehearsal is not None else None
@@ -173,17 +174,27 @@ def _judge_source(
     if part.usable < params.min_rows:
         reason = f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
         return SourceVerdict(name, part.rows, "insufficient data", reason)
-    findings = Comparison(before, part, reference.classes, params, alpha).of_source()
+    harm = _harm(part, reference)
+    findings = Comparison(before, part, reference.classes, params, alpha, harm).of_source()
     reason = explain(findings)
     return SourceVerdict(
         name, part.rows, "alarm" if reason else "ok", reason or "Predictions and classes are as usual."
     )
 
 
+def _harm(summary: WindowSummary, reference: Reference) -> Harm | None:
+    return None if reference.rehearsal is None else reference.rehearsal.harm(summary)
+
+
 def _estimate(
     summary: WindowSummary, reference: Reference, findings: tuple[Finding, ...], confidence: float
-) -> Estimate:
-    """By what was rehearsed; from the model's certainty alone where nothing was."""
+) -> Estimate | None:
+    """By what was rehearsed; from the model's certainty alone where nothing was.
+
+    None where images repeat each other: how right the model is on one says nothing of others.
+    """
+    if not findings or any(each.fired for each in findings if each.signal == "copies"):
+        return None
     if reference.rehearsal is not None:
         return reference.rehearsal.estimate(summary, confidence)
     right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
@@ -218,7 +229,7 @@ def _verdict(
 ) -> Verdict:
     expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
-    estimate = _estimate(summary, reference, findings, params.confidence) if findings else None
+    estimate = _estimate(summary, reference, findings, params.confidence)
     return Verdict(
         window=window,
         identity=reference.identity,
@@ -274,6 +285,8 @@ def _reason(
         calm = "Predictions, classes and embeddings are as in the reference."
         if spared:
             calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
+        if "classes" in spared:
+            calm = ""
         like = (
             "" if likely is None else f'Of all that was rehearsed, this looks most like "{spoiling(likely)}".'
         )

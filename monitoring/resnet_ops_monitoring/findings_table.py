@@ -9,6 +9,7 @@ __all__ = ["findings_section"]
 _SOFTMAX_ROWS = 20
 _SIGNALS = {
     "unusable": "Output",
+    "copies": "Repeated images",
     "softmax": "Probability of class",
     "classes": "Predicted classes",
     "embeddings": "Embeddings",
@@ -49,7 +50,7 @@ def findings_section(verdict: Verdict) -> str:
         )
         return kind, [name, finding.method, *("" if v is None else number(v) for v in values), result]
 
-    order = {"unusable": 0, "classes": 1, "embeddings": 2, "softmax": 3, "image": 4}
+    order = {"unusable": 0, "copies": 0, "classes": 1, "embeddings": 2, "softmax": 3, "image": 4}
     ranked = sorted(verdict.findings, key=lambda f: (order[f.signal], not f.fired, -f.statistic))
     softmax = [finding for finding in ranked if finding.signal == "softmax"]
     rows = [row(finding) for finding in ranked if finding not in softmax[_SOFTMAX_ROWS:]]

@@ -114,6 +114,13 @@ class VerdictHistory:
             last = connection.execute(query).scalar()
         return None if last is None else _moment(last)
 
+    def watched_since(self, identity: ModelIdentity) -> datetime | None:
+        """Where the first periodic window of these model files begins; None before there is one."""
+        query = select(func.min(_table.c.since)).where(*_of(identity))
+        with self._log.transaction("read") as connection:
+            first = connection.execute(query).scalar()
+        return None if first is None else _moment(first)
+
     def periods(self, identity: ModelIdentity, *, limit: int) -> list[Period]:
         """The latest windows in a row, oldest first."""
         columns = (_table.c.since, _table.c.until, _table.c.rows, _table.c.labelled)

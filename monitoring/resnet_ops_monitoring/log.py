@@ -20,6 +20,7 @@ from resnet_ops_monitoring.log_database import (
     Utc,
     explain,
     inferences,
+    label_origins,
     make_engine,
     metadata,
     parse,
@@ -233,9 +234,12 @@ class InferenceLog:
         In one transaction. Verdicts and pages that rest on them stay.
         """
         with self._explained("write to"):
-            summaries.create(self._engine, checkfirst=True)
+            for each in (summaries, label_origins):
+                each.create(self._engine, checkfirst=True)
             with self._engine.begin() as connection:
                 connection.execute(delete(summaries).where(summaries.c.hour < moment))
+                old = select(inferences.c.request_id).where(*_chosen(None, end=moment))
+                connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(old)))
                 return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
 
     def summary(self) -> pd.DataFrame:
@@ -254,7 +258,7 @@ class InferenceLog:
         return pd.DataFrame([tuple(row) for row in found], columns=pd.Index(columns))
 
     def _prepare(self) -> None:
-        names = set(inspect(self._engine).get_table_names())  # summaries are made when the first is kept
+        names = set(inspect(self._engine).get_table_names())  # others are made when they are needed
         if not {inferences.name, schema.name} <= names:
             self._make_tables()
         with self._engine.connect() as connection:

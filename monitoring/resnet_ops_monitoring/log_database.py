@@ -28,7 +28,17 @@ from resnet_ops.extras import needed_by
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_registry.settings import mask_password
 
-__all__ = ["Utc", "explain", "inferences", "make_engine", "metadata", "parse", "schema", "summaries"]
+__all__ = [
+    "Utc",
+    "explain",
+    "inferences",
+    "label_origins",
+    "make_engine",
+    "metadata",
+    "parse",
+    "schema",
+    "summaries",
+]
 
 
 class Utc(TypeDecorator[datetime]):
@@ -79,6 +89,12 @@ summaries = Table(
     Column("rows", BigInteger, nullable=False),
     Column("last_id", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+label_origins = Table(
+    "label_origins",
+    metadata,
+    Column("request_id", String(200), primary_key=True),
+    Column("origin", String(10), nullable=False, comment="how its label was asked for: random, hard, chosen"),
 )
 
 

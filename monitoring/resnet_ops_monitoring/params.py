@@ -7,7 +7,7 @@ from typing import ClassVar
 
 __all__ = ["ALARM_SHARES", "DriftParams", "ReferenceParams", "read_drift_params", "read_reference_params"]
 
-ALARM_SHARES = {"softmax": 0.4, "classes": 0.5, "embeddings": 0.1}
+ALARM_SHARES = {"softmax": 0.4, "classes": 0.45, "embeddings": 0.1, "copies": 0.05}
 """Of alpha. Least for the embeddings: what hurts moves them far, and they alarm only where the estimate fell."""
 
 
@@ -34,7 +34,8 @@ class DriftParams:
     embeddings_effect: float
     """Least effect of `two_sample.centre_shift`, in [0, 1], that may alarm: 1 when all are told from those before."""
     embeddings_loss: float
-    """Least estimated loss of accuracy, in [0, 1], at which images that look different alarm; needs a rehearsal."""
+    """Least estimated loss of accuracy, in [0, 1], at which images that look different alarm, where the reference's
+    rehearsal is of before it set one of its own (`calibration`)."""
     image_effect: float
     """Least Kolmogorov-Smirnov distance of an image statistic, in [0, 1], that is reported."""
     confidence: float

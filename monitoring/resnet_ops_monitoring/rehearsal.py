@@ -3,8 +3,9 @@
 Before a version is watched, it meets its labelled held-out images spoilt in many ways (`rehearsing`). What a spoiling
 moves in six numbers that need no labels is kept beside what it cost; a regression from the one to the other estimates a
 window's accuracy (Deng and Zheng 2021, arXiv:2007.02915, with the shift of embeddings alone). It is a Gaussian process
-(Rasmussen and Williams 2006), which knows less the farther a window is from all that was rehearsed; its errors are
-scaled by how far it misses kinds of spoiling that are held out from it.
+(Rasmussen and Williams 2006), which knows less the farther a window is from all that was rehearsed. What it is worth
+for this version is found beside it (`calibration`); references of before that was kept are judged by the plain
+regression, whose errors are scaled by how far it misses kinds of spoiling that are held out from it.
 """
 
 import math
@@ -17,33 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.accuracy import Estimate, chance_of, negative_entropy
+from resnet_ops_monitoring.calibration import Calibration, Rows, regression, scale_of
+from resnet_ops_monitoring.class_mix import Look, moves
+from resnet_ops_monitoring.likeness import SILENT, most_like, named
 from resnet_ops_monitoring.summary import WindowSummary
 from resnet_ops_monitoring.two_sample import Metric
 
-__all__ = ["Look", "Rehearsal", "look_of_rows", "look_of_summary", "moves"]
+__all__ = ["Harm", "Rehearsal", "far_moved", "look_of_summary", "rows_of"]
 
 Floats = NDArray[np.float64]
 _MOVES = 6
-_ALIKE = 0.7
-"""Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift.md)."""
 _LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
+_CALIBRATION = "calibration."
 
 
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What tells without labels how right a model is, of some images.
+@dataclass(frozen=True)
+class Harm:
+    """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
+    least loss that may alarm; None where the rehearsal does not know it. mix: share of the embeddings' move, in [0, 1],
+    that is another mix of classes."""
 
-    rows: how many. certain: share of them as certain as answers that are right (`accuracy_threshold`). confidence: mean
-    of the highest probability. shares: (K,) of the predicted classes. centre: (F,) mean embedding; spread: sum of the
-    variances of its F numbers.
-    """
-
-    rows: int
-    certain: float
-    confidence: float
-    shares: Floats
-    centre: Floats
-    spread: float
+    loss: float
+    guard: float | None = None
+    mix: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,8 @@ class Rehearsal:
 
     kinds: (R,) names of the ways of spoiling. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in rehearsals of
-    before it was kept.
+    before it was kept. calibration: what the estimate is worth; None in rehearsals of before it was kept. margin: by
+    which a likely reason must lead (`likeness`).
     """
 
     clean: Look
@@ -63,6 +61,8 @@ class Rehearsal:
     hits: NDArray[np.int64]
     tried: NDArray[np.int64]
     centres: NDArray[np.float32]
+    calibration: Calibration | None = None
+    margin: float = SILENT
 
     def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
         """The share of right answers in a window with usable rows, and an interval for it.
@@ -72,32 +72,39 @@ class Rehearsal:
         """
         value, error = self._guess(window)
         normal = NormalDist().inv_cdf((1 + confidence) / 2)
-        scale = max(1.0, float(np.quantile(self._misses, confidence)) / normal)
-        n = window.usable
+        if self.calibration is None:
+            missed = float(np.quantile(self._misses, confidence))
+        else:
+            missed = self.calibration.quantile(window.usable, confidence)
+        n, scale = window.usable, max(1.0, missed / normal)
         chance = chance_of(round(value * n), n) + chance_of(self.right, self.tested)
         half = normal * math.sqrt(chance + (scale * error) ** 2)
         return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
-    def loss(self, window: WindowSummary) -> float:
-        """How much lower the estimated accuracy is than that of the images as they were; below 0 where it is higher."""
-        return self.right / self.tested - self._guess(window)[0]
+    def harm(self, window: WindowSummary) -> Harm:
+        """What the change of the images costs, beside that of another mix of classes where the rehearsal knows it."""
+        if self.calibration is None:
+            return Harm(self.right / self.tested - self._guess(window)[0])
+        found = self.calibration.guess(self.clean, look_of_summary(window))
+        return Harm(-found.gain, self.calibration.guard(window.usable), found.explained)
 
     def most_alike(self, moved: Floats, metric: Metric) -> str | None:
-        """The kind that moves the mean embedding in most nearly this direction; None where none is alike.
+        """The kind that moves the mean embedding in most nearly this direction; None where none may be named.
 
         moved: (F,). Kinds that move it no farther than chance could are left out.
         """
         if self.centres.shape[1] != len(moved):
             return None
-        kinds, now = metric.white(self.centres.astype(np.float64)), metric.white(moved[None])[0]
-        lengths = np.linalg.norm(kinds, axis=1)
-        far = np.square(lengths) > 2 * len(moved) * (1 / self.tried + 1 / self.clean.rows)
-        alike = np.where(far, kinds @ now / np.maximum(lengths * np.linalg.norm(now), 1e-30), -1.0)
-        best = int(alike.argmax())
-        return self.kinds[best] if alike[best] >= _ALIKE else None
+        kinds, far = far_moved(self.centres, self.tried, self.clean.rows, metric)
+        return named(
+            most_like(np.array(self.kinds)[far], kinds[far], metric.white(moved[None])[0]), self.margin
+        )
 
     def _guess(self, window: WindowSummary) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""
+        if self.calibration is not None:
+            found = self.calibration.guess(self.clean, look_of_summary(window))
+            return found.value, found.error
         gain, error = self._predicted(self._regression, moves(self.clean, look_of_summary(window))[None])
         return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])
 
@@ -111,7 +118,7 @@ class Rehearsal:
 
     @cached_property
     def _scale(self) -> Floats:
-        return np.asarray(np.maximum(self.moves.std(axis=0), 1e-3), dtype=np.float64)
+        return scale_of(self.moves)
 
     @cached_property
     def _regression(self) -> Any:
@@ -128,19 +135,7 @@ class Rehearsal:
         return found
 
     def _fitted(self, rows: NDArray[np.bool_]) -> Any:
-        """scikit-learn's regression on these rows: what is proportional to the moves, what bends, and chance.
-
-        The kernel's numbers are in accuracy, and in standard deviations of the moves. Fitting them to each reference
-        instead changed the error by less than half a point.
-        """
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
-
-        kernel = (
-            ConstantKernel(0.1**2) * DotProduct(0.3) + ConstantKernel(0.08**2) * RBF(1.0) + WhiteKernel(5e-5)
-        )
-        model = GaussianProcessRegressor(kernel, alpha=self._noise[rows], optimizer=None)
-        return model.fit(self.moves[rows] / self._scale, self._gains[rows])
+        return regression(self.moves[rows] / self._scale, self._gains[rows], self._noise[rows])
 
     def _predicted(self, regression: Any, moved: Floats) -> tuple[Floats, Floats]:
         gains, errors = regression.predict(moved / self._scale, return_std=True)
@@ -156,13 +151,25 @@ class Rehearsal:
             "hits": self.hits,
             "tried": self.tried,
             "centres": self.centres,
+            **self._kept(),
         }
+
+    def _kept(self) -> dict[str, NDArray[Any]]:
+        if self.calibration is None:
+            return {}
+        found = {f"{_CALIBRATION}{name}": each for name, each in self.calibration.to_arrays().items()}
+        return {**found, "margin": np.array(self.margin)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Rehearsal":
         """Raises LookupError or ValueError when something is missing or does not fit."""
         rows, certain, confidence, shares, centre, spread = (arrays[f"clean.{name}"] for name in _LOOK)
         right, tested = arrays["tested"].tolist()
+        kept = {
+            name.removeprefix(_CALIBRATION): each
+            for name, each in arrays.items()
+            if name.startswith(_CALIBRATION)
+        }
         rehearsal = cls(
             clean=Look(int(rows), float(certain), float(confidence), shares, centre, float(spread)),
             right=right,
@@ -172,6 +179,8 @@ class Rehearsal:
             hits=arrays["hits"],
             tried=arrays["tried"],
             centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
+            calibration=Calibration.from_arrays(kept) if kept else None,
+            margin=float(arrays["margin"]) if kept else SILENT,
         )
         many = len(rehearsal.kinds)
         shapes = [part.shape for part in (rehearsal.moves, rehearsal.hits, rehearsal.tried)]
@@ -186,63 +195,35 @@ class Rehearsal:
         return rehearsal
 
 
-def look_of_rows(
-    probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], threshold: float
-) -> Look:
+def far_moved(
+    centres: NDArray[np.float32], tried: NDArray[np.int64], rows: int, metric: Metric
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(R, F) whitened moves of the mean embedding, and (R,) which are farther than chance could move it."""
+    moved = metric.white(centres.astype(np.float64))
+    squares = np.square(moved).sum(axis=1)
+    return moved, squares > 2 * centres.shape[1] * (1 / tried + 1 / rows)
+
+
+def rows_of(probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], threshold: float) -> Rows:
     """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0. threshold: `accuracy.accuracy_threshold`."""
-    n, classes = probabilities.shape
-    certain = int((negative_entropy(probabilities) >= threshold).sum())
-    counts = np.bincount(probabilities.argmax(axis=1), minlength=classes)
-    return _look(n, certain, counts, probabilities, embeddings)
+    return Rows(
+        certain=negative_entropy(probabilities) >= threshold,
+        confidence=probabilities.max(axis=1).astype(np.float64),
+        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        embeddings=embeddings,
+        classes=probabilities.shape[1],
+    )
 
 
 def look_of_summary(summary: WindowSummary) -> Look:
     """Of a window with usable rows; confidence and embeddings by its reservoir."""
-    drawn = summary.reservoir
-    return _look(summary.usable, summary.above, summary.predicted, drawn.probabilities, drawn.embedding)
-
-
-def _look(
-    n: int,
-    certain: int,
-    counts: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
-) -> Look:
-    rows = embeddings.astype(np.float64)
+    drawn, n = summary.reservoir, summary.usable
+    rows = drawn.embedding.astype(np.float64)
     return Look(
         rows=n,
-        certain=certain / n,
-        confidence=float(probabilities.max(axis=1).mean(dtype=np.float64)),
-        shares=counts / n,
+        certain=summary.above / n,
+        confidence=float(drawn.probabilities.max(axis=1).mean(dtype=np.float64)),
+        shares=summary.predicted / n,
         centre=rows.mean(axis=0),
         spread=float(rows.var(axis=0).sum()),
     )
-
-
-def moves(clean: Look, now: Look) -> Floats:
-    """(6,) what moved: certainty, confidence, classes, their variety, the embeddings' centre and their spread.
-
-    Distances are less what chance alone moves, so that few rows look no more moved than many.
-    """
-    m, n = clean.rows, now.rows
-    chance = sum(float((each.shares * (1 - each.shares)).sum()) / each.rows for each in (clean, now))
-    classes = float(np.square(now.shares - clean.shares).sum()) - chance
-    tiny = 1e-6 * clean.spread + 1e-12
-    centre = float(np.square(now.centre - clean.centre).sum()) - clean.spread / m - now.spread / n
-    return np.array(
-        [
-            now.certain - clean.certain,
-            now.confidence - clean.confidence,
-            math.sqrt(max(classes, 0.0)),
-            math.exp(_entropy(now) - _entropy(clean)) - 1,
-            math.sqrt(max(centre, 0.0) / (clean.spread + tiny)),
-            math.log((now.spread + tiny) / (clean.spread + tiny)),
-        ]
-    )
-
-
-def _entropy(look: Look) -> float:
-    """Of the predicted classes, in nats, corrected for few rows (Miller 1955)."""
-    shares = look.shares[look.shares > 0]
-    return float(-(shares * np.log(shares)).sum()) + (len(shares) - 1) / (2 * look.rows)

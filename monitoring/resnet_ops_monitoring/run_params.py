@@ -147,11 +147,11 @@ class RollbackParams:
     enabled: bool
     """Whether the monitor asks the gate by itself."""
     floor: float
-    """Accuracy below which the whole interval of labelled rows must lie."""
+    """Accuracy that labels must prove the version to be below (`mistakes`)."""
     min_labels: int
     """Fewer labels prove nothing."""
     days: float
-    """Labelled rows of so many days are counted."""
+    """Labelled rows of so many days are counted, of those that were drawn at random or labelled whole."""
     key: str
     """The monitor's signing key, as in `resnet-ops keys ls`; the registry must trust it."""
 

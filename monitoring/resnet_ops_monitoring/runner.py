@@ -13,7 +13,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from resnet_ops_monitoring.alerts import Address, Alerts
-from resnet_ops_monitoring.budget import remember, shared_luck, window_alpha
+from resnet_ops_monitoring.budget import remember, window_level
 from resnet_ops_monitoring.detector import invalid
 from resnet_ops_monitoring.evidently_workspace import workspace_folder
 from resnet_ops_monitoring.history import Period, VerdictHistory
@@ -106,6 +106,7 @@ class Monitor:
 
     def _judged(self, stretch: Stretch, period: Period, now: datetime) -> Judged:
         reference, drift = self.watched.reference, self.settings.drift
+        length = stretch.until - stretch.since
         checks = check_window(
             self.log, stretch, reference.classes, self.watched.versions, self.settings.validate, now
         )
@@ -119,7 +120,7 @@ class Monitor:
             name=stretch.name,
             start=stretch.since,
             end=stretch.until,
-            alpha=self._alpha(stretch, period),
+            alpha=window_level(self.settings.run, drift, length, period.rows, reference),
         )
 
     def alarm(self) -> bool:
@@ -171,13 +172,6 @@ class Monitor:
                 reminder_hours=self.settings.alerts.reminder_hours,
                 now=now,
             )
-
-    def _alpha(self, stretch: Stretch, period: Period) -> float:
-        """The level that keeps the budget of false alarms, for windows as long as this one."""
-        params, drift = self.settings.run, self.settings.drift
-        per_day = timedelta(days=1) / (stretch.until - stretch.since)
-        shared = shared_luck(min(max(period.rows, 1), drift.test_rows), self.watched.reference.seen)
-        return window_alpha(params.false_alarms_per_day, per_day, params.needed, params.kept, shared)
 
     def _remembered(self, stretch: Stretch, verdict: Verdict) -> Verdict:
         """A window that fired alone is to be watched; it takes several for an alarm."""

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.frames import STATISTICS
 from resnet_ops_monitoring.params import ALARM_SHARES, DriftParams
-from resnet_ops_monitoring.rehearsal import Rehearsal
+from resnet_ops_monitoring.rehearsal import Harm, Rehearsal
 from resnet_ops_monitoring.summary import WindowSummary
 from resnet_ops_monitoring.two_sample import (
     Metric,
     centre_shift,
     class_shift,
+    copies,
+    copies_shift,
     kolmogorov_smirnov_counts,
     probability_shift,
 )
@@ -23,12 +25,17 @@ from resnet_ops_monitoring.verdict import Finding, Signal
 
 __all__ = ["Comparison"]
 
+_MIXED = 0.5
+"""Share of the embeddings' move from which on another mix of classes, and not changed images, is behind it."""
+_COPIES = 0.02
+"""Least share of a window's rows that are copies and may alarm: a request that is sent twice is no frozen camera."""
+
 
 @dataclass(frozen=True)
 class Comparison:
     """Two summaries of one basis, and how they are compared.
 
-    alpha: for all that may alarm, together. loss: estimated, of accuracy; None where nothing was rehearsed.
+    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was rehearsed.
     """
 
     before: WindowSummary
@@ -36,32 +43,75 @@ class Comparison:
     classes: tuple[str, ...]
     params: DriftParams
     alpha: float
-    loss: float | None = None
+    harm: Harm | None = None
 
     def findings(self) -> tuple[Finding, ...]:
         """All tests: what may alarm first, then image statistics, which are information.
 
         Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
-        accuracy fell, and where they moved and it did not fall, moved probabilities are no alarm either.
+        loss reaches the guard, and where it does not, moved probabilities are no alarm either; nor are moved classes
+        where the embeddings moved too, unless another mix of them is what moved the embeddings.
         """
         rng = np.random.default_rng(self.params.seed)
-        softmax, classes, embeddings = (
-            self.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes", "embeddings")
+        softmax, classes, embeddings, repeated = (
+            self.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes", "embeddings", "copies")
         )
         images = self._embeddings(embeddings, rng)
-        copes = (images.fired or images.spared) and self._loses_less_than(0)
+        copes = self._copes(images)
         return (
             *self._unusable(),
+            *self._copies(repeated),
             self._softmax(softmax, rng, copes),
-            self._classes(classes, rng),
+            self._classes(classes, rng, copes and self._images_changed(images, classes)),
             images,
             *self._image(),
         )
 
     def of_source(self) -> tuple[Finding, ...]:
-        """The tests for one source of several: probabilities and predicted classes, each at half of alpha."""
+        """The tests for one source of several: probabilities and predicted classes, each at half of alpha.
+
+        Where the estimated loss does not reach the guard, they alarm as little as those of the whole window.
+        """
         rng = np.random.default_rng(self.params.seed)
-        return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
+        if self.harm is None or self.harm.guard is None:
+            return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
+        images = self._embeddings(self.alpha / 10, rng)
+        copes = self._copes(images)
+        changed = copes and self._images_changed(images, self.alpha / 2)
+        return self._softmax(self.alpha / 2, rng, copes), self._classes(self.alpha / 2, rng, changed)
+
+    def _copes(self, images: Finding) -> bool:
+        """Whether the model does about as well, by the estimate; without a guard only where the embeddings moved."""
+        if self.harm is None:
+            return False
+        if self.harm.guard is None:
+            return (images.fired or images.spared) and self.harm.loss < 0
+        return self.harm.loss < self.harm.guard
+
+    def _images_changed(self, images: Finding, alpha: float) -> bool:
+        """Whether the embeddings moved, by a test at this level, and no other mix of classes is behind it."""
+        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        moved = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        return known and moved
+
+    def _copies(self, alpha: float) -> Iterator[Finding]:
+        before, now = (side.reservoir.embedding for side in (self.before, self.now))
+        known, found = copies(before), copies(now)
+        if found:
+            share, p_value = found / len(now), copies_shift(known, len(before), found, len(now))
+            yield Finding(
+                signal="copies",
+                column="embedding",
+                method="rows that repeat another, binomial",
+                statistic=float(found),
+                p_value=p_value,
+                threshold=alpha,
+                effect=share,
+                floor=_COPIES,
+                reference=known / len(before),
+                window=share,
+                fired=p_value <= alpha and share >= _COPIES,
+            )
 
     def _unusable(self) -> Iterator[Finding]:
         if self.now.unusable:
@@ -122,7 +172,7 @@ class Comparison:
             fired=p_value <= threshold and distance >= floor,
         )
 
-    def _classes(self, alpha: float, rng: np.random.Generator) -> Finding:
+    def _classes(self, alpha: float, rng: np.random.Generator, copes: bool = False) -> Finding:
         before, now = (
             np.bincount(rows.argmax(axis=1), minlength=len(self.classes))
             for rows in (self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities))
@@ -142,7 +192,7 @@ class Comparison:
             floor=floor,
             reference=float(shares[0][most]),
             window=float(shares[1][most]),
-            fired=p_value <= alpha and shift >= floor,
+            fired=p_value <= alpha and shift >= floor and not copes,
         )
 
     def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
@@ -162,7 +212,7 @@ class Comparison:
             floor=floor,
             reference=None,
             window=None,
-            fired=moved and not self._loses_less_than(self.params.embeddings_loss),
+            fired=moved and not self._harmless,
         )
 
     @cached_property
@@ -172,15 +222,21 @@ class Comparison:
         return Metric.of(known[: len(known) // 2])
 
     def likely_reason(self, rehearsal: Rehearsal) -> str | None:
-        """The kind of spoiling that moves the embeddings most as this window's moved; None where none is alike."""
+        """The kind of spoiling that moves the embeddings most as this window's moved; None where none may be named."""
+        if self.harm is not None and self.harm.mix >= _MIXED:
+            return None
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
         return rehearsal.most_alike(
             now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
         )
 
-    def _loses_less_than(self, accuracy: float) -> bool:
-        """Whether the model does about as well, by the estimate."""
-        return self.loss is not None and self.loss < accuracy
+    @property
+    def _harmless(self) -> bool:
+        """Whether the estimated loss is less than what may alarm."""
+        if self.harm is None:
+            return False
+        guard = self.params.embeddings_loss if self.harm.guard is None else self.harm.guard
+        return self.harm.loss < guard
 
     def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows that are tested: the first of a reservoir are a draw from it."""

@@ -11,6 +11,8 @@ __all__ = [
     "Metric",
     "centre_shift",
     "class_shift",
+    "copies",
+    "copies_shift",
     "embedding_distances",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_counts",
@@ -20,6 +22,8 @@ __all__ = [
 Floats = NDArray[np.float32] | NDArray[np.float64]
 WIDTH = 0.2
 """Of the kernel: narrow enough that a model that is a little less sure of many rows is seen."""
+SAME = 1e-3
+"""Standard deviations by which no number of two embeddings of one image differs."""
 FEATURES = 64
 """Random frequencies, a cosine and a sine each."""
 
@@ -156,6 +160,32 @@ def centre_shift(
     as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-12).sum())
     distance = math.sqrt(max(float(squares[0] - squares[1:].mean()), 0.0))
     return float(squares[0]), (1 + as_far) / (1 + permutations), float(2 * special.ndtr(distance / 2) - 1)
+
+
+def copies(rows: Floats) -> int:
+    """How many of (n, F) rows repeat another one, but for rounding: n less the number of distinct ones.
+
+    Rows are put in order of a fixed projection, where equal ones lie side by side.
+    """
+    if len(rows) < 2:
+        return 0
+    exact = rows.astype(np.float64)
+    scale = exact.std(axis=0)
+    exact = exact / np.where(scale > 0, scale, 1)
+    order = np.argsort(exact @ np.random.default_rng(0).normal(0, 1, exact.shape[1]), kind="stable")
+    apart = np.abs(np.diff(exact[order], axis=0)).max(axis=1)
+    return int((apart <= SAME).sum())
+
+
+def copies_shift(known: int, known_rows: int, window: int, window_rows: int) -> float:
+    """p value that a window of so many rows holds `window` copies, where the reference's rows held `known`.
+
+    Any two rows are copies with the same small probability, so that both counts are about Poisson in the number of
+    pairs; given their sum the window's is binomial in its share of all pairs (Przyborowski and Wilenski 1940).
+    """
+    pairs = [rows * (rows - 1) / 2 for rows in (window_rows, known_rows)]
+    share = pairs[0] / max(sum(pairs), 1)
+    return float(special.bdtrc(window - 1, known + window, share)) if window else 1.0
 
 
 def embedding_distances(reference: Floats, window: Floats, neighbours: int = 5) -> NDArray[np.float32]:

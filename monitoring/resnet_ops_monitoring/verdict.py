@@ -27,7 +27,7 @@ __all__ = [
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Status = Literal["ok", "watch", "alarm", "insufficient data", "invalid data"]
 """watch: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
-Signal = Literal["softmax", "classes", "embeddings", "image", "unusable"]
+Signal = Literal["softmax", "classes", "embeddings", "copies", "image", "unusable"]
 
 
 @dataclass(frozen=True)

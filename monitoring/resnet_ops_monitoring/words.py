@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resnet_ops_monitoring.verdict import Finding, Verdict
 
-__all__ = ["advice", "explain", "headline", "number", "percent", "spoiling"]
+__all__ = ["advice", "explain", "family", "headline", "number", "percent", "spoiling"]
 
 _IMAGE_WORDS = {
     "brightness": ("darker", "brighter"),
@@ -37,6 +37,11 @@ def spoiling(kind: str) -> str:
     return kind.replace("_", " ").replace("jpeg", "JPEG").replace("gaussian", "Gaussian")
 
 
+def family(kind: str) -> str:
+    """Kinds with the same advice are of one family; a kind without advice is one of its own."""
+    return _WHERE.get(kind, kind)
+
+
 def percent(share: float) -> str:
     """0.314 -> "31 %"; one decimal below 10 % and above 90 %, where it matters."""
     value = 100 * share
@@ -53,6 +58,7 @@ def explain(findings: Sequence[Finding]) -> str:
     """What moved, as sentences; empty when nothing did."""
     fired = [finding for finding in findings if finding.fired]
     parts = [_unusable(finding) for finding in fired if finding.signal == "unusable"]
+    parts += [_copies(finding) for finding in fired if finding.signal == "copies"]
     moved = {finding.column for finding in fired if finding.signal == "classes"}  # need not be said twice
     model = [
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
@@ -142,6 +148,11 @@ def _where_to_look(verdict: Verdict) -> str:
 
 def _unusable(finding: Finding) -> str:
     return f"{percent(finding.effect)} of the rows hold predictions that are not finite."
+
+
+def _copies(finding: Finding) -> str:
+    repeated = percent(finding.effect)
+    return f"{repeated} of the images repeat another one: a camera may be frozen, or requests are sent twice."
 
 
 def _classes(finding: Finding) -> str:

@@ -146,6 +146,44 @@ def test_labels_older_than_the_policy_looks_back_do_not_count(scene: Scene) -> N
     assert labelled_accuracy(monitor, at(1)) is None
 
 
+def test_labels_of_images_that_were_listed_for_being_hard_roll_nothing_back(scene: Scene) -> None:
+    for hour in (0, 1):
+        scene.traffic(hour, dirty=True)
+    proposing = replace(scene.settings.actions.propose_retraining, enabled=True, images=60)
+    rolling = replace(scene.settings.actions.roll_back, enabled=True, min_labels=20, floor=0.8)
+    scene.once(2.02, actions=replace(scene.settings.actions, propose_retraining=proposing))
+    path = Path("var/monitor/v3-20260105T090000-20260105T100000/to_label.csv")
+    table = pd.read_csv(path, dtype=str)
+    wrong = ["0" if each != "0" else "1" for each in table["predicted"]]
+    table = table.assign(label=wrong)
+    drawn = table["why"] == "drawn at random"
+    table[~drawn].to_csv("hard.csv", index=False)
+    table[drawn].to_csv("drawn.csv", index=False)
+    acting = replace(scene.settings.actions, roll_back=rolling)
+    command("log", "label", "hard.csv")
+    assert labelled_accuracy(scene.rounds().monitor(), at(0)) is None
+    assert scene.once(2.02, actions=acting).actions == ()
+    command("log", "label", "drawn.csv")
+    (words,) = scene.once(2.02, actions=acting).actions
+    assert "30 labelled answers" in words
+    assert champion() == "2"
+
+
+def test_labels_that_a_person_gave_count_where_they_are_said_to_be_a_sample(scene: Scene) -> None:
+    scene.traffic(0)
+    ids = [f"hour-0-{i}" for i in range(60)]
+    pd.DataFrame({"request_id": ids, "label": "1"}).to_csv("mine.csv", index=False)
+    monitor = scene.rounds().monitor()
+    command("log", "label", "mine.csv")
+    assert labelled_accuracy(monitor, at(0)) is None
+    command("log", "label", "--sample", "mine.csv")
+    found = labelled_accuracy(monitor, at(0))
+    assert found is not None
+    assert found.n == 60
+    command("log", "forget", "--before", "2027-01-01T00:00Z", "--yes")
+    assert labelled_accuracy(monitor, at(0)) is None
+
+
 def test_an_alarm_proposes_what_to_label_and_the_filled_list_labels(scene: Scene) -> None:
     for hour in (0, 1):
         scene.traffic(hour, dirty=True)
@@ -155,7 +193,9 @@ def test_an_alarm_proposes_what_to_label_and_the_filled_list_labels(scene: Scene
     path = Path("var/monitor/v3-20260105T090000-20260105T100000/to_label.csv")
     assert f"{path} lists 12 images" in words
     table = pd.read_csv(path, dtype=str)
-    assert set(table["why"]) == {"least confident", "farthest from what it was tested on"}
+    drawn = table["why"] == "drawn at random"
+    assert set(table["why"][~drawn]) == {"least confident", "farthest from what it was tested on"}
+    assert drawn.sum() == 6
     table.assign(label="7").to_csv(path, index=False)
     assert "12 labels set or changed" in command("log", "label", str(path))
     assert scene.once(2.02, actions=acting).actions == ()
@@ -174,10 +214,13 @@ def test_a_list_names_images_inside_the_folder_alone_and_no_labelled_ones(
     (tmp_path / "outside.png").touch()
     found = labelling_list(frame, served.reference, 60, tmp_path / "images")
     assert len(found) == 40
+    few = labelling_list(frame, served.reference, 20, None)
+    assert few["why"].value_counts()["least confident"] >= 5
     paths = dict(zip(found["request_id"], found["path"], strict=True))
     assert paths.pop("a/one.png") == str(tmp_path / "images/a/one.png")
     assert set(paths.values()) == {""}
-    assert found["confidence"].iloc[0] == found["confidence"].min()
+    hard = few[few["why"] == "least confident"]["confidence"]
+    assert hard.max() <= few[few["why"] != "drawn at random"]["confidence"].median()
     assert labelling_list(frame[:0], served.reference, 60, None).empty
 
 

@@ -1,10 +1,22 @@
 """A budget of false alarms per day, turned into the level of one window, and kept."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from benchmarks.false_alarms import simulated
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.budget import alarms_per_day, remember, shared_luck, window_alpha
+from resnet_ops_monitoring.budget import alarms_per_day, remember, shared_luck, window_alpha, window_level
+from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.reference import build_reference
+from resnet_ops_monitoring.run_params import RunParams
+
+Frames = Callable[..., pd.DataFrame]
 
 
 def test_an_alarm_needs_enough_of_the_last_windows() -> None:
@@ -65,6 +77,61 @@ def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> 
     )
     per_day_seen = alarms / 400 / 30
     assert 0.2 * per_day < per_day_seen <= per_day
+
+
+def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
+    made_up: Frames, params: DriftParams
+) -> None:
+    run = RunParams(
+        alias="champion",
+        minutes=60,
+        rows=0,
+        settle_seconds=60,
+        late_windows=48,
+        needed=2,
+        kept=3,
+        false_alarms_per_day=0.1,
+    )
+    settings = replace(params, alpha=0.2, test_rows=500)
+    frame, identity = made_up(np.random.default_rng(0), 3000), ModelIdentity("made-up", "1", "d" * 64)
+    classes = tuple("0123456789")
+    levels = [
+        window_level(
+            run,
+            settings,
+            timedelta(hours=1),
+            100_000,
+            build_reference(frame[:rows], identity, classes, rows=600, seed=0),
+        )
+        for rows in (600, 3000)
+    ]
+    assert levels[0] == levels[1]
+    assert levels[0] < window_alpha(0.1, 24, 2, 3, shared_luck(500, 600))
+    reference = build_reference(frame, identity, classes, rows=600, seed=0)
+    assert (
+        window_level(
+            run, replace(settings, alpha=0.002, permutations=4999), timedelta(hours=1), 500, reference
+        )
+        == 0.002
+    )
+
+
+def test_false_alarms_keep_the_budget_in_simulated_days_of_the_real_detector(params: DriftParams) -> None:
+    """A small version of benchmarks/false_alarms.py, at a budget that a few days can measure."""
+    run = RunParams(
+        alias="champion",
+        minutes=60,
+        rows=0,
+        settle_seconds=60,
+        late_windows=48,
+        needed=2,
+        kept=3,
+        false_alarms_per_day=2.0,
+    )
+    settings = replace(params, alpha=0.5, test_rows=60, permutations=99)
+    found = simulated(np.random.default_rng(0), 1000, 120, 60, (run, settings), references=5, days=1)
+    assert found.alarms <= 2.0 + 2 * found.error
+    assert found.fired > 0
 
 
 def _normal_quantile(p: float) -> float:

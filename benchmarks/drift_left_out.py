@@ -1,0 +1,259 @@
+"""Verdicts on data sets left out of every choice: false alarms, harmless changes, power, estimates, reasons.
+
+    python benchmarks/drift_left_out.py --data DATA
+
+DATA holds `fashion-mnist`, `cifar10`, `magnetic-tile` and `bccd`; the digits come with scikit-learn. Trains a small,
+mostly weak model on each, scores held-out images as they are, changed (`left_out_sets.CHANGES`) and rehearsed, keeps
+the scores in CACHE, and judges windows by the product's own detector. Nothing is set by what comes out: each
+version's guard comes from its own rehearsal. Beside it, on the same windows: Kolmogorov-Smirnov on softmax columns and
+maximum mean discrepancy of embeddings, which say that something moved and not whether it hurts. Writes a table in
+docs/drift.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "pipelines"))
+
+import numpy as np
+
+from benchmarks.drift_pools import IDENTITY, frame_of, predictions_of
+from benchmarks.drift_power import LEVEL, bbsd, share
+from benchmarks.left_out_scores import held_out_scores, rehearsed_rows
+from benchmarks.left_out_sets import CHANGES, KIN, SETS
+from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
+from resnet_ops.files import read_json, write_json, write_text
+from resnet_ops.provenance import environment, git_state, hardware
+from resnet_ops_monitoring.detector import judge
+from resnet_ops_monitoring.params import DriftParams, read_drift_params
+from resnet_ops_monitoring.reference import Reference, build_reference
+from resnet_ops_monitoring.rehearsing import SPOILINGS, Tried, rehearsed
+from resnet_ops_monitoring.words import family
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "drift.md"
+START, END = "<!-- drift left out: begin -->", "<!-- drift left out: end -->"
+SIZES = (100, 500)
+CALM, MIXES, FROZEN = "none", ("even classes x 3", "odd classes x 3"), "frozen: 5 % one frame"
+HARMLESS, HARMFUL = 0.01, 0.025
+"""Accuracy lost up to which a change is harmless, and from which on it hurts; those between are in neither count."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A data set's scores and its reference."""
+
+    name: str
+    scores: dict[str, Scores]
+    seed: int
+
+    @property
+    def half(self) -> int:
+        return len(self.scores[CLEAN]) // 2
+
+    @cached_property
+    def rest(self) -> Scores:
+        """Clean images that are in no reference."""
+        return self.scores[CLEAN][slice(self.half, None)]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(map(str, range(self.rest.probabilities.shape[1])))
+
+    @cached_property
+    def reference(self) -> Reference:
+        base = self.scores[CLEAN][slice(0, self.half)]
+        made = build_reference(
+            frame_of(base, self.classes), IDENTITY, self.classes, rows=2000, seed=self.seed
+        )
+        clean = predictions_of(base)
+        rehearsal = rehearsed(made.basis.threshold, clean, base.labels, self._tried(base), self.seed)
+        return replace(made, rehearsal=rehearsal)
+
+    def _tried(self, base: Scores) -> Iterator[Tried]:
+        for place, (kind, severity) in enumerate(SPOILINGS):
+            found, same = self.scores[f"{REHEARSED}{kind} {severity}"], base[rehearsed_rows(place, self.half)]
+            yield Tried(kind, predictions_of(found), predictions_of(same), found.labels)
+
+    def loss(self, change: str) -> float:
+        """Of accuracy, on the very images that are changed."""
+        return float(self.rest.right.mean() - self.scores[change].right.mean())
+
+    def window(self, change: str, n: int, rng: np.random.Generator) -> Scores:
+        """n rows under a change; where images are dealt twice, their embeddings differ by a hair."""
+        if change in MIXES:
+            weights = np.where(self.rest.labels % 2 == MIXES.index(change), 3.0, 1.0)
+            return _dealt(self.rest, n, rng, weights / weights.sum())
+        if change == FROZEN:
+            frames = max(n // 20, 2)
+            one = self.rest[rng.integers(0, len(self.rest), 1).repeat(frames)]
+            return _dealt(self.rest, n - frames, rng) + one
+        return _dealt(self.rest if change == CALM else self.scores[change], n, rng)
+
+
+def _dealt(scores: Scores, n: int, rng: np.random.Generator, weights: np.ndarray | None = None) -> Scores:
+    repeats = n > len(scores) or weights is not None
+    drawn = scores[rng.choice(len(scores), n, replace=repeats, p=weights)]
+    hair = 0.01 * drawn.embeddings.std(axis=0) * rng.normal(0, 1, drawn.embeddings.shape) * repeats
+    return replace(drawn, embeddings=(drawn.embeddings + hair).astype(np.float32))
+
+
+def mmd(reference: Scores, window: Scores, rng: np.random.Generator) -> bool:
+    """Maximum mean discrepancy of embeddings (Gretton et al. 2012): median distance, 199 relabellings, 500 rows."""
+    known = reference.embeddings[rng.permutation(len(reference))[:500]]
+    rows, n = np.concatenate([window.embeddings, known]).astype(np.float64), len(window)
+    lengths = np.square(rows).sum(axis=1)
+    squares = np.maximum(lengths[:, None] + lengths - 2 * rows @ rows.T, 0)
+    kernel = np.exp(-squares / np.median(squares))
+    labels = np.full((200, len(rows)), -1 / (len(rows) - n))
+    labels[0, :n] = 1 / n
+    for row in labels[1:]:
+        row[rng.choice(len(rows), n, replace=False)] = 1 / n
+    found = np.einsum("ij,ij->i", labels @ kernel, labels)
+    return bool((1 + (found[1:] >= found[0] - 1e-12).sum()) / 200 <= LEVEL)
+
+
+def measured(
+    version: Version, change: str, n: int, windows: int, params: DriftParams, kept: Path
+) -> dict[str, float]:
+    """Shares of windows that alarm and are named, errors of the estimate in accuracy; kept in a file of `kept`."""
+    path = kept / f"{version.name} {change} {n} {windows}.json".replace("%", "pc").replace(":", "")
+    if not path.exists():
+        write_json(path, _measured(version, change, n, windows, params))
+        print(version.name, change, n, read_json(path), file=sys.stderr, flush=True)
+    found: dict[str, float] = read_json(path)
+    return found
+
+
+def _measured(version: Version, change: str, n: int, windows: int, params: DriftParams) -> dict[str, float]:
+    rng, base = np.random.default_rng((7, n)), version.scores[CLEAN][slice(0, version.half)]
+    tested, rows = float(base.right.mean()), []
+    own = {family(kind) for kind in KIN.get(change, ())}
+    for number in range(windows):
+        window = version.window(change, n, rng)
+        verdict = judge(
+            frame_of(window, version.classes), version.reference, replace(params, seed=number), window="w"
+        )
+        guess, reason, truth = verdict.estimated, verdict.likely_reason, float(window.right.mean())
+        rows.append(
+            {
+                "ours": verdict.status == "alarm",
+                "ks": bbsd(base, window),
+                "mmd": mmd(base, window, rng),
+                "error": np.nan if guess is None else abs(guess.value - truth),
+                "same": abs(tested - truth),
+                "holds": np.nan if guess is None else float(guess.low <= truth <= guess.high),
+                "right": reason is not None and family(reason) in own,
+                "wrong": reason is not None and family(reason) not in own,
+            }
+        )
+    return {
+        key: float(np.nanmean(values)) if not np.isnan(values).all() else -1.0
+        for key in rows[0]
+        if len(values := np.array([row[key] for row in rows], dtype=float))
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is measured, and how often."""
+
+    params: DriftParams
+    kept: Path
+    windows: int
+    calm: int
+
+    def of(self, version: Version, change: str, n: int) -> dict[str, float]:
+        windows = self.calm if change == CALM else self.windows
+        return measured(version, change, n, windows, self.params, self.kept)
+
+    def groups(self, version: Version) -> dict[str, list[str]]:
+        """Changes by what they truly cost."""
+        return {
+            "none": [CALM],
+            f"harmless (at most {100 * HARMLESS:g} point)": [
+                change for change in CHANGES if version.loss(change) <= HARMLESS
+            ],
+            f"harmful ({100 * HARMFUL:g} points or more)": [
+                change for change in CHANGES if version.loss(change) >= HARMFUL
+            ],
+            "other mix of classes": list(MIXES),
+            FROZEN: [FROZEN],
+        }
+
+    def summary(self, versions: list[Version]) -> Iterator[str]:
+        yield (
+            "| left out (accuracy) | windows | n | ours | KS on softmax | MMD on embeddings | estimate off by, points "
+            "| assumed unchanged | interval holds | reason right | wrong |"
+        )
+        yield "|---|---|---|---|---|---|---|---|---|---|---|"
+        for version in versions:
+            name = f"{version.name} ({100 * version.scores[CLEAN].right.mean():.1f})"
+            for what, changes in self.groups(version).items():
+                for n in SIZES:
+                    found = [self.of(version, change, n) for change in changes]
+                    if found:
+                        yield f"| {name} | {what}: {len(changes)} | {n} | {' | '.join(_cells(found))} |"
+
+    def each(self, versions: list[Version]) -> Iterator[str]:
+        yield "| change | " + " | ".join(version.name for version in versions) + " |"
+        yield "|---|" + "---|" * len(versions)
+        for change in (*CHANGES, *MIXES):
+            cells = []
+            for version in versions:
+                few, many = (share(self.of(version, change, n)["ours"]) for n in SIZES)
+                cost = "" if change in MIXES else f"{100 * version.loss(change):.1f}: "
+                cells.append(f"{cost}{few} / {many}")
+            yield f"| {change} | {' | '.join(cells)} |"
+
+
+def _cells(found: list[dict[str, float]]) -> Iterator[str]:
+    means = {
+        key: float(np.mean([each[key] for each in found if each[key] >= 0] or [np.nan])) for key in found[0]
+    }
+    yield from (share(means[key]) for key in ("ours", "ks", "mmd"))
+    for key in ("error", "same"):
+        yield "none" if np.isnan(means[key]) else f"{100 * means[key]:.1f}"
+    yield "none" if np.isnan(means["holds"]) else share(means["holds"])
+    yield from (share(means[key]) for key in ("right", "wrong"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "drift_left_out")
+    parser.add_argument("--only", nargs="*", choices=list(SETS), default=list(SETS), help="data sets")
+    parser.add_argument("--windows", type=int, default=60, help="for each change and size")
+    parser.add_argument("--calm", type=int, default=400, help="without a change, for each size")
+    parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
+    arguments = parser.parse_args()
+    params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=199)
+    table = Table(params, arguments.cache / "rates", arguments.windows, arguments.calm)
+    versions = [
+        Version(name, held_out_scores(name, arguments.data, arguments.cache), 0) for name in arguments.only
+    ]
+    about = {**environment(), **hardware(), **git_state(ROOT)}
+    body = [
+        f"Made by `python benchmarks/drift_left_out.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, Python "
+        f"{about['python']}, torch {about['torch']}. alpha {LEVEL}; {arguments.calm} windows a row without a change, "
+        f"{arguments.windows} for each change and size.",
+        "\n".join(table.summary(versions)),
+        "Each change: accuracy lost in points, and windows of 100 / 500 that alarm.",
+        "\n".join(table.each(versions)),
+    ]
+    print("\n\n".join(body))
+    if not arguments.measure:
+        before, rest = PAGE.read_text().split(START)
+        _, after = rest.split(END)
+        write_text(PAGE, f"{before}{START}\n\n" + "\n\n".join(body) + f"\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Another mix of classes: what the images as they were would look like under it, and how far it is to be believed."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ClassLooks", "Look", "Mixed", "moves"]
+
+Floats = NDArray[np.float64]
+_ARRAYS = ("confusion", "certain", "confidence", "centre")
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What tells without labels how right a model is, of some images.
+
+    rows: how many. certain: share of them as certain as answers that are right (`accuracy_threshold`). confidence: mean
+    of the highest probability. shares: (K,) of the predicted classes. centre: (F,) mean embedding; spread: sum of the
+    variances of its F numbers.
+    """
+
+    rows: int
+    certain: float
+    confidence: float
+    shares: Floats
+    centre: Floats
+    spread: float
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """The look of the images as they were under another mix of classes, their accuracy then, and how much of the
+    embeddings' move the mix explains, in [0, 1]."""
+
+    look: Look
+    accuracy: float
+    explained: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClassLooks:
+    """The images as they were, class by class.
+
+    confusion: (K, K) counts, [predicted class, true class]. certain, confidence: (K,) and centre: (K, F), as in `Look`,
+    of the images of each true class; 0 where there are none.
+    """
+
+    confusion: NDArray[np.int64]
+    certain: Floats
+    confidence: Floats
+    centre: Floats
+
+    @cached_property
+    def shares(self) -> Floats:
+        """(K,) how often each class truly came."""
+        return np.asarray(self.confusion.sum(axis=0) / self.confusion.sum(), dtype=np.float64)
+
+    @cached_property
+    def given(self) -> Floats:
+        """(K, K) shares of predicted classes among the images of each true class."""
+        return np.asarray(self.confusion / np.maximum(self.confusion.sum(axis=0), 1), dtype=np.float64)
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Of the images as they were."""
+        return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @cached_property
+    def _inverse(self) -> Floats | None:
+        """None where the matrix is no farther from a singular one than chance moves it, as in `label_shift`."""
+        of_class = self.confusion.sum(axis=0)
+        if (of_class == 0).any():
+            return None
+        noise = np.sqrt((self.given * (1 - self.given) / of_class).sum())
+        if np.linalg.svd(self.given, compute_uv=False)[-1] <= noise:
+            return None
+        return np.asarray(np.linalg.inv(self.given), dtype=np.float64)
+
+    def at_the_mix_of(self, clean: Look, now: Look) -> Mixed:
+        """`clean` under the mix of classes of `now`: black box shift estimation (Lipton et al. 2018), shrunk twice.
+
+        Towards the old mix by as much as chance moves the predicted classes (as James and Stein do), and to the part
+        that it explains: another mix moves the mean embedding to where its classes lie, changed images do not.
+        """
+        change = self._change(clean, now)
+        explained = _explained(clean, now, change @ self.centre)
+        change = change * explained
+        look = Look(
+            rows=clean.rows,
+            certain=clean.certain + float(change @ self.certain),
+            confidence=clean.confidence + float(change @ self.confidence),
+            shares=np.clip(clean.shares + self.given @ change, 1e-9, None),
+            centre=clean.centre + change @ self.centre,
+            spread=clean.spread,
+        )
+        return Mixed(look, self.accuracy + float(change @ np.diag(self.given)), explained)
+
+    def _change(self, clean: Look, now: Look) -> Floats:
+        """(K,) of the true classes' shares, shrunk by chance."""
+        moved = now.shares - clean.shares
+        chance = sum(float((each.shares * (1 - each.shares)).sum()) / each.rows for each in (clean, now))
+        kept = 1 - chance / max(float(np.square(moved).sum()), 1e-12)
+        if kept <= 0 or self._inverse is None:
+            return np.zeros(len(moved))
+        shares = np.clip(self._inverse @ now.shares, 0, None)
+        return np.asarray(kept * (shares / shares.sum() - self.shares), dtype=np.float64)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, for `from_arrays`."""
+        return {name: getattr(self, name) for name in _ARRAYS}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "ClassLooks":
+        """Raises LookupError or ValueError when something is missing or does not fit."""
+        found = cls(**{name: arrays[name] for name in _ARRAYS})
+        many = len(found.confusion)
+        shapes = found.confusion.shape, found.certain.shape, found.confidence.shape, found.centre.shape[:1]
+        if shapes != ((many, many), (many,), (many,), (many,)) or not found.confusion.sum() > 0:
+            raise ValueError("the classes of its rehearsal do not fit together")
+        return found
+
+
+def _explained(clean: Look, now: Look, by_mix: Floats) -> float:
+    if not by_mix.any():
+        return 0.0
+    chance = clean.spread / clean.rows + now.spread / now.rows
+    moved = now.centre - clean.centre
+    whole = float(np.square(moved).sum()) - chance
+    rest = max(float(np.square(moved - by_mix).sum()) - chance, 0.0)
+    return max(0.0, 1 - rest / whole) if whole > 1e-12 else 0.0
+
+
+def moves(clean: Look, now: Look) -> Floats:
+    """(6,) what moved: certainty, confidence, classes, their variety, the embeddings' centre and their spread.
+
+    Distances are less what chance alone moves, so that few rows look no more moved than many.
+    """
+    m, n = clean.rows, now.rows
+    chance = sum(float((each.shares * (1 - each.shares)).sum()) / each.rows for each in (clean, now))
+    classes = float(np.square(now.shares - clean.shares).sum()) - chance
+    tiny = 1e-6 * clean.spread + 1e-12
+    centre = float(np.square(now.centre - clean.centre).sum()) - clean.spread / m - now.spread / n
+    return np.array(
+        [
+            now.certain - clean.certain,
+            now.confidence - clean.confidence,
+            math.sqrt(max(classes, 0.0)),
+            math.exp(_entropy(now) - _entropy(clean)) - 1,
+            math.sqrt(max(centre, 0.0) / (clean.spread + tiny)),
+            math.log((now.spread + tiny) / (clean.spread + tiny)),
+        ]
+    )
+
+
+def _entropy(look: Look) -> float:
+    """Of the predicted classes, in nats, corrected for few rows (Miller 1955)."""
+    shares = look.shares[look.shares > 0]
+    return float(-(shares * np.log(shares)).sum()) + (len(shares) - 1) / (2 * look.rows)
