@@ -45,6 +45,6 @@ def test_a_registered_version_becomes_a_verified_folder_with_the_digest_that_the
 )
 def test_other_starts_are_left_to_the_core(source: str | None, model_folder: Path) -> None:
     start = Start(source=source, sha256=None, frozen={}, rates={}) if source else None
-    seen = None if source else frozenset()  # nobody noted what others have seen
+    seen = None if source else frozenset[str]()  # nobody noted what others have seen
     assert with_weights_at_hand(make_recipe(start=start)) == (make_recipe(start=start), seen)
     assert bool(start_digest(make_recipe(start=start))) is (source is not None)
