@@ -234,7 +234,7 @@ def main() -> int:
         else:
             found = parts.run(name)
         failed |= "skipped" in found or not found.get("same_bits", True)
-        taken = round(time.perf_counter() - started, 1)
+        taken = round(time.perf_counter() - started, 3)
         sys.stdout.write(json.dumps({"part": name, **found, "seconds": taken, **where}) + "\n")
         sys.stdout.flush()
     return int(failed)

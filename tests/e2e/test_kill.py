@@ -34,7 +34,7 @@ def kill_when(project: Project, moment: Callable[[], bool], *command: str) -> st
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 900
         while not moment():
             assert process.poll() is None, f"ended before the moment came: {log.read_text()}"
             assert time.monotonic() < end, f"the moment did not come: {log.read_text()}"
