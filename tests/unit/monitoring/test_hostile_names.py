@@ -13,6 +13,7 @@ import pytest
 from resnet_ops.evaluation.calibration import reliability
 from resnet_ops.evaluation.diagram import reliability_diagram
 from resnet_ops.evaluation.gallery import mistakes_page
+from resnet_ops.model import TrainedModel
 from resnet_ops_monitoring.camera import degrade
 from resnet_ops_monitoring.detector import judge
 from resnet_ops_monitoring.evidently_page import evidently_snapshot, write_evidently_report
@@ -50,6 +51,7 @@ def hostile(served: Served) -> Served:
     ]
     data = replace(served.data, rows=rows, classes=classes)
     identity = replace(served.identity, name=HOSTILE)
+    assert isinstance(served.scorer.model, TrainedModel)
     scorer = Scorer(replace(served.scorer.model, classes=classes), identity)
     test = data.split("test")
     times = [pd.Timestamp("2026-01-01T00:00Z").to_pydatetime()] * len(test)
