@@ -30,7 +30,7 @@ def labelling_list(
     confidence, why and an empty label: filled in, the file goes to `resnet-ops log label`.
     """
     finite = np.isfinite(matrix(frame, "probabilities")).all(axis=1) if len(frame) else np.zeros(0, bool)
-    rows = frame.loc[finite] if len(frame) else frame
+    rows = frame.iloc[np.flatnonzero(finite)]
     unlabelled = ~known(rows["label"]) if len(rows) else np.zeros(0, bool)
     if not unlabelled.any():
         return pd.DataFrame(columns=pd.Index(_COLUMNS))

@@ -59,7 +59,7 @@ def reference() -> Reference:
     rng = np.random.default_rng(0)
     frame = make_predictions(rng, 1000)
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=1000, seed=0)
-    labels = frame["label"].astype(int).to_numpy(np.int64)
+    labels = np.array(frame["label"], dtype=np.int64)
 
     def tried() -> list[Tried]:
         found = []
@@ -115,7 +115,7 @@ def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     confused = frame[hard & (rng.random(3000) < 0.4)].index
     frame.loc[confused, "label"] = "1"
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=2000, seed=0)
-    labels = frame["label"].astype(int).to_numpy(np.int64)
+    labels = np.array(frame["label"], dtype=np.int64)
     rehearsal = rehearsed(made.basis.threshold, _predictions(frame), labels, [], 0)
     now = made_up(rng, 1000, weights=[0.02] * 5 + [0.18] * 5)
     found = judge(now, replace(made, rehearsal=rehearsal), params, window="w")
