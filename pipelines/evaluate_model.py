@@ -25,11 +25,14 @@ def main(name: str) -> None:
         return
     model = load_deployed(params.model_folder(name))
     trained_on = read_trained_on(params.trained_folder(name)) or ()
-    data, seen = leave_out(load_prepared(PREPARED), trained_on, "test")
-    if seen:
-        console.print(
-            f"{name}: {seen} test images are left out, because it was trained on them", style="yellow"
-        )
+    data = load_prepared(PREPARED)
+    for split in ("test", "validation"):
+        data, seen = leave_out(data, trained_on, split)
+        if seen:
+            console.print(
+                f"{name}: {seen} images of split {split} are left out, because it has seen them",
+                style="yellow",
+            )
     with progress_bar(f"{name} on corrupted images") as progress:
         found = evaluate(model, data, params.evaluate, params.seed, progress)
     save_evaluation(found, name, params.evaluate, REPORTS / name)

@@ -13,7 +13,7 @@ from project_params import Params, read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
-from resnet_ops.data.trained_on import read_trained_on, save_trained_on
+from resnet_ops.data.trained_on import read_trained_on, save_trained_on, seen_in_training
 from resnet_ops.files import write_json
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
@@ -80,8 +80,7 @@ def train(name: str, params: Params, workers: Workers) -> None:
     with LiveRun(params.register.experiment, name) as live:
         model = fit(plan, data, [history.add, live.log_epoch], checkpoints, workers)
         save_model(model, Path("models") / name)
-        learned = (row.sha256 for row in data.split("train", "validation").rows)
-        save_trained_on([*learned, *(seen_before or ())], Path("models") / name)
+        save_trained_on(seen_in_training(data) | (seen_before or frozenset()), Path("models") / name)
         live.finish(model_digest(Path("models") / name))
     history.save(Path("reports/training") / f"{name}.csv")
     made_by = {"hardware": hardware() | {"workers": workers.count}, "source": source}

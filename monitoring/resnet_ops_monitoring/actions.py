@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import ColumnElement
+
 from resnet_ops.errors import DataError, EvidenceError, GateDenied, ServiceError
 from resnet_ops_monitoring.accuracy import Accuracy, counted_accuracy
 from resnet_ops_monitoring.label_origins import LabelOrigins
@@ -90,16 +92,13 @@ def labelled_accuracy(monitor: Monitor, since: datetime) -> Accuracy | None:
 
     Those count that were drawn at random or labelled whole, and not those that were asked for because they are hard.
     """
-    right, wrong = _counted(monitor, since, None)
+    right, wrong = LabelOrigins(monitor.log).count(*_answers(monitor, since))
     return counted_accuracy(right, right + wrong, monitor.settings.drift.confidence)
 
 
-def _counted(monitor: Monitor, since: datetime, until: datetime | None) -> tuple[int, int]:
+def _answers(monitor: Monitor, since: datetime) -> list[ColumnElement[bool]]:
     rows, identity = monitor.log.table.c, monitor.watched.identity
-    conditions = [rows.model == identity.name, rows.digest == identity.digest, rows.time >= since]
-    if until is not None:
-        conditions.append(rows.time < until)
-    return LabelOrigins(monitor.log).count(*conditions)
+    return [rows.model == identity.name, rows.digest == identity.digest, rows.time >= since]
 
 
 def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
@@ -115,9 +114,14 @@ def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
     if found is None or begun is None or found.n < params.min_labels or params.floor == 0:
         return ""
     doubt, floor = (1 - drift.confidence) / 2, min(params.floor, 1 - 1e-9)
-    last, first, oldest = (_day(each) for each in (now, begun, since))
-    oldest = max(oldest, first)
-    days = [_counted(monitor, max(since, _start(day)), _start(day + 1)) for day in range(oldest, last + 1)]
+    last, first = _day(now), _day(begun)
+    # whole days, and at least today: a start that moves with each look is not one of those proven
+    oldest = min(max(_day(since) + 1, first), last)
+    origins, time = LabelOrigins(monitor.log), monitor.log.table.c.time
+    days = [
+        origins.count(*_answers(monitor, _start(day)), time < _start(day + 1))
+        for day in range(oldest, last + 1)
+    ]
     if proof_of_mistakes(days, oldest - first + 1, floor) < -math.log(doubt):
         return ""
     return (

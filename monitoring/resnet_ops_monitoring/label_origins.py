@@ -23,19 +23,24 @@ class LabelOrigins:
 
     def __init__(self, log: InferenceLog) -> None:
         self._log = log
-        with log.transaction("prepare") as connection:
-            label_origins.create(connection, checkfirst=True)
+        log.make_tables()
 
     def asked(self, at_random: Sequence[str], hard: Sequence[str]) -> None:
         """Remember a labelling list; what was once drawn at random stays so."""
         with self._log.transaction("write to") as connection:
-            _keep(connection, at_random, _RANDOM, replacing=True)
-            _keep(connection, hard, _HARD, replacing=False)
+            _keep(connection, at_random, _RANDOM, instead_of=(_HARD, _CHOSEN))
+            _keep(connection, hard, _HARD)
 
     def given(self, ids: Sequence[str], *, at_random: bool) -> None:
-        """Remember labels that a person gave: of a random sample or of all, or of images of their choice."""
+        """Remember labels that a person gave: of a random sample or of all, or of images of their choice.
+
+        What was listed for being hard stays so. A label that came with its answer, and is corrected, stays one of all.
+        """
         with self._log.transaction("write to") as connection:
-            _keep(connection, ids, _RANDOM if at_random else _CHOSEN, replacing=at_random)
+            if at_random:
+                _keep(connection, ids, _RANDOM, instead_of=(_CHOSEN,))
+            else:
+                _keep(connection, _without_labels(connection, ids), _CHOSEN)
 
     def count(self, *conditions: ColumnElement[bool]) -> tuple[int, int]:
         """Right and wrong answers among the labelled rows of the log that tell how right a version is."""
@@ -49,13 +54,24 @@ class LabelOrigins:
         return int(correct), int(n) - int(correct)
 
 
-def _keep(connection: Connection, ids: Iterable[str], origin: str, *, replacing: bool) -> None:
+def _without_labels(connection: Connection, ids: Sequence[str]) -> list[str]:
+    rows = InferenceLog.table.c
+    labelled: set[str] = set()
+    for begin in range(0, len(ids), _CHUNK):
+        some = rows.request_id.in_(ids[begin : begin + _CHUNK])
+        labelled |= set(
+            connection.execute(select(rows.request_id).where(some, rows.label.is_not(None))).scalars()
+        )
+    return [each for each in ids if each not in labelled]
+
+
+def _keep(connection: Connection, ids: Iterable[str], origin: str, instead_of: Sequence[str] = ()) -> None:
     wanted = list(dict.fromkeys(ids))
     for begin in range(0, len(wanted), _CHUNK):
         some = wanted[begin : begin + _CHUNK]
         mine = label_origins.c.request_id.in_(some)
-        if replacing:
-            connection.execute(delete(label_origins).where(mine))
+        if instead_of:
+            connection.execute(delete(label_origins).where(mine, label_origins.c.origin.in_(instead_of)))
         there = set(connection.execute(select(label_origins.c.request_id).where(mine)).scalars())
         new = [{"request_id": each, "origin": origin} for each in some if each not in there]
         if new:

@@ -78,6 +78,19 @@ class InferenceLog:
         """The database's URL without its password, for people."""
         return mask_password(self.url.render_as_string())
 
+    def make_tables(self) -> None:
+        """All that are missing, though other processes begin the same log: each is made by whoever is first."""
+        with self._explained("prepare"):
+            for _ in metadata.sorted_tables:
+                try:
+                    metadata.create_all(self._engine)
+                    return
+                # PostgreSQL's catalogue takes a name twice as a broken unique constraint
+                except DBAPIError as error:
+                    if "already exists" not in str(error.orig):
+                        raise
+            metadata.create_all(self._engine)
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -177,7 +190,7 @@ class InferenceLog:
         values = {"digest": digest, "hour": hour, "part": part, "reference": reference, "content": content}
         values |= {"rows": counted.rows, "last_id": counted.last_id}
         with self._explained("write to"), suppress(IntegrityError):
-            summaries.create(self._engine, checkfirst=True)  # a log of an older program has no such table
+            self.make_tables()  # a log of an older program has no such table
             with self._engine.begin() as connection:
                 connection.execute(
                     delete(summaries).where(
@@ -234,8 +247,7 @@ class InferenceLog:
         In one transaction. Verdicts and pages that rest on them stay.
         """
         with self._explained("write to"):
-            for each in (summaries, label_origins):
-                each.create(self._engine, checkfirst=True)
+            self.make_tables()
             with self._engine.begin() as connection:
                 connection.execute(delete(summaries).where(summaries.c.hour < moment))
                 old = select(inferences.c.request_id).where(*_chosen(None, end=moment))
@@ -260,7 +272,7 @@ class InferenceLog:
     def _prepare(self) -> None:
         names = set(inspect(self._engine).get_table_names())  # others are made when they are needed
         if not {inferences.name, schema.name} <= names:
-            self._make_tables()
+            self.make_tables()
         with self._engine.connect() as connection:
             found = connection.execute(select(func.max(schema.c.version))).scalar()
         if found is None:
@@ -272,19 +284,6 @@ class InferenceLog:
                 f"{SCHEMA_VERSION}. Use the resnet-ops version that wrote it, or set RESNET_OPS_INFERENCE_LOG to "
                 "a new database."
             )
-
-    def _make_tables(self) -> None:
-        """All of them, though other processes begin the same log: each table is made by whoever is first."""
-        for _ in metadata.sorted_tables:
-            try:
-                metadata.create_all(self._engine)
-                return
-            except (
-                DBAPIError
-            ) as error:  # PostgreSQL's catalogue takes a name twice as a broken unique constraint
-                if "already exists" not in str(error.orig):
-                    raise
-        metadata.create_all(self._engine)
 
     def _add(self, records: list[dict[str, Any]]) -> int:
         ids = [record["request_id"] for record in records]

@@ -180,12 +180,16 @@ def copies(rows: Floats) -> int:
 def copies_shift(known: int, known_rows: int, window: int, window_rows: int) -> float:
     """p value that a window of so many rows holds `window` copies, where the reference's rows held `known`.
 
-    Any two rows are copies with the same small probability, so that both counts are about Poisson in the number of
-    pairs; given their sum the window's is binomial in its share of all pairs (Przyborowski and Wilenski 1940).
+    Where any two rows are copies with the same small probability, counts grow with the number of pairs; where one image
+    comes again and again, such as a black one, with the number of rows. Both counts are about Poisson, so that given
+    their sum the window's is binomial in its share of all pairs, or rows (Przyborowski and Wilenski 1940). The larger p
+    value of the two is given: it holds whichever is the case.
     """
+    if not window:
+        return 1.0
     pairs = [rows * (rows - 1) / 2 for rows in (window_rows, known_rows)]
-    share = pairs[0] / max(sum(pairs), 1)
-    return float(special.bdtrc(window - 1, known + window, share)) if window else 1.0
+    shares = pairs[0] / max(sum(pairs), 1), window_rows / (window_rows + known_rows)
+    return max(float(special.bdtrc(window - 1, known + window, share)) for share in shares)
 
 
 def embedding_distances(reference: Floats, window: Floats, neighbours: int = 5) -> NDArray[np.float32]:

@@ -126,6 +126,10 @@ class Evidence(Frozen):
         default_factory=dict,
         description="by format, whether its export was written or refused, in words; of an export: its own alone",
     )
+    replaces: Sha256 | None = Field(
+        default=None,
+        description="digest of the pipeline's findings that it was measured again from; what was not, is theirs",
+    )
     created: AwareDatetime
 
     @field_serializer("created")
@@ -139,6 +143,8 @@ class Evidence(Frozen):
     def digest(self) -> str:
         """The sha256 of what was found: another day or another commit that found the same has the same."""
         found = self.predicate()
+        if self.replaces is None:
+            del found["replaces"]  # as it was before there was such a field
         del found["created"], found["source"]["commit"], found["source"]["dirty"]
         return hashlib.sha256(canonical_json(found)).hexdigest()
 

@@ -40,6 +40,8 @@ class LoadedModel:
     model: DeployedModel
     folder: Path
     """Of the model's files, in the cache."""
+    files_digest: str
+    """Of all files of the version, as its evidence says it and as they were hashed now."""
     trained_on: frozenset[str] | None
     """Images that it has seen, as `resnet_ops.data.trained_on` knows them; None where its files do not say."""
     verified_by: str
@@ -71,6 +73,7 @@ def load(uri: str, version: int | None = None) -> LoadedModel:
         member=model.name,
         model=model,
         folder=folder / ARTIFACTS,
+        files_digest=expected,
         trained_on=read_trained_on(folder / ARTIFACTS),
         verified_by=verified_by,
     )

@@ -69,7 +69,7 @@ def split_sizes(manifest: Path, seen: Collection[str] = ()) -> dict[str, Metric]
             sizes = Counter(
                 row["split"]
                 for row in csv.DictReader(file)
-                if row["split"] != "test" or not is_among(row["sha256"], seen)
+                if not (seen and row["split"] == "test" and is_among(row["sha256"], seen))
             )
     except (OSError, KeyError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read ({error!r}). Run: dvc repro") from error

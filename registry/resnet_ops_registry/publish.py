@@ -26,7 +26,7 @@ from resnet_ops_registry.model_card import CardTexts
 from resnet_ops_registry.packaging import build_model_folder
 from resnet_ops_registry.policies import evidence_roles
 from resnet_ops_registry.settings import ensure_experiment, is_direct
-from resnet_ops_registry.signed_evidence import said_now
+from resnet_ops_registry.signed_evidence import evidence_of, said_now
 from resnet_ops_registry.speaking import location_of, send
 from resnet_ops_registry.statements import find_version, latest_evidence
 from resnet_ops_registry.trust import trust_first_key
@@ -69,9 +69,10 @@ def publish(
 
     history: one mapping of metrics for each epoch. artifacts: path in the run -> file or folder here. card: what
     people say on the model card; all else on it comes from the evidence. The same
-    weights with other evidence (measured again) keep their version and get a new statement. trained_on: the list of
-    images that the model has seen, which goes with its files. dvc_experiment: the name of the experiment that a new
-    version comes from; a version that the project makes later of the same weights is no experiment's any more.
+    weights with other evidence (measured again) keep their version and get a new statement, unless what they have was
+    measured from this one since (`attest evaluation`). trained_on: the list of images that the model has seen, which
+    goes with its files. dvc_experiment: the name of the experiment that a new version comes from; one that the project
+    makes later of the same weights is no experiment's any more, and one that the project has is left as it is.
 
     An export is published as its own version, with evidence about itself; its run is shown under the training's.
 
@@ -92,7 +93,9 @@ def publish(
         runs.close_abandoned(client, experiment_id)
         run_id = runs.find_or_create(client, experiment_id, member, digest, evidence.exported_from)
         known = _versions_of(client, registered_model, digest)
-        version = next((each for each in known if _is_current(each, evidence, key)), None)
+        if dvc_experiment is not None and (own := _of_the_project(known, key)) is not None:
+            return Published(registered_model, int(own.version), own.run_id or run_id, False)
+        version = next((each for each in known if _is_current(client, each, evidence, key)), None)
         created = False
         if version is None:
             with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
@@ -159,8 +162,22 @@ def _is_ours(client: "MlflowClient", version: "ModelVersion", key: PrivateKey, f
         return False
 
 
-def _is_current(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> bool:
-    return (version.tags.get(EVIDENCE_TAG), version.tags.get(KEY_TAG)) == (evidence.digest(), key.public.id)
+def _of_the_project(known: Sequence["ModelVersion"], key: PrivateKey) -> "ModelVersion | None":
+    """The version of these weights that is no experiment's: what an experiment measures is nothing about it."""
+    ours = (each for each in known if each.tags.get(KEY_TAG) == key.public.id)
+    return next((each for each in ours if EXPERIMENT_TAG not in each.tags), None)
+
+
+def _is_current(client: "MlflowClient", version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> bool:
+    """Whether a version has this evidence, or newer that was measured again from it."""
+    if EVIDENCE_TAG not in version.tags:
+        return False
+    if (version.tags[EVIDENCE_TAG], version.tags.get(KEY_TAG)) == (evidence.digest(), key.public.id):
+        return True
+    try:
+        return evidence_of(client, version).evidence.replaces == evidence.digest()
+    except EvidenceError:
+        return False
 
 
 def _log_model(

@@ -18,13 +18,15 @@ from resnet_ops_registry.cards import refresh_card
 from resnet_ops_registry.evidence import Evidence, Metric, metrics_from, show_metric
 from resnet_ops_registry.keys import PrivateKey
 from resnet_ops_registry.loading import load
+from resnet_ops_registry.mlflow_errors import reported
 from resnet_ops_registry.outcomes import images_digest, pack_outcomes
 from resnet_ops_registry.settings import connect
 from resnet_ops_registry.signed_evidence import evidence_of
-from resnet_ops_registry.speaking import find_model_version, say
+from resnet_ops_registry.speaking import find_model_version, send
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 __all__ = ["attest_evaluation"]
 
@@ -34,11 +36,12 @@ _MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "data.test.")
 
 @dataclass(frozen=True)
 class _Subject:
-    """A version that is measured. `before`: its evidence until now."""
+    """A version that is measured. before: its evidence until now. digest: of the very files that are measured."""
 
-    number: int
+    version: "ModelVersion"
     model: DeployedModel
     before: Evidence
+    digest: str
     trained_on: frozenset[str]
 
 
@@ -57,20 +60,28 @@ def attest_evaluation(
     subjects = [_subject(client, model, number, prepared) for number in dict.fromkeys(versions)]
     seen = frozenset[str]().union(*(subject.trained_on for subject in subjects))
     unseen, count = leave_out(prepared, seen, "test")
-    lines = [f"{count} test images are left out, because a version was trained on them."] if count else []
+    unseen, _ = leave_out(unseen, seen, "validation")
+    lines = [f"{count} test images are left out, because a version has seen them."] if count else []
     for subject in subjects:
-        evidence = _measure(subject, unseen, settings, seed, progress)
-        say(client, model, subject.number, evidence, key)
-        refresh_card(client, model, subject.number)
+        evidence, number = _measure(subject, unseen, settings, seed, progress), int(subject.version.version)
+        with reported(f"Signing for {model} v{number}"):
+            # not of what the store holds by now: the gate compares, and takes nothing about other files
+            send(client, subject.version, evidence, key, subject.digest)
+        refresh_card(client, model, number)
         now, then = (show_metric(each.metrics["test.top1"]) for each in (evidence, subject.before))
-        lines.append(f"{model} v{subject.number}: test.top1 {now}, was {then}; signed by {key.name}")
+        lines.append(f"{model} v{number}: test.top1 {now}, was {then}; signed by {key.name}")
     return lines
 
 
 def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData) -> _Subject:
-    before = evidence_of(client, find_model_version(client, model, number)).evidence
-    version = load(model, number)
+    found = find_model_version(client, model, number)
+    before, version = evidence_of(client, found).evidence, load(model, number)
     loaded, seen = version.model, version.trained_on
+    if version.weights_digest != before.weights_digest:
+        raise EvidenceError(
+            f"The evidence of {model} v{number} is about other weights ({before.weights_digest[:12]}) than those of "
+            f"its files ({version.weights_digest[:12]}). Do not use it; publish it again: dvc repro"
+        )
     if seen is None:
         raise EvidenceError(
             f"{model} v{number} does not say which images it was trained on, so nothing tells which of these it has "
@@ -82,7 +93,7 @@ def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData
             f"{model} v{number} has other classes than these images ({', '.join(odd[:10]) or 'another order'}), so it "
             "cannot be measured on them."
         )
-    return _Subject(number, loaded, before, seen)
+    return _Subject(found, loaded, before, version.files_digest, seen)
 
 
 def _measure(
@@ -97,6 +108,7 @@ def _measure(
             "outcomes": subject.before.outcomes | {"test": pack_outcomes(images, found.right)},
             "data": subject.before.data | {"test images": f"sha256:{images}"},
             "hardware": subject.before.hardware | {"evaluation": hardware()},
+            "replaces": subject.before.replaces or subject.before.digest(),
             "created": datetime.now(UTC),
         }
     )

@@ -1,7 +1,7 @@
 """Which images a model was trained on: kept beside it, and left out wherever the model is measured.
 
 Images are known by the digest of their prepared pixels. A model that starts from another one takes over what that one
-was trained on.
+has seen. What it was only validated on is marked: a model is chosen by these images, and never tested on them.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,18 +12,26 @@ from resnet_ops.data.prepared import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
 
-__all__ = ["NOTED_IN", "is_among", "leave_out", "read_trained_on", "save_trained_on"]
+__all__ = ["NOTED_IN", "is_among", "leave_out", "read_trained_on", "save_trained_on", "seen_in_training"]
 
 NOTED_IN = "trained_on.txt"
 """The file beside the model: a line for each image, sorted."""
 _DIGITS = 16
 """Of each digest: among a million images, one in ten million sets has two that begin alike."""
+_VALIDATED = "validation:"
 _NOWHERE = ""
 
 
-def save_trained_on(digests: Iterable[str], folder: Path) -> None:
-    """Write which images the model in `folder` was trained on. digests: `ManifestRow.sha256`, or as they are read."""
-    lines = sorted({digest[:_DIGITS] for digest in digests})
+def seen_in_training(data: PreparedData) -> set[str]:
+    """What a training with these data sees, as `save_trained_on` takes it."""
+    trained = {row.sha256 for row in data.rows if row.split == "train"}
+    return trained | {_VALIDATED + row.sha256 for row in data.rows if row.split == "validation"}
+
+
+def save_trained_on(seen: Iterable[str], folder: Path) -> None:
+    """Write which images the model in `folder` has seen: digests, of validation marked, or as they are read."""
+    marks = (each.rpartition(":") for each in seen)
+    lines = sorted({f"{mark}{colon}{digest[:_DIGITS]}" for mark, colon, digest in marks})
     write_text(folder / NOTED_IN, "".join(f"{line}\n" for line in lines))
 
 
@@ -40,9 +48,13 @@ def read_trained_on(folder: Path) -> frozenset[str] | None:
     return frozenset(text.split())
 
 
-def is_among(digest: str, known: Collection[str]) -> bool:
-    """Whether an image, by its digest, is one of those that `read_trained_on` gave."""
-    return digest[:_DIGITS] in known
+def is_among(digest: str, known: Collection[str], split: str = "test") -> bool:
+    """Whether an image of a split, by its digest, is one of those that `read_trained_on` gave.
+
+    In validation those count that were trained on; anywhere else also those that a model was validated on.
+    """
+    short = digest[:_DIGITS]
+    return short in known or (split != "validation" and _VALIDATED + short in known)
 
 
 def leave_out(data: PreparedData, digests: Collection[str], *splits: str) -> tuple[PreparedData, int]:
@@ -50,7 +62,7 @@ def leave_out(data: PreparedData, digests: Collection[str], *splits: str) -> tup
 
     digests: as `read_trained_on` gives them. Raises DataError where a split has no other images.
     """
-    seen = [row.split in splits and is_among(row.sha256, digests) for row in data.rows]
+    seen = [row.split in splits and is_among(row.sha256, digests, row.split) for row in data.rows]
     count = sum(seen)
     if not count:
         return data, 0

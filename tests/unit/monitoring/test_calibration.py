@@ -152,8 +152,18 @@ def test_copies_are_counted_against_those_of_the_reference() -> None:
     assert copies(np.concatenate([rows, rows[:10], rows[:1]])) == 11
     assert copies(rows[:1]) == 0
     assert copies_shift(0, 2000, 0, 500) == 1
-    assert copies_shift(0, 2000, 10, 500) < 1e-9
+    assert copies_shift(0, 2000, 10, 500) < 1e-6
     assert copies_shift(400, 2000, 25, 500) > 0.05
+    assert copies_shift(100, 2000, 25, 500) > 0.05
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.1])
+def test_an_image_that_comes_again_and_again_is_as_usual_where_it_did_so_before(share: float) -> None:
+    rng, fired = np.random.default_rng(0), 0
+    for _ in range(400):
+        known, now = (max(int(rng.binomial(rows, share)) - 1, 0) for rows in (2000, 500))
+        fired += copies_shift(known, 2000, now, 500) <= 0.05
+    assert fired <= 0.08 * 400
 
 
 def test_a_saved_calibration_guesses_the_same_and_a_broken_one_is_refused(

@@ -6,7 +6,7 @@ import yaml
 from mlflow import MlflowClient
 
 from resnet_ops.data import PreparedData, load_prepared, save_prepared
-from resnet_ops.data.trained_on import save_trained_on
+from resnet_ops.data.trained_on import save_trained_on, seen_in_training
 from resnet_ops.evaluation.evaluate import evaluate
 from resnet_ops.evaluation.params import read_evaluate_params
 from resnet_ops.model import load_model
@@ -66,4 +66,4 @@ def register(
 
 def learned(data: PreparedData) -> list[str]:
     """Digests of what a training takes."""
-    return [row.sha256 for row in data.split("train", "validation").rows]
+    return sorted(seen_in_training(data))

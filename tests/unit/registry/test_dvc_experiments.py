@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import check_gates
@@ -16,6 +17,8 @@ from resnet_ops_registry.candidates import aliases
 from resnet_ops_registry.database import open_database
 from resnet_ops_registry.display import EXPERIMENT_TAG
 from resnet_ops_registry.policies import list_policies
+from resnet_ops_registry.signed_evidence import evidence_of
+from resnet_ops_registry.speaking import find_model_version
 from tests.unit.registry.conftest import NAME, POLICY, Runner
 from tests.unit.registry.measured_versions import learned, prepare, register
 
@@ -57,6 +60,20 @@ def test_a_version_says_which_experiment_it_comes_from_until_the_project_makes_i
     again = register(client, data, 1, learned(data))
     assert (again.version, again.created) == (tried.version, False)
     assert EXPERIMENT_TAG not in client.get_model_version(NAME, str(tried.version)).tags
+
+
+def test_what_an_experiment_measures_of_the_projects_weights_is_not_said_of_its_version(
+    client: MlflowClient, data: PreparedData
+) -> None:
+    first = register(client, data, 0, learned(data))
+    version = find_model_version(client, NAME, first.version)
+    before = evidence_of(client, version).evidence
+    rows = [replace(row, split="train" if row.index % 5 == 0 else row.split) for row in data.rows]
+    tried = register(client, replace(data, rows=rows), 0, learned(data), "sunny-pug")
+    assert (tried.version, tried.created) == (first.version, False)
+    version = find_model_version(client, NAME, first.version)
+    assert evidence_of(client, version).evidence == before
+    assert EXPERIMENT_TAG not in version.tags
 
 
 def test_an_experiment_proposes_nothing_and_puts_no_policy_into_force(

@@ -20,7 +20,7 @@ from resnet_ops_registry.outcomes import images_digest
 from resnet_ops_registry.signed_evidence import evidence_of
 from resnet_ops_registry.speaking import find_model_version
 from tests.unit.core.makers import make_recipe
-from tests.unit.registry.conftest import NAME, Publisher, Runner
+from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 from tests.unit.registry.measured_versions import learned, prepare, register
 
 SPLITS = ("train", "validation", "test")
@@ -66,6 +66,46 @@ def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     assert f"{NAME} v{version}: test.top1" in said
 
 
+def test_files_that_were_changed_since_they_were_loaded_are_not_signed_for(
+    client: MlflowClient, data: PreparedData, run: Runner, project: Path
+) -> None:
+    version = register(client, data, 0, learned(data)).version
+    load(NAME, version)  # a copy of the right files stays in the cache
+    before = now(client, version)
+    other = project / "models/seed7"
+    make_model(other, 7)
+    kept = [path for path in project.glob("var/**/weights.safetensors") if "cache" not in path.parts]
+    kept[0].write_bytes((other / "weights.safetensors").read_bytes())
+    with pytest.raises(EvidenceError, match="was not accepted"):
+        run("attest", "evaluation", NAME, str(version))
+    assert now(client, version) == before
+
+
+def test_the_pipeline_does_not_undo_what_was_measured_again_from_its_own(
+    client: MlflowClient, data: PreparedData, run: Runner
+) -> None:
+    test = [row.sha256 for row in data.split("test").rows]
+    seen = [*learned(data), *test[:30]]
+    first, second = (register(client, data, seed, seen).version for seed in (0, 1))
+    run("attest", "evaluation", NAME, str(first), str(second))
+    run("attest", "evaluation", NAME, str(second))
+    measured = now(client, second)
+    assert register(client, data, 1, seen).version == second
+    assert now(client, second) == measured
+    assert measured.outcomes["test"].n == len(test) - 30
+
+
+def test_what_was_trained_on_is_left_out_of_validation_too(
+    client: MlflowClient, data: PreparedData, run: Runner, project: Path
+) -> None:
+    version = register(client, data, 0, learned(data)).version
+    moved = {row.index for row in data.split("train").rows[:50]}
+    rows = [replace(row, split="validation" if row.index in moved else row.split) for row in data.rows]
+    save_prepared(replace(data, rows=rows), project / "data/prepared", SPLITS)
+    run("attest", "evaluation", NAME, str(version))
+    assert now(client, version).metrics["validation.top1"].n == len(data.split("validation"))
+
+
 def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
@@ -75,7 +115,7 @@ def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
         for seed, seen in enumerate((test[:20], test[10:40]))
     )
     said = run("attest", "evaluation", NAME, str(first), str(second))
-    assert "40 test images are left out, because a version was trained on them" in said
+    assert "40 test images are left out, because a version has seen them" in said
     both = [now(client, version).outcomes["test"] for version in (first, second)]
     assert both[0].images == both[1].images
     assert both[0].n == len(test) - 40
