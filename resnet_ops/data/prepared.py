@@ -127,7 +127,7 @@ def _read_manifest(file: Path) -> tuple[list[ManifestRow], dict[str, np.ndarray]
             )
             for name, values in extra.items():
                 values.append(sys.intern(row[name]))
-    return rows, {name: np.array(values, dtype=np.str_) for name, values in extra.items()}
+    return rows, {name: np.array(values, dtype=object) for name, values in extra.items()}
 
 
 def load_prepared(folder: Path) -> PreparedData:

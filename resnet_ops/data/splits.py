@@ -51,7 +51,7 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
         )
         for index, digest in enumerate(digests)
     ]
-    extra = {name: np.array(values, dtype=np.str_) for name, values in raw.extra.items()}
+    extra = {name: np.array(values, dtype=object) for name, values in raw.extra.items()}
     return PreparedData(raw.images, raw.labels, rows, raw.classes, extra)
 
 
