@@ -88,12 +88,14 @@ def test_percentiles_are_in_order_and_within_their_intervals(benchmarks: dict[st
         assert metric.method == "order statistics 0.95"
 
 
+@pytest.mark.slow
 def test_too_few_requests_give_percentiles_without_an_interval(benchmarks: dict[str, Benchmark]) -> None:
     p99 = benchmarks["exported"].measured["edge-cpu.batch16.latency_p99_ms"]
     assert p99.value > 0
     assert (p99.n, p99.low, p99.high, p99.method) == (25, None, None, None)
 
 
+@pytest.mark.slow
 def test_memory_and_loading_are_those_of_a_fresh_process_with_what_it_needs(
     benchmarks: dict[str, Benchmark],
 ) -> None:

@@ -43,6 +43,7 @@ def test_parameters_are_those_of_the_papers_tables(
     assert round(rows[name].parameters / 1e6, digits) == millions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "billions"), [("resnet18", 1.814), ("resnet50", 4.089), ("resnet152", 11.514)]
 )

@@ -48,6 +48,7 @@ def start(folder: Path, text: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_each_worker_knows_its_place_and_only_the_first_is_heard(tmp_path: Path) -> None:
     with start(tmp_path, SAY) as starter:
         said, complained = starter.communicate(timeout=120)
@@ -55,6 +56,7 @@ def test_each_worker_knows_its_place_and_only_the_first_is_heard(tmp_path: Path)
     assert (tmp_path / "done1").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

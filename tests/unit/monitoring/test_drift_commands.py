@@ -38,6 +38,7 @@ def logged(served: Served, params: DriftParams, project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_judging_exits_0_when_all_is_well_and_1_on_an_alarm(logged: Path) -> None:
     calm, dirty = (
         _run("drift", "judge", "--window", "calm"),

@@ -80,6 +80,7 @@ def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) ->
     assert command("lens-check", "1").exit_code == 0
 
 
+@pytest.mark.slow
 def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) -> None:
     identity = publish_tested(prepared, "lens-check", wrong=5)
     done = command("lens-check", "1")
@@ -95,6 +96,7 @@ def test_evidence_without_a_test_accuracy_proves_nothing(prepared: Scene) -> Non
         check_tested(prepared.served.reference, None)
 
 
+@pytest.mark.slow
 def test_one_answer_may_differ_as_on_another_machine(prepared: Scene) -> None:
     publish_tested(prepared, "lens-check", wrong=1)
     assert command("lens-check", "1").exit_code == 0

@@ -82,6 +82,7 @@ def test_names_stay_text_on_the_pages_of_a_window(
         assert Tags(page).found == []
 
 
+@pytest.mark.slow
 def test_evidentlys_data_are_the_same_after_they_are_closed(
     hostile: Served, params: DriftParams, tmp_path: Path
 ) -> None:

@@ -216,7 +216,7 @@ def test_what_somebody_signed_is_shown_as_it_is_and_moves_no_terminal(scene: Sce
     assert scene.run(["retire", *TARGET, "--key", "kim", "--why", why]).status == 0
     shown = [
         scene.run(line).out
-        for line in (["gate", "explain", *TARGET], ["gate", "check", *TARGET], ["registry", "ls"])
+        for line in (["gate", "explain", *TARGET], ["gate", "check", *TARGET], ["registry", "ls", "--all"])
     ]
     scene.restore()
     for each in shown:

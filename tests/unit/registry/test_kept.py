@@ -70,6 +70,7 @@ def test_a_policy_that_another_process_applies_is_in_force(version: int) -> None
     promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 def test_an_alias_that_another_process_puts_behind_the_gate_is_judged(
     client: MlflowClient, version: int
 ) -> None:

@@ -106,6 +106,7 @@ def test_what_was_trained_on_is_left_out_of_validation_too(
     assert now(client, version).metrics["validation.top1"].n == len(data.split("validation"))
 
 
+@pytest.mark.slow
 def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:

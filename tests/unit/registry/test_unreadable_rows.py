@@ -65,6 +65,7 @@ def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(spoilt: 
     assert "of resnet_ops_statements cannot be read" in said.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_policy_comes_into_force_whatever_the_rows_hold(spoilt: str, run: Runner, project: Path) -> None:
     file = project / "p.yaml"
     file.write_text(POLICY.replace("0.95", "0.97"))
