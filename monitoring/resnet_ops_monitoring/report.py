@@ -151,7 +151,7 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
             str(verdict.identity),
             f"{context.role or 'no alias'} · files {verdict.identity.digest[:12]}",
         ),
-        ("Window", verdict.window, f"{period} UTC" if verdict.start else period),
+        ("Window", verdict.window, period),
         ("Images", f"{verdict.rows:,}", f"{unusable}{judged}"),
     ]
     if verdict.estimated_accuracy is None:
