@@ -208,8 +208,8 @@ def test_all_images_that_cannot_be_read_are_listed_by_the_stage(photos: Project)
     assert "failed to reproduce 'prepare_data'" in done.stderr
     (photos.folder / "photos/nut/01.jpg").write_bytes(whole)
     (photos.folder / "photos/bolt/notes.png").unlink()
-    photos.repro("prepare_data")
-    assert (photos.folder / "data/prepared/images.npy").read_bytes() == before
+    found = re.findall(r"data/\w+: (\d+) images of 3 classes", photos.repro("prepare_data"))
+    assert sum(map(int, found)) == 120
 
 
 def test_an_empty_class_is_named(photos: Project) -> None:

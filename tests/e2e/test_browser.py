@@ -285,9 +285,10 @@ def test_mlflows_dialog_refuses_a_worst_slice_a_p99_and_a_calibration_each_with_
 def test_a_versions_page_shows_its_model_card_and_the_whole_of_it_opens_in_the_artifact_viewer(
     page: Page, ui: Ui, visitor: Visitor, project: Project, failing: Candidate
 ) -> None:
-    measured = read(project, f"reports/evaluation/{failing.member}/metrics.json")["test"]
+    measured = read(project, f"reports/evaluation/{failing.member}/measurements.json")
     open_version(page, ui, failing.version)
-    expect(row(page, "test.worst_slice")).to_contain_text(f"{measured['worst_slice']:.3f} (")
+    worst = measured["test.worst_slice"]["value"]
+    expect(row(page, "test.worst_slice")).to_contain_text(f"{worst:.3f} (")
     expect(page.get_by_text("What it does on images unlike these is not known")).to_be_visible()
     link = page.get_by_role("link", name="the whole model card", exact=True)
     page.goto(f"{ui.address}/{link.get_attribute('href')}")
@@ -296,7 +297,8 @@ def test_a_versions_page_shows_its_model_card_and_the_whole_of_it_opens_in_the_a
     title = f"{MODEL} v{failing.version}: {failing.member}"
     expect(card.get_by_role("heading", name=title, exact=True)).to_be_visible()
     expect(card.get_by_text("@champion: refused", exact=True)).to_be_visible()
-    expect(card.get_by_text(f"{measured['top1']:.3f}", exact=True).first).to_be_visible()
+    top1 = measured["test.top1"]["value"]
+    expect(card.get_by_text(f"{top1:.3f}", exact=True).first).to_be_visible()
     expect(card.get_by_role("heading", name="Intended use written by people")).to_be_visible()
     wait_until_loaded(frame)
     keep_picture(page, "model-card.png", 1400, 1010)
