@@ -1,6 +1,7 @@
 """An export that is spoilt on purpose is refused by name, and the rest of the family goes on."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_three_members_are_registered_and_judged_without_the_refused_export(spoi
     refusal = gates["refused"]["resnet20-int8"]
     assert refusal == registered["resnet20-int8"]["refused"]
     assert refusal.startswith("refused, a logit differs by ")
-    assert refusal.endswith(" (360 images)")
+    assert re.search(r" \(\d+ images\)$", refusal)
 
 
 def test_the_refused_format_leaves_no_file_and_no_number(spoilt: Project) -> None:
