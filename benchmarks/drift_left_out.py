@@ -26,8 +26,9 @@ from benchmarks.drift_pools import IDENTITY, frame_of, predictions_of
 from benchmarks.drift_power import LEVEL, bbsd, share
 from benchmarks.left_out_scores import held_out_scores, rehearsed_rows
 from benchmarks.left_out_sets import CHANGES, KIN, SETS
+from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
-from resnet_ops.files import read_json, write_json, write_text
+from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.detector import judge
 from resnet_ops_monitoring.params import DriftParams, read_drift_params
@@ -250,9 +251,7 @@ def main() -> None:
     ]
     print("\n\n".join(body))
     if not arguments.measure:
-        before, rest = PAGE.read_text().split(START)
-        _, after = rest.split(END)
-        write_text(PAGE, f"{before}{START}\n\n" + "\n\n".join(body) + f"\n\n{END}{after}")
+        write_marked_part(PAGE, START, END, "\n\n" + "\n\n".join(body) + "\n\n")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.drift_pools import MIXES, OWN, REFERENCE, Pool, frame_of
+from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CASES, CLEAN, SHIFTS, Scores, scores_of
-from resnet_ops.files import read_json, write_json, write_text
+from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.budget import remember, shared_luck, window_alpha
 from resnet_ops_monitoring.detector import judge
@@ -316,9 +317,7 @@ def main() -> None:
         "\n".join(budget(bench, pools, arguments.months)),
     ]
     if not arguments.measure:
-        before, rest = PAGE.read_text().split(START)
-        _, after = rest.split(END)
-        write_text(PAGE, f"{before}{START}\n\n" + "\n\n".join(body) + f"\n\n{END}{after}")
+        write_marked_part(PAGE, START, END, "\n\n" + "\n\n".join(body) + "\n\n")
 
 
 if __name__ == "__main__":

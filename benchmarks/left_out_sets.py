@@ -1,4 +1,4 @@
-"""Images of five data sets, two models' worth of each kind of work, and the changes that they are judged under.
+"""Images of five data sets, and the changes that they are judged under.
 
 Digits, clothes, photographs, inspected metal and blood cells. None of the changes is taken from what the monitor
 rehearses: each has an implementation of its own here, and many have no kin there.
@@ -17,6 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks.images import read_cifar10
+from benchmarks.shifted_images import as_bytes, contrast, noise, scaled
 from resnet_ops.data.sources import read_digits
 
 __all__ = ["CHANGES", "KIN", "SETS", "Images", "Labels"]
@@ -60,8 +61,7 @@ def _cifar10(data: Path) -> Set:
 def _metal(data: Path) -> Set:
     """Patches of magnetic tiles, with a defect and without: two classes; no tile is in both parts."""
     rng, found = np.random.default_rng(0), []
-    with tarfile.open(data / "magnetic-tile" / "magnetic_tile.tar.xz") as archive:
-        files = {each.name: archive.extractfile(each).read() for each in archive if each.isfile()}  # type: ignore[union-attr]
+    files = _files(data / "magnetic-tile" / "magnetic_tile.tar.xz")
     tiles = sorted(name for name in files if name.endswith(".jpg"))
     for tile, name in enumerate(tiles):
         picture = Image.open(io.BytesIO(files[name])).convert("L")
@@ -79,7 +79,16 @@ def _metal(data: Path) -> Set:
     return (*_balanced(images, labels, train, 1500, rng), *_balanced(images, labels, ~train, 1300, rng))
 
 
-def _balanced(images: Images, labels: Labels, of: NDArray[np.bool_], each: int, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _files(archive: Path) -> dict[str, bytes]:
+    """The contents of a tar file, by name."""
+    with tarfile.open(archive) as opened:
+        found = ((each.name, opened.extractfile(each)) for each in opened)
+        return {name: file.read() for name, file in found if file is not None}
+
+
+def _balanced(
+    images: Images, labels: Labels, of: NDArray[np.bool_], each: int, rng: np.random.Generator
+) -> tuple[Images, Labels]:
     rows = np.concatenate(
         [rng.permutation(np.flatnonzero(of & (labels == label)))[:each] for label in np.unique(labels)]
     )
@@ -91,8 +100,7 @@ def _cells(data: Path) -> Set:
     """Blood cells cut out of smears: red, white, platelets; at most 700 red ones in each part."""
     names = ("RBC", "WBC", "Platelets")
     images, labels, smears = [], [], []
-    with tarfile.open(data / "bccd" / "bccd_voc.tar.xz") as archive:
-        files = {Path(each.name).name: archive.extractfile(each).read() for each in archive if each.isfile()}  # type: ignore[union-attr]
+    files = {Path(name).name: content for name, content in _files(data / "bccd" / "bccd_voc.tar.xz").items()}
     sheets = sorted(name for name in files if name.endswith(".xml"))
     for smear, name in enumerate(sheets):
         picture = Image.open(io.BytesIO(files[name.removesuffix(".xml") + ".jpg"])).convert("RGB")
@@ -121,22 +129,6 @@ SETS: dict[str, tuple[Callable[[Path], Set], str, int]] = {
     "blood cells": (_cells, "fast-cifar", 8),
 }
 """How each is read, the recipe that its model is trained by, and for how many epochs."""
-
-
-def _bytes(values: NDArray[np.floating]) -> Images:
-    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
-
-
-def _scaled(factor: float) -> Callable[[Images], Images]:
-    return lambda images: _bytes(images * np.float32(factor))
-
-
-def _contrast(factor: float) -> Callable[[Images], Images]:
-    def apply(images: Images) -> Images:
-        mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
-        return _bytes((images - mean) * factor + mean)
-
-    return apply
 
 
 def _shifted(pixels: int) -> Callable[[Images], Images]:
@@ -178,10 +170,6 @@ def _salt_and_pepper(share: float) -> Callable[[Images], Images]:
     return apply
 
 
-def _noise(sigma: float) -> Callable[[Images], Images]:
-    return lambda images: _bytes(images + np.random.default_rng(0).normal(0, sigma, images.shape))
-
-
 def _defocus(radius: float) -> Callable[[Images], Images]:
     """radius: of the disc, in pixels of an image that is 32 wide; its rim is soft."""
 
@@ -191,7 +179,7 @@ def _defocus(radius: float) -> Callable[[Images], Images]:
         y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
         disc = np.clip(wide + 0.5 - np.hypot(x, y), 0, 1)
         kernel = (disc / disc.sum())[None, :, :, None]
-        return _bytes(ndimage.convolve(images.astype(np.float32), kernel, mode="nearest"))
+        return as_bytes(ndimage.convolve(images.astype(np.float32), kernel, mode="nearest"))
 
     return apply
 
@@ -203,7 +191,7 @@ def _fog(share: float) -> Callable[[Images], Images]:
         rough = np.random.default_rng(1).normal(0, 1, images.shape[1:3])
         veil = ndimage.gaussian_filter(rough, images.shape[1] / 6, mode="wrap")
         dense = np.clip(share * (1 + 0.4 * veil / np.abs(veil).max()), 0, 1)[None, :, :, None]
-        return _bytes(images * (1 - dense) + 230 * dense)
+        return as_bytes(images * (1 - dense) + 230 * dense)
 
     return apply
 
@@ -220,31 +208,31 @@ def _jpeg(quality: int) -> Callable[[Images], Images]:
 def _rotated(degrees: float) -> Callable[[Images], Images]:
     def apply(images: Images) -> Images:
         wide = images.astype(np.float32)
-        return _bytes(ndimage.rotate(wide, degrees, axes=(1, 2), reshape=False, order=1, mode="nearest"))
+        return as_bytes(ndimage.rotate(wide, degrees, axes=(1, 2), reshape=False, order=1, mode="nearest"))
 
     return apply
 
 
 CHANGES: dict[str, Callable[[Images], Images]] = {
     "one pixel": _shifted(1),
-    "brightness x 1.05": _scaled(1.05),
-    "brightness x 0.9": _scaled(0.9),
+    "brightness x 1.05": scaled(1.05),
+    "brightness x 0.9": scaled(0.9),
     "dead columns": _dead_columns,
     "mirrored": lambda images: images[:, :, ::-1],
     "flipped": lambda images: images[:, ::-1],
     "zoom 85 %": _zoom(0.85),
     "salt and pepper 3 %": _salt_and_pepper(0.03),
-    "noise 3": _noise(3),
-    "noise 20": _noise(20),
+    "noise 3": noise(3),
+    "noise 20": noise(20),
     "defocus 1": _defocus(1.0),
     "defocus 2": _defocus(2.0),
     "fog 30 %": _fog(0.3),
     "fog 60 %": _fog(0.6),
     "JPEG q90": _jpeg(90),
     "JPEG q30": _jpeg(30),
-    "contrast x 0.9": _contrast(0.9),
-    "contrast x 0.4": _contrast(0.4),
-    "brightness x 0.4": _scaled(0.4),
+    "contrast x 0.9": contrast(0.9),
+    "contrast x 0.4": contrast(0.4),
+    "brightness x 0.4": scaled(0.4),
     "rotated 4": _rotated(4),
     "rotated 20": _rotated(20),
     "negative": lambda images: 255 - images,

@@ -27,7 +27,18 @@ from resnet_ops.training.plan import Plan
 from resnet_ops_monitoring.camera import degrade
 from resnet_ops_monitoring.rehearsing import SPOILINGS, spoilt
 
-__all__ = ["CASES", "REHEARSED", "SHIFTS", "Case", "Scores", "scores_of"]
+__all__ = [
+    "CASES",
+    "REHEARSED",
+    "SHIFTS",
+    "Case",
+    "Scores",
+    "as_bytes",
+    "contrast",
+    "noise",
+    "scaled",
+    "scores_of",
+]
 
 Images = NDArray[np.uint8]
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,24 +132,28 @@ CASES = (
 )
 
 
-def _scaled(factor: float) -> Callable[[Images], Images]:
-    return lambda images: _bytes(images * np.float32(factor))
+def scaled(factor: float) -> Callable[[Images], Images]:
+    """Darker or brighter."""
+    return lambda images: as_bytes(images * np.float32(factor))
 
 
-def _contrast(factor: float) -> Callable[[Images], Images]:
+def contrast(factor: float) -> Callable[[Images], Images]:
+    """Nearer to or farther from each image's mean."""
+
     def apply(images: Images) -> Images:
         mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
-        return _bytes((images - mean) * factor + mean)
+        return as_bytes((images - mean) * factor + mean)
 
     return apply
 
 
 def _gamma(power: float) -> Callable[[Images], Images]:
-    return lambda images: _bytes(255 * (images / np.float32(255)) ** power)
+    return lambda images: as_bytes(255 * (images / np.float32(255)) ** power)
 
 
-def _noise(sigma: float) -> Callable[[Images], Images]:
-    return lambda images: _bytes(images + np.random.default_rng(0).normal(0, sigma, images.shape))
+def noise(sigma: float) -> Callable[[Images], Images]:
+    """sigma: of Gaussian noise, in grey levels; the same on every call."""
+    return lambda images: as_bytes(images + np.random.default_rng(0).normal(0, sigma, images.shape))
 
 
 def _blur(sigma: float) -> Callable[[Images], Images]:
@@ -146,7 +161,7 @@ def _blur(sigma: float) -> Callable[[Images], Images]:
 
     def apply(images: Images) -> Images:
         width = sigma * images.shape[1] / 32
-        return _bytes(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width, 0)))
+        return as_bytes(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width, 0)))
 
     return apply
 
@@ -156,7 +171,7 @@ def _rotated(degrees: float) -> Callable[[Images], Images]:
         turned = ndimage.rotate(
             images.astype(np.float32), degrees, axes=(1, 2), reshape=False, order=1, mode="nearest"
         )
-        return _bytes(turned)
+        return as_bytes(turned)
 
     return apply
 
@@ -165,7 +180,7 @@ def _moved(share: float) -> Callable[[Images], Images]:
     def apply(images: Images) -> Images:
         pixels = share * images.shape[1]
         moved = ndimage.shift(images.astype(np.float32), (0, 0, pixels, 0), order=1, mode="nearest")
-        return _bytes(moved)
+        return as_bytes(moved)
 
     return apply
 
@@ -187,33 +202,34 @@ def _channels(images: Images) -> Images:
 def _greyed(images: Images) -> Images:
     """Without colour; for grey images with the picture's lower quarter cut off."""
     if images.shape[3] == 3:
-        return _bytes(np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3))
+        return as_bytes(np.repeat(images.mean(axis=3, keepdims=True), 3, axis=3))
     cut = images.copy()
     cut[:, -images.shape[1] // 4 :] = 0
     return cut
 
 
-def _bytes(values: NDArray[np.floating]) -> Images:
+def as_bytes(values: NDArray[np.floating]) -> Images:
+    """Rounded, and cut off at 0 and 255."""
     return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
 SHIFTS: dict[str, Callable[[Images], Images]] = {
-    "brightness x 0.9": _scaled(0.9),
-    "brightness x 1.1": _scaled(1.1),
-    "contrast x 0.9": _contrast(0.9),
-    "noise 2": _noise(2),
+    "brightness x 0.9": scaled(0.9),
+    "brightness x 1.1": scaled(1.1),
+    "contrast x 0.9": contrast(0.9),
+    "noise 2": noise(2),
     "JPEG q95": _jpeg(95),
     "JPEG q40": _jpeg(40),
     "JPEG q15": _jpeg(15),
     "channels swapped": _channels,
     "blur": _blur(1.0),
     "slight blur": _blur(0.6),
-    "noise 12": _noise(12),
-    "noise 25": _noise(25),
-    "contrast x 0.5": _contrast(0.5),
-    "contrast x 0.3": _contrast(0.3),
-    "brightness x 0.5": _scaled(0.5),
-    "brightness x 1.5": _scaled(1.5),
+    "noise 12": noise(12),
+    "noise 25": noise(25),
+    "contrast x 0.5": contrast(0.5),
+    "contrast x 0.3": contrast(0.3),
+    "brightness x 0.5": scaled(0.5),
+    "brightness x 1.5": scaled(1.5),
     "gamma 2": _gamma(2),
     "rotated 15": _rotated(15),
     "rotated 30": _rotated(30),

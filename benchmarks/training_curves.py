@@ -26,12 +26,13 @@ from matplotlib.figure import Figure
 from project_params import Params
 
 from benchmarks.images import published, read_cifar10
+from benchmarks.marked_part import write_marked_part
 from resnet_ops.data import PreparedData
 from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
 from resnet_ops.data.sources import SplitParams, read_digits, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.member import Member
-from resnet_ops.files import read_json, write_json, write_text
+from resnet_ops.files import read_json, write_json
 from resnet_ops.params import parse_params
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops.training.engine import Engine
@@ -236,11 +237,8 @@ def main() -> None:
         f"Made by `python benchmarks/training_curves.py` at commit {str(made['commit'])[:7]}: {made['cpu']}, one of "
         f"its cores, torch {made['torch']}, bf16."
     )
-    text = RESULTS.read_text()
-    before, rest = text.split(START)
-    _, after = rest.split(END)
     body = "\n".join([about, "", *table(results), "", *pictures])
-    write_text(RESULTS, f"{before}{START}\n{body}\n{END}{after}")
+    write_marked_part(RESULTS, START, END, f"\n{body}\n")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,20 @@ from resnet_ops_monitoring.run_params import RunParams
 Frames = Callable[..., pd.DataFrame]
 
 
+def hourly(false_alarms_per_day: float) -> RunParams:
+    """Windows of an hour; two of three that fired alarm."""
+    return RunParams(
+        alias="champion",
+        minutes=60,
+        rows=0,
+        settle_seconds=60,
+        late_windows=48,
+        needed=2,
+        kept=3,
+        false_alarms_per_day=false_alarms_per_day,
+    )
+
+
 def test_an_alarm_needs_enough_of_the_last_windows() -> None:
     assert not remember([True], 2, 3)
     assert remember([True, False, True], 2, 3)
@@ -82,16 +96,7 @@ def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> 
 def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
     made_up: Frames, params: DriftParams
 ) -> None:
-    run = RunParams(
-        alias="champion",
-        minutes=60,
-        rows=0,
-        settle_seconds=60,
-        late_windows=48,
-        needed=2,
-        kept=3,
-        false_alarms_per_day=0.1,
-    )
+    run = hourly(false_alarms_per_day=0.1)
     settings = replace(params, alpha=0.2, test_rows=500)
     frame, identity = made_up(np.random.default_rng(0), 3000), ModelIdentity("made-up", "1", "d" * 64)
     classes = tuple("0123456789")
@@ -118,16 +123,7 @@ def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
 
 def test_false_alarms_keep_the_budget_in_simulated_days_of_the_real_detector(params: DriftParams) -> None:
     """A small version of benchmarks/false_alarms.py, at a budget that a few days can measure."""
-    run = RunParams(
-        alias="champion",
-        minutes=60,
-        rows=0,
-        settle_seconds=60,
-        late_windows=48,
-        needed=2,
-        kept=3,
-        false_alarms_per_day=2.0,
-    )
+    run = hourly(false_alarms_per_day=2.0)
     settings = replace(params, alpha=0.5, test_rows=60, permutations=99)
     found = simulated(np.random.default_rng(0), 1000, 120, 60, (run, settings), references=5, days=1)
     assert found.alarms <= 2.0 + 2 * found.error
