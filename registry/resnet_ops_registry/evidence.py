@@ -138,13 +138,14 @@ class Evidence(Frozen):
 
     def predicate(self) -> dict[str, Any]:
         """As it is signed."""
-        return self.model_dump(mode="json")
+        said = self.model_dump(mode="json")
+        if self.replaces is None:
+            del said["replaces"]  # so that releases which do not know the field can read it
+        return said
 
     def digest(self) -> str:
         """The sha256 of what was found: another day or another commit that found the same has the same."""
         found = self.predicate()
-        if self.replaces is None:
-            del found["replaces"]  # as it was before there was such a field
         del found["created"], found["source"]["commit"], found["source"]["dirty"]
         return hashlib.sha256(canonical_json(found)).hexdigest()
 
