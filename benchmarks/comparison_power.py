@@ -1,7 +1,7 @@
 """How often the champion comparison passes: writes the tables in docs/policies.md.
 
 For pairs of models whose true difference of accuracies is known; nothing is drawn, every outcome has its chance.
-(tests/unit/registry/test_paired.py draws pairs, and does the sum without a shortcut.)
+(tests/unit/registry/rules/test_paired.py draws pairs, and does the sum without a shortcut.)
 """
 
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import bdtrc, gammaln, xlogy
 
 from resnet_ops.files import write_text
-from resnet_ops_registry.paired import bootstrap_p, exact_p
+from resnet_ops_registry.rules.paired import bootstrap_p, exact_p
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "policies.md"
 START, END = "<!-- power: begin -->", "<!-- power: end -->"

@@ -30,11 +30,11 @@ from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops_monitoring.detector import judge
-from resnet_ops_monitoring.params import DriftParams, read_drift_params
-from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.rehearsing import SPOILINGS, Tried, rehearsed
-from resnet_ops_monitoring.words import family
+from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, Tried, rehearsed
+from resnet_ops_monitoring.drift.words import family
+from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "drift.md"

@@ -8,10 +8,10 @@ import pandas as pd
 
 from benchmarks.shifted_images import CLEAN, REHEARSED, SHIFTS, UNSEEN, Case, Scores
 from resnet_ops.predictions import Predictions
-from resnet_ops_monitoring.frames import COLUMNS, STATISTICS
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.rehearsing import SPOILINGS, Tried, rehearsed
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, Tried, rehearsed
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
 __all__ = ["IDENTITY", "MIXES", "OWN", "REFERENCE", "Pool", "frame_of", "predictions_of"]
 

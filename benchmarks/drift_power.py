@@ -5,9 +5,9 @@
 DATA holds `fashion-mnist` (the four idx files) and `cifar10` (the binary version, or `cifar10_jpeg.npz`). Trains a
 small ResNet of our own on each data set, without its last class; scores images that it never saw, as they are and
 shifted, once, and keeps the scores in CACHE; then deals windows and judges each by the product's own
-`resnet_ops_monitoring.detector.judge`. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns (BBSD,
-Rabanser et al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Numbers are kept in
-CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift.md.
+`resnet_ops_monitoring.drift.detector.judge`. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns
+(BBSD, Rabanser et al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Numbers are
+kept in CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift.md.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CASES, CLEAN, SHIFTS, Scores, scores_of
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops_monitoring.budget import remember, shared_luck, window_alpha
-from resnet_ops_monitoring.detector import judge
-from resnet_ops_monitoring.frames import STATISTICS
-from resnet_ops_monitoring.params import DriftParams, read_drift_params
-from resnet_ops_monitoring.two_sample import kolmogorov_smirnov
+from resnet_ops_monitoring.drift.budget import remember, shared_luck, window_alpha
+from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.inference_log.frames import STATISTICS
+from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
+from resnet_ops_monitoring.statistics.two_sample import kolmogorov_smirnov
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "drift.md"

@@ -30,16 +30,16 @@ import numpy as np
 import pandas as pd
 
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops_monitoring.accuracy import negative_entropy
-from resnet_ops_monitoring.detector import judge, judge_summary
-from resnet_ops_monitoring.frames import STATISTICS, matrix, vectors
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.params import DriftParams, read_drift_params
-from resnet_ops_monitoring.partitions import export_log, summarise_partition
-from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.stretch import judge_stretch
-from resnet_ops_monitoring.summary import merge, summarise
+from resnet_ops_monitoring.drift.detector import judge, judge_summary
+from resnet_ops_monitoring.drift.partitions import export_log, summarise_partition
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.stretch import judge_stretch
+from resnet_ops_monitoring.inference_log.frames import STATISTICS, matrix, vectors
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
+from resnet_ops_monitoring.statistics.accuracy import negative_entropy
+from resnet_ops_monitoring.statistics.summary import merge, summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = tuple(f"class {k}" for k in range(14))

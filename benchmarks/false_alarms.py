@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 
-from resnet_ops_monitoring.budget import remember, window_level
-from resnet_ops_monitoring.detector import judge_summary
-from resnet_ops_monitoring.frames import COLUMNS, STATISTICS, vectors
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.params import DriftParams
-from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.run_params import MonitorSettings, RunParams, read_monitor_settings
-from resnet_ops_monitoring.summary import summarise
+from resnet_ops_monitoring.drift.budget import remember, window_level
+from resnet_ops_monitoring.drift.detector import judge_summary
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.settings.service import MonitorSettings, RunParams, read_monitor_settings
+from resnet_ops_monitoring.statistics.summary import summarise
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (300, 1000, 2000, 10_000, 50_000, 100_000)

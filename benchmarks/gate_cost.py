@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import requests
 
-from resnet_ops_registry.digest import folder_digest
+from resnet_ops_registry.attestations.digest import folder_digest
 from tests.attacks.registry import MODEL, Registry
 from tests.attacks.servers import Config, new_database, postgresql, postgresql_missing, start
 

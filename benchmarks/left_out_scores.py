@@ -16,7 +16,7 @@ from resnet_ops.model import TrainedModel
 from resnet_ops.params import parse_params
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
-from resnet_ops_monitoring.rehearsing import SPOILINGS, spoilt
+from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, spoilt
 
 __all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 

@@ -24,8 +24,8 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
-from resnet_ops_monitoring.camera import degrade
-from resnet_ops_monitoring.rehearsing import SPOILINGS, spoilt
+from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, spoilt
+from resnet_ops_monitoring.serving.camera import degrade
 
 __all__ = [
     "CASES",

@@ -26,7 +26,7 @@ from resnet_ops.families.member import Member
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
-from resnet_ops_registry.tracking import LiveRun
+from resnet_ops_registry.client.tracking import LiveRun
 from tests.attacks.servers import Config, start
 from tests.unit.core.makers import digits, make_plan, make_recipe
 

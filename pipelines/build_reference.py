@@ -6,7 +6,7 @@ from project_params import read_params
 from serving import NOBODY, read_serving
 
 from resnet_ops.console import console, progress_bar, report_errors
-from resnet_ops_monitoring.held_out import held_out_reference
+from resnet_ops_monitoring.drift.held_out import held_out_reference
 
 FOLDER = Path("data/reference")
 

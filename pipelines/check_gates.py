@@ -8,15 +8,16 @@ from serving import SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
-from resnet_ops_registry.candidates import (
+from resnet_ops_registry.cards.publishing import refresh_card
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.settings import EXPERIMENT
+from resnet_ops_registry.gate.candidates import (
     apply_first_policies,
     judge_candidates,
     propose,
     serving_version,
     validation_scores,
 )
-from resnet_ops_registry.cards import refresh_card
-from resnet_ops_registry.settings import EXPERIMENT, connect
 
 
 def main() -> None:

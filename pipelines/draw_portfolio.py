@@ -6,12 +6,13 @@ from project_params import read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json, write_text
-from resnet_ops_registry.portfolio_csv import portfolio_csv
-from resnet_ops_registry.portfolio_page import portfolio_page
-from resnet_ops_registry.portfolio_picture import draw_portfolio
-from resnet_ops_registry.portfolio_publish import publish_portfolio
-from resnet_ops_registry.portfolio_reading import read_portfolio
-from resnet_ops_registry.settings import EXPERIMENT, connect
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.settings import EXPERIMENT
+from resnet_ops_registry.portfolio.csv_file import portfolio_csv
+from resnet_ops_registry.portfolio.page import portfolio_page
+from resnet_ops_registry.portfolio.picture import draw_portfolio
+from resnet_ops_registry.portfolio.publishing import publish_portfolio
+from resnet_ops_registry.portfolio.reading import read_portfolio
 
 
 def main() -> None:

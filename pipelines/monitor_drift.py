@@ -11,19 +11,20 @@ from traffic import PRODUCTION, request_ids, seen_by_camera
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
-from resnet_ops_monitoring.camera import SIMULATION
-from resnet_ops_monitoring.detector import judge
-from resnet_ops_monitoring.evidently_workspace import workspace_folder
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.publish import publish_window
-from resnet_ops_monitoring.reference import load_reference
-from resnet_ops_monitoring.report import PageContext, write_window
-from resnet_ops_monitoring.stored_reference import fetch_reference, registered_version, store_reference
-from resnet_ops_monitoring.verdict import Verdict
-from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.publish import KEY_NAME
-from resnet_ops_registry.reviews import reviews_of
-from resnet_ops_registry.settings import EXPERIMENT, connect
+from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.reference import load_reference
+from resnet_ops_monitoring.drift.verdict import Verdict
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.report.evidently_workspace import workspace_folder
+from resnet_ops_monitoring.report.publish import publish_window
+from resnet_ops_monitoring.report.report import PageContext, write_window
+from resnet_ops_monitoring.report.stored_reference import fetch_reference, registered_version, store_reference
+from resnet_ops_monitoring.serving.camera import SIMULATION
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.client.publish import KEY_NAME
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.settings import EXPERIMENT
+from resnet_ops_registry.gate.reviews import reviews_of
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
 

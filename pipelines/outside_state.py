@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnet_ops.files import canonical_json
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.publish import monitoring_run
-from resnet_ops_monitoring.stored_reference import registered_version
-from resnet_ops_registry.reviews import accepted_reference, reviews_of
-from resnet_ops_registry.settings import EXPERIMENT, connect
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.report.publish import monitoring_run
+from resnet_ops_monitoring.report.stored_reference import registered_version
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.settings import EXPERIMENT
+from resnet_ops_registry.gate.reviews import accepted_reference, reviews_of
 
 __all__ = ["outside_state"]
 

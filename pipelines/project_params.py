@@ -22,10 +22,10 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_monitoring.manifest_params import ManifestParams
-from resnet_ops_monitoring.params import ReferenceParams
-from resnet_ops_monitoring.run_params import MonitorSettings
-from resnet_ops_registry.model_card import CardTexts
+from resnet_ops_monitoring.settings.drift import ReferenceParams
+from resnet_ops_monitoring.settings.manifest import ManifestParams
+from resnet_ops_monitoring.settings.service import MonitorSettings
+from resnet_ops_registry.cards.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
 

@@ -16,11 +16,12 @@ from resnet_ops.measurement import measurements_from_json
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_registry.evidence import Evidence, metrics_from
-from resnet_ops_registry.lineage import data_digests, source_of
-from resnet_ops_registry.outcomes import read_outcomes, split_sizes
-from resnet_ops_registry.publish import publish
-from resnet_ops_registry.settings import EXPERIMENT, connect
+from resnet_ops_registry.attestations.evidence import Evidence, metrics_from
+from resnet_ops_registry.attestations.lineage import data_digests, source_of
+from resnet_ops_registry.attestations.outcomes import read_outcomes, split_sizes
+from resnet_ops_registry.client.publish import publish
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.settings import EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,8 +10,8 @@ from traffic import PRODUCTION, request_ids, request_times, seen_by_camera
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.scorer import Scorer
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.serving.scorer import Scorer
 
 WINDOWS = Path("reports/windows.json")
 

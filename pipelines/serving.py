@@ -9,8 +9,8 @@ from resnet_ops.data.trained_on import leave_out
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json
 from resnet_ops.predictions import DeployedModel
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_registry.loading import load
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_registry.client.loading import load
 
 __all__ = ["NOBODY", "SERVING", "Serving", "read_serving"]
 

@@ -10,8 +10,8 @@ from serving import NOBODY, SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json
-from resnet_ops_registry.server import TRAINING_VIEW
-from resnet_ops_registry.settings import is_direct, ui_address
+from resnet_ops_registry.common.settings import is_direct, ui_address
+from resnet_ops_registry.operations.server import TRAINING_VIEW
 
 
 def measured(member: str) -> dict[str, Any]:

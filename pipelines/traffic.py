@@ -10,8 +10,8 @@ import numpy as np
 from project_params import TrafficWindow
 
 from resnet_ops.data import ManifestRow
-from resnet_ops_monitoring.camera import degrade
-from resnet_ops_monitoring.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.camera import degrade
 
 __all__ = ["PRODUCTION", "request_ids", "request_times", "seen_by_camera"]
 

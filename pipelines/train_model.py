@@ -20,17 +20,17 @@ from resnet_ops.model_files import model_digest
 from resnet_ops.provenance import git_state, hardware
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.choices import settle
+from resnet_ops.training.distributed.launch import start_workers
+from resnet_ops.training.distributed.workers import Workers, join_workers, started_as_worker
 from resnet_ops.training.history import History
 from resnet_ops.training.identity import training_key
-from resnet_ops.training.launch import start_workers
 from resnet_ops.training.loop import fit
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import REGISTERED
-from resnet_ops.training.workers import Workers, join_workers, started_as_worker
-from resnet_ops_registry.loading import load
-from resnet_ops_registry.tracking import LiveRun
+from resnet_ops_registry.client.loading import load
+from resnet_ops_registry.client.tracking import LiveRun
 
 
 def with_weights_at_hand(recipe: Recipe) -> tuple[Recipe, frozenset[str] | None]:

@@ -9,7 +9,7 @@ from project_params import read_params
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
-from resnet_ops_monitoring.manifest_checks import check_manifest
+from resnet_ops_monitoring.validation.manifest_checks import check_manifest
 
 
 def main() -> None:

@@ -65,8 +65,8 @@ def mlflow_tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     """A SQLite database with MLflow's tables and nothing in them: its migrations take seconds."""
 
     def make(folder: Path) -> None:
-        from resnet_ops_registry.new_database import make_database
-        from resnet_ops_registry.settings import prepare_environment
+        from resnet_ops_registry.common.new_database import make_database
+        from resnet_ops_registry.common.settings import prepare_environment
 
         prepare_environment()
         make_database(folder / "mlflow.db")
@@ -77,7 +77,7 @@ def mlflow_tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def empty_database(mlflow_tables: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The same with the gate's tables."""
-    from resnet_ops_registry.store import open_store
+    from resnet_ops_registry.store.store import open_store
 
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     path.write_bytes(mlflow_tables)

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resnet_ops_registry.evidence import Evidence, Metric, Source, metrics_from
-    from resnet_ops_registry.gate import Verdict, check, check_all
-    from resnet_ops_registry.loading import LoadedModel, load
-    from resnet_ops_registry.promotion import promote
-    from resnet_ops_registry.publish import Published, publish
-    from resnet_ops_registry.settings import connect, ensure_experiment
+    from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source, metrics_from
+    from resnet_ops_registry.client.loading import LoadedModel, load
+    from resnet_ops_registry.client.promotion import promote
+    from resnet_ops_registry.client.publish import Published, publish
+    from resnet_ops_registry.common.connection import connect, ensure_experiment
+    from resnet_ops_registry.gate.gate import Verdict, check, check_all
 
 __all__ = [
     "Evidence",
@@ -32,20 +32,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Evidence": "evidence",
-    "LoadedModel": "loading",
-    "Metric": "evidence",
+    "Evidence": "attestations.evidence",
+    "LoadedModel": "client.loading",
+    "Metric": "attestations.evidence",
     "Published": "publish",
-    "Source": "evidence",
-    "Verdict": "gate",
-    "check": "gate",
-    "check_all": "gate",
-    "connect": "settings",
-    "ensure_experiment": "settings",
-    "load": "loading",
-    "metrics_from": "evidence",
-    "promote": "promotion",
-    "publish": "publish",
+    "Source": "attestations.evidence",
+    "Verdict": "gate.gate",
+    "check": "gate.gate",
+    "check_all": "gate.gate",
+    "connect": "common.connection",
+    "ensure_experiment": "common.connection",
+    "load": "client.loading",
+    "metrics_from": "attestations.evidence",
+    "promote": "client.promotion",
+    "publish": "client.publish",
 }
 
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from resnet_ops.model import ImageClassifier
-from resnet_ops.training.augment import random_crop_flip, resized_crop
-from resnet_ops.training.draws import Draws, send
-from resnet_ops.training.mixing import Targets, erase, mix
-from resnet_ops.training.randaugment import rand_augment
+from resnet_ops.training.augmentation.augment import random_crop_flip, resized_crop
+from resnet_ops.training.augmentation.draws import Draws, send
+from resnet_ops.training.augmentation.mixing import Targets, erase, mix
+from resnet_ops.training.augmentation.randaugment import rand_augment
+from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.recipe import Recipe
-from resnet_ops.training.share import Share
 
 __all__ = ["augment_batch"]
 

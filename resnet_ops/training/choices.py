@@ -14,9 +14,9 @@ from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json, read_json, write_json
 from resnet_ops.messages import say
+from resnet_ops.training.distributed.workers import ALONE, Workers, workers_here
 from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.workers import ALONE, Workers, workers_here
 
 __all__ = ["settle"]
 

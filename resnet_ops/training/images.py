@@ -10,9 +10,9 @@ from torch import Tensor
 from resnet_ops.data import PreparedData
 from resnet_ops.messages import say
 from resnet_ops.threads import mapped
-from resnet_ops.training.draws import send
+from resnet_ops.training.augmentation.draws import send
+from resnet_ops.training.distributed.workers import workers_here
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.workers import workers_here
 
 __all__ = ["ImagesInMemory", "StreamedImages", "free_memory", "open_images"]
 

@@ -11,6 +11,7 @@ from resnet_ops.data import PreparedData
 from resnet_ops.families.build import build_network
 from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
+from resnet_ops.training.augmentation.normalisation import share_normalisation
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
@@ -21,20 +22,19 @@ from resnet_ops.training.checks import (
     check_range,
     explain_memory,
 )
+from resnet_ops.training.distributed.workers import ALONE, Workers
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.images import open_images
-from resnet_ops.training.normalisation import share_normalisation
 from resnet_ops.training.optimisers import build_optimiser
 from resnet_ops.training.parts import hold_frozen
 from resnet_ops.training.plan import Plan
+from resnet_ops.training.pretrained.transfer import start_network
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.schedule import learning_rate
 from resnet_ops.training.set_up import set_up
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.step import take_step
-from resnet_ops.training.transfer import start_network
 from resnet_ops.training.validation import Validation
-from resnet_ops.training.workers import ALONE, Workers
 
 __all__ = ["Training", "fit", "out_of_patience"]
 

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from resnet_ops.training.mixing import Targets
+from resnet_ops.training.augmentation.mixing import Targets
+from resnet_ops.training.distributed.share import Share
+from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.set_up import precision
-from resnet_ops.training.share import Share
 from resnet_ops.training.state import TrainingState
-from resnet_ops.training.workers import Workers
 
 __all__ = ["take_step"]
 

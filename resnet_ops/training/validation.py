@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from resnet_ops.data import PreparedData
 from resnet_ops.model import ImageClassifier
+from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.images import open_images
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.set_up import precision
-from resnet_ops.training.workers import Workers
 
 __all__ = ["Validation"]
 

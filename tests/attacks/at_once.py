@@ -12,9 +12,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, event
 
 from resnet_ops.errors import ResnetOpsError
-from resnet_ops_registry import decisions, gate, store
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.policies import apply_policy
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate import gate
+from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.store import decisions, store
 from tests.attacks.registry import POLICY, Registry
 
 __all__ = ["REQUESTS", "Names", "Request", "held", "unproven_holders"]

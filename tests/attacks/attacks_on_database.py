@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from resnet_ops_registry.keys import make_key
+from resnet_ops_registry.attestations.keys import make_key
 from tests.attacks.attack import attack, serves
 from tests.attacks.scene import Scene
 

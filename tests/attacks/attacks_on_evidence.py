@@ -2,7 +2,7 @@
 
 import json
 
-from resnet_ops_registry.keys import make_key
+from resnet_ops_registry.attestations.keys import make_key
 from tests.attacks.attack import attack, serves
 from tests.attacks.scene import Scene
 

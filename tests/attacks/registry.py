@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.digest import folder_digest
-from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE, Evidence, Metric, Source
-from resnet_ops_registry.gate import hash_files
-from resnet_ops_registry.keys import PrivateKey, make_key
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.statements import find_version
-from resnet_ops_registry.trust import trust_key
+from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
+from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE, Evidence, Metric, Source
+from resnet_ops_registry.attestations.keys import PrivateKey, make_key
+from resnet_ops_registry.attestations.statements import find_version
+from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.gate import hash_files
+from resnet_ops_registry.gate.policies import apply_policy
 
 __all__ = ["MODEL", "Registry", "evidence_of"]
 

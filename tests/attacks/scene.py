@@ -13,15 +13,22 @@ from unittest.mock import patch
 import requests
 from sqlalchemy import Engine, create_engine, select, text
 
-from resnet_ops_registry import audit, ledger
-from resnet_ops_registry.database import ledger as ledger_table
-from resnet_ops_registry.database import ledger_head, open_database, policies, statements, trusted_keys
-from resnet_ops_registry.digest import folder_digest
-from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE
-from resnet_ops_registry.keys import PrivateKey, make_key
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.trust import trust_key
+from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
+from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE
+from resnet_ops_registry.attestations.keys import PrivateKey, make_key
+from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.database import ledger
+from resnet_ops_registry.database.tables import ledger as ledger_table
+from resnet_ops_registry.database.tables import (
+    ledger_head,
+    open_database,
+    policies,
+    statements,
+    trusted_keys,
+)
+from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.operations import audit
 from tests.attacks.registry import evidence_of
 from tests.attacks.servers import ADMIN, Running
 

@@ -15,12 +15,12 @@ from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as Workspace
 from mlflow.utils.workspace_context import WorkspaceContext
 from sqlalchemy import create_engine, text
 
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.digest import folder_digest
-from resnet_ops_registry.envelope import Statement, Subject, sign
-from resnet_ops_registry.evidence import EVIDENCE_TYPE
-from resnet_ops_registry.ledger import verify
-from resnet_ops_registry.store import open_store
+from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
+from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE
+from resnet_ops_registry.database.ledger import verify
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.store.store import open_store
 from tests.attacks.at_once import REQUESTS, Names, held, unproven_holders
 from tests.attacks.conftest import Maker
 from tests.attacks.registry import Registry, evidence_of, without_settings

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from resnet_ops_registry import harden
-from resnet_ops_registry.database import open_database
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.store import harden
 from tests.attacks import attacks_on_database, attacks_on_evidence, attacks_on_files, attacks_on_names
 from tests.attacks.attack import Attack, attacks_in
 from tests.attacks.conftest import Maker

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import insert
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry import audit, ledger
-from resnet_ops_registry.database import open_database, policies, trusted_keys
-from resnet_ops_registry.harden import harden, unharden
-from resnet_ops_registry.keys import PrivateKey, make_key
-from resnet_ops_registry.ledger import Event
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.trust import revoke_key, trust_key
+from resnet_ops_registry.attestations.keys import PrivateKey, make_key
+from resnet_ops_registry.attestations.trust import revoke_key, trust_key
+from resnet_ops_registry.database import ledger
+from resnet_ops_registry.database.ledger import Event
+from resnet_ops_registry.database.tables import open_database, policies, trusted_keys
+from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.operations import audit
+from resnet_ops_registry.store.harden import harden, unharden
 from tests.attacks.registry import POLICY, Registry
 
 pytestmark = pytest.mark.e2e

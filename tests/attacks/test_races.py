@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from resnet_ops_registry import audit
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.digest import folder_digest
-from resnet_ops_registry.ledger import list_entries, verify
-from resnet_ops_registry.trust import revoke_key
+from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.trust import revoke_key
+from resnet_ops_registry.database.ledger import list_entries, verify
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.operations import audit
 from tests.attacks.registry import MODEL, Registry
 
 pytestmark = pytest.mark.e2e

@@ -11,9 +11,9 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from resnet_ops_registry import audit
-from resnet_ops_registry.database import metadata, open_database
-from resnet_ops_registry.harden import harden
+from resnet_ops_registry.database.tables import metadata, open_database
+from resnet_ops_registry.operations import audit
+from resnet_ops_registry.store.harden import harden
 from tests.attacks.conftest import Maker
 from tests.attacks.registry import MODEL, Registry, without_settings
 

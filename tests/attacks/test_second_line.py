@@ -1,9 +1,7 @@
 """The database's own triggers, the audit, and what both must leave alone."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from mlflow import MlflowClient
@@ -11,35 +9,16 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
-from resnet_ops_registry import audit
-from resnet_ops_registry import harden as harden_module
-from resnet_ops_registry.database import open_database, tickets
-from resnet_ops_registry.harden import harden, is_hardened, missing_triggers, repair, unharden
-from resnet_ops_registry.ledger import head, list_entries, verify
-from resnet_ops_registry.trust import revoke_key
+from resnet_ops_registry.attestations.trust import revoke_key
+from resnet_ops_registry.database.ledger import list_entries, verify
+from resnet_ops_registry.database.tables import open_database, tickets
+from resnet_ops_registry.store import harden as harden_module
+from resnet_ops_registry.store.harden import harden, is_hardened, missing_triggers, repair, unharden
 from tests.attacks.conftest import Maker
+from tests.attacks.hardening import findings, hardened, sql
 from tests.attacks.registry import MODEL, Registry, without_settings
 
 pytestmark = pytest.mark.e2e
-
-
-def findings(registry: Registry, known_head: str | None = None) -> list[str]:
-    with open_database(registry.database) as connection:
-        return [str(finding) for finding in audit.verify(connection, known_head).findings]
-
-
-def sql(registry: Registry, statement: str) -> None:
-    engine = create_engine(registry.database)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(statement))
-    finally:
-        engine.dispose()
-
-
-def hardened(registry: Registry) -> None:
-    with open_database(registry.database) as connection:
-        assert harden(connection)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -198,68 +177,6 @@ def test_mlflows_kind_of_migration_works_and_triggers_come_back(registry: Regist
     with pytest.raises(DBAPIError, match="The registry is hardened"):
         sql(registry, "UPDATE model_versions SET creation_time = 1")
     registry.client.set_registered_model_alias(MODEL, "champion", "1")
-
-
-def test_an_audit_of_an_honest_registry_finds_nothing(registry: Registry) -> None:
-    one, two = registry.version(b"one"), registry.version(b"two")
-    for version in (one, two, one):
-        registry.client.set_registered_model_alias(MODEL, "champion", str(version))
-    registry.client.transition_model_version_stage(MODEL, str(two), "Production")
-    registry.client.set_registered_model_alias(MODEL, "free", str(registry.version(b"x", None)))
-    registry.client.delete_registered_model_alias(MODEL, "champion")
-    registry.client.set_registered_model_alias(MODEL, "champion", str(two))
-    assert findings(registry) == []
-
-
-def test_an_audit_finds_files_that_were_changed_after_the_promotion(registry: Registry) -> None:
-    number = registry.version(b"good")
-    registry.client.set_registered_model_alias(MODEL, "champion", str(number))
-    (registry.files(number) / "weights.safetensors").write_bytes(b"evil")
-    (found,) = findings(registry)
-    assert found == f"{MODEL} @champion: v{number}: its files were changed after the evidence was signed"
-
-
-def test_an_audit_finds_a_ledger_written_anew(registry: Registry) -> None:
-    """Whoever owns the database can make a new chain; not one that holds the hash which was kept elsewhere."""
-    registry.client.set_registered_model_alias(MODEL, "champion", str(registry.version(b"good")))
-    with open_database(registry.database) as connection:
-        known = head(connection)
-    assert findings(registry, known) == []
-    sql(registry, "DELETE FROM resnet_ops_ledger")
-    sql(registry, f"UPDATE resnet_ops_ledger_head SET seq = 0, hash = '{'0' * 64}'")
-    found = findings(registry, known)
-    assert any("was written anew" in finding for finding in found)
-    assert any("no entry of the ledger allowed it" in finding for finding in found)
-    assert any("no entry trusts it" in finding for finding in found)
-    assert any("no entry of the ledger applied it" in finding for finding in found)
-
-
-def test_a_name_in_a_header_is_not_believed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from flask import Flask, g
-
-    from resnet_ops_registry.actor import actor
-
-    app = Flask("actor")
-    with app.test_request_context(
-        headers={"Authorization": "Basic YWRtaW46eA=="}, environ_base={"REMOTE_ADDR": "10.0.0.9"}
-    ):
-        assert actor() == "anonymous at 10.0.0.9"
-        g.mlflow_authenticated_user = "anna"
-        assert actor() == "anna"
-
-
-def test_a_version_is_hashed_where_the_server_keeps_it(registry: Registry) -> None:
-    """What clients know as mlflow-artifacts: lies at the server's destination; an audit beside it is told where."""
-    folder = registry.folder / "artifacts" / "1" / "model"
-    folder.mkdir(parents=True)
-    (folder / "weights.safetensors").write_bytes(b"good")
-    registry.client.create_model_version(MODEL, "mlflow-artifacts:/1/model")
-    for destination in (
-        (registry.folder / "artifacts").as_uri(),
-        f"write-once:{(registry.folder / 'artifacts').as_uri()}",
-    ):
-        with patch.dict(os.environ, {"RESNET_OPS_ARTIFACTS": destination}):
-            assert registry.digest(1) is not None
 
 
 TRUNCATED = (

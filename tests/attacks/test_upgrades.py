@@ -13,8 +13,8 @@ from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revisi
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from sqlalchemy import create_engine, text
 
-from resnet_ops_registry import database
-from resnet_ops_registry.harden import harden, missing_triggers
+from resnet_ops_registry.database import tables
+from resnet_ops_registry.store.harden import harden, missing_triggers
 from tests.attacks.registry import MODEL, Registry, without_settings
 from tests.attacks.servers import new_database
 
@@ -40,7 +40,7 @@ def state(uri: str) -> tuple[str, list[str]]:
 
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(registry: Registry) -> None:
     registry.version(b"good")
-    with database.open_database(registry.database) as connection:
+    with tables.open_database(registry.database) as connection:
         harden(connection)
     before = state(registry.database)
     upgrade(registry.database)
@@ -84,7 +84,7 @@ def make_older(uri: str, latest: str) -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, str(before))
-        database.upgrade(engine)
+        tables.upgrade(engine)
         with engine.begin() as connection:
             assert harden(connection)
             assert connection.execute(text("SELECT count(*) FROM resnet_ops_state")).scalar() == 1

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.publish import Published
-from resnet_ops_registry.settings import connect
-from resnet_ops_registry.trust import trust_key
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.client.publish import Published
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.policies import apply_policy
 from tests.attacks.servers import ADMIN, Config, start
 from tests.unit.registry.conftest import POLICY, make_model, publish_model
 

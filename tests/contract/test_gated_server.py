@@ -11,8 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops_registry import load, promote
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.ledger import list_entries, verify
+from resnet_ops_registry.database.ledger import list_entries, verify
+from resnet_ops_registry.database.tables import open_database
 
 NAME = "digits-classifier"
 REASON = "test.top1 0.980 (0.900-0.990, n=360): its interval's low end is below 0.950"

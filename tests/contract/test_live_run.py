@@ -10,9 +10,9 @@ from mlflow.entities import Run
 
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
-from resnet_ops_registry import sender
-from resnet_ops_registry.settings import connect
-from resnet_ops_registry.tracking import LIVE_METRICS, LiveRun
+from resnet_ops_registry.client import sender
+from resnet_ops_registry.client.tracking import LIVE_METRICS, LiveRun
+from resnet_ops_registry.common.connection import connect
 from tests.attacks.servers import Config, free_port, start
 from tests.unit.core.makers import digits, make_plan, make_recipe, take
 

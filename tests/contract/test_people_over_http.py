@@ -8,18 +8,18 @@ import requests
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops_registry import promote
-from resnet_ops_registry.candidates import judge_candidates
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.ledger import list_entries, verify
-from resnet_ops_registry.moments import read_until
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.predicates import Approval, Waiver
-from resnet_ops_registry.retiring import retire, unretire
-from resnet_ops_registry.returning import roll_back
-from resnet_ops_registry.speaking import say
-from resnet_ops_registry.target import Target
-from resnet_ops_registry.trust import trust_key
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.attestations.predicates import Approval, Waiver
+from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.retirement import retire, unretire
+from resnet_ops_registry.client.rollback import roll_back
+from resnet_ops_registry.common.deadlines import read_until
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.database.ledger import list_entries, verify
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.candidates import judge_candidates
+from resnet_ops_registry.gate.policies import apply_policy
 from tests.attacks.servers import ADMIN
 from tests.contract.conftest import Server
 from tests.unit.registry.conftest import NAME, POLICY

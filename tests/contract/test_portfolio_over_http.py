@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resnet_ops_registry.portfolio_reading import read_portfolio
+from resnet_ops_registry.portfolio.reading import read_portfolio
 from tests.contract.conftest import Server
 from tests.unit.registry.conftest import NAME
 

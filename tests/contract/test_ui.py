@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from resnet_ops.errors import GateDenied
 from resnet_ops_registry import promote
-from resnet_ops_registry.database import deliveries, open_database
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.database.tables import deliveries, open_database
+from resnet_ops_registry.gate.policies import apply_policy
 from tests.attacks.servers import free_port
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
 from tests.unit.registry.receiver import Receiver, receiving

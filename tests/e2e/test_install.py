@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from resnet_ops_registry import connect, promote
-from resnet_ops_registry.keys import open_key
+from resnet_ops_registry.attestations.keys import open_key
 from tests.e2e.installed import Workplace, build_wheel, install, lend, link, make_venv, serving
 from tests.e2e.project import ROOT
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model

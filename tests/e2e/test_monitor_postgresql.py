@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnet_ops_monitoring.history import Period, VerdictHistory
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.reference import build_reference
-from resnet_ops_monitoring.run_params import ValidationParams
-from resnet_ops_monitoring.stretch import judge_stretch
-from resnet_ops_monitoring.window_checks import check_window, failures
-from resnet_ops_monitoring.windows import Stretch
+from resnet_ops_monitoring.drift.reference import build_reference
+from resnet_ops_monitoring.drift.stretch import judge_stretch
+from resnet_ops_monitoring.inference_log.hour_summaries import kept_summaries
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.inference_log.time_range import Period, Stretch
+from resnet_ops_monitoring.service.history import VerdictHistory
+from resnet_ops_monitoring.settings.service import ValidationParams
+from resnet_ops_monitoring.validation.window_checks import check_window, failures
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
 
@@ -90,7 +91,7 @@ def test_hours_and_verdicts_are_kept_in_postgresql(log: InferenceLog) -> None:
     ]
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].rows == 200
-    assert log.kept(MODEL.digest, SINCE, reference.basis.digest)
+    assert kept_summaries(log, MODEL.digest, SINCE, reference.basis.digest)
     history, period = VerdictHistory(log), Period(SINCE, SINCE + HOUR, 200, 200)
     for _ in range(2):
         history.add(verdicts[0], link="#", period=period)

@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.partitions import export_log
-from resnet_ops_monitoring.reference import build_reference
-from resnet_ops_monitoring.summary import load_summary, summarise
+from resnet_ops_monitoring.drift.partitions import export_log
+from resnet_ops_monitoring.drift.reference import build_reference
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.statistics.summary import load_summary, summarise
 from tests.unit.monitoring.conftest import make_predictions
 
 _RAY = """
 import sys
 from pathlib import Path
 import ray
-from resnet_ops_monitoring.ray_job import summarise_with_ray
-from resnet_ops_monitoring.reference import load_reference
+from resnet_ops_monitoring.drift.ray_job import summarise_with_ray
+from resnet_ops_monitoring.drift.reference import load_reference
 ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
 found = summarise_with_ray(Path(sys.argv[1]), load_reference(Path(sys.argv[2])).basis, rows_at_once=70)
 Path(sys.argv[3]).write_bytes(found.to_bytes())

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["defines_something", "file_of", "used_by"]
+__all__ = ["defines_something", "file_of", "imported_by", "product_modules", "used_by"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (ROOT, ROOT / "registry", ROOT / "monitoring", ROOT / "pipelines")
@@ -42,6 +42,23 @@ def defines_something(module: str) -> bool:
     file = file_of(module)
     assert file is not None
     return len(ast.parse((ROOT / file).read_text()).body) > 1
+
+
+def product_modules() -> list[str]:
+    """Every module of the packages, by its dotted name."""
+    found = []
+    for place, package in zip((ROOT, ROOT / "registry", ROOT / "monitoring"), PACKAGES, strict=True):
+        for file in sorted((place / package).rglob("*.py")):
+            parts = file.relative_to(place).with_suffix("").parts
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def imported_by(module: str) -> set[str]:
+    """The modules of the project that a module names in an import, wherever in it that stands."""
+    file = file_of(module)
+    assert file is not None
+    return {name for name in _named_in(ROOT / file) if file_of(name)} - {module}
 
 
 @cache

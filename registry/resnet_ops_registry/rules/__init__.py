@@ -2,6 +2,5 @@
 
 from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
 from resnet_ops_registry.rules.catalog import rule_kind, rule_names
-from resnet_ops_registry.rules.judging import judge_rules
 
-__all__ = ["Case", "Champion", "Rule", "RuleResult", "judge_rules", "rule_kind", "rule_names"]
+__all__ = ["Case", "Champion", "Rule", "RuleResult", "rule_kind", "rule_names"]

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from resnet_ops_registry.attestations.statements import CLOCK_SKEW
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult
-from resnet_ops_registry.statements import CLOCK_SKEW
 
 __all__ = ["Age"]
 

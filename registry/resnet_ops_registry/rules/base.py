@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from resnet_ops_registry.actor import UNVERIFIED
-from resnet_ops_registry.evidence import Evidence
-from resnet_ops_registry.frozen import Frozen
-from resnet_ops_registry.statements import Accepted, Believed
-from resnet_ops_registry.target import Target, canonical_name
-from resnet_ops_registry.trust import TrustedKey
+from resnet_ops_registry.attestations.evidence import Evidence
+from resnet_ops_registry.attestations.statements import Accepted, Believed
+from resnet_ops_registry.attestations.trust import TrustedKey
+from resnet_ops_registry.common.actor import UNVERIFIED
+from resnet_ops_registry.common.frozen import Frozen
+from resnet_ops_registry.common.target import Target, canonical_name
 
 __all__ = ["Case", "Champion", "Rule", "RuleResult", "moment"]
 

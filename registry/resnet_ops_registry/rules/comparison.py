@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from resnet_ops_registry.evidence import Evidence, Outcomes, show_number
+from resnet_ops_registry.attestations.evidence import Evidence, Outcomes, show_number
 from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
 
 __all__ = ["Comparison"]
@@ -75,7 +75,7 @@ class Comparison(Rule):
         return self._compare(name, mine, other)
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
-        from resnet_ops_registry import paired
+        from resnet_ops_registry.rules import paired
 
         right, theirs = _unpack(mine), _unpack(other)
         won, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())

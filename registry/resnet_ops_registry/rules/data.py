@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from resnet_ops_registry.frozen import Sha256
+from resnet_ops_registry.common.frozen import Sha256
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult
 
 __all__ = ["Data"]

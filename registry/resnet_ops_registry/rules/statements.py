@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from resnet_ops_registry.actor import UNVERIFIED
-from resnet_ops_registry.predicates import Approval, Reproduction
+from resnet_ops_registry.attestations.predicates import Approval, Reproduction
+from resnet_ops_registry.attestations.statements import Accepted
+from resnet_ops_registry.common.actor import UNVERIFIED
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult
-from resnet_ops_registry.statements import Accepted
 
 __all__ = ["Statements"]
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
-from resnet_ops_registry.evidence import Metric, show_metric, show_number
+from resnet_ops_registry.attestations.evidence import Metric, show_metric, show_number
 from resnet_ops_registry.rules.base import Case, Rule, RuleResult
 
 __all__ = ["Threshold"]

@@ -14,10 +14,10 @@ from resnet_ops.files import write_json
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.choices import settle
+from resnet_ops.training.distributed.workers import Workers, join_workers
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.workers import Workers, join_workers
 from tests.unit.core.makers import TINY, digits, make_imagenet_member, make_plan, make_recipe, take
 
 __all__ = ["PLANS", "curve", "images", "train_precisely"]

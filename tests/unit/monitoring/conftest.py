@@ -14,10 +14,10 @@ from resnet_ops.families.member import Member
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.loop import fit
-from resnet_ops_monitoring.identity import ModelIdentity
-from resnet_ops_monitoring.params import DriftParams
-from resnet_ops_monitoring.reference import Reference, build_reference
-from resnet_ops_monitoring.scorer import Scorer
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.scorer import Scorer
+from resnet_ops_monitoring.settings.drift import DriftParams
 from tests.unit.core.makers import digits, make_plan, make_recipe
 
 PARAMS = DriftParams(

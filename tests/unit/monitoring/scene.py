@@ -10,17 +10,17 @@ import pytest
 import yaml
 
 from resnet_ops.model import TrainedModel, save_model
-from resnet_ops_monitoring.camera import degrade
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.params import DriftParams
-from resnet_ops_monitoring.rounds import Round, Rounds
-from resnet_ops_monitoring.run_params import MonitorSettings, read_monitor_settings
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.promotion import promote
-from resnet_ops_registry.settings import connect
-from resnet_ops_registry.trust import trust_key
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.service.rounds import Round, Rounds
+from resnet_ops_monitoring.serving.camera import degrade
+from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.settings.service import MonitorSettings, read_monitor_settings
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.client.promotion import promote
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.policies import apply_policy
 from tests.unit.monitoring.conftest import Served
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
 

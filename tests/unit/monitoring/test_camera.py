@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.camera import SIMULATION, degrade
+from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
 
 
 @pytest.mark.parametrize("shape", [(5, 8, 8, 1), (4, 32, 32, 3), (2, 48, 64, 3)])

@@ -11,10 +11,10 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from resnet_ops_monitoring.camera import degrade
-from resnet_ops_monitoring.commands import add_commands
-from resnet_ops_monitoring.log import InferenceLog
-from resnet_ops_monitoring.params import DriftParams
+from resnet_ops_monitoring.cli.commands import add_commands
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.serving.camera import degrade
+from resnet_ops_monitoring.settings.drift import DriftParams
 
 if TYPE_CHECKING:
     from tests.unit.monitoring.conftest import Served

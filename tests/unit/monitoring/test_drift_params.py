@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_monitoring.manifest_params import ManifestParams
-from resnet_ops_monitoring.params import DriftParams, read_drift_params
+from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
+from resnet_ops_monitoring.settings.manifest import ManifestParams
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from resnet_ops.cli import main
-from resnet_ops_registry.keys import open_key
+from resnet_ops_registry.attestations.keys import open_key
 from tests.unit.registry.command_words import Word
 
 __all__ = ["SECRET", "Answer", "Registered", "Scene", "write_hostile_files"]
@@ -212,5 +212,5 @@ def nothing_stays() -> Iterator[None]:
     def become(*_: object) -> None:
         raise Stopped
 
-    with patch.object(os, "execv", become), patch("resnet_ops_registry.server._start_sender"):
+    with patch.object(os, "execv", become), patch("resnet_ops_registry.operations.server._start_sender"):
         yield

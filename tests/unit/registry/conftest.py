@@ -20,12 +20,12 @@ from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.evidence import Evidence, Metric, Source
-from resnet_ops_registry.model_card import CardTexts
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.publish import Published, publish
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source
+from resnet_ops_registry.cards.model_card import CardTexts
+from resnet_ops_registry.client.publish import Published, publish
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.policies import apply_policy
 
 NAME = "digits-classifier"
 POLICY = """\
@@ -98,7 +98,7 @@ def elsewhere() -> ForkServerContext:
     """Processes of their own, to be killed or to race; what they import is imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["torch", "mlflow", "resnet_ops_registry.publish", "resnet_ops_registry.store"]
+        ["torch", "mlflow", "resnet_ops_registry.client.publish", "resnet_ops_registry.store.store"]
     )
     return context
 

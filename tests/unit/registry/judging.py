@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_registry.envelope import Subject
-from resnet_ops_registry.keys import PublicKey
-from resnet_ops_registry.policy import read_policy
-from resnet_ops_registry.predicates import Said
-from resnet_ops_registry.rules import Case, Champion, Rule, RuleResult, judge_rules
-from resnet_ops_registry.statements import Accepted, Believed
-from resnet_ops_registry.target import Target
-from resnet_ops_registry.trust import TrustedKey
-from tests.unit.registry.test_evidence import make_evidence
+from resnet_ops_registry.attestations.envelope import Subject
+from resnet_ops_registry.attestations.keys import PublicKey
+from resnet_ops_registry.attestations.predicates import Said
+from resnet_ops_registry.attestations.statements import Accepted, Believed
+from resnet_ops_registry.attestations.trust import TrustedKey
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.gate.judging import judge_rules
+from resnet_ops_registry.gate.policy_file import read_policy
+from resnet_ops_registry.rules import Case, Champion, Rule, RuleResult
+from tests.unit.registry.attestations.test_evidence import make_evidence
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

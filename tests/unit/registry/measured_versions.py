@@ -10,10 +10,10 @@ from resnet_ops.data.trained_on import save_trained_on, seen_in_training
 from resnet_ops.evaluation.evaluate import evaluate
 from resnet_ops.evaluation.params import read_evaluate_params
 from resnet_ops.model import load_model
-from resnet_ops_registry.evidence import metrics_from
-from resnet_ops_registry.model_card import CardTexts
-from resnet_ops_registry.outcomes import images_digest, pack_outcomes
-from resnet_ops_registry.publish import Published, publish
+from resnet_ops_registry.attestations.evidence import metrics_from
+from resnet_ops_registry.attestations.outcomes import images_digest, pack_outcomes
+from resnet_ops_registry.cards.model_card import CardTexts
+from resnet_ops_registry.client.publish import Published, publish
 from tests.unit.core.makers import digits
 from tests.unit.registry.conftest import NAME, evidence_of, make_model
 

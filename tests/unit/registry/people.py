@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from resnet_ops_registry import check
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.keys import open_key
-from resnet_ops_registry.ledger import Entry, list_entries, verify
-from resnet_ops_registry.policies import apply_policy
-from resnet_ops_registry.trust import revoke_key, trust_key
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.attestations.trust import revoke_key, trust_key
+from resnet_ops_registry.database.ledger import Entry, list_entries, verify
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.policies import apply_policy
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 
 POLICY = """\

@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping
 
-from resnet_ops_registry.evidence import Metric
-from resnet_ops_registry.portfolio import ACCURACY, SIZE, Budget, Entry, Portfolio, choose, latency, memory
+from resnet_ops_registry.attestations.evidence import Metric
+from resnet_ops_registry.portfolio.portfolio import (
+    ACCURACY,
+    SIZE,
+    Budget,
+    Entry,
+    Portfolio,
+    choose,
+    latency,
+    memory,
+)
 
 __all__ = ["AXES", "entry", "portfolio_of"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resnet_ops_registry.settings import ui_address
+from resnet_ops_registry.common.settings import ui_address
 
 HERE = "http://127.0.0.1:5000"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mlflow.utils import validation
 
-from resnet_ops_registry.distinct import distinct
+from resnet_ops_registry.common.distinct import distinct
 
 SIGNS = ("<5 mm", ">5 mm", "😀", "😢", "a//b", "../up", "/", "a,b", "a(b", "50 %", "<b>x [red]")
 NAMES = (*SIGNS, "x" * 300, "x" * 299 + "y")

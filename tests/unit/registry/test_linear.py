@@ -12,17 +12,19 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ConfigError, EvidenceError
-from resnet_ops_registry import gate, store
-from resnet_ops_registry.database import open_database
-from resnet_ops_registry.display import is_reserved
-from resnet_ops_registry.envelope import parse_strict_json, read_envelope
-from resnet_ops_registry.ledger import list_entries
-from resnet_ops_registry.mlflow_errors import cause
-from resnet_ops_registry.moments import read_until
-from resnet_ops_registry.policy import Policy, read_policy
-from resnet_ops_registry.predicates import read_said
-from resnet_ops_registry.settings import mask_password
-from resnet_ops_registry.statements import REFUSALS_AN_HOUR
+from resnet_ops_registry.attestations.envelope import parse_strict_json, read_envelope
+from resnet_ops_registry.attestations.predicates import read_said
+from resnet_ops_registry.attestations.statements import REFUSALS_AN_HOUR
+from resnet_ops_registry.common.deadlines import read_until
+from resnet_ops_registry.common.mlflow_errors import cause
+from resnet_ops_registry.common.settings import mask_password
+from resnet_ops_registry.database.ledger import list_entries
+from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate import gate
+from resnet_ops_registry.gate.display import is_reserved
+from resnet_ops_registry.gate.policy import Policy
+from resnet_ops_registry.gate.policy_file import read_policy
+from resnet_ops_registry.store import store
 from tests.unit.registry.conftest import NAME, Publisher
 
 HEX = "0" * 64

@@ -13,9 +13,9 @@ from threading import Thread
 import pytest
 
 from resnet_ops.errors import ConfigError, ServiceError, StorageError
-from resnet_ops_registry.mlflow_errors import cause, is_disk_problem
-from resnet_ops_registry.new_database import make_database
-from resnet_ops_registry.settings import connect
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.mlflow_errors import cause, is_disk_problem
+from resnet_ops_registry.common.new_database import make_database
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -1,0 +1,1 @@
+"""Room `cli`: the commands; nothing imports it."""

@@ -1,0 +1,1 @@
+"""Room `drift`: a reference, and the verdict on a window against it."""

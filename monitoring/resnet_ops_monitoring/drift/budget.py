@@ -1,0 +1,97 @@
+"""From a budget of false alarms per day to the level of one window, and the memory between windows.
+
+One window that fired is no alarm yet: `needed` of the last `kept` judged windows must have fired. A finite memory on
+purpose: all windows are compared with one reference, whose own luck is in every one of them, so a sum over many windows
+(CUSUM, a product of e-values) grows without any drift until it alarms.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+from scipy import optimize, special
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.drift.reference import Reference
+from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.settings.service import RunParams
+
+__all__ = ["alarms_per_day", "remember", "shared_luck", "window_alpha", "window_level"]
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+_SMALLEST, _LARGEST = 5e-4, 0.5
+"""Levels of one window between which is searched. A smaller one takes more than 12,000 relabellings."""
+
+
+def remember(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
+    """Whether `needed` of the last `kept` judged windows fired.
+
+    fired: of the windows of one model, oldest first; None where a window could not be judged (insufficient or invalid
+    data): such a window neither fires nor clears, it is passed over.
+    """
+    judged = [flag for flag in fired if flag is not None]
+    return sum(judged[-kept:]) >= needed
+
+
+def window_level(
+    run: RunParams, drift: DriftParams, length: timedelta, rows: int, reference: Reference
+) -> float:
+    """The level of a window of `rows` rows and this length: it keeps the budget, and is at most `drift.alpha`.
+
+    Tests see neither all rows of the window nor all of the reference: of the window `test_rows`, of the reference what
+    its reservoir holds, and for the embeddings half of that (the other half says how they vary). The smallest part
+    counts, since the less is compared with, the more its luck is in every window.
+    """
+    tested = min(max(rows, 1), drift.test_rows)
+    compared = max(len(reference.summary.reservoir) // 2, 1)
+    level = window_alpha(
+        run.false_alarms_per_day,
+        timedelta(days=1) / length,
+        run.needed,
+        run.kept,
+        shared_luck(tested, compared),
+    )
+    return min(level, drift.alpha)
+
+
+def shared_luck(window_rows: float, reference_rows: int) -> float:
+    """Correlation in [0, 1) between two windows' statistics that comes from their one reference.
+
+    The variance of a difference of means is s/n + s/m; windows share the reference's s/m of it: n / (n + m).
+    """
+    return float(window_rows / (window_rows + reference_rows))
+
+
+def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
+    """Expected verdicts "alarm" per day without drift, when each window fires with probability alpha.
+
+    Given the reference, windows are independent; how often they fire then is Gaussian in the reference's luck (a
+    one-factor Gaussian copula with correlation `shared`), which is integrated out by quadrature. Tests that look both
+    ways share less than this, so that the budget is kept with something to spare.
+    """
+    limit = special.ndtri(alpha)
+    given = special.ndtr((limit + np.sqrt(shared) * _NODES) / np.sqrt(1 - shared))
+    alarm = special.bdtrc(needed - 1, kept, given)
+    return float(windows_per_day * (alarm @ _WEIGHTS) / _WEIGHTS.sum())
+
+
+def window_alpha(per_day: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
+    """The level of one window that keeps `per_day` false alarms a day; at most one half.
+
+    needed, kept: an alarm takes `needed` of the last `kept` judged windows. shared: of `shared_luck`. Raises DataError
+    when no level that can be tested keeps the budget.
+    """
+
+    def excess(log_alpha: float) -> float:
+        return alarms_per_day(float(np.exp(log_alpha)), windows_per_day, needed, kept, shared) - per_day
+
+    low, high = float(np.log(_SMALLEST)), float(np.log(_LARGEST))
+    if excess(high) <= 0:
+        return _LARGEST
+    if excess(low) > 0:
+        raise DataError(
+            f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {needed} of "
+            f"{kept} windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
+            "(monitor.run in params.yaml)."
+        )
+    return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-4)))

@@ -1,0 +1,305 @@
+"""The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
+
+Four signals raise the alarm: softmax rows (MMD by permutation), predicted classes (largest deviance of a class, by
+permutation), embeddings (Mahalanobis distance of their means, by permutation), and images that repeat each other. Where
+the model was rehearsed, changed images alarm only if the estimated accuracy fell by more than the estimate's own noise.
+They share alpha (`ALARM_SHARES`), so that windows without drift alarm at most alpha of the time, however many classes
+there are.
+
+Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
+Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
+model reads as well as before hurts nobody.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.drift.reference import Reference
+from resnet_ops_monitoring.drift.rehearsal import Harm
+from resnet_ops_monitoring.drift.signals import Comparison
+from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
+from resnet_ops_monitoring.drift.words import explain, percent, spoiling
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
+from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
+from resnet_ops_monitoring.statistics.label_shift import estimate_label_shift
+from resnet_ops_monitoring.statistics.reservoir import lottery
+from resnet_ops_monitoring.statistics.summary import WindowSummary, by_source, summarise
+
+__all__ = ["invalid", "judge", "judge_summary"]
+
+
+def judge(
+    frame: pd.DataFrame, reference: Reference, params: DriftParams, *, window: str, alpha: float | None = None
+) -> Verdict:
+    """Judge the rows of `frame` (columns of `resnet_ops_monitoring.inference_log.frames`) against `reference`.
+
+    Rows whose embedding or probabilities are not finite are counted and left out. Rows that cannot be compared (of
+    other model files, unknown classes, repeated request ids) give the verdict "invalid data". alpha: as in
+    `judge_summary`.
+    """
+    check_columns(frame, COLUMNS, f"Window {window}")
+    try:
+        lots = lottery(frame["request_id"], reference.basis.seed)
+        _check_ids(frame, lots)
+        summary = summarise(frame, reference.basis, lots)
+        sources = by_source(frame, reference.basis, params.max_sources)
+    except InvalidRows as error:
+        start, end = (frame["time"].min(), frame["time"].max()) if len(frame) else (pd.NaT, pd.NaT)
+        return invalid(
+            reference,
+            window=window,
+            reason=str(error),
+            rows=len(frame),
+            start=None if pd.isna(start) else start.to_pydatetime(),
+            end=None if pd.isna(end) else end.to_pydatetime(),
+            params=params,
+        )
+    return judge_summary(summary, reference, params, window=window, alpha=alpha, sources=sources)
+
+
+def _check_ids(frame: pd.DataFrame, lots: NDArray[np.uint64]) -> None:
+    ordered = np.sort(lots)
+    if not (ordered[1:] == ordered[:-1]).any():  # equal ids have equal lots
+        return
+    repeated = frame["request_id"].duplicated()
+    if repeated.any():
+        raise InvalidRows(
+            f"{int(repeated.sum())} of {len(frame)} rows repeat a request id, the first is "
+            f"{frame['request_id'][repeated].iloc[0]!r}: counted twice they would make chance look like drift."
+        )
+
+
+def judge_summary(
+    summary: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    *,
+    window: str,
+    alpha: float | None = None,
+    sources: Mapping[str, WindowSummary] | None = None,
+    usual: WindowSummary | None = None,
+) -> Verdict:
+    """Judge a window by its summary, made with `reference.basis`.
+
+    alpha: share of windows without drift that may alarm; None: the one of `params`. sources: the parts of the window
+    by source, to be judged one by one where there are two or more. usual: what the window is compared with instead of
+    the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. Raises
+    DataError for summaries of another basis.
+    """
+    before = reference.summary if usual is None else usual
+    for each in (summary, before, *(sources or {}).values()):
+        if each.basis != reference.basis.digest:
+            raise DataError(
+                f"Window {window} was summarised with another reference than this one of {reference.identity}. "
+                "Summarise it again."
+            )
+    alpha = params.alpha if alpha is None else alpha
+    if summary.usable < params.min_rows:
+        return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
+    parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
+    whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
+    rehearsal, harm = reference.rehearsal, _harm(summary, reference)
+    comparison = Comparison(before, summary, reference.classes, params, whole, harm)
+    findings = comparison.findings()
+    changed = any(each.fired or each.spared for each in findings if each.signal == "embeddings")
+    likely = comparison.likely_reason(rehearsal) if changed and rehearsal is not None else None
+    fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
+        part.status == "alarm" for part in parts
+    )
+    status: Status = "alarm" if fired else "ok"
+    seasonal = usual is not None
+    return _verdict(summary, reference, params, window, status, findings, alpha, parts, seasonal, likely)
+
+
+def invalid(
+    reference: Reference,
+    params: DriftParams,
+    *,
+    window: str,
+    reason: str,
+    rows: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Verdict:
+    """The verdict on rows that cannot be believed, and why."""
+    return Verdict(
+        window=window,
+        identity=reference.identity,
+        status="invalid data",
+        input_drift=False,
+        reason=reason,
+        rows=rows,
+        unusable=0,
+        start=start,
+        end=end,
+        reference_rows=reference.seen,
+        reference_accuracy=reference.accuracy(params.confidence),
+        estimated_accuracy=None,
+        real_accuracy=None,
+        findings=(),
+        compared_with=_compared_with(reference, False),
+    )
+
+
+def _judge_sources(
+    sources: Mapping[str, WindowSummary],
+    before: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    alpha: float,
+) -> tuple[SourceVerdict, ...]:
+    if len(sources) < 2:
+        return ()
+    judged = [name for name, part in sources.items() if part.usable >= params.min_rows]
+    return tuple(
+        _judge_source(name, part, before, reference, params, alpha / max(len(judged), 1))
+        for name, part in sorted(sources.items())
+    )
+
+
+def _judge_source(
+    name: str,
+    part: WindowSummary,
+    before: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    alpha: float,
+) -> SourceVerdict:
+    if part.usable < params.min_rows:
+        reason = f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
+        return SourceVerdict(name, part.rows, "insufficient data", reason)
+    harm = _harm(part, reference)
+    findings = Comparison(before, part, reference.classes, params, alpha, harm).of_source()
+    reason = explain(findings)
+    return SourceVerdict(
+        name, part.rows, "alarm" if reason else "ok", reason or "Predictions and classes are as usual."
+    )
+
+
+def _harm(summary: WindowSummary, reference: Reference) -> Harm | None:
+    return None if reference.rehearsal is None else reference.rehearsal.harm(summary)
+
+
+def _estimate(
+    summary: WindowSummary, reference: Reference, findings: tuple[Finding, ...], confidence: float
+) -> Estimate | None:
+    """By what was rehearsed; from the model's certainty alone where nothing was.
+
+    None where images repeat each other: how right the model is on one says nothing of others.
+    """
+    if not findings or any(each.fired for each in findings if each.signal == "copies"):
+        return None
+    if reference.rehearsal is not None:
+        return reference.rehearsal.estimate(summary, confidence)
+    right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
+    moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+    return estimated_accuracy(summary.above, summary.usable, right, tested, moved, confidence)
+
+
+def _label_shift(
+    summary: WindowSummary, reference: Reference, confidence: float
+) -> tuple[ClassShare, ...] | None:
+    found = estimate_label_shift(reference.confusion, summary.predicted, confidence)
+    if found is None:
+        return None
+    before = (reference.confusion.sum(axis=0) / reference.confusion.sum()).tolist()
+    return tuple(
+        ClassShare(*row)
+        for row in zip(reference.classes, before, found.shares, found.low, found.high, strict=True)
+    )
+
+
+def _verdict(
+    summary: WindowSummary,
+    reference: Reference,
+    params: DriftParams,
+    window: str,
+    status: Status,
+    findings: tuple[Finding, ...],
+    alpha: float,
+    sources: tuple[SourceVerdict, ...] = (),
+    seasonal: bool = False,
+    likely: str | None = None,
+) -> Verdict:
+    expected = reference.accuracy(params.confidence)
+    real = counted_accuracy(summary.right, summary.labelled, params.confidence)
+    estimate = _estimate(summary, reference, findings, params.confidence)
+    return Verdict(
+        window=window,
+        identity=reference.identity,
+        status=status,
+        input_drift=any(finding.fired for finding in findings if finding.signal == "image"),
+        reason=_reason(status, findings, sources, summary, params.min_rows, expected, real, likely),
+        rows=summary.rows,
+        unusable=summary.unusable,
+        start=summary.start,
+        end=summary.end,
+        reference_rows=reference.seen,
+        reference_accuracy=expected,
+        estimated_accuracy=None if estimate is None else estimate.value,
+        real_accuracy=real,
+        findings=findings,
+        alpha=alpha,
+        estimated=estimate,
+        label_shift=_label_shift(summary, reference, params.confidence) if findings else None,
+        sources=sources,
+        compared_with=_compared_with(reference, seasonal),
+        likely_reason=likely,
+    )
+
+
+def _compared_with(reference: Reference, seasonal: bool) -> str:
+    if seasonal:
+        return "the same hours of earlier weeks"
+    if reference.accepted is not None:
+        return (
+            f"the production of {reference.accepted.start:%Y-%m-%d %H:%M} to {reference.accepted.end:%Y-%m-%d %H:%M} "
+            f"UTC, accepted by {reference.accepted.by}"
+        )
+    return "the labelled reference"
+
+
+def _reason(
+    status: Status,
+    findings: tuple[Finding, ...],
+    sources: tuple[SourceVerdict, ...],
+    summary: WindowSummary,
+    min_rows: int,
+    expected: Accuracy,
+    real: Accuracy | None,
+    likely: str | None,
+) -> str:
+    if status == "insufficient data":
+        lost = f", of which {summary.unusable} are not finite" if summary.unusable else ""
+        needed = f"at least {min_rows} usable ones are needed to judge it"
+        sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
+    else:
+        moved = explain(findings)
+        spared = {finding.signal for finding in findings if finding.spared}
+        calm = "Predictions, classes and embeddings are as in the reference."
+        if spared:
+            calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
+        if "classes" in spared:
+            calm = ""
+        like = (
+            "" if likely is None else f'Of all that was rehearsed, this looks most like "{spoiling(likely)}".'
+        )
+        sentence = " ".join(filter(None, (calm, moved, like) if status == "ok" else (like, moved)))
+    alarming = [source for source in sources if source.status == "alarm"]
+    for source in alarming[:3]:
+        named = f"Source {source.source}" if source.source else "Rows without a source"
+        sentence += f" {named} ({source.rows} rows): {source.reason}"
+    if len(alarming) > 3:
+        sentence += f" {len(alarming) - 3} more sources alarm."
+    if real is not None and real.high < expected.low:
+        sentence += (
+            f" Labels show {percent(real.value)} right ({percent(real.low)} to {percent(real.high)}, n = {real.n}) "
+            f"instead of {percent(expected.value)}."
+        )
+    return sentence.strip()

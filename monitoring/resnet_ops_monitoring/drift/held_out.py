@@ -1,0 +1,61 @@
+"""The reference that a version's held-out images make: its predictions of them, as they are and spoilt."""
+
+from datetime import UTC, datetime
+
+from resnet_ops.data import PreparedData
+from resnet_ops.errors import DataError
+from resnet_ops.messages import Progress
+from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.rehearsing import rehearse
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.scorer import Scorer
+from resnet_ops_monitoring.settings.drift import ReferenceParams
+from resnet_ops_registry.attestations.evidence import Metric
+
+__all__ = ["check_tested", "held_out_reference"]
+
+NO_TIME = datetime.fromtimestamp(0, UTC)  # held-out images were never requested; equal runs give equal bytes
+
+
+def held_out_reference(
+    model: DeployedModel,
+    identity: ModelIdentity,
+    test: PreparedData,
+    params: ReferenceParams,
+    seed: int,
+    progress: Progress,
+) -> Reference:
+    """The labelled, rehearsed reference of a version. test: images that it was not trained on, with their labels.
+
+    Raises DataError when the images are not the model's, or it gives no numbers for them.
+    """
+    frame = Scorer(model, identity).score(
+        test.images,
+        [row.path for row in test.rows],
+        [NO_TIME] * len(test),
+        labels=[row.class_name for row in test.rows],
+    )
+    reference = build_reference(frame, identity, model.classes, rows=params.reference_rows, seed=seed)
+    each = params.rehearsal_images
+    return rehearse(reference, model, test.images, test.labels, each=each, seed=seed, progress=progress)
+
+
+def check_tested(reference: Reference, top1: Metric | None) -> None:
+    """Raise DataError unless the version did on these images as its evidence says: else they are not its test images.
+
+    top1: the share of right answers in the evidence. One answer may differ, as it can on another machine.
+    """
+    found = reference.accuracy(0.95)
+    if top1 is None:
+        raise DataError(
+            f"The evidence of {reference.identity} names no test.top1, so nothing tells whether these are the images "
+            "that it was tested on. Publish it with evidence that does: dvc repro register_models"
+        )
+    if found.n != top1.n or abs(found.value - top1.value) * top1.n > 1.5:
+        raise DataError(
+            f"These are not the held-out images that {reference.identity} was tested on: {found.value:.1%} of "
+            f"{found.n} are right, where its evidence says {top1.value:.1%} of {top1.n}. Measure it on these: "
+            f"resnet-ops attest evaluation {reference.identity.name} {reference.identity.version}. Or check out the "
+            "data that it was trained with, then run: dvc repro prepare_data"
+        )

@@ -1,0 +1,283 @@
+"""The reference: what windows are judged against.
+
+The first is made of the model's own labelled, held-out predictions. A reviewer may accept a window of production as the
+new normal; its accuracy stays the labelled one's.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from resnet_ops.errors import DataError
+from resnet_ops.files import write_path
+from resnet_ops_monitoring.drift.rehearsal import Rehearsal
+from resnet_ops_monitoring.inference_log.frames import (
+    COLUMNS,
+    STATISTICS,
+    InvalidRows,
+    check_columns,
+    known,
+    matrix,
+)
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.statistics.accuracy import (
+    Accuracy,
+    accuracy_threshold,
+    counted_accuracy,
+    negative_entropy,
+)
+from resnet_ops_monitoring.statistics.bins import edges_of
+from resnet_ops_monitoring.statistics.summary import (
+    Basis,
+    WindowSummary,
+    columns_of,
+    load_summary,
+    summarise,
+)
+
+__all__ = ["Acceptance", "Reference", "accept_window", "build_reference", "load_reference"]
+
+_KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "label")
+_KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
+_FORMAT, _READABLE = 3, (2, 3)
+_REHEARSAL = "rehearsal."
+_LEAST = 4  # rows: half of them say how embeddings vary, the others are compared
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Who took a window of production as the new normal, why and when. start, end: of its rows."""
+
+    by: str
+    why: str
+    at: datetime
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a model does when all is well.
+
+    rows: at most `basis.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
+    probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
+    seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
+    true class]. accepted: None for the labelled reference. rehearsal: what the model made of spoilt images, where it
+    was rehearsed.
+    """
+
+    identity: ModelIdentity
+    classes: tuple[str, ...]
+    rows: pd.DataFrame
+    seen: int
+    basis: Basis
+    summary: WindowSummary
+    confusion: NDArray[np.int64]
+    accepted: Acceptance | None = None
+    rehearsal: Rehearsal | None = None
+
+    def accuracy(self, confidence: float) -> Accuracy:
+        """When it was tested, on labelled held-out rows."""
+        right, n = int(np.trace(self.confusion)), int(self.confusion.sum())
+        counted = counted_accuracy(right, n, confidence)
+        if counted is None:
+            raise DataError(f"The reference of {self.identity} is empty. Build it again: dvc repro")
+        return counted
+
+    def save(self, path: Path) -> None:
+        """Write one parquet file with all of it inside, atomically; equal references give equal bytes."""
+        about = {
+            "format": _FORMAT,
+            "identity": asdict(self.identity),
+            "classes": list(self.classes),
+            "seen": self.seen,
+            "basis": {name: getattr(self.basis, name) for name in ("features", "threshold", "rows", "seed")},
+            "accepted": None if self.accepted is None else _written(self.accepted),
+        }
+        arrays = io.BytesIO()
+        rehearsed = {} if self.rehearsal is None else self.rehearsal.to_arrays()
+        content = {"edges": self.basis.edges, "confusion": self.confusion}
+        content |= {f"{_REHEARSAL}{name}": array for name, array in rehearsed.items()}
+        np.savez_compressed(arrays, allow_pickle=False, **content)
+        metadata = {
+            _KEY: json.dumps(about, sort_keys=True).encode(),
+            _ARRAYS: arrays.getvalue(),
+            _SUMMARY: self.summary.to_bytes(),
+        }
+        table = pa.Table.from_pandas(self.rows[list(_KEPT)], preserve_index=False)
+        with write_path(path) as temporary:
+            pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def build_reference(
+    frame: pd.DataFrame, identity: ModelIdentity, classes: tuple[str, ...], *, rows: int, seed: int
+) -> Reference:
+    """A reference from the labelled predictions of a split that the model was not trained on.
+
+    frame: as made by `Scorer.score`, with labels. All rows are counted; at most `rows` are kept, drawn with `seed`, in
+    their order; windows' reservoirs have the same size. Raises DataError for rows of another model, without labels, of
+    unknown classes or with values that are not finite.
+    """
+    check_columns(frame, COLUMNS, "The reference's frame")
+    if len(frame) < _LEAST:
+        raise DataError(
+            f"{len(frame)} predictions are too few to build a reference of {identity} from; it needs {_LEAST} at the "
+            "very least. Give the held-out split more images."
+        )
+    if set(frame["digest"]) != {identity.digest}:
+        raise DataError(f"The predictions for the reference of {identity} were made by other model files.")
+    if not known(frame["label"]).all():
+        raise DataError(f"The reference of {identity} needs a label for every row, to know its accuracy.")
+    strangers = sorted({*frame["label"], *frame["predicted"]} - set(classes))
+    if strangers:
+        raise DataError(f"The reference of {identity} holds classes that the model lacks: {strangers}.")
+    probabilities = matrix(frame, "probabilities")
+    if probabilities.shape[1] != len(classes):
+        raise DataError(
+            f"The reference of {identity} has not one probability for each of {len(classes)} classes."
+        )
+    if not all(np.isfinite(values).all() for values in (probabilities, matrix(frame, "embedding"))):
+        raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
+    right = np.asarray(frame["predicted"] == frame["label"], dtype=bool)
+    threshold = accuracy_threshold(negative_entropy(probabilities), right)
+    basis = _basis(frame, identity, classes, threshold, rows, seed)
+    names = pd.Index(classes)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(
+        confusion, tuple(names.get_indexer(pd.Index(frame[name])) for name in ("predicted", "label")), 1
+    )
+    return _reference(frame, basis, confusion)
+
+
+def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
+    """The reference that takes a window's rows as the new normal, with who said so, why and when.
+
+    frame: the window's rows, as they were judged; those that are not finite are left out. Labels may be missing, since
+    accuracy and its estimate stay those of the labelled reference. Raises DataError when `by` or `why` is empty or the
+    rows cannot be used.
+    """
+    if not by.strip() or not why.strip():
+        raise DataError("Who accepts a window as the new normal must give a name and a reason.")
+    check_columns(frame, COLUMNS, "The window to accept")
+    old = reference.basis
+    before = summarise(frame, old)
+    if before.start is None or before.end is None or before.usable < _LEAST:
+        raise InvalidRows(
+            f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
+            f"{_LEAST} usable rows at the very least. Accept another window."
+        )
+    basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
+    accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
+    made = _reference(frame, basis, reference.confusion)
+    return replace(made, accepted=accepted, rehearsal=reference.rehearsal)
+
+
+def _basis(
+    frame: pd.DataFrame,
+    identity: ModelIdentity,
+    classes: tuple[str, ...],
+    threshold: float,
+    rows: int,
+    seed: int,
+) -> Basis:
+    columns = columns_of(frame, matrix(frame, "probabilities"))
+    return Basis(
+        identity=identity,
+        classes=classes,
+        edges=np.stack([edges_of(values) for values in columns]),
+        features=matrix(frame, "embedding").shape[1],
+        threshold=threshold,
+        rows=rows,
+        seed=seed,
+    )
+
+
+def _reference(frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64]) -> Reference:
+    summary = summarise(frame, basis)
+    kept = frame[frame["request_id"].isin(set(summary.reservoir.ids.tolist()))]
+    rows = kept[list(_KEPT)].reset_index(drop=True)
+    for name in ("embedding", "probabilities"):  # as they are read back, whatever held them
+        rows[name] = pd.Series(list(matrix(rows, name)), dtype=object)
+    return Reference(
+        identity=basis.identity,
+        classes=basis.classes,
+        rows=rows,
+        seen=len(frame),
+        basis=basis,
+        summary=summary,
+        confusion=confusion,
+    )
+
+
+def load_reference(path: Path) -> Reference:
+    """Read a saved reference. Raises DataError when it is missing, damaged or something else."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; the stage that builds it has not run. Run: dvc repro") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} is not a readable reference ({error}). Delete it and run: dvc repro"
+        ) from error
+    try:
+        return _from_table(table)
+    except (LookupError, TypeError, ValueError, AttributeError, EOFError) as error:
+        raise DataError(
+            f"{path} is not a reference of this program's version ({error}). Delete it and run: dvc repro"
+        ) from error
+
+
+def _from_table(table: pa.Table) -> Reference:
+    metadata = table.schema.metadata or {}
+    about = json.loads(metadata[_KEY])
+    if about["format"] not in _READABLE:
+        raise ValueError(f"format {about['format']}, not {_FORMAT}")
+    rows = table.to_pandas()
+    check_columns(rows, _KEPT, "The reference")
+    for name in ("embedding", "probabilities"):
+        rows[name] = pd.Series([np.asarray(value, dtype=np.float32) for value in rows[name]], dtype=object)
+    identity, classes = ModelIdentity(**about["identity"]), tuple(about["classes"])
+    with np.load(io.BytesIO(metadata[_ARRAYS]), allow_pickle=False) as arrays:
+        basis = Basis(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
+        confusion = arrays["confusion"]
+        rehearsed = {
+            name.removeprefix(_REHEARSAL): arrays[name] for name in arrays if name.startswith(_REHEARSAL)
+        }
+    summary = load_summary(metadata[_SUMMARY])
+    if summary.basis != basis.digest:
+        raise ValueError("its numbers do not belong together")
+    return Reference(
+        identity=identity,
+        classes=classes,
+        rows=rows,
+        seen=int(about["seen"]),
+        basis=basis,
+        summary=summary,
+        confusion=confusion,
+        accepted=None if about["accepted"] is None else _read(about["accepted"]),
+        rehearsal=Rehearsal.from_arrays(rehearsed) if rehearsed else None,
+    )
+
+
+_MOMENTS = ("at", "start", "end")
+
+
+def _written(accepted: Acceptance) -> dict[str, str]:
+    return {**asdict(accepted), **{name: getattr(accepted, name).isoformat() for name in _MOMENTS}}
+
+
+def _read(content: dict[str, Any]) -> Acceptance:
+    return Acceptance(
+        by=str(content["by"]),
+        why=str(content["why"]),
+        **{name: datetime.fromisoformat(content[name]) for name in _MOMENTS},
+    )

@@ -1,0 +1,229 @@
+"""A rehearsal: how right the model was on images spoilt on purpose, and what that says of a window without labels.
+
+Before a version is watched, it meets its labelled held-out images spoilt in many ways (`rehearsing`). What a spoiling
+moves in six numbers that need no labels is kept beside what it cost; a regression from the one to the other estimates a
+window's accuracy (Deng and Zheng 2021, arXiv:2007.02915, with the shift of embeddings alone). It is a Gaussian process
+(Rasmussen and Williams 2006), which knows less the farther a window is from all that was rehearsed. What it is worth
+for this version is found beside it (`calibration`); references of before that was kept are judged by the plain
+regression, whose errors are scaled by how far it misses kinds of spoiling that are held out from it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_ops_monitoring.drift.likeness import SILENT, most_like, named
+from resnet_ops_monitoring.statistics.accuracy import Estimate, chance_of, negative_entropy
+from resnet_ops_monitoring.statistics.calibration import Calibration, Rows, regression, scale_of
+from resnet_ops_monitoring.statistics.class_mix import Look, moves
+from resnet_ops_monitoring.statistics.summary import WindowSummary
+from resnet_ops_monitoring.statistics.two_sample import Metric
+
+__all__ = ["Harm", "Rehearsal", "far_moved", "look_of_summary", "rows_of"]
+
+Floats = NDArray[np.float64]
+_MOVES = 6
+_LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
+_CALIBRATION = "calibration."
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
+    least loss that may alarm; None where the rehearsal does not know it. mix: share of the embeddings' move, in [0, 1],
+    that is another mix of classes."""
+
+    loss: float
+    guard: float | None = None
+    mix: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """What was rehearsed. clean: the images as they were, of which `right` answers of `tested` were right.
+
+    kinds: (R,) names of the ways of spoiling. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
+    centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in rehearsals of
+    before it was kept. calibration: what the estimate is worth; None in rehearsals of before it was kept. margin: by
+    which a likely reason must lead (`likeness`).
+    """
+
+    clean: Look
+    right: int
+    tested: int
+    kinds: tuple[str, ...]
+    moves: Floats
+    hits: NDArray[np.int64]
+    tried: NDArray[np.int64]
+    centres: NDArray[np.float32]
+    calibration: Calibration | None = None
+    margin: float = SILENT
+
+    def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
+        """The share of right answers in a window with usable rows, and an interval for it.
+
+        Variances add up: of the window's rows, of the reference's, and of the method (the last one scaled so that it
+        holds `confidence` of what was rehearsed, each kind judged by the others).
+        """
+        value, error = self._guess(window)
+        normal = NormalDist().inv_cdf((1 + confidence) / 2)
+        if self.calibration is None:
+            missed = float(np.quantile(self._misses, confidence))
+        else:
+            missed = self.calibration.quantile(window.usable, confidence)
+        n, scale = window.usable, max(1.0, missed / normal)
+        chance = chance_of(round(value * n), n) + chance_of(self.right, self.tested)
+        half = normal * math.sqrt(chance + (scale * error) ** 2)
+        return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
+
+    def harm(self, window: WindowSummary) -> Harm:
+        """What the change of the images costs, beside that of another mix of classes where the rehearsal knows it."""
+        if self.calibration is None:
+            return Harm(self.right / self.tested - self._guess(window)[0])
+        found = self.calibration.guess(self.clean, look_of_summary(window))
+        return Harm(-found.gain, self.calibration.guard(window.usable), found.explained)
+
+    def most_alike(self, moved: Floats, metric: Metric) -> str | None:
+        """The kind that moves the mean embedding in most nearly this direction; None where none may be named.
+
+        moved: (F,). Kinds that move it no farther than chance could are left out.
+        """
+        if self.centres.shape[1] != len(moved):
+            return None
+        kinds, far = far_moved(self.centres, self.tried, self.clean.rows, metric)
+        return named(
+            most_like(np.array(self.kinds)[far], kinds[far], metric.white(moved[None])[0]), self.margin
+        )
+
+    def _guess(self, window: WindowSummary) -> tuple[float, float]:
+        """Accuracy, and the regression's standard error."""
+        if self.calibration is not None:
+            found = self.calibration.guess(self.clean, look_of_summary(window))
+            return found.value, found.error
+        gain, error = self._predicted(self._regression, moves(self.clean, look_of_summary(window))[None])
+        return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])
+
+    @cached_property
+    def _gains(self) -> Floats:
+        return np.asarray(self.hits / self.tried - self.right / self.tested, dtype=np.float64)
+
+    @cached_property
+    def _noise(self) -> Floats:
+        return np.array([chance_of(*each) for each in zip(self.hits, self.tried, strict=True)])
+
+    @cached_property
+    def _scale(self) -> Floats:
+        return scale_of(self.moves)
+
+    @cached_property
+    def _regression(self) -> Any:
+        return self._fitted(np.ones(len(self.kinds), dtype=bool))
+
+    @cached_property
+    def _misses(self) -> Floats:
+        """(R,) errors in standard errors, each kind predicted from the other kinds."""
+        kinds, found = np.array(self.kinds), np.empty(len(self.kinds))
+        for kind in dict.fromkeys(self.kinds):
+            out = kinds == kind
+            gains, errors = self._predicted(self._fitted(~out), self.moves[out])
+            found[out] = np.abs(gains - self._gains[out]) / np.sqrt(errors**2 + self._noise[out])
+        return found
+
+    def _fitted(self, rows: NDArray[np.bool_]) -> Any:
+        return regression(self.moves[rows] / self._scale, self._gains[rows], self._noise[rows])
+
+    def _predicted(self, regression: Any, moved: Floats) -> tuple[Floats, Floats]:
+        gains, errors = regression.predict(moved / self._scale, return_std=True)
+        return gains, errors
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, for `from_arrays`; no pickle is needed to keep them."""
+        return {
+            **{f"clean.{name}": np.asarray(getattr(self.clean, name)) for name in _LOOK},
+            "tested": np.array([self.right, self.tested], dtype=np.int64),
+            "kinds": np.array(self.kinds, dtype=np.str_),
+            "moves": self.moves,
+            "hits": self.hits,
+            "tried": self.tried,
+            "centres": self.centres,
+            **self._kept(),
+        }
+
+    def _kept(self) -> dict[str, NDArray[Any]]:
+        if self.calibration is None:
+            return {}
+        found = {f"{_CALIBRATION}{name}": each for name, each in self.calibration.to_arrays().items()}
+        return {**found, "margin": np.array(self.margin)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Rehearsal":
+        """Raises LookupError or ValueError when something is missing or does not fit."""
+        rows, certain, confidence, shares, centre, spread = (arrays[f"clean.{name}"] for name in _LOOK)
+        right, tested = arrays["tested"].tolist()
+        kept = {
+            name.removeprefix(_CALIBRATION): each
+            for name, each in arrays.items()
+            if name.startswith(_CALIBRATION)
+        }
+        rehearsal = cls(
+            clean=Look(int(rows), float(certain), float(confidence), shares, centre, float(spread)),
+            right=right,
+            tested=tested,
+            kinds=tuple(arrays["kinds"].tolist()),
+            moves=arrays["moves"],
+            hits=arrays["hits"],
+            tried=arrays["tried"],
+            centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
+            calibration=Calibration.from_arrays(kept) if kept else None,
+            margin=float(arrays["margin"]) if kept else SILENT,
+        )
+        many = len(rehearsal.kinds)
+        shapes = [part.shape for part in (rehearsal.moves, rehearsal.hits, rehearsal.tried)]
+        fit = shapes == [(many, _MOVES), (many,), (many,)] and shares.ndim == centre.ndim == 1
+        if not (many and fit and rehearsal.centres.shape in ((many, 0), (many, len(centre)))):
+            raise ValueError("the parts of its rehearsal do not fit together")
+        numbers = rehearsal.moves, rehearsal.centres
+        if min(rehearsal.tested, rehearsal.tried.min()) < 1 or not all(
+            np.isfinite(each).all() for each in numbers
+        ):
+            raise ValueError("its rehearsal holds numbers that cannot be")
+        return rehearsal
+
+
+def far_moved(
+    centres: NDArray[np.float32], tried: NDArray[np.int64], rows: int, metric: Metric
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """(R, F) whitened moves of the mean embedding, and (R,) which are farther than chance could move it."""
+    moved = metric.white(centres.astype(np.float64))
+    squares = np.square(moved).sum(axis=1)
+    return moved, squares > 2 * centres.shape[1] * (1 / tried + 1 / rows)
+
+
+def rows_of(probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], threshold: float) -> Rows:
+    """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0. threshold: `accuracy.accuracy_threshold`."""
+    return Rows(
+        certain=negative_entropy(probabilities) >= threshold,
+        confidence=probabilities.max(axis=1).astype(np.float64),
+        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        embeddings=embeddings,
+        classes=probabilities.shape[1],
+    )
+
+
+def look_of_summary(summary: WindowSummary) -> Look:
+    """Of a window with usable rows; confidence and embeddings by its reservoir."""
+    drawn, n = summary.reservoir, summary.usable
+    rows = drawn.embedding.astype(np.float64)
+    return Look(
+        rows=n,
+        certain=summary.above / n,
+        confidence=float(drawn.probabilities.max(axis=1).mean(dtype=np.float64)),
+        shares=summary.predicted / n,
+        centre=rows.mean(axis=0),
+        spread=float(rows.var(axis=0).sum()),
+    )

@@ -1,0 +1,211 @@
+"""Rehearsing: the model meets its labelled held-out images, spoilt in every way that we can think of.
+
+The fifteen common corruptions of `resnet_ops.evaluation` at their five severities, and what they leave out: a camera
+that was turned, moved or got too little light. Other mixes of classes come from the clean images. Images of kinds that
+the model never learned cannot be rehearsed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from resnet_ops.errors import DataError
+from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from resnet_ops.messages import Progress
+from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops_monitoring.drift.likeness import margin_of
+from resnet_ops_monitoring.drift.reference import Reference
+from resnet_ops_monitoring.drift.rehearsal import Rehearsal, far_moved, rows_of
+from resnet_ops_monitoring.statistics.calibration import Rows, Trial, calibrated
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, moves
+from resnet_ops_monitoring.statistics.two_sample import Metric
+
+__all__ = ["SPOILINGS", "Tried", "rehearse", "rehearsed", "spoilt"]
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+_AS_THEY_ARE = 10
+"""Random halves of the clean images: what chance alone does."""
+_MIXES = 20
+"""Classes, the most frequent ones, that are left out in turn; and other mixes that are drawn at random."""
+_UNEVEN = 2.0
+"""Of Dirichlet's distribution, from which mixes are drawn: 1 makes all mixes alike probable, more are more even."""
+_LEAST = 20
+"""A spoiling that leaves fewer usable answers than this is left out."""
+
+
+def _turned(images: Images, severity: int) -> Images:
+    degrees = (3, 6, 12, 20, 30)[severity - 1]
+    options = {"axes": (1, 2), "reshape": False, "order": 1, "mode": "nearest"}
+    return _bytes(ndimage.rotate(images.astype(np.float32), -degrees, **options))
+
+
+def _moved(images: Images, severity: int) -> Images:
+    share = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16)[severity - 1]
+    by = (0, share * images.shape[1], -share * images.shape[2], 0)
+    return _bytes(ndimage.shift(images.astype(np.float32), by, order=1, mode="nearest"))
+
+
+def _darkened(images: Images, severity: int) -> Images:
+    return _bytes(images * np.float32((0.9, 0.8, 0.65, 0.5, 0.35)[severity - 1]))
+
+
+def _bytes(values: NDArray[np.floating]) -> Images:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
+
+
+_HANDLING: dict[str, Callable[[Images, int], Images]] = {
+    "turned": _turned,
+    "moved": _moved,
+    "darkened": _darkened,
+}
+SPOILINGS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
+"""All kinds at all severities, 1 to 5."""
+_KINDS = {*CORRUPTIONS, *_HANDLING}
+
+
+def spoilt(images: Images, kind: str, severity: int, seed: int) -> Images:
+    """Copies of (N, H, W, C) images; the same seed gives the same ones. Raises KeyError for another kind."""
+    if kind in CORRUPTIONS:
+        return corrupt(images, kind, severity, (seed, CORRUPTIONS.index(kind), severity))
+    return _HANDLING[kind](images, severity)
+
+
+def rehearse(
+    reference: Reference,
+    model: DeployedModel,
+    images: Images,
+    labels: Labels,
+    *,
+    each: int,
+    seed: int,
+    progress: Progress,
+) -> Reference:
+    """The labelled reference with a rehearsal in it.
+
+    images: (N, H, W, C) uint8, those of the reference. labels: (N,) places of their classes in `reference.classes`.
+    each: at most so many images for each of `SPOILINGS`, drawn anew for each by the seed. progress: takes spoilings
+    done and in all. Raises DataError when there are no images.
+    """
+    if len(images) == 0:
+        raise DataError(f"No held-out images to rehearse {reference.identity} with; the split is empty.")
+    clean = model.predict(images)
+    rng = np.random.default_rng(seed)
+
+    def tried() -> Iterator[Tried]:
+        for done, (kind, severity) in enumerate(SPOILINGS):
+            rows = rng.permutation(len(images))[:each]
+            found = model.predict(spoilt(images[rows], kind, severity, seed))
+            yield Tried(kind, found, _some(clean, rows), labels[rows])
+            progress(done + 1, len(SPOILINGS))
+
+    return replace(reference, rehearsal=rehearsed(reference.basis.threshold, clean, labels, tried(), seed))
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A spoiling: what the model made of images that were spoilt, what of the same as they were, and their labels."""
+
+    kind: str
+    found: Predictions
+    before: Predictions
+    labels: Labels
+
+
+def rehearsed(
+    threshold: float, clean: Predictions, labels: Labels, tried: Iterable[Tried], seed: int
+) -> Rehearsal:
+    """What the predictions of clean and of spoilt images teach."""
+    known = rows_of(clean.probabilities, clean.embeddings, threshold)
+    look, least = known.look(), min(_LEAST, len(labels))
+    kinds, moved, hits, counts, centres, trials = [], [], [], [], [], []
+    for each in (*_as_they_are(clean, labels, seed), *tried):
+        finite = np.isfinite(each.found.probabilities).all(axis=1) & np.isfinite(each.found.embeddings).all(
+            axis=1
+        )
+        if finite.sum() < least:
+            continue
+        trial = _trial(each, finite, threshold)
+        now, same = trial.changed.look(), trial.same.look()
+        kinds.append(each.kind)
+        moved.append(moves(look, now))
+        hits.append(int(trial.right.sum()))
+        counts.append(len(trial.right))
+        centres.append((now.centre - same.centre) * (each.kind in _KINDS))
+        if each.kind != "class gone":
+            trials.append(trial)
+    trials += _mixes(known, clean.predicted == labels, labels, seed)
+    many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
+    metric = Metric.of(clean.embeddings)
+    white, visible = far_moved(far, many, look.rows, metric)
+    return Rehearsal(
+        clean=look,
+        right=int((clean.predicted == labels).sum()),
+        tested=len(labels),
+        kinds=tuple(kinds),
+        moves=np.array(moved),
+        hits=np.array(hits, dtype=np.int64),
+        tried=many,
+        centres=far,
+        calibration=calibrated(look, _classes(known, labels), trials, seed),
+        margin=margin_of(np.array(kinds)[visible], white[visible], look.rows, seed),
+    )
+
+
+def _trial(each: Tried, finite: NDArray[np.bool_], threshold: float) -> Trial:
+    found, before, labels = each.found, each.before, each.labels[finite]
+    return Trial(
+        kind=each.kind,
+        changed=rows_of(found.probabilities[finite], found.embeddings[finite], threshold),
+        same=rows_of(before.probabilities[finite], before.embeddings[finite], threshold),
+        right=found.predicted[finite] == labels,
+        before=before.predicted[finite] == labels,
+    )
+
+
+def _classes(known: Rows, labels: Labels) -> ClassLooks:
+    """How the images of each class look, as they are."""
+    classes = known.classes
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (known.predicted, labels), 1)
+    centre = np.zeros((classes, known.embeddings.shape[1]))
+    certain, confidence = np.zeros(classes), np.zeros(classes)
+    for label in np.unique(labels):
+        of = labels == label
+        certain[label], confidence[label] = known.certain[of].mean(), known.confidence[of].mean()
+        centre[label] = known.embeddings[of].mean(axis=0, dtype=np.float64)
+    return ClassLooks(confusion, certain, confidence, centre)
+
+
+def _as_they_are(clean: Predictions, labels: Labels, seed: int) -> Iterator[Tried]:
+    """Halves of the images, and all but one class."""
+    rng, n = np.random.default_rng((seed, 1)), len(labels)
+    chosen = [("as they are", rng.permutation(n)[: (n + 1) // 2]) for _ in range(_AS_THEY_ARE)]
+    for label in np.bincount(labels).argsort()[::-1][:_MIXES]:
+        chosen.append(("class gone", np.flatnonzero(labels != label)))
+    for kind, rows in chosen:
+        some = _some(clean, rows)
+        yield Tried(kind, some, some, labels[rows])
+
+
+def _mixes(known: Rows, right: NDArray[np.bool_], labels: Labels, seed: int) -> Iterator[Trial]:
+    """The images as they are, drawn in other mixes of their classes: without one, and mixed at random."""
+    rng, shares = np.random.default_rng((seed, 4)), np.bincount(labels, minlength=known.classes) / len(labels)
+    there = np.flatnonzero(shares)
+    mixes = [("other mix", rng.dirichlet(np.full(len(there), _UNEVEN))) for _ in range(_MIXES)]
+    if len(there) > 1:
+        for gone in shares[there].argsort()[::-1][:_MIXES]:
+            mixes.append(("class gone", np.where(np.arange(len(there)) == gone, 0, shares[there])))
+    for kind, mix in mixes:
+        weights = np.zeros(known.classes)
+        weights[there] = mix / shares[there]
+        of_row = weights[labels]
+        yield Trial(kind, known, known, right, right, of_row / of_row.sum())
+
+
+def _some(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    whole = (predictions.logits, predictions.probabilities, predictions.embeddings, predictions.predicted)
+    return Predictions(*(part[rows] for part in whole))

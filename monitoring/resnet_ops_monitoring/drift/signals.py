@@ -1,0 +1,247 @@
+"""The tests of a window: summary against summary, one finding each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_ops_monitoring.drift.rehearsal import Harm, Rehearsal
+from resnet_ops_monitoring.drift.verdict import Finding, Signal
+from resnet_ops_monitoring.inference_log.frames import STATISTICS
+from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
+from resnet_ops_monitoring.statistics.summary import WindowSummary
+from resnet_ops_monitoring.statistics.two_sample import (
+    Metric,
+    centre_shift,
+    class_shift,
+    copies,
+    copies_shift,
+    kolmogorov_smirnov_counts,
+    probability_shift,
+)
+
+__all__ = ["Comparison"]
+
+_MIXED = 0.5
+"""Share of the embeddings' move from which on another mix of classes, and not changed images, is behind it."""
+_COPIES = 0.02
+"""Least share of a window's rows that are copies and may alarm: a request that is sent twice is no frozen camera."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two summaries of one basis, and how they are compared.
+
+    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was rehearsed.
+    """
+
+    before: WindowSummary
+    now: WindowSummary
+    classes: tuple[str, ...]
+    params: DriftParams
+    alpha: float
+    harm: Harm | None = None
+
+    def findings(self) -> tuple[Finding, ...]:
+        """All tests: what may alarm first, then image statistics, which are information.
+
+        Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
+        loss reaches the guard, and where it does not, moved probabilities are no alarm either; nor are moved classes
+        where the embeddings moved too, unless another mix of them is what moved the embeddings.
+        """
+        rng = np.random.default_rng(self.params.seed)
+        softmax, classes, embeddings, repeated = (
+            self.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes", "embeddings", "copies")
+        )
+        images = self._embeddings(embeddings, rng)
+        copes = self._copes(images)
+        return (
+            *self._unusable(),
+            *self._copies(repeated),
+            self._softmax(softmax, rng, copes),
+            self._classes(classes, rng, copes and self._images_changed(images, classes)),
+            images,
+            *self._image(),
+        )
+
+    def of_source(self) -> tuple[Finding, ...]:
+        """The tests for one source of several: probabilities and predicted classes, each at half of alpha.
+
+        Where the estimated loss does not reach the guard, they alarm as little as those of the whole window.
+        """
+        rng = np.random.default_rng(self.params.seed)
+        if self.harm is None or self.harm.guard is None:
+            return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
+        images = self._embeddings(self.alpha / 10, rng)
+        copes = self._copes(images)
+        changed = copes and self._images_changed(images, self.alpha / 2)
+        return self._softmax(self.alpha / 2, rng, copes), self._classes(self.alpha / 2, rng, changed)
+
+    def _copes(self, images: Finding) -> bool:
+        """Whether the model does about as well, by the estimate; without a guard only where the embeddings moved."""
+        if self.harm is None:
+            return False
+        if self.harm.guard is None:
+            return (images.fired or images.spared) and self.harm.loss < 0
+        return self.harm.loss < self.harm.guard
+
+    def _images_changed(self, images: Finding, alpha: float) -> bool:
+        """Whether the embeddings moved, by a test at this level, and no other mix of classes is behind it."""
+        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        moved = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        return known and moved
+
+    def _copies(self, alpha: float) -> Iterator[Finding]:
+        before, now = (side.reservoir.embedding for side in (self.before, self.now))
+        known, found = copies(before), copies(now)
+        if found:
+            share, p_value = found / len(now), copies_shift(known, len(before), found, len(now))
+            yield Finding(
+                signal="copies",
+                column="embedding",
+                method="rows that repeat another, binomial",
+                statistic=float(found),
+                p_value=p_value,
+                threshold=alpha,
+                effect=share,
+                floor=_COPIES,
+                reference=known / len(before),
+                window=share,
+                fired=p_value <= alpha and share >= _COPIES,
+            )
+
+    def _unusable(self) -> Iterator[Finding]:
+        if self.now.unusable:
+            share, most = self.now.unusable / self.now.rows, self.params.max_unusable
+            yield Finding(
+                signal="unusable",
+                column="rows",
+                method="share of rows that are not finite",
+                statistic=share,
+                p_value=None,
+                threshold=None,
+                effect=share,
+                floor=most,
+                reference=0.0,
+                window=share,
+                fired=share > most,
+            )
+
+    def _softmax(self, alpha: float, rng: np.random.Generator, copes: bool = False) -> Finding:
+        before, now = self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities)
+        floor, permutations = self.params.softmax_effect, self._permutations(alpha)
+        statistic, p_value, shift = probability_shift(before, now, permutations, rng)
+        means = before.mean(axis=0, dtype=float), now.mean(axis=0, dtype=float)
+        most = int(np.abs(means[1] - means[0]).argmax())
+        return Finding(
+            signal="softmax",
+            column=self.classes[most],
+            method="MMD, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=shift,
+            floor=floor,
+            reference=float(means[0][most]),
+            window=float(means[1][most]),
+            fired=p_value <= alpha and shift >= floor and not copes,
+        )
+
+    def _image(self) -> Iterator[Finding]:
+        threshold = self.params.alpha / len(STATISTICS)
+        for k, name in enumerate(STATISTICS):
+            if min(int(side.counts[k].sum()) for side in (self.before, self.now)) >= self.params.min_rows:
+                yield self._column(k, "image", name, threshold, self.params.image_effect)
+
+    def _column(self, place: int, signal: Signal, column: str, threshold: float, floor: float) -> Finding:
+        distance, p_value = kolmogorov_smirnov_counts(self.before.counts[place], self.now.counts[place])
+        return Finding(
+            signal=signal,
+            column=column,
+            method="Kolmogorov-Smirnov",
+            statistic=distance,
+            p_value=p_value,
+            threshold=threshold,
+            effect=distance,
+            floor=floor,
+            reference=self.before.mean(place),
+            window=self.now.mean(place),
+            fired=p_value <= threshold and distance >= floor,
+        )
+
+    def _classes(self, alpha: float, rng: np.random.Generator, copes: bool = False) -> Finding:
+        before, now = (
+            np.bincount(rows.argmax(axis=1), minlength=len(self.classes))
+            for rows in (self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities))
+        )
+        floor = self.params.classes_effect
+        statistic, p_value, shift = class_shift(before, now, self._permutations(alpha), rng)
+        shares = before / before.sum(), now / now.sum()
+        most = int(np.abs(shares[1] - shares[0]).argmax())
+        return Finding(
+            signal="classes",
+            column=self.classes[most],
+            method="largest class deviance, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=shift,
+            floor=floor,
+            reference=float(shares[0][most]),
+            window=float(shares[1][most]),
+            fired=p_value <= alpha and shift >= floor and not copes,
+        )
+
+    def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
+        known = self.before.reservoir.embedding
+        known, now = known[len(known) // 2 :], self._drawn(self.now.reservoir.embedding)
+        floor, permutations = self.params.embeddings_effect, self._permutations(alpha)
+        statistic, p_value, effect = centre_shift(known, now, self._metric, permutations, rng)
+        moved = p_value <= alpha and effect >= floor
+        return Finding(
+            signal="embeddings",
+            column="embedding",
+            method="Mahalanobis distance of the means, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=effect,
+            floor=floor,
+            reference=None,
+            window=None,
+            fired=moved and not self._harmless,
+        )
+
+    @cached_property
+    def _metric(self) -> Metric:
+        """By the half of the known rows that is not compared."""
+        known = self.before.reservoir.embedding
+        return Metric.of(known[: len(known) // 2])
+
+    def likely_reason(self, rehearsal: Rehearsal) -> str | None:
+        """The kind of spoiling that moves the embeddings most as this window's moved; None where none may be named."""
+        if self.harm is not None and self.harm.mix >= _MIXED:
+            return None
+        before, now = (side.reservoir.embedding for side in (self.before, self.now))
+        return rehearsal.most_alike(
+            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
+        )
+
+    @property
+    def _harmless(self) -> bool:
+        """Whether the estimated loss is less than what may alarm."""
+        if self.harm is None:
+            return False
+        guard = self.params.embeddings_loss if self.harm.guard is None else self.harm.guard
+        return self.harm.loss < guard
+
+    def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows that are tested: the first of a reservoir are a draw from it."""
+        return rows[: self.params.test_rows]
+
+    def _permutations(self, alpha: float) -> int:
+        """As many as set, or more where the smallest p value could not reach alpha."""
+        return max(self.params.permutations, math.ceil(2 / alpha))

@@ -1,0 +1,168 @@
+"""A verdict: what a window's tests found, whether that is an alarm, and why in words."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from resnet_ops.errors import DataError
+from resnet_ops.files import read_json, write_json
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate
+
+__all__ = [
+    "ClassShare",
+    "Finding",
+    "Signal",
+    "SourceVerdict",
+    "Status",
+    "Verdict",
+    "check_window_name",
+    "load_verdict",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+Status = Literal["ok", "watch", "alarm", "insufficient data", "invalid data"]
+"""watch: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
+Signal = Literal["softmax", "classes", "embeddings", "copies", "image", "unusable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One test. It fired when p_value <= threshold and effect >= floor, unless it was spared.
+
+    reference, window: the same quantity before and now, for people: a mean probability, the share of the class
+    that moved most (`column`), the mean of an image statistic; None where there is no such number.
+    """
+
+    signal: Signal
+    column: str
+    method: str
+    statistic: float
+    p_value: float | None
+    threshold: float | None
+    effect: float
+    floor: float
+    reference: float | None
+    window: float | None
+    fired: bool
+
+    @property
+    def spared(self) -> bool:
+        """Whether it moved, and no alarm came of it because the model does about as well by the estimate."""
+        moved = self.p_value is not None and self.threshold is not None and self.p_value <= self.threshold
+        return not self.fired and moved and self.effect >= self.floor
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """How often a class truly occurs, before and now (with interval): sound while only the mix moves."""
+
+    name: str
+    before: float
+    now: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SourceVerdict:
+    """The judgement of one source's rows in a window; `reason` in words."""
+
+    source: str
+    rows: int
+    status: Literal["ok", "alarm", "insufficient data"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of one window of one model version.
+
+    findings: all tests, alarm signals first. input_drift: image statistics moved; information, never an alarm.
+    estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's
+    interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
+    label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
+    the window has several. compared_with: which reference, in words. likely_reason: the kind of `rehearsing.SPOILINGS`
+    that changes images most alike, None where none does.
+    """
+
+    window: str
+    identity: ModelIdentity
+    status: Status
+    input_drift: bool
+    reason: str
+    rows: int
+    unusable: int
+    start: datetime | None
+    end: datetime | None
+    reference_rows: int
+    reference_accuracy: Accuracy
+    estimated_accuracy: float | None
+    real_accuracy: Accuracy | None
+    findings: tuple[Finding, ...]
+    alpha: float | None = None
+    estimated: Estimate | None = None
+    label_shift: tuple[ClassShare, ...] | None = None
+    sources: tuple[SourceVerdict, ...] = ()
+    compared_with: str = "the labelled reference"
+    likely_reason: str | None = None
+
+    @property
+    def fired(self) -> bool:
+        """Whether a test that can alarm fired, of the whole window or of a source."""
+        return any(finding.fired for finding in self.findings if finding.signal != "image") or any(
+            source.status == "alarm" for source in self.sources
+        )
+
+    @property
+    def headline(self) -> str:
+        """The status, or "ok, input drift"."""
+        return f"{self.status}, input drift" if self.status == "ok" and self.input_drift else self.status
+
+    @property
+    def passed(self) -> bool:
+        """Only "ok" passes: a window that could not be judged does not."""
+        return self.status == "ok"
+
+    @property
+    def labels_contradict(self) -> bool:
+        """Whether labels prove more mistakes than when tested: the intervals do not touch.
+
+        No alarm by itself, since who labels rarely draws at random.
+        """
+        return self.real_accuracy is not None and self.real_accuracy.high < self.reference_accuracy.low
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        content: dict[str, Any] = _adapter.dump_python(self, mode="json")
+        return content
+
+    def save(self, path: Path) -> None:
+        """Write verdict.json atomically."""
+        write_json(path, self.to_dict())
+
+
+def check_window_name(name: str) -> None:
+    """Raise DataError for a window's name that is no folder's: its pages go into one of that name."""
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"Window {name[:100]!r} must be named by letters, digits, dots, dashes and underscores: at most 100, "
+            "the first a letter or a digit."
+        )
+
+
+_adapter = TypeAdapter(Verdict)
+
+
+def load_verdict(path: Path) -> Verdict:
+    """Read a saved verdict. Raises DataError when it is missing or not one."""
+    try:
+        return _adapter.validate_python(read_json(path))
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is not a verdict ({error.error_count()} faults). Judge the window again."
+        ) from None

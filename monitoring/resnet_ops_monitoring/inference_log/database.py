@@ -1,0 +1,142 @@
+"""The inference log's database: its tables, its URL, and what its errors mean."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    create_engine,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops.extras import needed_by
+from resnet_ops_monitoring.inference_log.frames import STATISTICS
+from resnet_ops_registry.common.settings import mask_password
+
+__all__ = [
+    "Utc",
+    "explain",
+    "inferences",
+    "label_origins",
+    "make_engine",
+    "metadata",
+    "parse",
+    "schema",
+    "summaries",
+]
+
+
+class Utc(TypeDecorator[datetime]):
+    """Aware datetimes in, UTC out, also where the database knows no time zones (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData()
+schema = Table("inference_log_schema", metadata, Column("version", Integer, primary_key=True))
+inferences = Table(
+    "inferences",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("request_id", String(200), nullable=False, unique=True),
+    Column("time", Utc, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("source", String(200)),
+    Column("window", String(200)),
+    *(Column(name, Float(53)) for name in STATISTICS),
+    Column("embedding", LargeBinary, nullable=False, comment="little-endian float32"),
+    Column("probabilities", LargeBinary, nullable=False, comment="little-endian float32"),
+    Column("predicted", String(200), nullable=False),
+    Column("latency_ms", Float(53)),
+    Column("label", String(200)),
+    Index("inferences_model_time", "model", "time"),
+    Index("inferences_model_window", "model", "window"),
+)
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("hour", Utc, primary_key=True),
+    Column("part", String(201), primary_key=True, comment="of which rows of the hour"),
+    Column("reference", String(64), nullable=False, comment="digest of what the rows were counted by"),
+    Column("rows", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+label_origins = Table(
+    "label_origins",
+    metadata,
+    Column("request_id", String(200), primary_key=True),
+    Column("origin", String(10), nullable=False, comment="how its label was asked for: random, hard, chosen"),
+)
+
+
+def parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "RESNET_OPS_INFERENCE_LOG is not a database URL. Write for example sqlite:///var/inference.db or "
+            "postgresql://user:password@host/database"
+        ) from None
+
+
+def make_engine(url: URL) -> Engine:
+    arguments: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite":
+        arguments["timeout"] = 30  # seconds to wait for another writer
+        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+            folder = Path(url.database).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+    try:
+        return create_engine(url, connect_args=arguments)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        name = url.get_backend_name()
+        known = needed_by(f"An inference log in {name}", error)
+        raise ConfigError(known or f"No driver for {name} is installed here ({error}).") from None
+
+
+def explain(error: DBAPIError, doing: str, url: URL) -> StorageError | ServiceError:
+    place = mask_password(url.render_as_string())
+    cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    for secret in filter(None, (url.password, url.query.get("password"))):
+        cause = cause.replace(str(secret), "***")
+    message = f"Cannot {doing} the inference log {place}: {cause}."
+    words = cause.lower()
+    if url.get_backend_name() == "sqlite" or "read-only" in words or "no space" in words:
+        return StorageError(
+            f"{message} Free some space or make the database writable, then run the same command again."
+        )
+    return ServiceError(
+        f"{message} Start the database or correct RESNET_OPS_INFERENCE_LOG, then run the same command again."
+    )

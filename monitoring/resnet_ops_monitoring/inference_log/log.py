@@ -1,0 +1,334 @@
+"""The inference log: every answer that a model gave in production, in an SQL database."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from resnet_ops.errors import DataError, StorageError
+from resnet_ops_monitoring.inference_log.database import (
+    Utc,
+    explain,
+    inferences,
+    label_origins,
+    make_engine,
+    metadata,
+    parse,
+    schema,
+    summaries,
+)
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, check_columns
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.label_names import as_classes
+from resnet_ops_monitoring.inference_log.records import differences, to_frame, to_records
+from resnet_ops_registry.common.distinct import distinct
+from resnet_ops_registry.common.settings import EXPERIMENT, STATE, mask_password
+
+__all__ = ["SCHEMA_VERSION", "Count", "InferenceLog"]
+
+SCHEMA_VERSION = 1
+_STREAMED = 10_000  # rows in memory at once, where a query may find millions
+_CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
+_LABELLED = ("label", "model", "version", "digest", "probabilities")
+
+
+@dataclass(frozen=True)
+class Count:
+    """Numbers of some rows; last_id grows with every row that is added."""
+
+    rows: int
+    last_id: int
+    labelled: int
+    right: int
+
+
+class InferenceLog:
+    """A log in the database at `url` (`sqlite:///file`, `postgresql://...`); made on first use.
+
+    Raises ConfigError for a URL that is none, StorageError when the database is read-only, full or of another
+    schema version, ServiceError when it does not answer. Messages never hold the password.
+    """
+
+    table = inferences
+    """One row for each answer, for questions that SQL answers better."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse(url)
+        self._engine = make_engine(self.url)
+        with self._explained("open"):
+            self._prepare()
+
+    @classmethod
+    def open(cls) -> "InferenceLog":
+        """The log at RESNET_OPS_INFERENCE_LOG, or else the project's own under var/; a DVC experiment has its own."""
+        if EXPERIMENT is not None:
+            return cls(f"sqlite:///{STATE}/experiments/{distinct(EXPERIMENT, 100)}.db")
+        return cls(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
+
+    @property
+    def place(self) -> str:
+        """The database's URL without its password, for people."""
+        return mask_password(self.url.render_as_string())
+
+    def make_tables(self) -> None:
+        """All that are missing, though other processes begin the same log: each is made by whoever is first."""
+        with self._explained("prepare"):
+            for _ in metadata.sorted_tables:
+                try:
+                    metadata.create_all(self._engine)
+                    return
+                # PostgreSQL's catalogue takes a name twice as a broken unique constraint
+                except DBAPIError as error:
+                    if "already exists" not in str(error.orig):
+                        raise
+            metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self, doing: str) -> Iterator[Connection]:
+        """A transaction in the log's database, for tables beside it; `doing` is for the message when it fails."""
+        with self._explained(doing), self._engine.begin() as connection:
+            yield connection
+
+    def append(self, frame: pd.DataFrame) -> int:
+        """Add the rows of `frame` in one transaction and return how many were new.
+
+        A request id that is already there with the same content adds nothing, so a repeated call is harmless
+        (`latency_ms` and `label` may differ: the first measurement and the labels in the log stay). Raises
+        DataError when a request id is repeated inside `frame` or is there with other content; then nothing is
+        added.
+        """
+        check_columns(frame, COLUMNS, "The frame to log")
+        records = to_records(frame)
+        with self._explained("write to"):
+            try:
+                return self._add(records)
+            except IntegrityError:
+                return self._add(records)  # another process added some of them since we looked
+
+    def read(
+        self,
+        model: str,
+        *,
+        version: str | None = None,
+        digest: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        window: str | None = None,
+    ) -> pd.DataFrame:
+        """Rows of `model` with start <= time < end, or of the replay `window`, oldest first.
+
+        `start` and `end` must know their time zone (ValueError otherwise). No rows give an empty frame with all
+        columns.
+        """
+        chosen = _chosen(model, version=version, digest=digest, start=start, end=end, window=window)
+        query = select(*(inferences.c[name] for name in COLUMNS)).where(*chosen)
+        with self._explained("read"), self._engine.connect() as connection:
+            found = connection.execute(query.order_by(inferences.c.time, inferences.c.id)).all()
+        return to_frame([tuple(row) for row in found])
+
+    def stream(self, model: str, **choice: Any) -> Iterator[pd.DataFrame]:
+        """The same rows in no order, a bounded number at a time. choice: as in `read`."""
+        query = select(*(inferences.c[name] for name in COLUMNS)).where(*_chosen(model, **choice))
+        with self._explained("read"), self._engine.connect() as connection:
+            result = connection.execution_options(yield_per=_STREAMED).execute(query)
+            for found in result.partitions():
+                yield to_frame([tuple(row) for row in found])
+
+    def rows_of(self, ids: Sequence[str]) -> pd.DataFrame:
+        """The rows of these requests, oldest first; ids that are not there are left out."""
+        with self._explained("read"), self._engine.connect() as connection:
+            found = [tuple(row[name] for name in COLUMNS) for row in _select(connection, ids, COLUMNS)]
+        return to_frame(found).sort_values(["time", "request_id"], ignore_index=True)
+
+    def count(self, model: str, **choice: Any) -> dict[str, Count]:
+        """What can be counted without reading the rows, by source ("" for none). choice: as in `read`."""
+        source = func.coalesce(inferences.c.source, "")
+        query = select(
+            source,
+            func.count(),
+            func.max(inferences.c.id),
+            func.count(inferences.c.label),
+            func.count().filter(inferences.c.label == inferences.c.predicted),
+        )
+        query = query.where(*_chosen(model, **choice)).group_by(source)
+        with self._explained("read"), self._engine.connect() as connection:
+            return {name: Count(*numbers) for name, *numbers in connection.execute(query)}
+
+    def span(self, model: str, **choice: Any) -> tuple[datetime, datetime] | None:
+        """The first and the last time among the rows; None without rows. choice: as in `read`."""
+        query = select(func.min(inferences.c.time, type_=Utc), func.max(inferences.c.time, type_=Utc))
+        with self._explained("read"), self._engine.connect() as connection:
+            first, last = connection.execute(query.where(*_chosen(model, **choice))).one()
+        return None if first is None else (first, last)
+
+    def label(
+        self,
+        ids: Sequence[str],
+        labels: Sequence[str],
+        classes_of: Callable[[ModelIdentity], Collection[str] | None] = lambda identity: None,
+    ) -> int:
+        """Set the true class of logged requests, in one transaction; returns how many labels changed.
+
+        A label is the class that it equals, but for blanks around it and `7.0` for 7. The classes of a model are those
+        that it answered with, where these are all; else classes_of says them, or None where it cannot. Raises
+        DataError, and sets nothing, when an id is not in the log, a label is no class of the model that answered, or
+        the lengths differ.
+        """
+        if len(ids) != len(labels):
+            raise DataError(f"{len(ids)} request ids but {len(labels)} labels: give one label for each id.")
+        with self._explained("write to"), self._engine.begin() as connection:
+            there = {row["request_id"]: row for row in _select(connection, ids, _LABELLED)}
+            unknown = [name for name in ids if name not in there]
+            if unknown:
+                raise DataError(
+                    f"{len(unknown)} of {len(ids)} request ids are not in the log, the first is {unknown[0]!r}. "
+                    "Nothing was labelled. See what is there: resnet-ops log show"
+                )
+            classes = _classes(connection, there.values(), set(labels), classes_of)
+            meant = as_classes(
+                [(there[name]["digest"], label) for name, label in zip(ids, labels, strict=True)], classes
+            )
+            changes = [
+                (name, label) for name, label in zip(ids, meant, strict=True) if there[name]["label"] != label
+            ]
+            for name, label in changes:
+                connection.execute(
+                    update(inferences).where(inferences.c.request_id == name).values(label=label)
+                )
+        return len(changes)
+
+    def count_before(self, moment: datetime) -> int:
+        """Rows of all models from before `moment`, which has a time zone."""
+        query = select(func.count()).select_from(inferences).where(*_chosen(None, end=moment))
+        with self._explained("read"), self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def forget(self, moment: datetime) -> int:
+        """Delete rows of all models from before `moment`, and what was kept of their hours; returns how many rows.
+
+        In one transaction. Verdicts and pages that rest on them stay.
+        """
+        with self._explained("write to"):
+            self.make_tables()
+            with self._engine.begin() as connection:
+                connection.execute(delete(summaries).where(summaries.c.hour < moment))
+                old = select(inferences.c.request_id).where(*_chosen(None, end=moment))
+                connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(old)))
+                return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each (model, version, window): rows, labelled, first and last time (UTC)."""
+        keys = (inferences.c.model, inferences.c.version, inferences.c.window)
+        query = select(
+            *keys,
+            func.count().label("rows"),
+            func.count(inferences.c.label).label("labelled"),
+            func.min(inferences.c.time, type_=Utc).label("first"),
+            func.max(inferences.c.time, type_=Utc).label("last"),
+        ).group_by(*keys)
+        with self._explained("read"), self._engine.connect() as connection:
+            found = connection.execute(query.order_by(*keys)).all()
+        columns = ["model", "version", "window", "rows", "labelled", "first", "last"]
+        return pd.DataFrame([tuple(row) for row in found], columns=pd.Index(columns))
+
+    def _prepare(self) -> None:
+        names = set(inspect(self._engine).get_table_names())  # others are made when they are needed
+        if not {inferences.name, schema.name} <= names:
+            self.make_tables()
+        with self._engine.connect() as connection:
+            found = connection.execute(select(func.max(schema.c.version))).scalar()
+        if found is None:
+            with suppress(IntegrityError), self._engine.begin() as connection:  # another process may be first
+                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
+        elif found != SCHEMA_VERSION:
+            raise StorageError(
+                f"The inference log {self.place} has schema version {found}, this program reads version "
+                f"{SCHEMA_VERSION}. Use the resnet-ops version that wrote it, or set RESNET_OPS_INFERENCE_LOG to "
+                "a new database."
+            )
+
+    def _add(self, records: list[dict[str, Any]]) -> int:
+        ids = [record["request_id"] for record in records]
+        with self._engine.begin() as connection:
+            there = {row["request_id"]: row for row in _select(connection, ids, COLUMNS)}
+            for record in records:
+                old = there.get(record["request_id"])
+                different = [] if old is None else differences(old, record)
+                if different:
+                    raise DataError(
+                        f"Request {record['request_id']!r} is already in the log {self.place} with another "
+                        f"{', '.join(different)}. Nothing was added. Give a new request its own id."
+                    )
+            new = [record for record in records if record["request_id"] not in there]
+            if new:
+                connection.execute(inferences.insert(), new)
+        return len(new)
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise explain(error, doing, self.url) from None
+
+
+def _chosen(
+    model: str | None,
+    *,
+    version: str | None = None,
+    digest: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    window: str | None = None,
+) -> list[ColumnElement[bool]]:
+    for moment in (start, end):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"{moment.isoformat()} has no time zone; write for example 2026-01-31T08:00Z")
+    equal = {"model": model, "version": version, "digest": digest, "window": window}
+    chosen = [inferences.c[name] == value for name, value in equal.items() if value is not None]
+    if start is not None:
+        chosen.append(inferences.c.time >= start)
+    if end is not None:
+        chosen.append(inferences.c.time < end)
+    return chosen
+
+
+def _select(connection: Connection, ids: Sequence[str], columns: Iterable[str]) -> Iterator[dict[str, Any]]:
+    wanted = [inferences.c[name] for name in {"request_id": None, **dict.fromkeys(columns)}]
+    for begin in range(0, len(ids), _CHUNK):
+        query = select(*wanted).where(inferences.c.request_id.in_(ids[begin : begin + _CHUNK]))
+        for row in connection.execute(query).mappings():
+            yield dict(row)
+
+
+def _classes(
+    connection: Connection,
+    rows: Iterable[dict[str, Any]],
+    labels: set[str],
+    classes_of: Callable[[ModelIdentity], Collection[str] | None],
+) -> dict[str, Collection[str]]:
+    """The classes of each model that answered these rows, by its digest, where they can be told."""
+    classes: dict[str, Collection[str]] = {}
+    for digest, row in {row["digest"]: row for row in rows}.items():
+        answers = select(inferences.c.predicted).where(inferences.c.digest == digest).distinct()
+        answered = set(connection.execute(answers).scalars())
+        if len(answered) * np.dtype("<f4").itemsize == len(row["probabilities"]):
+            classes[digest] = answered
+        elif not labels <= answered:
+            known = classes_of(ModelIdentity(row["model"], row["version"], digest))
+            if known is not None:
+                classes[digest] = known
+    return classes

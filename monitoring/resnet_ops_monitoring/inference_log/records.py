@@ -1,0 +1,85 @@
+"""Frames of answers as records of the log's table, and back."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
+
+__all__ = ["differences", "to_frame", "to_records"]
+
+_VECTORS = ("embedding", "probabilities")
+_EXACT = ("time", "model", "version", "digest", "source", "window")
+
+
+def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as the table takes them. Raises DataError for an id that occurs twice and for times without a zone."""
+    repeated = frame["request_id"][frame["request_id"].duplicated()]
+    if len(repeated):
+        raise DataError(
+            f"Request id {repeated.iloc[0]!r} occurs twice in the frame to log; ids must be unique."
+        )
+    times = _in_utc(frame["time"])
+    records = []
+    for row, time in zip(frame[list(COLUMNS)].to_dict("records"), times, strict=True):
+        record: dict[str, Any] = {
+            str(name): None if _missing(value) else value for name, value in row.items()
+        }
+        record["time"] = time.floor("us").to_pydatetime()
+        for name in _VECTORS:
+            record[name] = np.asarray(row[name], dtype="<f4").tobytes()
+        for name in (*STATISTICS, "latency_ms"):
+            record[name] = None if record[name] is None else float(record[name])
+        records.append(record)
+    return records
+
+
+def _in_utc(times: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
+    """The same moments in UTC. Raises DataError for a time without a zone, which may be any of 24 or more."""
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        naive = [str(time) for time in times if not _missing(time) and pd.Timestamp(time).tzinfo is None]
+        if naive:
+            raise DataError(
+                f"{len(naive)} of {len(times)} times to log have no time zone, the first is {naive[0]}. Nothing was "
+                "added. Log moments with a zone, such as 2026-01-31T08:00Z."
+            )
+    return pd.to_datetime(times, utc=True)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Columns whose content differs; floats may differ by what another thread count or CPU changes."""
+    different = [name for name in _EXACT if old[name] != new[name]]
+    for name in (*STATISTICS, *_VECTORS):
+        left, right = (
+            np.frombuffer(row[name], "<f4") if name in _VECTORS else np.array([row[name]], dtype=float)
+            for row in (old, new)
+        )
+        if left.shape != right.shape or not np.allclose(left, right, rtol=1e-2, atol=1e-3, equal_nan=True):
+            different.append(name)
+    return different
+
+
+def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
+    """One vector for each; each in its own piece where they are of several models, or there are none."""
+    if len(set(map(len, packed))) == 1 and packed[0]:
+        return vectors(np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1))
+    return pd.Series([np.frombuffer(each, "<f4") for each in packed], dtype=object)
+
+
+def to_frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rows of the table, in the order of COLUMNS, as a frame."""
+    frame = pd.DataFrame(found, columns=pd.Index(COLUMNS))
+    frame["time"] = pd.to_datetime(frame["time"], utc=True)
+    for name in _VECTORS:
+        frame[name] = _unpacked(frame[name].tolist())
+    for name in (*STATISTICS, "latency_ms"):
+        frame[name] = frame[name].astype(float)
+    for name in ("source", "window", "label"):
+        frame[name] = frame[name].astype(object)
+    return frame

@@ -1,0 +1,59 @@
+"""A time range of one version's answers, and what the log held of it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, and_, func, select
+
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+
+__all__ = ["Period", "Stretch", "rows_of"]
+
+_rows = InferenceLog.table
+
+
+@dataclass(frozen=True)
+class Period:
+    """A window in a row of windows, since <= time < until, and what the log held of it when it was judged."""
+
+    since: datetime
+    until: datetime
+    rows: int
+    labelled: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The answers of one version's files with since <= time < until."""
+
+    identity: ModelIdentity
+    since: datetime
+    until: datetime
+
+    @property
+    def name(self) -> str:
+        """The window's, also as a folder: the version and both ends, in UTC."""
+        return f"v{self.identity.version}-{_short(self.since)}-{_short(self.until)}"
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """What picks the rows."""
+        return and_(rows_of(self.identity), _rows.c.time >= self.since, _rows.c.time < self.until)
+
+    def period(self, log: InferenceLog) -> Period:
+        """What the log holds of it now."""
+        query = select(func.count(), func.count(_rows.c.label)).where(self.condition)
+        with log.transaction("read") as connection:
+            rows, labelled = connection.execute(query).one()
+        return Period(self.since, self.until, int(rows), int(labelled))
+
+
+def rows_of(identity: ModelIdentity) -> ColumnElement[bool]:
+    """What picks a version's rows."""
+    return and_(_rows.c.model == identity.name, _rows.c.digest == identity.digest)
+
+
+def _short(moment: datetime) -> str:
+    whole = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{whole}.{moment.microsecond:06}" if moment.microsecond else whole

@@ -1,0 +1,1 @@
+"""Room `report`: the pages of a window, and where they are published."""

@@ -1,0 +1,68 @@
+"""The images of a window that are newest to the model, small, inside the page."""
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from resnet_ops_monitoring.drift.reference import Reference
+from resnet_ops_monitoring.drift.words import percent
+from resnet_ops_monitoring.inference_log.frames import matrix
+from resnet_ops_monitoring.statistics.two_sample import embedding_distances
+
+__all__ = ["newest_images_section"]
+
+
+def newest_images_section(
+    frame: pd.DataFrame,
+    usable: NDArray[np.bool_],
+    reference: Reference,
+    images: NDArray[np.uint8],
+    usual: NDArray[np.uint8] | None,
+) -> str:
+    """The 16 images farthest from the reference by embedding, and 8 usual ones where there are any.
+
+    images: (N, H, W, C), one for each row of the frame; usable: (N,) true where the row's numbers are finite.
+    """
+    places = np.flatnonzero(usable)
+    rng = np.random.default_rng(0)
+    if len(places) > 2000:
+        places = np.sort(rng.choice(places, 2000, replace=False))
+    distance = embedding_distances(
+        matrix(reference.rows, "embedding"), matrix(frame.iloc[places], "embedding")
+    )
+    shown = places[np.argsort(-distance, kind="stable")[:16]]
+    figures = "".join(_thumbnail(images[i], _caption(frame.iloc[int(i)])) for i in shown)
+    html = (
+        "<h2>The images that are newest to the model</h2><p class='soft small'>Farthest from anything in the "
+        f"reference, by embedding; {len(shown)} of {len(frame)}.</p><div class='thumbs'>{figures}</div>"
+    )
+    if usual is not None and len(usual):
+        shown_usual = "".join(_thumbnail(image, "") for image in usual[:8])
+        html += (
+            "<p class='soft small' style='margin-top:1rem'>For comparison, images of the reference:</p>"
+            f"<div class='thumbs'>{shown_usual}</div>"
+        )
+    return html
+
+
+def _caption(row: "pd.Series[str]") -> str:
+    text = f"{row['predicted']}, {percent(float(np.max(row['probabilities'])))} sure"
+    if isinstance(row["label"], str):
+        text += ", right" if row["label"] == row["predicted"] else f"; truly {row['label']}"
+    return text
+
+
+def _thumbnail(image: NDArray[np.uint8], caption: str) -> str:
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    picture.thumbnail((96, 96))
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    data = base64.b64encode(content.getvalue()).decode()
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    alternative = escape(caption or "reference image")
+    return f'<figure><img alt="{alternative}" src="data:image/png;base64,{data}">{text}</figure>'

@@ -1,0 +1,70 @@
+"""Which version is watched, what it is judged against, and which versions may answer beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops_monitoring.drift.reference import Reference, load_reference
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.report.stored_reference import fetch_reference
+from resnet_ops_registry.common.mlflow_errors import reported
+from resnet_ops_registry.gate.display import WEIGHTS_TAG
+
+__all__ = ["Watched", "find_watched"]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The version with an alias, its reference, and the digest of every registered version by number."""
+
+    identity: ModelIdentity
+    alias: str
+    reference: Reference
+    versions: dict[str, str]
+
+
+def find_watched(client: MlflowClient, model: str, alias: str, local: Path | None) -> Watched:
+    """The version that has the alias now.
+
+    Its reference is the one that MLflow keeps; else the one at `local`, if it is the version's. Raises ConfigError when
+    no version has the alias, DataError when there is no reference of it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with reported(f"Looking for {model} @{alias}"):
+        try:
+            found = client.get_model_version_by_alias(model, alias)
+        except MlflowException as error:
+            if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+                raise
+            raise ConfigError(
+                f"No version of {model} is @{alias}, so there is nothing to watch. Promote one: "
+                f"resnet-ops promote {model} VERSION {alias}"
+            ) from None
+        quote = '"' if "'" in model else "'"
+        listed = client.search_model_versions(f"name={quote}{model}{quote}")
+    versions = {str(each.version): each.tags[WEIGHTS_TAG] for each in listed if WEIGHTS_TAG in each.tags}
+    number = str(found.version)
+    if number not in versions:
+        raise DataError(
+            f"{model} v{number} was not published by resnet-ops, so its answers cannot be told in the log."
+        )
+    identity = ModelIdentity(model, number, versions[number])
+    return Watched(identity, alias, _reference(client, identity, local), versions)
+
+
+def _reference(client: MlflowClient, identity: ModelIdentity, local: Path | None) -> Reference:
+    try:
+        return fetch_reference(client, identity)
+    except DataError:
+        if local is None or not local.exists():
+            raise
+    reference = load_reference(local)
+    if reference.identity.digest != identity.digest:
+        raise DataError(
+            f"MLflow keeps no signed reference of {identity}, and {local} is of {reference.identity}. Make it: "
+            f"resnet-ops drift reference {identity.name} {identity.version}"
+        )
+    return reference

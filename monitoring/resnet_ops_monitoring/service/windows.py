@@ -1,0 +1,99 @@
+"""Which windows of the inference log are due, as a row without gaps but for the hours in which nothing came."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from sqlalchemy import func, select
+
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.inference_log.time_range import Period, Stretch, rows_of
+from resnet_ops_monitoring.settings.service import RunParams
+
+__all__ = ["changed_periods", "due_stretches", "rows_after", "skipped_stretches"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_rows = InferenceLog.table
+
+
+def due_stretches(
+    log: InferenceLog, identity: ModelIdentity, params: RunParams, after: datetime | None, now: datetime
+) -> Iterator[Stretch]:
+    """The complete windows since `after`, oldest first; from the first row on where that is None.
+
+    Hours without rows are passed over, but for the last: that one shows that nothing comes.
+    """
+    settled = now - timedelta(seconds=params.settle_seconds)
+    if params.rows:
+        yield from _by_rows(log, identity, params.rows, after or _EPOCH, settled)
+    else:
+        yield from _by_time(log, identity, timedelta(minutes=params.minutes), after, settled)
+
+
+def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Period]) -> Iterator[Stretch]:
+    """Those of the judged windows for which rows or labels came since."""
+    for period in periods:
+        stretch = Stretch(identity, period.since, period.until)
+        if stretch.period(log) != period:
+            yield stretch
+
+
+def skipped_stretches(
+    log: InferenceLog, identity: ModelIdentity, params: RunParams, periods: Sequence[Period]
+) -> Iterator[Stretch]:
+    """The windows between those judged that were passed over as empty, and for which rows came later.
+
+    periods: the judged windows, oldest first. Where windows are counted in rows, a whole gap is one window.
+    """
+    length = timedelta(minutes=params.minutes)
+    for earlier, later in pairwise(periods):
+        cursor = earlier.until
+        while cursor < later.since:
+            first = _time_at(log, identity, cursor, 0)
+            if first is None or first >= later.since:
+                break
+            begin, end = cursor, later.since
+            if length:
+                hour = _EPOCH + (first - _EPOCH) // length * length
+                begin, end = max(cursor, hour), min(end, hour + length)
+            yield Stretch(identity, begin, end)
+            cursor = end
+
+
+def rows_after(log: InferenceLog, identity: ModelIdentity, moment: datetime) -> int:
+    """How many rows of a version say that they are from after a moment."""
+    query = select(func.count()).where(rows_of(identity), _rows.c.time > moment)
+    with log.transaction("read") as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def _by_time(
+    log: InferenceLog, identity: ModelIdentity, length: timedelta, after: datetime | None, settled: datetime
+) -> Iterator[Stretch]:
+    cursor, last = after, _EPOCH + (settled - _EPOCH) // length * length
+    while (first := _time_at(log, identity, cursor or _EPOCH, 0)) is not None:
+        begin = _EPOCH + (first - _EPOCH) // length * length
+        if begin + length > last:
+            break
+        # after a change of the length, the first window begins where the last one ended
+        yield Stretch(identity, begin if cursor is None else max(cursor, begin), begin + length)
+        cursor = begin + length
+    if cursor is not None and cursor <= last - length:
+        yield Stretch(identity, last - length, last)
+
+
+def _by_rows(
+    log: InferenceLog, identity: ModelIdentity, rows: int, cursor: datetime, settled: datetime
+) -> Iterator[Stretch]:
+    while (end := _time_at(log, identity, cursor, rows - 1)) is not None and end < settled:
+        begin, cursor = _time_at(log, identity, cursor, 0) or end, end + timedelta(microseconds=1)
+        yield Stretch(identity, begin, cursor)
+
+
+def _time_at(log: InferenceLog, identity: ModelIdentity, since: datetime, place: int) -> datetime | None:
+    """The time of the row number `place`, from 0, among those from `since` on."""
+    query = select(_rows.c.time).where(rows_of(identity), _rows.c.time >= since)
+    with log.transaction("read") as connection:
+        found = connection.execute(query.order_by(_rows.c.time).offset(place).limit(1)).scalar()
+    return found if found is None else datetime.fromisoformat(found.isoformat())

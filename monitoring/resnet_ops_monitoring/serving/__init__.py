@@ -1,0 +1,1 @@
+"""Room `serving`: answering requests with a registered version."""

@@ -1,0 +1,1 @@
+"""Room `settings`: the typed sections of params.yaml."""

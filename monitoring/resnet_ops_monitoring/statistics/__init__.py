@@ -1,0 +1,1 @@
+"""Room `statistics`: estimators and tests over rows; it knows no model and no window."""

@@ -1,0 +1,278 @@
+"""How far the estimate of accuracy can be trusted for one version, found on its own rehearsal before it is watched.
+
+Each rehearsed change is dealt out again as windows of the sizes that come, so that what the regression learns holds the
+chance of such windows. Then each kind of change is estimated by a regression that does not know it. How far that misses
+is the estimate's error for changes that nobody thought of; how low it puts changes that cost nothing is the guard: an
+estimated loss below it is no reason to wake anybody.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, moves
+
+__all__ = [
+    "HARMLESS",
+    "NOT_PERTURBED",
+    "Calibration",
+    "Guess",
+    "Rows",
+    "Trial",
+    "calibrated",
+    "regression",
+    "scale_of",
+]
+
+Floats = NDArray[np.float64]
+HARMLESS = 0.01
+"""Loss of accuracy up to which a change counts as harmless, as in docs/drift.md."""
+NOT_PERTURBED = ("as they are", "class gone", "other mix")
+"""Kinds of trials whose images are as they were."""
+_SPARED = 0.9
+"""Share of harmless trials, each of a kind unknown to the regression, whose estimated loss the guard lies above."""
+_SIZES = (50, 100, 200, 500, 1000)
+_DEALS = 2
+_LEAST = 10
+"""Fewer harmless trials than this set no guard of their own."""
+_ARRAYS = ("kinds", "sizes", "moves", "gains", "noise", "guards", "misses")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Numbers of some images: certain (n,) bool, confidence (n,), predicted (n,), embeddings (n, F)."""
+
+    certain: NDArray[np.bool_]
+    confidence: Floats
+    predicted: NDArray[np.int64]
+    embeddings: NDArray[np.float32]
+    classes: int
+
+    def look(self, rows: NDArray[np.int64] | None = None) -> Look:
+        """Of these rows, which may repeat; None: all."""
+        chosen = np.arange(len(self.certain)) if rows is None else rows
+        embeddings = self.embeddings[chosen].astype(np.float64)
+        return Look(
+            rows=len(chosen),
+            certain=float(self.certain[chosen].mean()),
+            confidence=float(self.confidence[chosen].mean()),
+            shares=np.bincount(self.predicted[chosen], minlength=self.classes) / len(chosen),
+            centre=embeddings.mean(axis=0),
+            spread=float(embeddings.var(axis=0).sum()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Images of one kind of change, and the same ones as they were, row by row.
+
+    right: (n,) whether the answers are; before: of the same images as they were. weights: (n,) of a draw of rows, for
+    another mix of classes; None: all alike.
+    """
+
+    kind: str
+    changed: Rows
+    same: Rows
+    right: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    weights: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """value: accuracy. gain: what changed images add to it (below 0: cost). error: the regression's, in accuracy.
+    explained: share of the embeddings' move that is another mix of classes."""
+
+    value: float
+    gain: float
+    error: float
+    explained: float
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """kinds: (R,). sizes: (S,) rows of windows. moves: (S, R, 6) of trials dealt as such windows, and what they gained
+    beside the mix, gains: (S, R), of which noise: (R,) is the variance by chance. guards: (S,) estimated losses below
+    which nobody is woken. misses: (S, R) errors in standard errors, each kind by a regression without it."""
+
+    classes: ClassLooks
+    kinds: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    moves: Floats
+    gains: Floats
+    noise: Floats
+    guards: Floats
+    misses: Floats
+
+    def guess(self, clean: Look, now: Look) -> Guess:
+        """The accuracy of a window that looks like `now`."""
+        mixed = self.classes.at_the_mix_of(clean, now)
+        place = self._place(now.rows)
+        model, scale = self._regressions[place]
+        gain, error = model.predict(moves(mixed.look, now)[None] / scale, return_std=True)
+        value = min(max(mixed.accuracy + float(gain[0]), 0.0), 1.0)
+        return Guess(value, float(gain[0]), float(error[0]), mixed.explained)
+
+    def guard(self, rows: int) -> float:
+        """Estimated loss, in accuracy, from which on a change of images in a window of so many rows may alarm."""
+        return float(self.guards[self._place(rows)])
+
+    def quantile(self, rows: int, confidence: float) -> float:
+        """How many standard errors hold this share of the rehearsed changes, each judged as a stranger."""
+        return float(np.quantile(self.misses[self._place(rows)], confidence))
+
+    def _place(self, rows: int) -> int:
+        return max(int(np.searchsorted(self.sizes, rows, side="right")) - 1, 0)
+
+    @cached_property
+    def _regressions(self) -> "_Regressions":
+        return _Regressions(self)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, for `from_arrays`."""
+        found = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
+        return {**found, **{f"classes.{name}": each for name, each in self.classes.to_arrays().items()}}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Calibration":
+        """Raises LookupError or ValueError when something is missing or does not fit."""
+        start = "classes."
+        classes = {name.removeprefix(start): each for name, each in arrays.items() if name.startswith(start)}
+        parts: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        found = cls(
+            classes=ClassLooks.from_arrays(classes),
+            **{**parts, "kinds": tuple(parts["kinds"].tolist())},
+        )
+        sizes, many = len(found.sizes), len(found.kinds)
+        shapes = [getattr(found, name).shape for name in ("moves", "gains", "misses", "noise", "guards")]
+        if shapes != [(sizes, many, 6), (sizes, many), (sizes, many), (many,), (sizes,)] or not sizes * many:
+            raise ValueError("the parts of its rehearsal do not fit together")
+        if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS if name != "kinds"):
+            raise ValueError("its rehearsal holds numbers that cannot be")
+        return found
+
+
+class _Regressions:
+    """By place of the size, each fitted when it is first needed."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._of = calibration
+        self._kept: dict[int, tuple[Any, Floats]] = {}
+
+    def __getitem__(self, place: int) -> tuple[Any, Floats]:
+        if place not in self._kept:
+            given, scale = self._of.moves[place], scale_of(self._of.moves[place])
+            self._kept[place] = regression(given / scale, self._of.gains[place], self._of.noise), scale
+        return self._kept[place]
+
+
+def scale_of(given: Floats) -> Floats:
+    """(6,) by which moves are divided before they are compared."""
+    return np.asarray(np.maximum(given.std(axis=0), 1e-3), dtype=np.float64)
+
+
+def regression(given: Floats, gains: Floats, noise: Floats) -> Any:
+    """scikit-learn's Gaussian process from (R, 6) scaled moves to gains: what is proportional, what bends, and chance.
+
+    The kernel's numbers are in accuracy, and in standard deviations of the moves. Fitting them to each reference
+    instead changed the error by less than half a point.
+    """
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
+    kernel = ConstantKernel(0.1**2) * DotProduct(0.3) + ConstantKernel(0.08**2) * RBF(1.0) + WhiteKernel(5e-5)
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(given, gains)
+
+
+def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: int) -> Calibration:
+    """From trials, dealt out as windows of each size by the seed."""
+    rng = np.random.default_rng((seed, 2))
+    kinds: list[str] = []
+    noise: list[float] = []
+    given: list[list[Floats]] = []
+    gains: list[list[float]] = []
+    for trial in trials:
+        m = len(trial.right)
+        change = trial.right.astype(np.float64) - trial.before
+        chance = float(change.var() + 0.5 / m) / m
+        for _ in range(_DEALS):
+            dealt = list(_dealt(clean, classes, trial, float(change.mean()), rng))
+            kinds.append(trial.kind)
+            noise.append(chance)
+            given.append([each for each, _ in dealt])
+            gains.append([each for _, each in dealt])
+    moved, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
+    names, chances = np.array(kinds), np.array(noise)
+    left_out = [_left_out(*each, names, chances) for each in zip(moved, gained, strict=True)]
+    return Calibration(
+        classes=classes,
+        kinds=tuple(kinds),
+        sizes=np.array(_SIZES, dtype=np.int64),
+        moves=moved,
+        gains=gained,
+        noise=chances,
+        guards=np.array(
+            [_guard(found, each, names) for (found, _), each in zip(left_out, gained, strict=True)]
+        ),
+        misses=np.array(
+            [
+                np.abs(found - each) / np.sqrt(error**2 + chances)
+                for (found, error), each in zip(left_out, gained, strict=True)
+            ]
+        ),
+    )
+
+
+def _dealt(
+    clean: Look, classes: ClassLooks, trial: Trial, change: float, rng: np.random.Generator
+) -> Iterator[tuple[Floats, float]]:
+    """Moves and gain of the trial as a window of each size; less what its images differ from all as they were."""
+    same = trial.same.look()
+    for size in _SIZES:
+        rows = rng.choice(len(trial.right), size, p=trial.weights)
+        now = trial.changed.look(rows)
+        truth = classes.accuracy + change
+        if trial.weights is None:
+            now = _paired(now, same, clean)
+        else:
+            truth = float(trial.weights @ trial.right)
+        mixed = classes.at_the_mix_of(clean, now)
+        yield moves(mixed.look, now), truth - mixed.accuracy
+
+
+def _paired(now: Look, same: Look, clean: Look) -> Look:
+    shares = np.clip(now.shares - same.shares + clean.shares, 1e-9, None)
+    return Look(
+        rows=now.rows,
+        certain=now.certain - same.certain + clean.certain,
+        confidence=now.confidence - same.confidence + clean.confidence,
+        shares=shares / shares.sum(),
+        centre=now.centre - same.centre + clean.centre,
+        spread=now.spread * clean.spread / max(same.spread, 1e-12),
+    )
+
+
+def _left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Floats) -> tuple[Floats, Floats]:
+    """(R,) gains and their errors, each kind by a regression that does not know it."""
+    found, errors = np.empty(len(kinds)), np.empty(len(kinds))
+    scale = scale_of(given)
+    for kind in dict.fromkeys(kinds.tolist()):
+        out = kinds == kind
+        others = ~out if (~out).any() else out
+        model = regression(given[others] / scale, gains[others], noise[others])
+        found[out], errors[out] = model.predict(given[out] / scale, return_std=True)
+    return found, errors
+
+
+def _guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
+    """Above `_SPARED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
+    plain = np.isin(kinds, NOT_PERTURBED)
+    harmless = gains >= -HARMLESS
+    groups = [-found[harmless & part] for part in (plain, ~plain)]
+    return max(
+        HARMLESS, *(float(np.quantile(losses, _SPARED)) for losses in groups if len(losses) >= _LEAST), 0.0
+    )

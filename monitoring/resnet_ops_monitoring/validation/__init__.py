@@ -1,0 +1,1 @@
+"""Room `validation`: whether data can be judged at all."""

@@ -1,0 +1,1 @@
+"""Room `attestations`: keys, signed statements, and which of them are believed."""

@@ -1,0 +1,165 @@
+"""The digest of a version's model files, wherever they lie."""
+
+import hashlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops.files import canonical_json, file_digest
+from resnet_ops_registry.common.settings import WRITE_ONCE_SCHEME, artifacts_destination
+
+__all__ = ["Fingerprint", "fingerprint", "folder_digest", "local_folder", "location_digest", "resolve"]
+
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+_ODD = re.compile(r"[?#;%\\]")
+LEFT_OUT = "registered_model_meta"
+"""Added by MLflow's client when it downloads: says which version it was, and is no part of the model."""
+
+
+def folder_digest(folder: Path) -> str:
+    """The sha256 over the names and contents of all files under `folder`, 64 hexadecimal digits.
+
+    Raises EvidenceError for symbolic links, special files, names that could be read in two ways, and an empty
+    folder: a digest must mean the same files to everybody.
+    """
+    files = {name: _content(path) for name, path in _files(folder)}
+    if not files:
+        raise EvidenceError(f"There are no model files in {folder}.")
+    return hashlib.sha256(canonical_json(files)).hexdigest()
+
+
+def _content(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise EvidenceError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    def fail(error: OSError) -> None:
+        raise EvidenceError(f"The model files in {folder} cannot be read: {error.strerror}.") from error
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        for name in folders + names:
+            path = Path(root) / name
+            relative = path.relative_to(folder).as_posix()
+            if not _is_plain(name):
+                raise EvidenceError(f"The model files hold an odd name: {relative!r}.")
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise EvidenceError(f"The model files hold {relative!r}, which is a link or no plain file.")
+            if name in names and relative != LEFT_OUT:
+                yield relative, path
+
+
+def _is_plain(name: str) -> bool:
+    return (
+        name == unicodedata.normalize("NFC", name)
+        and name == name.strip()
+        and "\\" not in name
+        and all(character.isprintable() for character in name)
+    )
+
+
+def location_digest(location: str) -> str:
+    """The digest of the files at an artifact location: a path, file:, s3: and the like, or mlflow-artifacts:.
+
+    Files on this machine are read in place, others are downloaded to a temporary folder. Raises EvidenceError
+    when they cannot be read.
+    """
+    location = resolve(location)
+    folder = local_folder(location)
+    if folder is not None:
+        return folder_digest(folder)
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
+        try:
+            return folder_digest(Path(download_artifacts(artifact_uri=location, dst_path=temporary)))
+        except EvidenceError:
+            raise
+        # each storage library has errors of its own, and a library may be missing: all mean that nothing was read
+        except Exception as error:
+            missing = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+            why = f"{missing} is not installed here" if missing else type(error).__name__
+            raise EvidenceError(f"The model files cannot be read ({why}).") from error
+
+
+def local_folder(location: str) -> Path | None:
+    """The folder at a location on this machine, or None for a remote one."""
+    parsed = urlparse(location)
+    if parsed.scheme == "":
+        return Path(location)
+    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
+        return Path(url2pathname(parsed.path))
+    return None
+
+
+def fingerprint(location: str) -> Fingerprint:
+    """What tells cheaply whether files at a location were written: empty where they lie on another machine.
+
+    Times of change (ctime) are set by the file system alone, so a writer cannot put them back.
+    """
+    folder = local_folder(resolve(location))
+    if folder is None:
+        return ()
+    try:
+        states = sorted(_states(folder))
+    except OSError as error:
+        raise EvidenceError(f"The model files in {folder} cannot be read: {error.strerror}.") from error
+    return tuple((path, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in states)
+
+
+def _states(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.path, entry.stat()
+            if entry.is_dir(follow_symlinks=False):
+                yield from _states(entry.path)
+
+
+def resolve(location: str) -> str:
+    """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are.
+
+    In a request to a server with workspaces, the path is that workspace's. Raises EvidenceError where the server's
+    artifacts cannot be reached from here.
+    """
+    parsed = urlparse(location)
+    if parsed.scheme != "mlflow-artifacts":
+        if parsed.scheme not in ("", "file") and _ODD.search(location):
+            raise EvidenceError(
+                "The model files' location holds ?, #, ; or %, after which a store may read on or not."
+            )
+        return location
+    if parsed.netloc:
+        raise EvidenceError(
+            f"The model files' location names a host ({parsed.netloc[:100]}): hashed here, they would be loaded there."
+        )
+    destination = artifacts_destination()
+    if not destination:
+        raise EvidenceError(
+            "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only. On the "
+            "server's machine, set RESNET_OPS_ARTIFACTS to its --artifacts-destination."
+        )
+    path = location.partition(":")[2].strip("/")
+    if _ODD.search(path) or any(part in ("", ".", "..") for part in path.split("/")):
+        raise EvidenceError("The model files' location holds an odd path.")
+    root = destination.removeprefix(WRITE_ONCE_SCHEME)
+    folder = local_folder(root)
+    return str(folder / _in_workspace(path)) if folder else f"{root.rstrip('/')}/{_in_workspace(path)}"
+
+
+def _in_workspace(path: str) -> str:
+    from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+    from mlflow.utils.workspace_context import get_request_workspace
+
+    if not MLFLOW_ENABLE_WORKSPACES.get() or not get_request_workspace():  # type: ignore[no-untyped-call]
+        return path
+    from mlflow.server.handlers import _get_workspace_scoped_repo_path_if_enabled
+
+    return str(_get_workspace_scoped_repo_path_if_enabled(path))

@@ -1,0 +1,185 @@
+"""Evidence: what the evaluation pipeline found about one model, as it is signed."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops.files import canonical_json
+from resnet_ops.measurement import Measurement
+from resnet_ops_registry.common.frozen import Frozen, Sha256
+
+__all__ = [
+    "EVIDENCE_TYPE",
+    "REFUSED",
+    "Evidence",
+    "Metric",
+    "Outcomes",
+    "Source",
+    "metrics_from",
+    "read_evidence",
+    "show_metric",
+    "show_number",
+]
+
+EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
+REFUSED = "refused"
+"""How `Evidence.exports` begins where an export was not written."""
+MAX_OUTCOMES = 2_000_000
+"""A signed statement holds at most 2 MB; so many outcomes take 0.45 of them."""
+
+
+class Metric(Frozen):
+    """One number. `low` and `high` bound the interval that `method` names; both are None where there is none."""
+
+    value: FiniteFloat
+    n: PositiveInt = Field(description="how many images, runs or items the number rests on")
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    method: str | None = None
+    unit: str | None = None
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "Metric":
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise ValueError("low must not exceed high")
+        return self
+
+
+class Outcomes(Frozen):
+    """Which images of a split were classified right, so that two models can be compared image by image."""
+
+    images: Sha256 = Field(
+        description="over the images and their true classes, in order: `outcomes.images_digest`"
+    )
+    n: int = Field(gt=0, le=MAX_OUTCOMES)
+    right: str = Field(
+        max_length=(MAX_OUTCOMES + 7) // 8 * 4 // 3 + 4,
+        description="base64 of one bit an image, 1 for right, the first image highest; padded with 0",
+    )
+
+    @model_validator(mode="after")
+    def _one_bit_an_image(self) -> "Outcomes":
+        try:
+            packed = base64.b64decode(self.right, validate=True)
+        except (ValueError, binascii.Error) as error:
+            raise ValueError("right must be base64") from error
+        if base64.b64encode(packed).decode() != self.right:
+            raise ValueError("right must be base64 in its only form")
+        if len(packed) != (self.n + 7) // 8 or (self.n % 8 and packed[-1] & (0xFF >> self.n % 8)):
+            raise ValueError(f"right must hold {self.n} bits, then zeros to the end of the byte")
+        return self
+
+    def bits(self) -> bytes:
+        """The packed bits, `numpy.unpackbits` makes them an array of n."""
+        return base64.b64decode(self.right)
+
+
+class Source(Frozen):
+    """The code and the pipeline that made the model."""
+
+    commit: str = Field(
+        description="git commit when the training began, 40 hexadecimal digits, or empty outside of git"
+    )
+    dirty: bool = Field(description="whether tracked files differed from that commit")
+    dvc_lock: Sha256 | None = Field(description="sha256 of dvc.lock")
+
+
+class Evidence(Frozen):
+    """The predicate of an evidence statement. Field names are part of the signed format."""
+
+    member: str
+    weights_digest: Sha256 = Field(description="resnet_ops.model_files.model_digest of the two model files")
+    format: str = Field(
+        default="weights", description="what was measured: trained weights, or an export of them"
+    )
+    exported_from: Sha256 | None = Field(
+        default=None, description="of an export: the weights_digest of the trained model"
+    )
+    metrics: dict[str, Metric] = Field(min_length=1)
+    data: dict[str, str] = Field(description="digest of each data set, such as prepared, test")
+    source: Source
+    environment: dict[str, str] = Field(description="versions: python, torch, ...")
+    hardware: dict[str, dict[str, str | int | float | bool | None]] = Field(
+        description="by device profile (server-cpu, edge-cpu) or by step (training, evaluation, export)"
+    )
+    seeds: dict[str, int]
+    outcomes: dict[str, Outcomes] = Field(default_factory=dict, description="by split, such as test")
+    checks: dict[str, bool] = Field(
+        default_factory=dict, description="what was checked and whether it held, such as data_validation"
+    )
+    exports: dict[str, str] = Field(
+        default_factory=dict,
+        description="by format, whether its export was written or refused, in words; of an export: its own alone",
+    )
+    replaces: Sha256 | None = Field(
+        default=None,
+        description="digest of the pipeline's findings that it was measured again from; what was not, is theirs",
+    )
+    created: AwareDatetime
+
+    @field_serializer("created")
+    def _as_iso(self, created: datetime) -> str:
+        return created.isoformat()
+
+    def predicate(self) -> dict[str, Any]:
+        """As it is signed."""
+        said = self.model_dump(mode="json")
+        if self.replaces is None:
+            del said["replaces"]  # so that releases which do not know the field can read it
+        return said
+
+    def digest(self) -> str:
+        """The sha256 of what was found: another day or another commit that found the same has the same."""
+        found = self.predicate()
+        del found["created"], found["source"]["commit"], found["source"]["dirty"]
+        return hashlib.sha256(canonical_json(found)).hexdigest()
+
+
+def metrics_from(measurements: Mapping[str, Measurement]) -> dict[str, Metric]:
+    """The core's measurements as metrics."""
+    return {name: Metric(**asdict(measurement)) for name, measurement in measurements.items()}
+
+
+def read_evidence(predicate: Mapping[str, Any]) -> Evidence:
+    """Parse a predicate. Raises EvidenceError naming the first field that is wrong."""
+    try:
+        return Evidence.model_validate(predicate)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EvidenceError(f"The evidence is malformed at {where}: {first['msg']}.") from error
+
+
+def show_metric(metric: Metric) -> str:
+    """Such as `0.951 (0.929-0.967, n=360)`, with the unit where there is one; n only where it is not 1."""
+    unit = f" {metric.unit}" if metric.unit and metric.unit not in ("fraction", "1") else ""
+    notes = []
+    if metric.low is not None and metric.high is not None:
+        notes.append(f"{show_number(metric.low)}-{show_number(metric.high)}")
+    if metric.n != 1:
+        notes.append(f"n={metric.n}")
+    return f"{show_number(metric.value)}{unit}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def show_number(value: float) -> str:
+    """Three or four significant digits, thousands set apart; whole numbers where there are five digits or more."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}" if abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.4g}"

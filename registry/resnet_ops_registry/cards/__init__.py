@@ -1,0 +1,1 @@
+"""Room `cards`: model cards, made of signed evidence."""

@@ -1,0 +1,193 @@
+"""A model card's sections on how well a model answers: results, slices, robustness, calibration, parity."""
+
+from collections.abc import Mapping
+
+from resnet_ops_registry.attestations.evidence import REFUSED, Evidence, Metric, show_metric, show_number
+from resnet_ops_registry.cards.parts import (
+    LONGEST,
+    NOT_MEASURED,
+    Fact,
+    Row,
+    Section,
+    Table,
+    interval,
+    measured_table,
+    number,
+)
+from resnet_ops_registry.cards.speed import headline_speed
+
+__all__ = [
+    "CORRUPTION",
+    "SLICE",
+    "calibration",
+    "classes",
+    "export",
+    "exports",
+    "headline",
+    "lowest",
+    "results",
+    "robustness",
+    "slices",
+]
+
+SLICE, CORRUPTION, RECALL = "test.slice.", "robustness.accuracy.", "test.recall."
+
+
+def lowest(metrics: Mapping[str, Metric], prefix: str) -> list[tuple[str, Metric]]:
+    """(rest of the name, metric) of those whose name starts so, lowest first."""
+    found = [
+        (name.removeprefix(prefix), metric) for name, metric in metrics.items() if name.startswith(prefix)
+    ]
+    return sorted(found, key=lambda item: (item[1].value, item[0]))
+
+
+def headline(evidence: Evidence) -> tuple[Fact, ...]:
+    """What a reader wants to know first."""
+    found = evidence.metrics
+    worst_slice, worst_corruption = lowest(found, SLICE), lowest(found, CORRUPTION)
+    mean, temperature = found.get("robustness.mean_accuracy"), found.get("calibrated.temperature")
+    fallen = (
+        f"worst: {worst_corruption[0][0].replace('_', ' ')}, {show_number(worst_corruption[0][1].value)}"
+        if worst_corruption
+        else ""
+    )
+    error = found.get("calibrated.ece") or found.get("test.ece")
+    return (
+        Fact("right on the test images", *_shown(found.get("test.top1"))),
+        Fact(
+            "worst slice",
+            number(worst_slice[0][1]) if worst_slice else NOT_MEASURED,
+            f"{worst_slice[0][0]}; {_notes(worst_slice[0][1])}" if worst_slice else "",
+        ),
+        Fact("right on corrupted images", number(mean), fallen),
+        Fact(
+            "calibration error",
+            number(error),
+            (f"at temperature {show_number(temperature.value)}; " if temperature else "")
+            + (_notes(error) if error else ""),
+        ),
+        *headline_speed(evidence),
+    )
+
+
+def results(evidence: Evidence) -> Section:
+    found = evidence.metrics
+    rows = [
+        ("right answer (top-1)", "test.top1"),
+        *([("right class among the first five", "test.top5")] if "test.top5" in found else []),
+        ("mean F1 of the classes", "test.macro_f1"),
+        ("lowest recall of a class", "test.worst_class_recall"),
+    ]
+    top1 = found.get("test.top1")
+    notes = (f"The interval of top-1: {top1.method}.",) if top1 is not None and top1.method else ()
+    return Section("Results on the test split", notes=notes, table=measured_table(found, rows))
+
+
+def classes(evidence: Evidence) -> Section:
+    worst = lowest(evidence.metrics, RECALL)
+    if not worst:
+        return Section("By class", notes=(f"{NOT_MEASURED.capitalize()}.",))
+    columns = (
+        ("class", False),
+        *((name, True) for name in ("recall", "interval", "n", "precision", "interval", "n")),
+    )
+    rows = [
+        Row((name, *_three(recall), *_three(evidence.metrics.get(f"test.precision.{name}"))))
+        for name, recall in worst[:LONGEST]
+    ]
+    return Section(
+        "By class",
+        notes=_cut(len(worst), LONGEST, "classes", "lowest recall"),
+        table=Table(columns, tuple(rows)),
+    )
+
+
+def _three(metric: Metric | None) -> tuple[str, str, str]:
+    return number(metric), interval(metric), f"{metric.n:,}" if metric else "–"
+
+
+def slices(evidence: Evidence) -> Section:
+    worst = lowest(evidence.metrics, SLICE)
+    if not worst:
+        return Section("Slices", notes=(f"{NOT_MEASURED.capitalize()}.",))
+    name, metric = worst[0]
+    notes = [f"Worst of {len(worst)}: {name}, {show_metric(metric)}."]
+    if (picked := evidence.metrics.get("test.worst_slice")) is not None and interval(picked) != "–":
+        notes.append(f"Knowing that it was picked for being the worst, its interval is {interval(picked)}.")
+    rows = [(name, SLICE + name) for name, _ in worst[: LONGEST // 2]]
+    return Section(
+        "Slices",
+        notes=(*notes, *_cut(len(worst), LONGEST // 2, "slices", "lowest accuracy")),
+        table=measured_table(evidence.metrics, rows),
+    )
+
+
+def robustness(evidence: Evidence) -> Section:
+    found = evidence.metrics
+    worst = lowest(found, CORRUPTION)
+    if not worst:
+        return Section("Robustness", notes=(f"{NOT_MEASURED.capitalize()}.",))
+    severities = sorted(name for name in found if name.startswith("robustness.severity."))
+    rows = [
+        ("the same images as they are", "robustness.clean_accuracy"),
+        ("mean over all corruptions", "robustness.mean_accuracy"),
+        ("lost by them", "robustness.drop"),
+        *((f"severity {name.rpartition('.')[2]}", name) for name in severities),
+        *((name.replace("_", " "), CORRUPTION + name) for name, _ in worst),
+    ]
+    return Section(
+        "Robustness",
+        notes=(
+            f"Worst of {len(worst)} corruptions: {worst[0][0].replace('_', ' ')}, {show_metric(worst[0][1])}.",
+        ),
+        table=measured_table(found, rows),
+    )
+
+
+def calibration(evidence: Evidence) -> Section:
+    names = (("expected calibration error", "ece"), ("Brier score", "brier"), ("log loss", "nll"))
+    rows = [(words, f"test.{name}") for words, name in names]
+    rows.append(("temperature, fitted on the validation split", "calibrated.temperature"))
+    rows += [(f"{words} at that temperature", f"calibrated.{name}") for words, name in names]
+    if not any(name in evidence.metrics for _, name in rows):
+        return Section("Calibration", notes=(f"{NOT_MEASURED.capitalize()}.",))
+    return Section("Calibration", table=measured_table(evidence.metrics, rows))
+
+
+def export(evidence: Evidence) -> Section:
+    """Of an export alone: how equal it is to what it was made from."""
+    rows = [
+        ("right answers lost", "export.accuracy_loss"),
+        ("equal predictions", "export.equal_predictions"),
+        ("largest difference of a logit", "export.max_logit_difference"),
+    ]
+    origin = f"This is {evidence.format}, made from the trained weights {evidence.exported_from}."
+    return Section(
+        "Compared with what it was made from",
+        notes=(origin, "All other numbers here were measured on the export itself."),
+        table=measured_table(evidence.metrics, rows),
+    )
+
+
+def exports(evidence: Evidence) -> Section:
+    """What came of each export: of trained weights every format, of an export itself."""
+    rows = [
+        Row((format_, said), "hit" if said.startswith(REFUSED) else "")
+        for format_, said in sorted(evidence.exports.items())
+    ]
+    return Section("Exports", table=Table((("format", False), ("what came of it", False)), tuple(rows)))
+
+
+def _shown(metric: Metric | None) -> tuple[str, str]:
+    return number(metric), _notes(metric) if metric else ""
+
+
+def _notes(metric: Metric) -> str:
+    bounds = interval(metric)
+    return f"n={metric.n:,}" if bounds == "–" else f"{bounds}, n={metric.n:,}"
+
+
+def _cut(count: int, kept: int, what: str, by: str) -> tuple[str, ...]:
+    if count <= kept:
+        return ()
+    return (f"The {kept} of {by}; all {count} {what} are in the evidence and among the run's artifacts.",)

@@ -1,0 +1,1 @@
+"""Room `cli`: the commands, a file for each noun; nothing imports it."""

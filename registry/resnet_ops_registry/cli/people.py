@@ -1,0 +1,188 @@
+"""Commands of `resnet-ops` by which people speak: approve, waive, attest, rollback, retire, unretire."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_ops.console import console
+from resnet_ops_registry.cli.common import LARGEST, Model, Version
+
+if TYPE_CHECKING:
+    from resnet_ops_registry.common.target import Target
+
+__all__ = ["add_people_commands"]
+
+Alias = Annotated[str, typer.Argument(help="Such as champion.")]
+Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
+Until = Annotated[str, typer.Option(help="A day such as 2027-01-31, or a stretch such as 14d.")]
+Stage = Annotated[bool, typer.Option("--stage", help="ALIAS is the name of a stage, such as Production.")]
+
+attest = typer.Typer(help="Say what you found out about a version.", no_args_is_help=True)
+
+
+def add_people_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    app.add_typer(attest, name="attest")
+    for command in (approve, waive, rollback, retire, unretire):
+        app.command(command.__name__)(command)
+
+
+def approve(
+    model: Model,
+    version: Version,
+    alias: Alias,
+    until: Until,
+    key: Key,
+    comment: Annotated[str, typer.Option(help="For whoever reads the ledger.")] = "",
+    stage: Stage = False,
+) -> None:
+    """Answer for a version on one alias, with your signature."""
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.attestations.predicates import Approval, spoken
+    from resnet_ops_registry.client.attesting import say
+    from resnet_ops_registry.common.connection import connect
+    from resnet_ops_registry.common.deadlines import read_until
+
+    now, target = datetime.now(UTC), _target(alias, stage)
+    said = spoken(Approval, target=target, until=read_until(until, now), comment=comment, created=now)
+    found = say(connect(), model, version, said, read_key(key))
+    console.print(f"{key} approves {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.")
+    _say_verdict(found.tags, target)
+    console.print(f"Promote it: resnet-ops promote {model} {version} {target.name}")
+
+
+def waive(
+    model: Model,
+    version: Version,
+    alias: Alias,
+    rule: Annotated[str, typer.Option(help="Id of the rule in the policy.")],
+    until: Until,
+    why: Annotated[str, typer.Option(help="For whoever reads the ledger.")],
+    key: Key,
+    stage: Stage = False,
+) -> None:
+    """Let one rule not count for a version on one alias, for a time, if the policy lets you."""
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.attestations.predicates import Waiver, spoken
+    from resnet_ops_registry.client.attesting import say
+    from resnet_ops_registry.common.connection import connect
+    from resnet_ops_registry.common.deadlines import read_until
+
+    now, target = datetime.now(UTC), _target(alias, stage)
+    said = spoken(Waiver, target=target, rule=rule, until=read_until(until, now), why=why, created=now)
+    found = say(connect(), model, version, said, read_key(key))
+    console.print(
+        f"{key} waives {rule} of {model} v{version} for {target.label} until {said.until:%Y-%m-%d}."
+    )
+    _say_verdict(found.tags, target)
+    console.print(f"Whether it counts: resnet-ops gate explain {model} {version}")
+
+
+@attest.command("reproduction")
+def attest_reproduction(
+    model: Model,
+    version: Version,
+    weights: Annotated[Path, typer.Option(help="Folder of the retrained model, such as models/resnet20.")],
+    key: Key,
+    measurements: Annotated[
+        Path | None, typer.Option(help="Its measurements.json, where it was evaluated.")
+    ] = None,
+) -> None:
+    """Say what came out when you repeated a version's training."""
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.client.reproduction import attest_reproduction as attest_it
+
+    compared = attest_it(model, version, weights, measurements, read_key(key))
+    for line in compared:
+        console.print(line)
+    console.print(f"What it changes: resnet-ops gate explain {model} {version}")
+
+
+@attest.command("evaluation")
+def attest_evaluation(
+    model: Model,
+    versions: Annotated[
+        list[int],
+        typer.Argument(
+            metavar="VERSION...",
+            help="Versions that are measured on the same images, those that none of them has seen.",
+            min=1,
+            max=LARGEST,
+        ),
+    ],
+    key: Annotated[
+        str, typer.Option(help="Name of the key that signs, of a role whose evidence counts.")
+    ] = "pipeline",
+    data: Annotated[Path, typer.Option(help="Prepared data.")] = Path("data/prepared"),
+    params: Annotated[Path, typer.Option(help="File with the settings, under evaluate.")] = Path(
+        "params.yaml"
+    ),
+) -> None:
+    """Measure registered versions on today's test images, and sign that as their new evidence."""
+    from resnet_ops.console import progress_bar
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.client.remeasurement import attest_evaluation as attest_it
+
+    with progress_bar("Measuring") as progress:
+        lines = attest_it(model, versions, data, params, read_key(key), progress)
+    for line in lines:
+        console.print(line)
+    console.print(f"What it changes: resnet-ops gate explain {model} {versions[-1]}")
+
+
+def rollback(model: Model, alias: Alias) -> None:
+    """Give an alias back to the last version that held it and still passes. Exit status 1 when there is none."""
+    from resnet_ops_registry.client.rollback import roll_back
+
+    version, name = roll_back(model, alias)
+    console.print(f"{model} v{version} is @{name} again.")
+    console.print(f"Keep the other one out: resnet-ops retire {model} VERSION --why TEXT --key NAME")
+
+
+def retire(
+    model: Model,
+    version: Version,
+    why: Annotated[str, typer.Option(help="For whoever wants to promote it again.")],
+    key: Key,
+) -> None:
+    """Take a version's aliases off and have the gate refuse it, until an operator brings it back."""
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.client.retirement import retire as retire_it
+
+    taken = retire_it(model, version, why, read_key(key))
+    rest = f"; it was {' and '.join(taken)} until now" if taken else ""
+    console.print(f"{model} v{version} is retired{rest}.")
+    aliases = [label[1:] for label in taken if label.startswith("@")]
+    for alias in aliases:
+        console.print(f"Put the one before back: resnet-ops rollback {model} {alias}")
+    if not aliases:
+        console.print(f"Bring it back: resnet-ops unretire {model} {version} --why TEXT --key OPERATOR")
+
+
+def unretire(
+    model: Model,
+    version: Version,
+    why: Annotated[str, typer.Option(help="For whoever reads the ledger.")],
+    key: Key,
+) -> None:
+    """Let the gate judge a retired version by its evidence again; the key must be an operator's."""
+    from resnet_ops_registry.attestations.keys import read_key
+    from resnet_ops_registry.client.retirement import unretire as unretire_it
+
+    unretire_it(model, version, why, read_key(key))
+    console.print(f"{model} v{version} is judged by its evidence again.")
+    console.print(f"See what the gate says: resnet-ops gate explain {model} {version}")
+
+
+def _target(alias: str, stage: bool) -> "Target":
+    from resnet_ops_registry.common.target import Target
+
+    return Target.named(alias, "stage" if stage else "alias")
+
+
+def _say_verdict(tags: dict[str, str], target: "Target") -> None:
+    verdict = tags.get(f"gate {target.name if target.kind == 'alias' else target.label}")
+    if verdict is not None:
+        console.print(f"The gate says: {verdict}")

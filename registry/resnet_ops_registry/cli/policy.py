@@ -1,0 +1,160 @@
+"""Commands of `resnet-ops` about policies: apply, show, diff, history, and gate simulate."""
+
+import difflib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_ops.console import console
+from resnet_ops_registry.cli.common import (
+    Json,
+    OperatorKey,
+    connect_first,
+    print_json,
+    refresh_verdicts,
+    signer,
+)
+
+if TYPE_CHECKING:
+    from resnet_ops_registry.gate.simulate import Replayed
+
+__all__ = ["gate_simulate", "policy"]
+
+File = Annotated[Path, typer.Argument(help="A YAML file.")]
+
+policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
+
+
+@policy.command("apply")
+def policy_apply(file: File, key: OperatorKey = "") -> None:
+    """Put a policy into force on the registry's database; the same text again changes nothing."""
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.policies import apply_policy, governed_by
+    from resnet_ops_registry.gate.policy_file import policy_text
+
+    text = policy_text(file)
+    connect_first()
+    with open_database() as connection:
+        applied, new = apply_policy(connection, text, str(file), signer(key))
+        governed = governed_by(connection, applied)
+    state = "is in force now" if new else "was in force already"
+    console.print(f"{applied.label} {state} ({file}).")
+    if not governed:
+        console.print(
+            f"It governs no registered model: none is called {applied.policy.model}, or other policies come before "
+            "it. See what there is: resnet-ops registry ls",
+            style="yellow",
+        )
+    refresh_verdicts()
+
+
+@policy.command("show")
+def policy_show(
+    model: Annotated[str, typer.Argument(help="A registered model; without it, every policy.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Print the policies in force."""
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.policies import list_policies, policy_for
+
+    with open_database() as connection:
+        found = policy_for(connection, model) if model else None
+        applied = ([found] if found else []) if model else list_policies(connection)
+    if as_json:
+        print_json([{"version": each.version, **each.policy.model_dump(mode="json")} for each in applied])
+        return
+    if not applied:
+        console.print("No policy is in force. Apply one with: resnet-ops policy apply FILE")
+    for each in applied:
+        console.print(f"# {each.label}, from {each.file}\n{each.content}")
+
+
+@policy.command("diff")
+def policy_diff(file: File) -> None:
+    """Show what a file would change in the policy in force. Exit status 1 when it changes something."""
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.policies import list_policies
+    from resnet_ops_registry.gate.policy_file import policy_text, read_policy
+
+    text = policy_text(file)
+    model = read_policy(text, str(file)).model
+    with open_database() as connection:
+        before = next((each for each in list_policies(connection) if each.policy.model == model), None)
+    old = before.content if before else ""
+    if old == text:
+        console.print(f"{file} is in force as it is.")
+        return
+    name = before.label if before else f"no policy for {model}"
+    lines = difflib.unified_diff(old.splitlines(), text.splitlines(), name, str(file), lineterm="")
+    for line in lines:
+        console.print(line)
+    console.print(f"What it would have decided: resnet-ops gate simulate {file}")
+    raise typer.Exit(1)
+
+
+@policy.command("history")
+def policy_history(
+    model: Annotated[str, typer.Argument(help="A policy's model; without it, every one.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List every version of a policy that was ever in force, and who applied it."""
+    from rich.table import Table
+
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.policies import list_history
+
+    with open_database() as connection:
+        rows = list_history(connection, model or None)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        console.print("No policy was ever applied. Apply one with: resnet-ops policy apply FILE")
+        return
+    table = Table("model", "version", "applied (UTC)", "by", "file", "digest")
+    for row in rows:
+        when = datetime.fromtimestamp(row["applied_at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(
+            row["model"], str(row["version"]), when, row["applied_by"], row["file"], row["digest"][:12]
+        )
+    console.print(table)
+
+
+def gate_simulate(file: File, as_json: Json = False) -> None:
+    """Show which past decisions a policy would have changed. Changes nothing."""
+    from dataclasses import asdict
+
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.policy_file import policy_text, read_policy
+    from resnet_ops_registry.gate.simulate import simulate
+
+    text = policy_text(file)
+    with open_database() as connection:
+        replayed = simulate(connection, read_policy(text, str(file)), text, str(file))
+    if as_json:
+        print_json([{**asdict(each), "changed": each.changed} for each in replayed])
+        return
+    _show(replayed)
+    console.print(f"Put it into force: resnet-ops policy apply {file}")
+
+
+def _show(replayed: "list[Replayed]") -> None:
+    from rich.table import Table
+
+    changed = [each for each in replayed if each.changed]
+    if changed:
+        table = Table("no.", "version", "target", "was", "would be", "reasons")
+        for each in changed:
+            words = [
+                "allowed" if allowed else "refused" for allowed in (each.was_allowed, each.would_be_allowed)
+            ]
+            label = f"{each.model} v{each.version}"
+            table.add_row(str(each.seq), label, each.target, *words, "; ".join(each.reasons))
+        console.print(table)
+    console.print(
+        f"{len(replayed)} past decisions: {len(replayed) - len(changed)} stay, "
+        f"{sum(each.was_allowed for each in changed)} would be refused, "
+        f"{sum(each.would_be_allowed for each in changed)} would be allowed."
+    )

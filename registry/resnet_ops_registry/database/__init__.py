@@ -1,0 +1,1 @@
+"""Room `database`: the tables, their migrations and the ledger."""

@@ -1,0 +1,104 @@
+"""The champions that a candidate is compared with."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.statements import Version, believed_about, find_version
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.database import tables
+from resnet_ops_registry.gate.history import Held, past_holders
+from resnet_ops_registry.rules import Champion
+
+__all__ = ["champions_now", "champions_then"]
+
+
+def champions_now(
+    connection: Connection, candidate: Version, target: Target, roles: Sequence[str]
+) -> list[Champion]:
+    """The versions that hold the alias or stage, as the transaction finds them; else the last that did.
+
+    The last one still has to be beaten: taking the alias off first is no way around the comparison. One that was
+    retired since is not compared with.
+    """
+    numbers = _holders(connection, candidate, target)
+    if numbers:
+        found = [find_version(connection, candidate.workspace, candidate.model, number) for number in numbers]
+        return [_champion(connection, candidate, each, roles, None) for each in found if each is not None]
+    return _last(connection, candidate, target, roles, None, None)
+
+
+def champions_then(
+    connection: Connection, candidate: Version, target: Target, roles: Sequence[str], before: int, at: int
+) -> list[Champion]:
+    """The last version that was given the alias before ledger entry `before`, with what was believed at that time."""
+    return _last(connection, candidate, target, roles, before, at)
+
+
+def _holders(connection: Connection, candidate: Version, target: Target) -> list[int]:
+    versions, aliases = tables.model_tables()
+    if target.kind == "alias":
+        rows = connection.execute(
+            select(aliases.c.alias, aliases.c.version).where(
+                aliases.c.workspace == candidate.workspace, aliases.c.name == candidate.model
+            )
+        ).all()
+        kind = "alias"
+    else:
+        rows = connection.execute(
+            select(versions.c.current_stage, versions.c.version).where(
+                versions.c.workspace == candidate.workspace,
+                versions.c.name == candidate.model,
+                versions.c.current_stage.in_(("Staging", "Production")),
+            )
+        ).all()
+        kind = "stage"
+    return sorted(
+        {
+            int(version)
+            for name, version in rows
+            if Target.model_validate({"kind": kind, "name": name}).same_as(target)
+        }
+    )
+
+
+def _last(
+    connection: Connection,
+    candidate: Version,
+    target: Target,
+    roles: Sequence[str],
+    before: int | None,
+    at: int | None,
+) -> list[Champion]:
+    for held in past_holders(connection, candidate.workspace, candidate.model, target, before):
+        version = _version_of(connection, candidate, held)
+        if version is None:
+            return [Champion(held.version, itself=False, evidence=None)]
+        if believed_about(connection, version, at).retirement is None:
+            return [_champion(connection, candidate, version, roles, at)]
+    return []
+
+
+def _version_of(connection: Connection, candidate: Version, held: Held) -> Version | None:
+    """The version that held it, as statements know it: it may have been deleted since."""
+    if held.is_of(candidate):
+        return candidate
+    table, created = tables.statements, held.creation_time
+    if created is None:
+        query = select(table.c.creation_time).where(table.c.envelope_digest.in_(held.statements))
+        created = connection.execute(query.limit(1)).scalar()
+    if created is None:
+        return None
+    return Version(candidate.workspace, candidate.model, held.version, int(created), "")
+
+
+def _champion(
+    connection: Connection, candidate: Version, version: Version, roles: Sequence[str], at: int | None
+) -> Champion:
+    itself = (version.version, version.creation_time) == (candidate.version, candidate.creation_time)
+    try:
+        accepted = believed_about(connection, version, at).evidence(roles)
+    except EvidenceError:
+        accepted = None
+    return Champion(version.version, itself, accepted.said if accepted else None)

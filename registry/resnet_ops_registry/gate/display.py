@@ -1,0 +1,149 @@
+"""Tags that the gate writes on a version's page, so that its verdicts are seen at a glance.
+
+They are display: nothing here is ever believed.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, delete, insert, select
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.evidence import Evidence, show_metric
+from resnet_ops_registry.attestations.people import PEOPLE_TAGS, told_by_people
+from resnet_ops_registry.attestations.statements import (
+    Accepted,
+    Believed,
+    Version,
+    believed_about,
+    find_version,
+)
+from resnet_ops_registry.common.names import skeleton
+from resnet_ops_registry.database import tables
+from resnet_ops_registry.gate.gate import Files, judge
+from resnet_ops_registry.gate.policies import evidence_roles, policy_for
+from resnet_ops_registry.gate.policy import Target
+from resnet_ops_registry.gate.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
+
+__all__ = [
+    "EVIDENCE_TAG",
+    "EXPERIMENT_TAG",
+    "FILES_TAG",
+    "GATE_TAG_PREFIX",
+    "KEY_TAG",
+    "MEMBER_TAG",
+    "STATEMENT_TAG",
+    "WEIGHTS_TAG",
+    "believed_tags",
+    "is_reserved",
+    "refresh_tags",
+    "version_tags",
+]
+
+STATEMENT_TAG = "resnet_ops.statement"
+GATE_TAG_PREFIX = "gate "
+WEIGHTS_TAG = "resnet_ops.weights_digest"
+MEMBER_TAG = "member"
+EXPERIMENT_TAG = "dvc_experiment"
+"""The DVC experiment that a version comes from; none on what the project itself registered."""
+EVIDENCE_TAG = "resnet_ops.evidence_digest"
+FILES_TAG = "resnet_ops.files_digest"
+KEY_TAG = "resnet_ops.evidence_key"
+HEADLINE_METRIC = "test.top1"
+_PREFIXES = ("resnet_ops.", GATE_TAG_PREFIX, REVIEW_TAG_PREFIX)
+
+
+def is_reserved(key: str) -> bool:
+    """Whether only the gate may write a version's tag of this name."""
+    name = skeleton(key)
+    return name in ("evidence", "drift reference", *PEOPLE_TAGS) or name.startswith(_PREFIXES)
+
+
+def version_tags(connection: Connection, version: Version) -> dict[str, str]:
+    """Every tag of a version with statements, and what each says."""
+    return _tags_and_problem(connection, version)[0]
+
+
+def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[str, str], str]:
+    """Where a statement cannot be read, the tags say that the version is refused, and the problem names its row."""
+    believed, problem = Believed(()), ""
+    try:
+        believed = believed_about(connection, version)
+    except EvidenceError as error:
+        problem = f"{version.model} v{version.version}: {error}"
+    applied = policy_for(connection, version.model)
+    roles = applied.policy.evidence_roles if applied else None
+    tags = _told(believed, roles)
+    files = Files(tags.get(FILES_TAG, ""))
+    for target in applied.policy.targets() if applied else []:
+        tags[_gate_tag(target)] = judge(connection, version, target, files).summary
+    return tags, problem
+
+
+def believed_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a version as they are given out: what statements say is read from these, now.
+
+    kept: the tags in MLflow's table, which another server on the same database can write. Of the reserved ones only
+    verdicts, which nobody believes, are given out as they lie there, and what a version was published as.
+    """
+    try:
+        believed = believed_about(connection, version)
+    except EvidenceError:
+        believed = Believed(())
+    shown = {
+        key: value
+        for key, value in kept.items()
+        if not is_reserved(key) or key == WEIGHTS_TAG or key.startswith(GATE_TAG_PREFIX)
+    }
+    return shown | (_told(believed, evidence_roles(connection, version.model)) if believed.statements else {})
+
+
+def _told(believed: Believed, roles: list[str] | None) -> dict[str, str]:
+    accepted = believed.evidence(roles)
+    told = told_by_people(believed) | told_by_reviewers(believed, roles)
+    return told | (_evidence_tags(accepted) if accepted else {})
+
+
+def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
+    headline = accepted.said.metrics.get(HEADLINE_METRIC)
+    found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
+    return {
+        "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
+        WEIGHTS_TAG: accepted.said.weights_digest,
+        EVIDENCE_TAG: accepted.said.digest(),
+        FILES_TAG: accepted.subject.digest,
+        KEY_TAG: accepted.key.id,
+    }
+
+
+def refresh_tags(connection: Connection) -> list[str]:
+    """Write the tags of every version with statements anew, after a policy or a key changed.
+
+    Straight into MLflow's table: this is the operator on the database, not a client of the store. In a transaction
+    of its own: the tags are display, and nothing about them may undo what they show. Gives a line for each version
+    with a statement that cannot be read.
+    """
+    from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag
+
+    tags, known = SqlModelVersionTag.__table__, tables.statements.c
+    versions, problems = select(known.workspace, known.model, known.version).distinct(), []
+    for workspace, model, number in connection.execute(versions).all():
+        version = find_version(connection, workspace, model, number)
+        if version is None:
+            continue
+        wanted, problem = _tags_and_problem(connection, version)
+        problems += [problem] if problem else []
+        where = (tags.c.workspace == workspace, tags.c.name == model, tags.c.version == number)
+        present = connection.execute(select(tags.c.key).where(*where)).scalars()
+        stale = [key for key in present if is_reserved(key) and (key != WEIGHTS_TAG or key in wanted)]
+        connection.execute(delete(tags).where(*where, tags.c.key.in_(stale)))
+        rows = [
+            {"workspace": workspace, "name": model, "version": number, "key": key, "value": value}
+            for key, value in wanted.items()
+        ]
+        if rows:
+            connection.execute(insert(tags), rows)
+    return problems
+
+
+def _gate_tag(target: Target) -> str:
+    return GATE_TAG_PREFIX + (target.name if target.kind == "alias" else target.label)

@@ -1,0 +1,114 @@
+"""What another policy would have done to past decisions, from the ledger and the stored statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.statements import Believed, Version, believed_about
+from resnet_ops_registry.common.actor import UNVERIFIED
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.database import tables
+from resnet_ops_registry.database.ledger import Entry, list_entries
+from resnet_ops_registry.gate.champions import champions_then
+from resnet_ops_registry.gate.gate import Files, Question, answer
+from resnet_ops_registry.gate.policies import AppliedPolicy, governing, list_policies
+from resnet_ops_registry.gate.policy import Policy
+from resnet_ops_registry.rules import Champion
+
+__all__ = ["Replayed", "simulate"]
+
+_DECISIONS = ("alias", "stage", "rollback", "rename")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A past decision, and what it would have been. `reasons` are the other policy's."""
+
+    seq: int
+    time: int
+    model: str
+    version: int
+    target: str
+    was_allowed: bool
+    would_be_allowed: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def changed(self) -> bool:
+        return self.was_allowed != self.would_be_allowed
+
+
+def simulate(connection: Connection, policy: Policy, content: str, file: str) -> list[Replayed]:
+    """Judge every past decision about the models that `policy` would govern, as of its time.
+
+    As of then: the statements received, the keys trusted, the champion, who asked, and the files' digest that was
+    measured. Past rules of other packages are judged by their code of today.
+    """
+    applied = AppliedPolicy(0, file, content, policy)
+    others = [each for each in list_policies(connection) if each.policy.model != policy.model]
+    found = []
+    for entry in list_entries(connection):
+        event = entry.event
+        decided = event.outcome in ("allowed", "refused") and event.action in _DECISIONS
+        if decided and event.model is not None and governing([*others, applied], event.model) is applied:
+            found.append(_replay(connection, applied, entry))
+    return found
+
+
+def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry) -> Replayed:
+    event, detail = entry.event, entry.event.detail
+    assert event.target is not None
+    target = Target.from_label(event.target)
+    reasons: Sequence[str] = ()
+    allowed = True
+    if applied.policy.guard_of(target) is not None:
+        verdict = answer(applied, _question(connection, applied, entry, target, detail))
+        allowed, reasons = verdict.allowed, verdict.reasons
+    return Replayed(
+        entry.seq,
+        entry.time,
+        str(event.model),
+        int(event.version or 0),
+        event.target,
+        event.outcome == "allowed",
+        allowed,
+        tuple(reasons),
+    )
+
+
+def _question(
+    connection: Connection, applied: AppliedPolicy, entry: Entry, target: Target, detail: Any
+) -> Question:
+    event = entry.event
+    created = detail.get("creation_time") or _creation_time(connection, detail.get("statements", ()))
+    version = Version(event.workspace, str(event.model), int(event.version or 0), int(created or 0), "")
+    try:
+        believed = believed_about(connection, version, entry.time)
+    except EvidenceError:
+        believed = Believed(())
+
+    def champions() -> list[Champion]:
+        roles = applied.policy.evidence_roles
+        return champions_then(connection, version, target, roles, entry.seq, entry.time)
+
+    return Question(
+        version,
+        target,
+        Files(detail.get("files")),
+        believed,
+        champions,
+        event.action == "rollback",
+        event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say
+        datetime.fromtimestamp(entry.time / 1000, UTC),
+    )
+
+
+def _creation_time(connection: Connection, statements: Sequence[str]) -> int | None:
+    """Entries of the first release do not say when the version was made; their statements do."""
+    table = tables.statements
+    query = select(table.c.creation_time).where(table.c.envelope_digest.in_(statements))
+    return connection.execute(query.limit(1)).scalar()

@@ -1,0 +1,91 @@
+"""What the gate says of one version and one alias or stage."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.rules import RuleResult
+
+__all__ = ["PASSES", "Verdict"]
+
+MESSAGE_LENGTH = 250
+PASSES = "passes"
+"""What the summary of an allowed change starts with."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says. `problems` are reasons that are no rule's, such as missing evidence.
+
+    `rollback`: the judged change is the return to a version that held the alias before.
+    """
+
+    model: str
+    version: int
+    target: Target
+    guarded: bool
+    policy: str | None
+    problems: tuple[str, ...] = ()
+    rules: tuple[RuleResult, ...] = ()
+    statements: tuple[str, ...] = ()
+    rollback: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        return not self.problems and all(rule.holds for rule in self.rules)
+
+    @property
+    def action(self) -> str:
+        """What the ledger calls the change."""
+        return "rollback" if self.rollback else self.target.kind
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why not, problems first; empty when allowed."""
+        return [*self.problems, *(rule.reason for rule in self.rules if not rule.holds)]
+
+    @property
+    def waived(self) -> list[str]:
+        """The rules that do not hold and were waived, and by whom."""
+        return [f"{rule.id} waived {rule.waived}" for rule in self.rules if rule.waived]
+
+    @property
+    def summary(self) -> str:
+        """For the version's page: `passes`, until when, with what was waived; or `refused: ` and every reason."""
+        if not self.allowed:
+            return "refused: " + "; ".join(self.reasons)
+        ends = min((rule.until for rule in self.rules if rule.until), default="")
+        waived = f" ({'; '.join(self.waived)})" if self.waived else ""
+        return PASSES + (f" until {ends}" if ends else "") + waived
+
+    @property
+    def message(self) -> str:
+        """One sentence for MLflow's dialog, under 250 characters."""
+        if self.allowed:
+            return f"{self.model} v{self.version} may become {self.target.label}."
+        return _fit(f"{self.model} v{self.version} may not become {self.target.label}: ", self.reasons)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json` and for the ledger."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "target": self.target.label,
+            "allowed": self.allowed,
+            "guarded": self.guarded,
+            "policy": self.policy,
+            "reasons": self.reasons,
+            "waived": self.waived,
+            "rules": [asdict(rule) for rule in self.rules],
+            "statements": list(self.statements),
+        }
+
+
+def _fit(start: str, reasons: list[str]) -> str:
+    """As many reasons as fit, and how many more there are."""
+    for count in range(len(reasons), 0, -1):
+        rest = len(reasons) - count
+        text = start + "; ".join(reasons[:count]) + (f"; and {rest} more" if rest else "")
+        if len(text) < MESSAGE_LENGTH:
+            return text
+    return (start + reasons[0])[: MESSAGE_LENGTH - 2] + "…"

@@ -1,0 +1,1 @@
+"""Room `operations`: what who runs the server needs: audit, export, webhooks, the server itself."""

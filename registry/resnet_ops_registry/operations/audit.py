@@ -1,0 +1,268 @@
+"""The audit: does what serves follow from what was decided, signed and hashed? Reads only; believes nobody."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from resnet_ops.errors import EvidenceError, ResnetOpsError
+from resnet_ops_registry.attestations import authority
+from resnet_ops_registry.attestations.envelope import read_envelope
+from resnet_ops_registry.attestations.statements import Version, find_version
+from resnet_ops_registry.attestations.trust import list_trusted
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.database import ledger, tables
+from resnet_ops_registry.database.ledger import Entry
+from resnet_ops_registry.gate.gate import Files, hash_files, is_guarded, judge
+from resnet_ops_registry.gate.policies import policy_for
+from resnet_ops_registry.store import harden
+from resnet_ops_registry.store.changes import ACTIVE_STAGES
+
+__all__ = ["Finding", "Report", "verify"]
+
+Holder = tuple[str, str, str, int | None]
+"""Workspace, model, target's label, and the version for stages, which many versions may share."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that cannot be, if everything went through the gate."""
+
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at, what was found, and the ledger's last hash: keep that elsewhere, and name it next time.
+
+    `notes` are no findings: versions that serve rightly, but would not pass the policy of today.
+    """
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    entries: int
+    head: str
+    guarded: int
+    statements: int
+    hardened: bool
+    extended: tuple[str, ...]
+    """What extended trust since the known head, or ever without one: keys, policies, the second line."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "whole": not self.findings}
+
+
+def verify(connection: Connection, known_head: str | None = None) -> Report:
+    """Check the ledger, every guarded alias and stage, the files behind them, statements, keys and policies.
+
+    known_head: a hash of the ledger's head from an earlier audit, which must still be in the chain.
+    """
+    found: list[Finding] = [*_check_ledger(connection, known_head)]
+    entries = ledger.readable_entries(connection)
+    known_seq = next((entry.seq for entry in entries if known_head and entry.hash == known_head), 0)
+    notes: list[str] = []
+    holders = list(_guarded_now(connection))
+    expected = _decided(entries)
+    for holder, version in holders:
+        found += _check_holder(holder, version, expected)
+    found += _check_keys(connection, entries)
+    found += _check_policies(connection, entries)
+    found += _check_authority(connection, entries, known_seq)
+    found += _check_second_line(connection, entries)
+    files: dict[str, Files] = {}
+    for holder, version in holders:
+        if version is not None:
+            if version.location not in files:
+                files[version.location] = hash_files(version)
+            found += _check_version(connection, holder, version, files[version.location], notes)
+    found += _check_statements(connection)
+    count = len(connection.execute(select(tables.statements.c.id)).all())
+    return Report(
+        tuple(dict.fromkeys(found)),
+        tuple(notes),
+        len(entries),
+        ledger.head(connection),
+        len(holders),
+        count,
+        harden.is_hardened(connection),
+        tuple(authority.told(each) for each in authority.extensions(entries) if each.seq > known_seq),
+    )
+
+
+def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Finding]:
+    try:
+        ledger.verify(connection)
+    except EvidenceError as error:
+        yield Finding("ledger", str(error))
+    except (ValueError, KeyError, TypeError):
+        yield Finding("ledger", "an entry is not what the gate writes")
+    table = tables.ledger
+    if (
+        known_head
+        and connection.execute(select(table.c.seq).where(table.c.hash == known_head)).first() is None
+    ):
+        yield Finding(
+            "ledger", f"the entry {known_head[:16]} that was known is gone: the ledger was written anew"
+        )
+
+
+def _decided(entries: list[Entry]) -> dict[Holder, tuple[int, int | None]]:
+    """Which version (and its creation time) holds each alias and stage, if nobody came past the gate."""
+    holders: dict[Holder, tuple[int, int | None]] = {}
+    for entry in entries:
+        event = entry.event
+        if event.target is None or event.model is None:
+            continue
+        if event.outcome == "allowed" and event.version is not None:
+            holder = _holder(event.workspace, event.model, event.target, event.version)
+            holders[holder] = (event.version, event.detail.get("creation_time"))
+        elif event.action.endswith("removed") and event.from_version is not None:
+            holders.pop(_holder(event.workspace, event.model, event.target, event.from_version), None)
+    return holders
+
+
+def _holder(workspace: str, model: str, label: str, version: int) -> Holder:
+    return workspace, model, label, version if label.startswith("stage ") else None
+
+
+def _guarded_now(connection: Connection) -> Iterator[tuple[tuple[str, str, Target, int], Version | None]]:
+    """Every guarded alias and stage as the database has it, with its version where there is one."""
+    versions, aliases = tables.model_tables()
+    rows = [
+        (row.workspace, row.name, Target(kind="alias", name=row.alias), row.version)
+        for row in connection.execute(
+            select(aliases.c.workspace, aliases.c.name, aliases.c.alias, aliases.c.version)
+        )
+    ]
+    columns = (versions.c.workspace, versions.c.name, versions.c.current_stage, versions.c.version)
+    inactive = ("None", "Archived", "Deleted_Internal")
+    rows += [
+        (row.workspace, row.name, Target(kind="stage", name=row.current_stage), row.version)
+        for row in connection.execute(select(*columns).where(versions.c.current_stage.not_in(inactive)))
+    ]
+    for workspace, model, target, number in rows:
+        if is_guarded(policy_for(connection, model), target):
+            yield (workspace, model, target, number), find_version(connection, workspace, model, number)
+
+
+def _check_holder(
+    holder: tuple[str, str, Target, int],
+    version: Version | None,
+    expected: dict[Holder, tuple[int, int | None]],
+) -> Iterator[Finding]:
+    workspace, model, target, number = holder
+    where = f"{model} {target.label}"
+    decided = expected.get(_holder(workspace, model, target.label, number))
+    if target.kind == "stage" and target.name not in ACTIVE_STAGES:
+        yield Finding(where, f"v{number} is in a stage that MLflow does not know")
+    if decided is None:
+        yield Finding(where, f"v{number} was set past the gate: no entry of the ledger allowed it")
+    elif decided[0] != number:
+        yield Finding(where, f"v{number} was set past the gate: the ledger's last decision is v{decided[0]}")
+    elif version is None:
+        yield Finding(where, f"v{number} does not exist any more")
+    elif decided[1] not in (None, version.creation_time):
+        yield Finding(where, f"v{number} is another one than the ledger allowed: it was made again later")
+
+
+def _check_version(
+    connection: Connection,
+    holder: tuple[str, str, Target, int],
+    version: Version,
+    files: Files,
+    notes: list[str],
+) -> Iterator[Finding]:
+    """A version that serves must still be proven; rules that it would fail today are a note."""
+    _, model, target, number = holder
+    where = f"{model} {target.label}"
+    try:
+        verdict = judge(connection, version, target, files)
+    except ResnetOpsError as error:
+        yield Finding(where, f"v{number} cannot be judged: {error}")
+        return
+    for problem in verdict.problems:
+        yield Finding(where, f"v{number}: {problem}")
+    failed = [rule.reason for rule in verdict.rules if not rule.passed]
+    if failed:
+        notes.append(f"{where}: v{number} would not pass today: {'; '.join(failed)}")
+
+
+def _check_statements(connection: Connection) -> Iterator[Finding]:
+    keys = {key.id: key.public for key in list_trusted(connection)}
+    for row in connection.execute(select(tables.statements)):
+        where = f"statement {row.id} about {row.model} v{row.version}"
+        key = keys.get(row.key_id)
+        if key is None:
+            yield Finding(where, "its key was never trusted here")
+            continue
+        try:
+            statement = read_envelope(row.envelope).verify(key)
+        except EvidenceError as error:
+            yield Finding(where, str(error))
+            continue
+        subject = statement.subject
+        said = (
+            subject.model,
+            subject.version,
+            subject.creation_time,
+            subject.digest,
+            statement.predicate_type,
+        )
+        if said != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
+            yield Finding(where, "it is filed under another version than it speaks of")
+
+
+def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
+    """Every key in force must have been trusted, and not revoked later, by an entry of the ledger."""
+    trusted = {e.event.detail.get("key") for e in entries if e.event.action == "key trusted"}
+    revoked = {e.event.detail.get("key") for e in entries if e.event.action == "key revoked"}
+    for key in list_trusted(connection):
+        if key.id not in trusted:
+            yield Finding(f"key {key.name} {key.id[:12]}", "it was put in past the gate: no entry trusts it")
+        if key.id in revoked and key.revoked_at is None:
+            yield Finding(
+                f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone past the gate"
+            )
+
+
+def _check_authority(connection: Connection, entries: list[Entry], known_seq: int) -> Iterator[Finding]:
+    """Whoever keeps a head elsewhere has seen what came before it."""
+    keys = {key.id: key.public for key in list_trusted(connection)}
+    for entry in authority.unsigned(entries, keys):
+        if entry.seq > known_seq:
+            yield Finding("ledger", f"no operator's key signed what extends trust: {authority.told(entry)}")
+
+
+def _check_second_line(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
+    """The triggers, and whether they should be there by the ledger's last word."""
+    words = ("database hardened", "database unhardened")
+    last = next((e.event.action for e in reversed(entries) if e.event.action in words), words[1])
+    if harden.is_hardened(connection) != (last == words[0]):
+        yield Finding("database", f"the ledger's last word is {last!r}, and that was changed past the gate")
+    for name in harden.missing_triggers(connection):
+        yield Finding("database", f"trigger {name} is missing or changed")
+
+
+def _check_policies(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
+    applied = {
+        (e.event.detail.get("policy"), e.event.detail.get("version"), e.event.detail.get("digest"))
+        for e in entries
+        if e.event.action == "policy applied"
+    }
+    present = set()
+    for row in connection.execute(select(tables.policies)):
+        where = f"{row.model} policy {row.version}"
+        present.add((row.model, row.version, row.digest))
+        if hashlib.sha256(row.content.encode()).hexdigest() != row.digest:
+            yield Finding(where, "its text was changed after it was applied")
+        elif (row.model, row.version, row.digest) not in applied:
+            yield Finding(where, "it was put in past the gate: no entry of the ledger applied it")
+    for model, version, _ in sorted(applied - present, key=json.dumps):
+        yield Finding(f"{model} policy {version}", "it was applied, and is gone")

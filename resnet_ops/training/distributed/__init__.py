@@ -1,0 +1,1 @@
+"""Room `distributed`: workers, and what each has of a batch."""

@@ -1,0 +1,1 @@
+"""Room `pretrained`: weights to start from."""

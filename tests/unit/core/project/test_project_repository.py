@@ -1,0 +1,99 @@
+"""What would stop DVC without a word is said before it starts, and cleaning up takes nothing of a person's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project_repository import check_repository
+
+from resnet_ops.errors import ConfigError
+
+CLEAN = Path(__file__).parents[4] / "pipelines/clean_outputs.py"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_project_without_git_is_told_what_to_do(project: Path) -> None:
+    check_repository()
+    (project / ".git").rmdir()
+    with pytest.raises(ConfigError, match=r"is no git repository.*git init.*dvc config core\.no_scm true"):
+        check_repository()
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    check_repository()
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> other\n", "holds both sides of a merge"),
+        ("a: [1\n", "is not valid YAML"),
+        (b"a: \xff\n", "is not valid YAML"),
+    ],
+)
+def test_a_file_that_dvc_cannot_read_is_named(
+    project: Path, name: str, content: str | bytes, message: str
+) -> None:
+    (project / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=rf"^{name} {message}.*git checkout"):
+        check_repository()
+
+
+def test_a_file_that_may_not_be_read_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "dvc.lock").mkdir()  # the superuser may read any file
+    with pytest.raises(ConfigError, match=r"dvc\.lock cannot be read: Is a directory"):
+        check_repository()
+
+
+def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_path: Path) -> None:
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    made_by = "foreach: {a: 1}\n    do:\n      cmd: touch x\n      outs: ['data/made/${key}', reports/x.csv]"
+    stage = f"stages:\n  make:\n    {made_by}\n"
+    (tmp_path / "dvc.yaml").write_text(stage)
+    mine = [
+        tmp_path / name for name in ("data/raw/cat/1.png", "models/pretrained.safetensors", "reports/mine.md")
+    ]
+    made = [tmp_path / name for name in ("data/made/a", "reports/x.csv", "var/mlflow.db")]
+    for path in (*mine, *made):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    done = subprocess.run([sys.executable, str(CLEAN)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Removed 2 outputs of the pipeline" in done.stdout
+    assert all(path.exists() for path in mine)
+    assert not any(path.exists() for path in made)
+    assert not (tmp_path / "data/made").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_images_below_data_can_be_given_to_dvc(tmp_path: Path, linked: bool) -> None:
+    """Beside what stages write there, which git ignores."""
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text((CLEAN.parents[1] / ".gitignore").read_text())
+    images = tmp_path / "store" if linked else tmp_path / "data/raw"
+    (images / "cat").mkdir(parents=True)
+    (images / "cat/1.png").write_bytes(b"x")
+    (tmp_path / "data/prepared").mkdir(parents=True)
+    (tmp_path / "data/prepared/images.npy").write_bytes(b"x")
+    tracked = "data/raw"
+    if linked:
+        (tmp_path / "data/raw").symlink_to(images)
+        tracked = "store"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", tracked], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        ["git", "status", "--porcelain", "-uall"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"{tracked}.dvc" in listed
+    assert "images.npy" not in listed

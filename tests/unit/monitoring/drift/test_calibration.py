@@ -1,0 +1,185 @@
+"""The estimate's own noise sets what may alarm; another mix of classes is no loss; copies are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnet_ops.predictions import Predictions
+from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
+from resnet_ops_monitoring.drift.rehearsing import Tried, rehearsed
+from resnet_ops_monitoring.inference_log.frames import matrix
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.statistics.calibration import Calibration
+from resnet_ops_monitoring.statistics.two_sample import copies, copies_shift
+
+Frames = Callable[..., pd.DataFrame]
+CLASSES = tuple("0123456789")
+_KINDS = ("fog", "turned", "jpeg_compression", "gaussian_noise", "pixelate")
+
+
+def _predictions(frame: pd.DataFrame) -> Predictions:
+    probabilities = matrix(frame, "probabilities")
+    return Predictions(
+        np.log(np.maximum(probabilities, 1e-30)),
+        probabilities,
+        matrix(frame, "embedding"),
+        frame["predicted"].astype(int).to_numpy(),
+    )
+
+
+def _changed(
+    frame: pd.DataFrame, direction: np.ndarray, blur: float, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Embeddings moved along a direction that the head does not see, and towards each other, which hurts."""
+    old = matrix(frame, "embedding").astype(float)
+    centres = np.random.default_rng(99).normal(0, 1.2, (10, 8))
+    moved = (1 - blur) * old + rng.normal(0, 2 * blur, old.shape)
+    logits = moved @ centres.T - (centres**2).sum(axis=1) / 2
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return frame.assign(
+        embedding=list((moved + direction).astype(np.float32)),
+        probabilities=list(found),
+        predicted=[str(each) for each in found.argmax(axis=1)],
+    )
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    from tests.unit.monitoring.conftest import make_predictions
+
+    rng = np.random.default_rng(0)
+    frame = make_predictions(rng, 1000)
+    made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=1000, seed=0)
+    labels = np.array(frame["label"], dtype=np.int64)
+
+    def tried() -> list[Tried]:
+        found = []
+        for kind in _KINDS:
+            direction = rng.normal(0, 0.3, 8)
+            for severity in range(5):
+                rows = rng.permutation(len(frame))[:200]
+                some = frame.iloc[rows].reset_index(drop=True)
+                changed = _changed(some, severity * direction, 0.1 * max(severity - 1, 0), rng)
+                found.append(Tried(kind, _predictions(changed), _predictions(some), labels[rows]))
+        return found
+
+    return replace(made, rehearsal=rehearsed(made.basis.threshold, _predictions(frame), labels, tried(), 0))
+
+
+def _calibration(reference: Reference) -> Calibration:
+    assert reference.rehearsal is not None
+    assert reference.rehearsal.calibration is not None
+    return reference.rehearsal.calibration
+
+
+def test_harmless_changes_of_a_kind_that_was_not_rehearsed_hardly_ever_alarm_and_harmful_ones_do(
+    reference: Reference, made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(5)
+    alarms: dict[float, list[bool]] = {0.0: [], 0.3: []}
+    moved: list[bool] = []
+    for blur, found in alarms.items():
+        for number in range(12):
+            direction = rng.normal(0, 0.4, 8)
+            window = _changed(made_up(rng, 300), direction, blur, rng)
+            verdict = judge(window, reference, replace(params, seed=number), window="w")
+            moved.append(any(each.fired or each.spared for each in verdict.findings))
+            found.append(verdict.status == "alarm")
+    assert np.mean(moved) >= 0.9
+    assert np.mean(alarms[0.0]) <= 0.15
+    assert np.mean(alarms[0.3]) >= 0.9
+
+
+def test_the_guard_is_never_below_what_counts_as_harmless(reference: Reference) -> None:
+    assert _calibration(reference).guards.min() >= 0.01
+    assert _calibration(reference).guard(10) == _calibration(reference).guards[0]
+    assert _calibration(reference).guard(10**6) == _calibration(reference).guards[-1]
+
+
+def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
+    made_up: Frames, params: DriftParams
+) -> None:
+    """Class 0 is answered wrongly more often than others; where it comes often, accuracy falls, and that is said."""
+    rng = np.random.default_rng(2)
+    frame = made_up(rng, 3000)
+    hard = frame["label"] == "0"
+    confused = frame[hard & (rng.random(3000) < 0.4)].index
+    frame.loc[confused, "label"] = "1"
+    made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=2000, seed=0)
+    labels = np.array(frame["label"], dtype=np.int64)
+    rehearsal = rehearsed(made.basis.threshold, _predictions(frame), labels, [], 0)
+    now = made_up(rng, 1000, weights=[0.02] * 5 + [0.18] * 5)
+    found = judge(now, replace(made, rehearsal=rehearsal), params, window="w")
+    truth = float((now["predicted"] == now["label"]).mean())
+    assert found.status == "alarm"
+    assert {each.signal for each in found.findings if each.fired} >= {"classes"}
+    assert found.likely_reason is None
+    assert found.estimated is not None
+    assert found.estimated.low <= truth <= found.estimated.high
+    plain = judge(now, replace(made, rehearsal=replace(rehearsal, calibration=None)), params, window="w")
+    assert plain.estimated is not None
+    assert abs(found.estimated.value - truth) < max(abs(plain.estimated.value - truth), 0.03)
+
+
+def test_fifty_equal_frames_in_a_thousand_alarm_and_a_few_repeats_do_not(
+    reference: Reference, made_up: Frames, params: DriftParams
+) -> None:
+    rng = np.random.default_rng(3)
+    for repeats, seen in ((50, True), (3, False)):
+        frame = made_up(rng, 1000)
+        embedding = matrix(frame, "embedding").copy()
+        embedding[:repeats] = embedding[0] + rng.normal(0, 1e-6, (repeats, 8))
+        verdict = judge(frame.assign(embedding=list(embedding)), reference, params, window="w")
+        copied = [each for each in verdict.findings if each.signal == "copies"]
+        assert [each.fired for each in copied] == [seen]
+        assert (verdict.status == "alarm") == seen
+        assert (verdict.estimated is None) == seen
+        assert ("a camera may be frozen" in verdict.reason) == seen
+
+
+def test_copies_are_counted_against_those_of_the_reference() -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (100, 4))
+    assert copies(rows) == 0
+    assert copies(np.concatenate([rows, rows[:10], rows[:1]])) == 11
+    assert copies(rows[:1]) == 0
+    assert copies_shift(0, 2000, 0, 500) == 1
+    assert copies_shift(0, 2000, 10, 500) < 1e-6
+    assert copies_shift(400, 2000, 25, 500) > 0.05
+    assert copies_shift(100, 2000, 25, 500) > 0.05
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.1])
+def test_an_image_that_comes_again_and_again_is_as_usual_where_it_did_so_before(share: float) -> None:
+    rng, fired = np.random.default_rng(0), 0
+    for _ in range(400):
+        known, now = (max(int(rng.binomial(rows, share)) - 1, 0) for rows in (2000, 500))
+        fired += copies_shift(known, 2000, now, 500) <= 0.05
+    assert fired <= 0.08 * 400
+
+
+def test_a_saved_calibration_guesses_the_same_and_a_broken_one_is_refused(
+    reference: Reference, made_up: Frames, params: DriftParams, tmp_path: Path
+) -> None:
+    reference.save(tmp_path / "reference.parquet")
+    again = load_reference(tmp_path / "reference.parquet")
+    frame = made_up(np.random.default_rng(4), 200, shift=0.4)
+    first, second = (judge(frame, each, params, window="w") for each in (reference, again))
+    assert first.estimated == second.estimated
+    assert first.status == second.status
+    arrays = _calibration(reference).to_arrays()
+    for name, value in (
+        ("guards", arrays["guards"][:1]),
+        ("moves", arrays["moves"] * np.nan),
+        ("classes.certain", np.zeros(3)),
+    ):
+        with pytest.raises(ValueError, match="rehearsal"):
+            Calibration.from_arrays({**arrays, name: value})

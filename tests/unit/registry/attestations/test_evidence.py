@@ -1,0 +1,191 @@
+import base64
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_ops.errors import DataError, EvidenceError
+from resnet_ops_registry.attestations.evidence import (
+    Evidence,
+    Metric,
+    Outcomes,
+    Source,
+    read_evidence,
+    show_metric,
+)
+from resnet_ops_registry.attestations.outcomes import images_digest, pack_outcomes, read_outcomes, split_sizes
+
+
+def make_evidence(**more: Any) -> Evidence:
+    fields: dict[str, Any] = {
+        "member": "m",
+        "weights_digest": "0" * 64,
+        "metrics": {"acc": Metric(value=0.1 + 0.2, n=3)},
+        "data": {"test": "0" * 64},
+        "source": Source(commit="a" * 40, dirty=False, dvc_lock="1" * 64),
+        "environment": {"python": "3.11"},
+        "hardware": {"server-cpu": {"cpu": "any"}},
+        "seeds": {"training": 0},
+        "outcomes": {"test": pack_outcomes("2" * 64, np.array([True, False, True]))},
+        "checks": {"data_validation": True},
+        "created": datetime.now(UTC),
+    }
+    return Evidence(**{**fields, **more})
+
+
+def test_evidence_survives_its_signed_form() -> None:
+    found = make_evidence()
+    assert read_evidence(json.loads(json.dumps(found.predicate()))) == found
+
+
+def test_evidence_signed_before_there_were_outcomes_is_still_read() -> None:
+    old = make_evidence().predicate()
+    del old["outcomes"], old["checks"]
+    assert read_evidence(old).outcomes == {}
+
+
+def test_the_same_findings_on_another_day_and_commit_have_the_same_digest() -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    source = Source(commit="b" * 40, dirty=True, dvc_lock="1" * 64)
+    assert make_evidence(created=later, source=source).digest() == make_evidence().digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": {"acc": Metric(value=0.5, n=3)}},
+        {"source": Source(commit="a" * 40, dirty=False, dvc_lock="3" * 64)},
+        {"outcomes": {}},
+        {"checks": {"data_validation": False}},
+        {"hardware": {}},
+    ],
+)
+def test_other_findings_have_another_digest(change: dict[str, Any]) -> None:
+    assert make_evidence(**change).digest() != make_evidence().digest()
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown"),
+    [
+        (Metric(value=0.9514, n=360, low=0.929, high=0.967), "0.951 (0.929-0.967, n=360)"),
+        (Metric(value=4000, n=1, unit="byte"), "4,000 byte"),
+        (Metric(value=2.5, n=1, low=2, high=3, unit="ms"), "2.5 ms (2-3)"),
+        (Metric(value=2.5, n=300, unit="ms"), "2.5 ms (n=300)"),
+    ],
+)
+def test_a_metric_is_shown_with_what_it_rests_on(metric: Metric, shown: str) -> None:
+    assert show_metric(metric) == shown
+
+
+@given(right=st.lists(st.booleans(), min_size=1, max_size=200))
+def test_outcomes_are_packed_without_loss(right: list[bool]) -> None:
+    packed = pack_outcomes("0" * 64, np.array(right))
+    bits = np.unpackbits(np.frombuffer(packed.bits(), np.uint8))
+    assert bits[: packed.n].astype(bool).tolist() == right
+    assert Outcomes.model_validate(packed.model_dump()) == packed
+
+
+@pytest.mark.parametrize(
+    ("n", "right"),
+    [
+        (9, b"\xff"),
+        (8, b"\xff\x00"),
+        (7, b"\xff"),
+        (0, b""),
+        (2_000_001, b"\x00" * 250_001),
+        (8, "ÿ"),
+        (8, "/w= ="),
+        (8, "/x=="),
+        (8, "/w==" * 1_000_000),
+    ],
+)
+def test_outcomes_of_another_size_than_they_say_are_refused(n: int, right: bytes | str) -> None:
+    text = right if isinstance(right, str) else base64.b64encode(right).decode()
+    predicate = make_evidence().predicate()
+    predicate["outcomes"]["test"].update(n=n, right=text)
+    with pytest.raises(EvidenceError, match=r"malformed at outcomes\.test"):
+        read_evidence(predicate)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(key=st.sampled_from([*Evidence.model_fields, "extra"]), value=JSON)
+def test_evidence_with_any_field_replaced_is_read_or_refused_without_a_crash(key: str, value: Any) -> None:
+    predicate = {**make_evidence().predicate(), key: value}
+    with suppress(EvidenceError):
+        assert read_evidence(predicate).created
+
+
+MANIFEST = """\
+index,path,label,class_name,split,sha256,width,height
+4,a,0,zero,test,aa,8,8
+5,b,0,zero,train,bb,8,8
+9,c,1,one,test,cc,8,8
+"""
+PREDICTIONS = """\
+index,path,actual,predicted,confidence
+4,a,zero,zero,0.9
+9,c,one,zero,0.6
+"""
+
+
+def outcomes_of(folder: Path, predictions: str = PREDICTIONS, manifest: str = MANIFEST) -> Outcomes:
+    (folder / "predictions.csv").write_text(predictions)
+    (folder / "manifest.csv").write_text(manifest)
+    return read_outcomes(folder / "predictions.csv", folder / "manifest.csv", "test")
+
+
+def test_outcomes_come_from_predictions_and_the_manifest(tmp_path: Path) -> None:
+    found = outcomes_of(tmp_path)
+    assert (found.n, found.bits()) == (2, b"\x80")
+    assert found.images == images_digest([("aa", "zero"), ("cc", "one")])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(",cc,", ",cd,"), (",one,", ",eins,"), ("9,c,1,one,test,cc,8,8\n", "")]
+)
+def test_other_images_or_other_truth_have_another_digest(tmp_path: Path, before: str, after: str) -> None:
+    predictions = PREDICTIONS.replace("one,", "eins,") if after == ",eins," else PREDICTIONS
+    if after == "":
+        predictions = predictions.replace("9,c,one,zero,0.6\n", "")
+    changed = outcomes_of(tmp_path, predictions, MANIFEST.replace(before, after))
+    assert changed.images != outcomes_of(tmp_path).images
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        "",
+        "index,actual\n",
+        PREDICTIONS.replace("9,c", "8,c"),
+        PREDICTIONS.replace("c,one", "c,two"),
+        PREDICTIONS + "10,d,one,one,1\n",
+        PREDICTIONS.replace("4,a,zero,zero,0.9\n", ""),
+    ],
+)
+def test_predictions_about_other_images_than_the_manifests_are_refused(
+    tmp_path: Path, predictions: str
+) -> None:
+    with pytest.raises(DataError, match="dvc repro"):
+        outcomes_of(tmp_path, predictions)
+
+
+def test_the_size_of_each_split_is_counted_in_the_manifest(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("index,split\n0,train\n1,test\n2,train\n")
+    sizes = {name: (metric.value, metric.n, metric.unit) for name, metric in split_sizes(manifest).items()}
+    assert sizes == {"data.test.images": (1, 1, "images"), "data.train.images": (2, 2, "images")}
+    manifest.write_text("index\n0\n")
+    with pytest.raises(DataError, match=r"manifest\.csv cannot be read .* Run: dvc repro"):
+        split_sizes(manifest)

@@ -1,0 +1,61 @@
+"""Whoever may make versions can say any weights' digest of other files; that keeps the real ones out of nothing."""
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops.model_files import model_digest
+from resnet_ops_registry import load, promote
+from resnet_ops_registry.gate.display import WEIGHTS_TAG
+from tests.unit.registry.conftest import NAME, Publisher
+
+pytestmark = pytest.mark.usefixtures("policy")
+
+
+@pytest.fixture(params=["{evil}", "{evil}/nowhere", "mlflow-artifacts://elsewhere/1/model"])
+def squatted(
+    request: pytest.FixtureRequest, client: MlflowClient, model_folder: Path, project: Path
+) -> MlflowClient:
+    """A version of somebody else's that says it is the weights about to be published."""
+    client.create_registered_model(NAME)
+    evil = project / "evil"
+    evil.mkdir()
+    (evil / "weights.safetensors").write_bytes(b"evil")
+    digest = {WEIGHTS_TAG: model_digest(model_folder)}
+    client.create_model_version(NAME, request.param.format(evil=evil), tags=digest)
+    return client
+
+
+def test_a_version_that_says_the_digest_of_other_weights_keeps_them_out_of_nothing(
+    squatted: MlflowClient, published: Publisher
+) -> None:
+    before = {version.version for version in squatted.search_model_versions(f"name = '{NAME}'")}
+    made = published()
+    assert made.created
+    assert str(made.version) not in before
+    promote(NAME, made.version, "champion")
+    assert load(f"models:/{NAME}@champion").version == made.version
+    again = published()
+    assert (again.version, again.created) == (made.version, False)
+
+
+def test_one_that_comes_later_takes_no_part_either(
+    client: MlflowClient, published: Publisher, project: Path
+) -> None:
+    made = published()
+    digest = client.get_model_version(NAME, str(made.version)).tags[WEIGHTS_TAG]
+    answered = client.create_model_version(NAME, str(project), tags={WEIGHTS_TAG: digest})
+    assert int(answered.version) == made.version
+    assert (published().version, published().created) == (made.version, False)
+
+
+def test_files_that_were_changed_under_evidence_of_ones_own_are_told_all_the_same(
+    published: Publisher, project: Path
+) -> None:
+    published()
+    (weights,) = (project / "var" / "artifacts").rglob("weights.safetensors")
+    weights.write_bytes(b"evil")
+    with pytest.raises(EvidenceError, match="not the ones packaged here"):
+        published(low=0.97)

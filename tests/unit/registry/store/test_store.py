@@ -1,0 +1,227 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag, SqlRegisteredModelAlias
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import select, update
+
+from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
+from resnet_ops_registry import check, load, promote
+from resnet_ops_registry.attestations.trust import list_trusted, revoke_key
+from resnet_ops_registry.client.publish import Published
+from resnet_ops_registry.common.settings import registry_uri
+from resnet_ops_registry.database.ledger import list_entries, verify
+from resnet_ops_registry.database.tables import open_database, statements
+from resnet_ops_registry.gate.gate import check_all
+from resnet_ops_registry.store.store import open_store
+
+NAME = "digits-classifier"
+Publisher = Callable[..., Published]
+
+pytestmark = pytest.mark.usefixtures("policy")
+
+
+@pytest.fixture
+def store(client: MlflowClient) -> SqlAlchemyStore:
+    return open_store(registry_uri())
+
+
+def envelope_of(version: int) -> str:
+    with open_database() as connection:
+        return str(
+            connection.execute(
+                select(statements.c.envelope).where(statements.c.version == version)
+            ).scalar_one()
+        )
+
+
+def test_a_version_with_evidence_that_passes_is_promoted_and_loaded(published: Publisher) -> None:
+    version = published().version
+    assert check(NAME, version, "champion").allowed
+    promote(NAME, version, "@champion")
+    loaded = load(f"models:/{NAME}@champion")
+    assert (loaded.version, loaded.member, loaded.model.image_size) == (version, "tiny", 8)
+    assert loaded.verified_by.startswith("evidence signed by pipeline")
+
+
+def test_what_check_says_is_what_promote_does(published: Publisher) -> None:
+    version = published(low=0.94).version
+    verdict = check(NAME, version, "champion")
+    assert not verdict.allowed
+    with pytest.raises(GateDenied) as caught:
+        promote(NAME, version, "champion")
+    assert str(caught.value) == f"{verdict.message} See every rule: resnet-ops gate explain {NAME} {version}"
+
+
+def test_checking_leaves_no_trace_and_deciding_does(client: MlflowClient, published: Publisher) -> None:
+    version = published(low=0.94).version
+    check(NAME, version, "champion")
+    check_all(NAME, version)
+    with open_database() as connection:
+        before = len(list_entries(connection))
+    with pytest.raises(MlflowException):
+        client.set_registered_model_alias(NAME, "champion", str(version))
+    with open_database() as connection:
+        entries = list_entries(connection)
+        assert verify(connection) == len(entries) == before + 1
+    assert (entries[-1].event.outcome, entries[-1].event.target) == ("refused", "@champion")
+
+
+def test_a_revoked_key_makes_its_evidence_worthless(published: Publisher) -> None:
+    version = published().version
+    with open_database() as connection:
+        revoke_key(connection, list_trusted(connection)[0].id)
+    with pytest.raises(GateDenied, match="no evidence signed by a trusted pipeline key"):
+        promote(NAME, version, "champion")
+    with pytest.raises(EvidenceError, match="no evidence from a trusted key"):
+        load(NAME, version)
+
+
+def test_changed_files_are_not_promoted_and_not_loaded(published: Publisher, project: Path) -> None:
+    version = published().version
+    (code,) = (project / "var" / "artifacts").rglob("served_model.py")
+    code.write_text(code.read_text() + "\nimport os\n")
+    with pytest.raises(GateDenied, match="files were changed after the evidence was signed"):
+        promote(NAME, version, "champion")
+    with pytest.raises(EvidenceError, match="changed after they were published"):
+        load(NAME, version)
+
+
+def test_a_changed_cache_is_noticed_and_fetched_again(published: Publisher, project: Path) -> None:
+    version = published().version
+    load(NAME, version)
+    (weights,) = (project / "var" / "cache").rglob("weights.safetensors")
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + b"x")
+    load(NAME, version)
+    assert weights.read_bytes() == content
+
+
+def test_evidence_of_a_deleted_version_does_not_count_for_one_made_anew(
+    client: MlflowClient, published: Publisher
+) -> None:
+    published()
+    old = envelope_of(1)
+    source = client.get_model_version(NAME, "1").source
+    client.delete_registered_model(NAME)
+    client.create_registered_model(NAME)
+    assert int(client.create_model_version(NAME, str(source)).version) == 1
+    with pytest.raises(GateDenied, match="no evidence"):
+        promote(NAME, 1, "champion")
+    with pytest.raises(MlflowException, match="about an earlier digits-classifier v1, since deleted"):
+        client.set_model_version_tag(NAME, "1", "resnet_ops.statement", old)
+
+
+def test_evidence_of_one_version_does_not_count_for_another(
+    client: MlflowClient, published: Publisher
+) -> None:
+    published()
+    source = client.get_model_version(NAME, "1").source
+    client.create_model_version(NAME, str(source))
+    with pytest.raises(MlflowException, match="about digits-classifier v1, not digits-classifier v2"):
+        client.set_model_version_tag(NAME, "2", "resnet_ops.statement", envelope_of(1))
+
+
+def test_an_old_statement_sent_again_does_not_outdo_the_newest(
+    client: MlflowClient, published: Publisher
+) -> None:
+    published(low=0.96)
+    good = envelope_of(1)
+    published(low=0.90)
+    client.set_model_version_tag(NAME, "1", "resnet_ops.statement", good)
+    assert not check(NAME, 1, "champion").allowed
+
+
+def test_a_statement_that_somebody_changed_in_the_database_is_not_believed(published: Publisher) -> None:
+    published(low=0.90)
+    with open_database() as connection:
+        envelope = json.loads(envelope_of(1))
+        envelope["signatures"][0]["sig"] = "A" * 86 + "=="
+        connection.execute(update(statements).values(envelope=json.dumps(envelope)))
+    with pytest.raises(GateDenied, match="evidence is not believed"):
+        promote(NAME, 1, "champion")
+
+
+@pytest.mark.parametrize("choice", ["open", "closed", "maybe"])
+def test_the_operator_chooses_what_holds_without_a_policy(
+    client: MlflowClient, project: Path, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    monkeypatch.setenv("RESNET_OPS_UNGOVERNED", choice)
+    client.create_registered_model("other")
+    client.create_model_version("other", str(project))
+    match choice:
+        case "open":
+            promote("other", 1, "champion")
+        case "closed":
+            promote("other", 1, "challenger")
+            for alias in ("champion", "Champion-Edge"):
+                with pytest.raises(GateDenied, match="no policy governs other"):
+                    promote("other", 1, alias)
+        case _:
+            with pytest.raises(GateDenied, match="RESNET_OPS_UNGOVERNED must be open or closed"):
+                promote("other", 1, "champion")
+
+
+def test_removing_a_champion_is_recorded(client: MlflowClient, published: Publisher) -> None:
+    promote(NAME, published().version, "champion")
+    client.delete_registered_model_alias(NAME, "champion")
+    client.set_registered_model_alias(NAME, "champion", "1")
+    client.delete_registered_model(NAME)
+    with open_database() as connection:
+        actions = [entry.event.action for entry in list_entries(connection, NAME)]
+    assert actions == ["evidence accepted", "alias", "alias removed", "alias", "alias removed"]
+
+
+def test_moving_an_alias_says_where_from(client: MlflowClient, published: Publisher) -> None:
+    promote(NAME, published().version, "champion")
+    client.create_model_version(NAME, str(client.get_model_version(NAME, "1").source))
+    with pytest.raises(GateDenied):
+        promote(NAME, 2, "champion")
+    with open_database() as connection:
+        last = list_entries(connection, NAME)[-1].event
+    assert (last.from_version, last.version, last.outcome) == (1, 2, "refused")
+
+
+def test_reserved_tags_are_guarded_below_the_stores_methods_too(
+    store: SqlAlchemyStore, client: MlflowClient, published: Publisher
+) -> None:
+    published(low=0.90)
+    tag = SqlModelVersionTag(workspace="default", name=NAME, version=1, key="gate champion", value="passes")
+    with (
+        pytest.raises(MlflowException, match="written by the gate alone"),
+        store.ManagedSessionMaker(read_only=False) as session,
+    ):
+        session.merge(tag)
+    for key in ("evidence", "Evidence ", "resnet_ops.weights_digest"):
+        with pytest.raises(MlflowException, match="written by the gate alone"):
+            client.set_model_version_tag(NAME, "1", key, "x")
+        with pytest.raises(MlflowException, match="written by the gate alone"):
+            client.delete_model_version_tag(NAME, "1", key)
+    client.set_model_version_tag(NAME, "1", "team", "vision")
+    client.delete_model_version_tag(NAME, "1", "team")
+
+
+def test_bulk_changes_are_refused(store: SqlAlchemyStore, client: MlflowClient, published: Publisher) -> None:
+    client.set_registered_model_alias(NAME, "challenger", str(published(low=0.9).version))
+    with (
+        pytest.raises(MlflowException, match="no bulk change"),
+        store.ManagedSessionMaker(read_only=False) as session,
+    ):
+        session.execute(update(SqlRegisteredModelAlias).values(alias="champion"))
+
+
+def test_the_entry_point_opens_the_gate(client: MlflowClient) -> None:
+    from importlib.metadata import entry_points
+
+    (point,) = entry_points(group="mlflow.model_registry_store", name="gated")
+    assert point.load() is open_store
+
+
+def test_a_loading_uri_that_names_nothing_is_refused(client: MlflowClient) -> None:
+    for uri in ("", "models:/", f"models:/{NAME}", f"models:/{NAME}/x"):
+        with pytest.raises(ConfigError, match="names no model version"):
+            load(uri)
