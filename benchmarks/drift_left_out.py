@@ -5,9 +5,9 @@
 DATA holds `fashion-mnist`, `cifar10`, `magnetic-tile` and `bccd`; the digits come with scikit-learn. Trains a small,
 mostly weak model on each, scores held-out images as they are, changed (`left_out_sets.CHANGES`) and rehearsed, keeps
 the scores in CACHE, and judges windows by the product's own detector. Nothing is set by what comes out: each
-version's guard comes from its own rehearsal. Beside it, on the same windows: Kolmogorov-Smirnov on softmax columns and
-maximum mean discrepancy of embeddings, which say that something moved and not whether it hurts. Writes a table in
-docs/drift.md.
+version's guard comes from its own accuracy calibration. Beside it, on the same windows: Kolmogorov-Smirnov on softmax
+columns and maximum mean discrepancy of embeddings, which say that something moved and not whether it hurts. Writes a
+table in docs/drift.md.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, Tried, rehearsed
 from resnet_ops_monitoring.drift.words import family
 from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 
@@ -73,11 +73,13 @@ class Version:
             frame_of(base, self.classes), IDENTITY, self.classes, rows=2000, seed=self.seed
         )
         clean = predictions_of(base)
-        rehearsal = rehearsed(made.basis.threshold, clean, base.labels, self._tried(base), self.seed)
-        return replace(made, rehearsal=rehearsal)
+        accuracy_calibration = calibrated_accuracy(
+            made.schema.threshold, clean, base.labels, self._tried(base), self.seed
+        )
+        return replace(made, accuracy_calibration=accuracy_calibration)
 
     def _tried(self, base: Scores) -> Iterator[Tried]:
-        for place, (kind, severity) in enumerate(SPOILINGS):
+        for place, (kind, severity) in enumerate(PERTURBATIONS):
             found, same = self.scores[f"{REHEARSED}{kind} {severity}"], base[rehearsed_rows(place, self.half)]
             yield Tried(kind, predictions_of(found), predictions_of(same), found.labels)
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmarks.shifted_images import CLEAN, REHEARSED, SHIFTS, UNSEEN, Case, Scores
 from resnet_ops.predictions import Predictions
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, Tried, rehearsed
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
@@ -30,7 +30,7 @@ OWN = {
     "moved 1/8": ("moved",),
     "one class gone": ("class gone",),
 }
-"""The kinds of spoiling that are of a shift's own kind; the others have none."""
+"""The kinds of perturbation that are of a shift's own kind; the others have none."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,21 @@ class Pool:
         clean = float(self.scores[CLEAN].right.mean())
         return [name for name in SHIFTS if more < clean - self.accuracy(name) <= most]
 
-    def rehearsed(self, base: Scores, seed: int, without: tuple[str, ...] = ()) -> Reference:
-        """The reference of these rows, rehearsed without some kinds of spoiling."""
+    def calibrated_accuracy(self, base: Scores, seed: int, without: tuple[str, ...] = ()) -> Reference:
+        """The reference of these rows, rehearsed without some kinds of perturbation."""
         frame = frame_of(base, self.classes)
         reference = build_reference(frame, IDENTITY, self.classes, rows=REFERENCE, seed=seed)
         tried = [each for each in self._tried if each.kind not in without]
-        rehearsal = rehearsed(reference.basis.threshold, predictions_of(base), base.labels, tried, seed)
-        return replace(reference, rehearsal=rehearsal)
+        accuracy_calibration = calibrated_accuracy(
+            reference.schema.threshold, predictions_of(base), base.labels, tried, seed
+        )
+        return replace(reference, accuracy_calibration=accuracy_calibration)
 
     @cached_property
     def _tried(self) -> list[Tried]:
         """Each spoiling beside the same images as they were, which `scores_of` drew in this order."""
         rng, found = np.random.default_rng(0), []
-        for kind, severity in SPOILINGS:
+        for kind, severity in PERTURBATIONS:
             scores = self.scores[f"{REHEARSED}{kind} {severity}"]
             before = self.scores[CLEAN][rng.permutation(self.half)[: len(scores)]]
             found.append(Tried(kind, predictions_of(scores), predictions_of(before), scores.labels))

@@ -30,7 +30,7 @@ from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CASES, CLEAN, SHIFTS, Scores, scores_of
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops_monitoring.drift.budget import remember, shared_luck, window_alpha
+from resnet_ops_monitoring.drift.budget import k_of_n, reference_correlation, window_alpha
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
 from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
@@ -88,7 +88,7 @@ class Bench:
             else:
                 window = pool.shifted(shift, n, rng)
             if shift == CALM or number % SHARED == 0:
-                reference = pool.rehearsed(base, self.params.seed)
+                reference = pool.calibrated_accuracy(base, self.params.seed)
             settings = replace(self.params, seed=number)
             verdict = judge(frame_of(window, pool.classes), reference, settings, window="w")
             fired["ours"].append(verdict.status == "alarm")
@@ -107,9 +107,9 @@ class Bench:
         found: dict[str, list[float]] = defaultdict(list)
         for _ in range(5):
             base = pool.reference(rng)
-            reference = pool.rehearsed(base, self.params.seed)
-            known = pool.rehearsed(base, self.params.seed, without=OWN.get(shift, ()))
-            plain = replace(reference, rehearsal=None)
+            reference = pool.calibrated_accuracy(base, self.params.seed)
+            known = pool.calibrated_accuracy(base, self.params.seed, without=OWN.get(shift, ()))
+            plain = replace(reference, accuracy_calibration=None)
             for _ in range(3):
                 window = pool.shifted(shift, 1000, rng)
                 truth = float(window.right.mean())
@@ -139,7 +139,7 @@ class Bench:
         rng = np.random.default_rng(3)
         found: list[str | None] = []
         for _ in range(4):
-            reference = pool.rehearsed(pool.reference(rng), self.params.seed)
+            reference = pool.calibrated_accuracy(pool.reference(rng), self.params.seed)
             for _ in range(5):
                 window = frame_of(pool.shifted(shift, n, rng), pool.classes)
                 found.append(judge(window, reference, self.params, window="w").likely_reason)
@@ -155,19 +155,19 @@ class Bench:
 
     def _months(self, pool: Pool, months: int, per_day: float, hourly: int) -> dict[str, float]:
         rng, clean = np.random.default_rng(2), pool.scores[CLEAN]
-        alpha = window_alpha(per_day, 24, *MEMORY, shared_luck(hourly, REFERENCE))
+        alpha = window_alpha(per_day, 24, *MEMORY, reference_correlation(hourly, REFERENCE))
         settings = replace(self.params, alpha=alpha)
         fired, alarms, onsets = 0, 0, 0
         for _ in range(months):
             base = clean[rng.integers(0, len(clean), REFERENCE)]
-            reference = pool.rehearsed(base, self.params.seed)
+            reference = pool.calibrated_accuracy(base, self.params.seed)
             flags: list[bool] = []
             alarmed = False
             for number in range(24 * 30):
                 window = frame_of(clean[rng.integers(0, len(clean), hourly)], pool.classes)
                 verdict = judge(window, reference, replace(settings, seed=number), window="w")
                 flags.append(verdict.status == "alarm")
-                before, alarmed = alarmed, remember(flags, *MEMORY)
+                before, alarmed = alarmed, k_of_n(flags, *MEMORY)
                 alarms, onsets = alarms + alarmed, onsets + (alarmed and not before)
             fired += sum(flags)
         days = 30 * months
@@ -225,8 +225,8 @@ def power(bench: Bench, pools: list[Pool]) -> Iterator[str]:
 
 def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
     yield (
-        "| data | shifts | ours | own kind not rehearsed | ATC | confidence averaged | assumed unchanged "
-        "| interval holds | half width | own kind not rehearsed: holds | half width |"
+        "| data | shifts | ours | own kind not tried | ATC | confidence averaged | assumed unchanged "
+        "| interval holds | half width | own kind not tried: holds | half width |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for pool in pools:
@@ -247,10 +247,10 @@ def accuracies(bench: Bench, pools: list[Pool]) -> Iterator[str]:
 def likely_reasons(bench: Bench, pools: list[Pool]) -> Iterator[str]:
     yield "| data | shifts | n | named rightly | named otherwise | not named |"
     yield "|---|---|---|---|---|---|"
-    rehearsed = [name for name in SHIFTS if name in OWN]
+    calibrated_accuracy = [name for name in SHIFTS if name in OWN]
     strange = [name for name in SHIFTS if name not in OWN and name != "dirty camera"]
     for pool in pools:
-        costly = [name for name in rehearsed if name not in (*pool.harmless, *pool.slight)]
+        costly = [name for name in calibrated_accuracy if name not in (*pool.harmless, *pool.slight)]
         for what, shifts in (
             (f"{len(costly)} of a rehearsed kind that cost more than a point", costly),
             (f"{len(strange) + 1} of no such kind: {', '.join(strange)}, unseen class", [*strange, MIXES[1]]),

@@ -33,7 +33,7 @@ from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.detector import judge, judge_summary
 from resnet_ops_monitoring.drift.partitions import export_log, summarise_partition
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.stretch import judge_stretch
+from resnet_ops_monitoring.drift.time_ranges import judge_time_range
 from resnet_ops_monitoring.inference_log.frames import STATISTICS, matrix, vectors
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
@@ -116,8 +116,8 @@ def evidently(rows: int, features: int, folder: Path) -> Callable[[], str]:
 def merged(rows: int, features: int, folder: Path) -> Callable[[], str]:
     """A day of 24 summaries that are there already."""
     reference, params = reference_of(features), settings()
-    hours = [summarise(rows_of(rows // 24, features, 1 + k), reference.basis) for k in range(24)]
-    return lambda: judge_summary(merge(reference.basis, hours), reference, params, window="w").status
+    hours = [summarise(rows_of(rows // 24, features, 1 + k), reference.schema) for k in range(24)]
+    return lambda: judge_summary(merge(reference.schema, hours), reference, params, window="w").status
 
 
 def _filled(rows: int, features: int, folder: Path) -> InferenceLog:
@@ -137,14 +137,14 @@ def parquet(rows: int, features: int, folder: Path) -> Callable[[], str]:
     (path,) = (folder / f"export-{rows}").glob("*/rows.parquet")
     reference, params = reference_of(features), settings()
     return lambda: (
-        judge_summary(summarise_partition(path, reference.basis), reference, params, window="w").status
+        judge_summary(summarise_partition(path, reference.schema), reference, params, window="w").status
     )
 
 
 def log(rows: int, features: int, folder: Path) -> Callable[[], str]:
     log, reference, params = _filled(rows, features, folder), reference_of(features), settings()
     start, end = START.to_pydatetime(), (START + pd.Timedelta(hours=1)).to_pydatetime()
-    return lambda: judge_stretch(log, reference, params, name="w", start=start, end=end).verdict.status
+    return lambda: judge_time_range(log, reference, params, name="w", start=start, end=end).verdict.status
 
 
 JOBS = {

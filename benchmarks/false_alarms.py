@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 
-from resnet_ops_monitoring.drift.budget import remember, window_level
+from resnet_ops_monitoring.drift.budget import k_of_n, window_level
 from resnet_ops_monitoring.drift.detector import judge_summary
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
@@ -93,7 +93,7 @@ def simulated(
         flags += fired
         run = settings[0]
         ends = range(1, len(fired) + 1)
-        alarms.append(sum(remember(fired[:end][-run.kept :], run.needed, run.kept) for end in ends) / days)
+        alarms.append(sum(k_of_n(fired[:end][-run.kept :], run.needed, run.kept) for end in ends) / days)
     error = float(np.std(alarms) / np.sqrt(len(alarms)))
     return Year(references * days, level, float(np.mean(flags)), float(np.mean(alarms)), error)
 
@@ -107,7 +107,7 @@ def _judged(
     windows: int,
 ) -> Iterator[bool]:
     for number in range(windows):
-        window = summarise(made_up(rng, rows), reference.basis)
+        window = summarise(made_up(rng, rows), reference.schema)
         verdict = judge_summary(window, reference, replace(params, seed=number), window="w", alpha=level)
         yield verdict.fired
 

@@ -1,4 +1,6 @@
-"""What a small model of each data set says of held-out images: as they are, changed, perturbed as in a rehearsal."""
+"""What a small model of each data set says of held-out images: as they are, changed, perturbed as in an accuracy
+calibration.
+"""
 
 import sys
 from dataclasses import replace
@@ -16,7 +18,7 @@ from resnet_ops.model import TrainedModel
 from resnet_ops.params import parse_params
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, spoilt
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 
 __all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 
@@ -63,9 +65,9 @@ def _scored(name: str, data: Path) -> dict[str, Scores]:
     for change, apply in CHANGES.items():
         found[change] = scored(apply(held[half:]), truth[half:])
         print(f"{name}: {change}, {found[change].right.mean():.3f} right", file=sys.stderr, flush=True)
-    for place, (kind, severity) in enumerate(SPOILINGS):
+    for place, (kind, severity) in enumerate(PERTURBATIONS):
         rows = rehearsed_rows(place, half)
-        found[f"{REHEARSED}{kind} {severity}"] = scored(spoilt(held[rows], kind, severity, 0), truth[rows])
+        found[f"{REHEARSED}{kind} {severity}"] = scored(perturbed(held[rows], kind, severity, 0), truth[rows])
     return found
 
 

@@ -24,7 +24,7 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, spoilt
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.serving.camera import degrade
 
 __all__ = [
@@ -50,7 +50,7 @@ ENGINE = Engine(
 )
 CLEAN, UNSEEN = "clean", "unseen"
 REHEARSED = "rehearsed "
-"""Before a kind of spoiling and its severity."""
+"""Before a kind of perturbation and its severity."""
 SPOILT = 200
 """Images that each spoiling is tried on."""
 
@@ -244,7 +244,7 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
     """Clean held-out images, those of the unseen class, and the second half of the clean ones under every shift.
 
     The second half, so that no image is in a reference as it was and in a window as it became. Images of the first half
-    are spoilt for the rehearsal.
+    are spoilt for the accuracy calibration.
     """
     path = cache / f"{case.name}.npz"
     if path.exists():
@@ -304,7 +304,9 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
         found[name] = scored(shift(images[half]), labels[half])
         print(f"{case.name}: {name}, {found[name].right.mean():.3f} right", file=sys.stderr, flush=True)
     first, rng = clean[: len(clean) // 2], np.random.default_rng(0)
-    for kind, severity in SPOILINGS:
+    for kind, severity in PERTURBATIONS:
         some = rng.permutation(first)[:SPOILT]
-        found[f"{REHEARSED}{kind} {severity}"] = scored(spoilt(images[some], kind, severity, 0), labels[some])
+        found[f"{REHEARSED}{kind} {severity}"] = scored(
+            perturbed(images[some], kind, severity, 0), labels[some]
+        )
     return found

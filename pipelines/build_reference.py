@@ -1,4 +1,4 @@
-"""DVC stage `build_reference`: the served model's predictions of the held-out test split, as it is and spoilt."""
+"""DVC stage `build_reference`: the served model's predictions of the held-out test split, as it is and perturbed."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def main() -> None:
         console.print(NOBODY)
         return
     identity, test = serving.identity, serving.unseen(Path("data/prepared"), "test")
-    with progress_bar(f"Rehearsing with {identity}") as progress:
+    with progress_bar(f"Calibrating with {identity}") as progress:
         reference = held_out_reference(serving.model, identity, test, params.monitor, params.seed, progress)
     reference.save(FOLDER / "reference.parquet")
     console.print(f"{FOLDER}: {len(reference.rows)} labelled predictions of {identity}")

@@ -44,7 +44,7 @@ def main() -> None:
         store_reference(client, reference, open_key(KEY_NAME))
         reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
     version = registered_version(client, identity)
-    usual = serving.unseen(Path("data/prepared"), "test").images
+    comparison = serving.unseen(Path("data/prepared"), "test").images
     data = serving.unseen(PRODUCTION, "production")
     log = InferenceLog.open()
     summary: list[dict[str, str]] = []
@@ -57,7 +57,7 @@ def main() -> None:
             role=serving.role,
             simulated=SIMULATION if window.camera == "dirty" else REPLAY,
             images=seen_by_camera(data.images, window, seed),
-            usual_images=usual,
+            reference_images=comparison,
             history=judged,
             reviews=reviews_of(version, name),
         )

@@ -90,7 +90,7 @@ class RegisterParams:
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficWindow:
-    """One stretch of simulated production traffic: the production split, replayed."""
+    """One range of simulated production traffic: the production split, replayed."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 

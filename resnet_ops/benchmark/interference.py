@@ -9,13 +9,13 @@ import numpy as np
 
 from resnet_ops.benchmark.profile import InterferenceParams
 
-__all__ = ["Disturbance", "Watch", "drift"]
+__all__ = ["Noise", "Watch", "drift"]
 
 MACHINE, TASKS = Path("/proc/stat"), Path("/proc/self/task")
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Noise:
     """What was noticed, as shares; `waiting` and `others` are None where this system does not count them."""
 
     waiting: float | None

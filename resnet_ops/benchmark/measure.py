@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_ops.benchmark.interference import Disturbance
+from resnet_ops.benchmark.interference import Noise
 from resnet_ops.benchmark.profile import InterferenceParams, Profile
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import order_statistic
@@ -76,12 +76,12 @@ def benchmark_profile(
     A disturbed measurement is repeated; where none was calm, the calmest is kept and marked. progress: called as
     requests are done. Raises DataError when the model cannot be run.
     """
-    best: tuple[Disturbance, dict[str, Any]] | None = None
+    best: tuple[Noise, dict[str, Any]] | None = None
     attempts = 0
     while attempts < limits.attempts:
         attempts += 1
         raw = _run_worker(folder, name, profile, progress)
-        seen = Disturbance(raw["waiting"], raw["others"], raw["drift"])
+        seen = Noise(raw["waiting"], raw["others"], raw["drift"])
         if best is None or seen.worst(limits) < best[0].worst(limits):
             best = seen, raw
         if seen.worst(limits) <= 1:

@@ -11,7 +11,7 @@ from resnet_ops_registry import promote
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Approval, Waiver
 from resnet_ops_registry.attestations.trust import trust_key
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.client.retirement import retire, unretire
 from resnet_ops_registry.client.rollback import roll_back
 from resnet_ops_registry.common.deadlines import read_until
@@ -42,7 +42,7 @@ def act(server: Server, *, policy: str, keys: dict[str, str]) -> None:
 def approve(server: Server, version: int, who: str) -> None:
     now = datetime.now(UTC)
     said = Approval(target=CHAMPION, until=read_until("14d", now), created=now)
-    say(server.client, NAME, version, said, open_key(who))
+    attest(server.client, NAME, version, said, open_key(who))
 
 
 def test_people_approve_waive_roll_back_and_retire_over_http(server: Server) -> None:
@@ -60,7 +60,7 @@ def test_people_approve_waive_roll_back_and_retire_over_http(server: Server) -> 
         promote(NAME, bad, "champion")
     now = datetime.now(UTC)
     waiver = Waiver(target=CHAMPION, rule="accuracy", until=read_until("1d", now), why="demo", created=now)
-    found = say(server.client, NAME, bad, waiver, open_key("jo"))
+    found = attest(server.client, NAME, bad, waiver, open_key("jo"))
     assert found.tags["gate champion"].startswith(
         f"passes until {waiver.until:%Y-%m-%d %H:%M} UTC (accuracy waived by jo until"
     )

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from resnet_ops_monitoring.drift.reference import build_reference
-from resnet_ops_monitoring.drift.stretch import judge_stretch
+from resnet_ops_monitoring.drift.time_ranges import judge_time_range
 from resnet_ops_monitoring.inference_log.hour_summaries import kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.time_range import Period, Stretch
+from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange
 from resnet_ops_monitoring.service.history import VerdictHistory
 from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
@@ -29,7 +29,7 @@ pytestmark = [
 CLASSES = tuple("0123456789")
 MODEL = ModelIdentity("made-up", "1", "d" * 64)
 SINCE, HOUR = datetime(2026, 1, 5, 8, tzinfo=UTC), timedelta(hours=1)
-STRETCH = Stretch(MODEL, SINCE, SINCE + HOUR)
+STRETCH = TimeRange(MODEL, SINCE, SINCE + HOUR)
 RULES = ValidationParams(max_rows=1000, sum_tolerance=0.001, clock_allowance_seconds=60, max_repeated=0.2)
 
 
@@ -86,12 +86,12 @@ def test_postgresql_is_asked_the_same_about_a_window(log: InferenceLog) -> None:
 def test_hours_and_verdicts_are_kept_in_postgresql(log: InferenceLog) -> None:
     reference = build_reference(frame(400, 2), MODEL, CLASSES, rows=400, seed=0)
     verdicts = [
-        judge_stretch(log, reference, PARAMS, name="w", start=SINCE, end=SINCE + HOUR).verdict
+        judge_time_range(log, reference, PARAMS, name="w", start=SINCE, end=SINCE + HOUR).verdict
         for _ in range(2)
     ]
     assert verdicts[0] == verdicts[1]
     assert verdicts[0].rows == 200
-    assert kept_summaries(log, MODEL.digest, SINCE, reference.basis.digest)
+    assert kept_summaries(log, MODEL.digest, SINCE, reference.schema.digest)
     history, period = VerdictHistory(log), Period(SINCE, SINCE + HOUR, 200, 200)
     for _ in range(2):
         history.add(verdicts[0], link="#", period=period)

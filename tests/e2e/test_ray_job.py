@@ -24,7 +24,7 @@ import ray
 from resnet_ops_monitoring.drift.ray_job import summarise_with_ray
 from resnet_ops_monitoring.drift.reference import load_reference
 ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
-found = summarise_with_ray(Path(sys.argv[1]), load_reference(Path(sys.argv[2])).basis, rows_at_once=70)
+found = summarise_with_ray(Path(sys.argv[1]), load_reference(Path(sys.argv[2])).schema, rows_at_once=70)
 Path(sys.argv[3]).write_bytes(found.to_bytes())
 """
 
@@ -49,4 +49,4 @@ def test_ray_comes_to_the_same_numbers_as_the_log(tmp_path: Path) -> None:
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"},
     )
     found = load_summary((tmp_path / "found").read_bytes())
-    assert found == summarise(log.read("made-up"), reference.basis)
+    assert found == summarise(log.read("made-up"), reference.schema)

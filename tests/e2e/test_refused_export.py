@@ -1,4 +1,4 @@
-"""An export that is spoilt on purpose is refused by name, and the rest of the family goes on."""
+"""An export that is perturbed on purpose is refused by name, and the rest of the family goes on."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def versions(project: Project) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def spoilt(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def perturbed(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """As after a first run on a machine that spoils int8: the registry is empty before, nothing is trained again."""
     project = reproduced.copy(tmp_path_factory.mktemp("spoilt") / "checkout", without=("var",))
     spoil_int8(project)
@@ -47,9 +47,9 @@ def spoilt(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     return project
 
 
-def test_three_members_are_registered_and_judged_without_the_refused_export(spoilt: Project) -> None:
-    assert {version["member"] for version in versions(spoilt)} == {"resnet8", "resnet14", "resnet20"}
-    gates, registered = read(spoilt, "reports/gates.json"), read(spoilt, "reports/registered.json")
+def test_three_members_are_registered_and_judged_without_the_refused_export(perturbed: Project) -> None:
+    assert {version["member"] for version in versions(perturbed)} == {"resnet8", "resnet14", "resnet20"}
+    gates, registered = read(perturbed, "reports/gates.json"), read(perturbed, "reports/registered.json")
     assert [each["member"] for each in gates["candidates"]] == ["resnet8", "resnet14", "resnet20"]
     refusal = gates["refused"]["resnet20-int8"]
     assert refusal == registered["resnet20-int8"]["refused"]
@@ -57,51 +57,51 @@ def test_three_members_are_registered_and_judged_without_the_refused_export(spoi
     assert re.search(r" \(\d+ images\)$", refusal)
 
 
-def test_the_refused_format_leaves_no_file_and_no_number(spoilt: Project) -> None:
+def test_the_refused_format_leaves_no_file_and_no_number(perturbed: Project) -> None:
     for member in ("resnet8", "resnet14", "resnet20"):
-        formats = read(spoilt, f"reports/export/{member}/formats.json")
+        formats = read(perturbed, f"reports/export/{member}/formats.json")
         assert {name for name, each in formats.items() if each["digest"]} == {"pt2", "onnx"}
-        assert {path.name for path in (spoilt.folder / "exports" / member).iterdir()} == {"pt2", "onnx"}
-        assert f"{member}-int8" not in (spoilt.folder / "reports/portfolio/portfolio.csv").read_text()
+        assert {path.name for path in (perturbed.folder / "exports" / member).iterdir()} == {"pt2", "onnx"}
+        assert f"{member}-int8" not in (perturbed.folder / "reports/portfolio/portfolio.csv").read_text()
     for stage in ("evaluation", "benchmark"):
-        folder = spoilt.folder / "reports" / stage / "resnet20-int8"
+        folder = perturbed.folder / "reports" / stage / "resnet20-int8"
         assert [path.name for path in folder.iterdir()] == ["refused.json"]
-    shown = json.loads(spoilt.run("dvc", "metrics", "show", "--json").stdout)
+    shown = json.loads(perturbed.run("dvc", "metrics", "show", "--json").stdout)
     told = shown[""]["data"]["reports/evaluation/resnet20-int8.json"]["data"]
     assert told.keys() == {"refused"}
 
 
-def test_summary_portfolio_and_card_name_the_refused_export(spoilt: Project) -> None:
-    refusal = read(spoilt, "reports/gates.json")["refused"]["resnet20-int8"]
-    summary = spoilt.run("python", "pipelines/show_summary.py", COLUMNS="400")
+def test_summary_portfolio_and_card_name_the_refused_export(perturbed: Project) -> None:
+    refusal = read(perturbed, "reports/gates.json")["refused"]["resnet20-int8"]
+    summary = perturbed.run("python", "pipelines/show_summary.py", COLUMNS="400")
     assert summary.returncode == 0, summary.stderr
     assert f"resnet20-int8: {refusal}" in summary.stdout
-    assert f"resnet20-int8: {refusal}" in (spoilt.folder / "reports/portfolio/index.html").read_text()
-    number = next(each["version"] for each in versions(spoilt) if each["member"] == "resnet20")
-    card = spoilt.run("resnet-ops", "card", "digits-classifier", str(number), "--json", COLUMNS="400")
+    assert f"resnet20-int8: {refusal}" in (perturbed.folder / "reports/portfolio/index.html").read_text()
+    number = next(each["version"] for each in versions(perturbed) if each["member"] == "resnet20")
+    card = perturbed.run("resnet-ops", "card", "digits-classifier", str(number), "--json", COLUMNS="400")
     assert card.returncode == 0, card.stderr
     assert f"As int8: {refusal}." in json.loads(card.stdout)["limits"]
 
 
 def test_a_version_that_was_registered_before_its_export_was_refused_stays(
-    spoilt: Project, reproduced: Project, tmp_path: Path
+    perturbed: Project, reproduced: Project, tmp_path: Path
 ) -> None:
     project = reproduced.copy(tmp_path / "registered")
     before = versions(project)
     for name in ("params.yaml", "dvc.lock"):
-        (project.folder / name).write_bytes((spoilt.folder / name).read_bytes())
+        (project.folder / name).write_bytes((perturbed.folder / name).read_bytes())
     for name in ("reports", "exports"):
         project.run("rm", "-rf", name)
-        project.run("cp", "-r", str(spoilt.folder / name), name)
+        project.run("cp", "-r", str(perturbed.folder / name), name)
     done = project.run("python", "pipelines/register_models.py")
     assert done.returncode == 0, done.stderr
     assert [v["weights_digest"] for v in versions(project)] == [v["weights_digest"] for v in before]
     assert "resnet20-int8" in {version["member"] for version in versions(project)}
 
 
-def test_repeating_changes_nothing_where_an_export_was_refused(spoilt: Project) -> None:
-    lock = (spoilt.folder / "dvc.lock").read_bytes()
-    said = spoilt.repro()
+def test_repeating_changes_nothing_where_an_export_was_refused(perturbed: Project) -> None:
+    lock = (perturbed.folder / "dvc.lock").read_bytes()
+    said = perturbed.repro()
     assert "Running stage 'export_model" not in said
     assert "Running stage 'evaluate_export" not in said
-    assert (spoilt.folder / "dvc.lock").read_bytes() == lock
+    assert (perturbed.folder / "dvc.lock").read_bytes() == lock

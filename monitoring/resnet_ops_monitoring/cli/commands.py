@@ -28,7 +28,7 @@ _Reports = Annotated[Path, typer.Option(help="Folder with one sub-folder for eac
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
     drift = typer.Typer(
-        no_args_is_help=True, help="Judge stretches of production traffic, and list what was judged."
+        no_args_is_help=True, help="Judge time ranges of production traffic, and list what was judged."
     )
     drift.command("judge")(_judge)
     drift.command("report")(_report)
@@ -48,7 +48,7 @@ def add_commands(app: typer.Typer) -> None:
 def _judge(
     window: Annotated[str | None, typer.Option(help="A named replay in the log.")] = None,
     since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="First moment after the stretch.")] = None,
+    until: Annotated[str | None, typer.Option(help="First moment after the time range.")] = None,
     reference: Annotated[Path, typer.Option(help="What to judge against.")] = Path(
         "data/reference/reference.parquet"
     ),
@@ -63,14 +63,14 @@ def _judge(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Judge one stretch of the log and write its review page. Exit 0: ok; 1: alarm, or too little data."""
+    """Judge one time range of the log and write its review page. Exit 0: ok; 1: alarm, or too little data."""
     if (window is None) == (since is None) or (until is not None and since is None):
         raise typer.BadParameter("give either --window NAME, or --since TIME and perhaps --until TIME")
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with report_errors("drift judge"):
         require("The report of a window", "evidently")  # before the work
         from resnet_ops_monitoring.drift.reference import load_reference
-        from resnet_ops_monitoring.drift.stretch import judge_stretch
+        from resnet_ops_monitoring.drift.time_ranges import judge_time_range
         from resnet_ops_monitoring.drift.verdict import check_window_name
         from resnet_ops_monitoring.inference_log.log import InferenceLog
         from resnet_ops_monitoring.report.evidently_workspace import workspace_folder
@@ -88,7 +88,7 @@ def _judge(
             before = fetch_reference(connect(), identity)
         name = window or f"{start:%Y%m%dT%H%M%S}-{f'{end:%Y%m%dT%H%M%S}' if end else 'now'}"
         log = InferenceLog.open()
-        judged = judge_stretch(log, before, settings, name=name, start=start, end=end, window=window)
+        judged = judge_time_range(log, before, settings, name=name, start=start, end=end, window=window)
         verdict, folder = judged.verdict, reports / name
         context = PageContext(role=None)
         write_window(folder, verdict, judged.rows, before, settings, context, workspace=workspace_folder())
@@ -220,7 +220,7 @@ def _export(
     folder: Annotated[Path, typer.Argument(help="Where to; hours that are there already are written anew.")],
     model: Annotated[str, typer.Option(help="The registered model whose rows are exported.")],
     since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="First moment after the stretch.")] = None,
+    until: Annotated[str | None, typer.Option(help="First moment after the time range.")] = None,
 ) -> None:
     """Write rows as parquet, one file for each hour, for jobs on other machines."""
     start, end = _moment(since, "--since"), _moment(until, "--until")

@@ -55,9 +55,9 @@ def _run(
     """Judge every window that is due, tell of it and act, once. Exit 0: no alarm; 1: an alarm, or invalid data."""
     now = _moment(until)
     with report_errors("monitor run"):
-        from resnet_ops_monitoring.service.rounds import Rounds
+        from resnet_ops_monitoring.service.monitor_service import MonitorService
 
-        rounds = Rounds.read(params, model, alias, reports, reference)
+        rounds = MonitorService.read(params, model, alias, reports, reference)
         done = rounds.once(now)
         if metrics is not None and done is not None:
             rounds.metrics.write(metrics)
@@ -81,9 +81,9 @@ def _watch(
 ) -> None:
     """Do what `monitor run` does again and again, with metrics for Prometheus, until it is told to stop."""
     with report_errors("monitor watch"):
-        from resnet_ops_monitoring.service.rounds import Rounds
+        from resnet_ops_monitoring.service.monitor_service import MonitorService
 
-        _rounds: Rounds = Rounds.read(params, model, alias, reports, reference)
+        _rounds: MonitorService = MonitorService.read(params, model, alias, reports, reference)
         _rounds.watch()
 
 
@@ -102,9 +102,9 @@ def _show(
 
         from resnet_ops_monitoring.drift.words import percent
         from resnet_ops_monitoring.service.alerts import configured_addresses
-        from resnet_ops_monitoring.service.rounds import Rounds
+        from resnet_ops_monitoring.service.monitor_service import MonitorService
 
-        monitor = Rounds.read(params, model, alias, reports, reference).monitor()
+        monitor = MonitorService.read(params, model, alias, reports, reference).monitor()
         identity = monitor.watched.identity
         recent = monitor.history.recent(identity, limit=limit)
         alarm, waiting = monitor.alarm(), monitor.alerts.waiting(configured_addresses())
@@ -139,9 +139,9 @@ def _propose(
     """Write a window's least confident and newest images as a list to label."""
     with report_errors("monitor propose"):
         from resnet_ops_monitoring.service.actions import propose_retraining
-        from resnet_ops_monitoring.service.rounds import Rounds
+        from resnet_ops_monitoring.service.monitor_service import MonitorService
 
-        monitor = Rounds.read(params, model, alias, reports, reference).monitor()
+        monitor = MonitorService.read(params, model, alias, reports, reference).monitor()
         console.print(propose_retraining(monitor, window, queue=queue))
 
 

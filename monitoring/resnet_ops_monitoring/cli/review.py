@@ -136,7 +136,7 @@ def reference(
         test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
-        with progress_bar(f"Rehearsing with {identity}") as progress:
+        with progress_bar(f"Calibrating with {identity}") as progress:
             made = held_out_reference(loaded.model, identity, test, settings, seed, progress)
         check_tested(made, evidence.metrics.get("test.top1"))
         store_reference(client, made, signer)

@@ -16,14 +16,14 @@ from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.settings.service import RunParams
 
-__all__ = ["alarms_per_day", "remember", "shared_luck", "window_alpha", "window_level"]
+__all__ = ["alarms_per_day", "k_of_n", "reference_correlation", "window_alpha", "window_level"]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 _SMALLEST, _LARGEST = 5e-4, 0.5
 """Levels of one window between which is searched. A smaller one takes more than 12,000 relabellings."""
 
 
-def remember(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
+def k_of_n(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
     """Whether `needed` of the last `kept` judged windows fired.
 
     fired: of the windows of one model, oldest first; None where a window could not be judged (insufficient or invalid
@@ -49,12 +49,12 @@ def window_level(
         timedelta(days=1) / length,
         run.needed,
         run.kept,
-        shared_luck(tested, compared),
+        reference_correlation(tested, compared),
     )
     return min(level, drift.alpha)
 
 
-def shared_luck(window_rows: float, reference_rows: int) -> float:
+def reference_correlation(window_rows: float, reference_rows: int) -> float:
     """Correlation in [0, 1) between two windows' statistics that comes from their one reference.
 
     The variance of a difference of means is s/n + s/m; windows share the reference's s/m of it: n / (n + m).
@@ -78,8 +78,8 @@ def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int,
 def window_alpha(per_day: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
     """The level of one window that keeps `per_day` false alarms a day; at most one half.
 
-    needed, kept: an alarm takes `needed` of the last `kept` judged windows. shared: of `shared_luck`. Raises DataError
-    when no level that can be tested keeps the budget.
+    needed, kept: an alarm takes `needed` of the last `kept` judged windows. shared: of `reference_correlation`. Raises
+    DataError when no level that can be tested keeps the budget.
     """
 
     def excess(log_alpha: float) -> float:

@@ -2,9 +2,9 @@
 
 Four signals raise the alarm: softmax rows (MMD by permutation), predicted classes (largest deviance of a class, by
 permutation), embeddings (Mahalanobis distance of their means, by permutation), and images that repeat each other. Where
-the model was rehearsed, changed images alarm only if the estimated accuracy fell by more than the estimate's own noise.
-They share alpha (`ALARM_SHARES`), so that windows without drift alarm at most alpha of the time, however many classes
-there are.
+the model was calibrated, changed images alarm only if the estimated accuracy fell by more than the estimate's own
+noise. They share alpha (`ALARM_SHARES`), so that windows without drift alarm at most alpha of the time, however many
+classes there are.
 
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
@@ -19,16 +19,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.drift.accuracy_calibration import Harm
 from resnet_ops_monitoring.drift.reference import Reference
-from resnet_ops_monitoring.drift.rehearsal import Harm
 from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
-from resnet_ops_monitoring.drift.words import explain, percent, spoiling
+from resnet_ops_monitoring.drift.words import explain, percent, perturbation
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.statistics.label_shift import estimate_label_shift
-from resnet_ops_monitoring.statistics.reservoir import lottery
+from resnet_ops_monitoring.statistics.reservoir import hash_priority
 from resnet_ops_monitoring.statistics.summary import WindowSummary, by_source, summarise
 
 __all__ = ["invalid", "judge", "judge_summary"]
@@ -45,10 +45,10 @@ def judge(
     """
     check_columns(frame, COLUMNS, f"Window {window}")
     try:
-        lots = lottery(frame["request_id"], reference.basis.seed)
-        _check_ids(frame, lots)
-        summary = summarise(frame, reference.basis, lots)
-        sources = by_source(frame, reference.basis, params.max_sources)
+        priorities = hash_priority(frame["request_id"], reference.schema.seed)
+        _check_ids(frame, priorities)
+        summary = summarise(frame, reference.schema, priorities)
+        sources = by_source(frame, reference.schema, params.max_sources)
     except InvalidRows as error:
         start, end = (frame["time"].min(), frame["time"].max()) if len(frame) else (pd.NaT, pd.NaT)
         return invalid(
@@ -63,9 +63,9 @@ def judge(
     return judge_summary(summary, reference, params, window=window, alpha=alpha, sources=sources)
 
 
-def _check_ids(frame: pd.DataFrame, lots: NDArray[np.uint64]) -> None:
-    ordered = np.sort(lots)
-    if not (ordered[1:] == ordered[:-1]).any():  # equal ids have equal lots
+def _check_ids(frame: pd.DataFrame, priorities: NDArray[np.uint64]) -> None:
+    ordered = np.sort(priorities)
+    if not (ordered[1:] == ordered[:-1]).any():  # equal ids have equal priorities
         return
     repeated = frame["request_id"].duplicated()
     if repeated.any():
@@ -83,18 +83,18 @@ def judge_summary(
     window: str,
     alpha: float | None = None,
     sources: Mapping[str, WindowSummary] | None = None,
-    usual: WindowSummary | None = None,
+    seasonal: WindowSummary | None = None,
 ) -> Verdict:
-    """Judge a window by its summary, made with `reference.basis`.
+    """Judge a window by its summary, made with `reference.schema`.
 
     alpha: share of windows without drift that may alarm; None: the one of `params`. sources: the parts of the window
-    by source, to be judged one by one where there are two or more. usual: what the window is compared with instead of
-    the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. Raises
-    DataError for summaries of another basis.
+    by source, to be judged one by one where there are two or more. seasonal: what the window is compared with instead
+    of the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. Raises
+    DataError for summaries of another schema.
     """
-    before = reference.summary if usual is None else usual
+    before = reference.summary if seasonal is None else seasonal
     for each in (summary, before, *(sources or {}).values()):
-        if each.basis != reference.basis.digest:
+        if each.schema != reference.schema.digest:
             raise DataError(
                 f"Window {window} was summarised with another reference than this one of {reference.identity}. "
                 "Summarise it again."
@@ -104,17 +104,21 @@ def judge_summary(
         return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
-    rehearsal, harm = reference.rehearsal, _harm(summary, reference)
+    accuracy_calibration, harm = reference.accuracy_calibration, _harm(summary, reference)
     comparison = Comparison(before, summary, reference.classes, params, whole, harm)
     findings = comparison.findings()
-    changed = any(each.fired or each.spared for each in findings if each.signal == "embeddings")
-    likely = comparison.likely_reason(rehearsal) if changed and rehearsal is not None else None
+    changed = any(each.fired or each.suppressed for each in findings if each.signal == "embeddings")
+    likely = (
+        comparison.likely_reason(accuracy_calibration)
+        if changed and accuracy_calibration is not None
+        else None
+    )
     fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
         part.status == "alarm" for part in parts
     )
     status: Status = "alarm" if fired else "ok"
-    seasonal = usual is not None
-    return _verdict(summary, reference, params, window, status, findings, alpha, parts, seasonal, likely)
+    by_season = seasonal is not None
+    return _verdict(summary, reference, params, window, status, findings, alpha, parts, by_season, likely)
 
 
 def invalid(
@@ -183,20 +187,20 @@ def _judge_source(
 
 
 def _harm(summary: WindowSummary, reference: Reference) -> Harm | None:
-    return None if reference.rehearsal is None else reference.rehearsal.harm(summary)
+    return None if reference.accuracy_calibration is None else reference.accuracy_calibration.harm(summary)
 
 
 def _estimate(
     summary: WindowSummary, reference: Reference, findings: tuple[Finding, ...], confidence: float
 ) -> Estimate | None:
-    """By what was rehearsed; from the model's certainty alone where nothing was.
+    """By the perturbations; from the model's certainty alone where nothing was.
 
     None where images repeat each other: how right the model is on one says nothing of others.
     """
     if not findings or any(each.fired for each in findings if each.signal == "copies"):
         return None
-    if reference.rehearsal is not None:
-        return reference.rehearsal.estimate(summary, confidence)
+    if reference.accuracy_calibration is not None:
+        return reference.accuracy_calibration.estimate(summary, confidence)
     right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
     moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
     return estimated_accuracy(summary.above, summary.usable, right, tested, moved, confidence)
@@ -281,14 +285,18 @@ def _reason(
         sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
     else:
         moved = explain(findings)
-        spared = {finding.signal for finding in findings if finding.spared}
+        suppressed = {finding.signal for finding in findings if finding.suppressed}
         calm = "Predictions, classes and embeddings are as in the reference."
-        if spared:
-            calm = f"Predict{'ed' if 'softmax' in spared else 'ions and'} classes are as in the reference."
-        if "classes" in spared:
+        if suppressed:
+            calm = (
+                f"Predict{'ed' if 'softmax' in suppressed else 'ions and'} classes are as in the reference."
+            )
+        if "classes" in suppressed:
             calm = ""
         like = (
-            "" if likely is None else f'Of all that was rehearsed, this looks most like "{spoiling(likely)}".'
+            ""
+            if likely is None
+            else f'Of all perturbations tried, this looks most like "{perturbation(likely)}".'
         )
         sentence = " ".join(filter(None, (calm, moved, like) if status == "ok" else (like, moved)))
     alarming = [source for source in sources if source.status == "alarm"]

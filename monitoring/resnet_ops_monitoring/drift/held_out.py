@@ -1,4 +1,4 @@
-"""The reference that a version's held-out images make: its predictions of them, as they are and spoilt."""
+"""The reference that a version's held-out images make: its predictions of them, as they are and perturbed."""
 
 from datetime import UTC, datetime
 
@@ -6,8 +6,8 @@ from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.rehearsing import rehearse
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams
@@ -26,7 +26,7 @@ def held_out_reference(
     seed: int,
     progress: Progress,
 ) -> Reference:
-    """The labelled, rehearsed reference of a version. test: images that it was not trained on, with their labels.
+    """The labelled, calibrated reference of a version. test: images that it was not trained on, with their labels.
 
     Raises DataError when the images are not the model's, or it gives no numbers for them.
     """
@@ -37,8 +37,10 @@ def held_out_reference(
         labels=[row.class_name for row in test.rows],
     )
     reference = build_reference(frame, identity, model.classes, rows=params.reference_rows, seed=seed)
-    each = params.rehearsal_images
-    return rehearse(reference, model, test.images, test.labels, each=each, seed=seed, progress=progress)
+    each = params.perturbed_images
+    return calibrate_accuracy(
+        reference, model, test.images, test.labels, each=each, seed=seed, progress=progress
+    )
 
 
 def check_tested(reference: Reference, top1: Metric | None) -> None:

@@ -1,4 +1,4 @@
-"""Which rehearsed change a window's is most like, and when that may be said: where it is right nine times in ten."""
+"""Which perturbation a window's is most like, and when that may be said: where it is right nine times in ten."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ SILENT = float("inf")
 _ALIKE = 0.7
 """Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift.md)."""
 _RIGHT = 0.9
-"""Share of named reasons that must be right in the rehearsal."""
+"""Share of named reasons that must be right in the accuracy calibration."""
 _ROWS = 100
 """Of the windows by which the margin is found; larger ones are clearer."""
 _LEAST = 5
@@ -44,7 +44,7 @@ def most_like(kinds: NDArray[np.str_], moved: Floats, now: Floats) -> Likeness |
 
 
 def margin_of(kinds: NDArray[np.str_], moved: Floats, rows: int, seed: int) -> float:
-    """The least margin at which reasons are right in `_RIGHT` of the rehearsed changes that get one; else SILENT.
+    """The least margin at which reasons are right in `_RIGHT` of the perturbations that get one; else SILENT.
 
     Each change, as a window of `_ROWS` rows shows it, is compared with the others three times: without itself, without
     its kind, and without its family. A reason is right when it is of the change's family, so the third time none is.

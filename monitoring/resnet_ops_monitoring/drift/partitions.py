@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
-from resnet_ops_monitoring.drift.stretch import hours
+from resnet_ops_monitoring.drift.time_ranges import hours
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.statistics.summary import Basis, WindowSummary, merge, summarise
+from resnet_ops_monitoring.statistics.summary import SummarySchema, WindowSummary, merge, summarise
 
 __all__ = ["export_log", "frame_of", "summarise_partition", "summarise_partitions", "summarise_table"]
 
@@ -64,14 +64,16 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     return frame[list(COLUMNS)]
 
 
-def summarise_table(table: pa.Table, basis: Basis) -> WindowSummary:
-    """The summary of those exported rows that the basis' model files made."""
-    return summarise(frame_of(table.filter(pa.compute.equal(table["digest"], basis.identity.digest))), basis)
+def summarise_table(table: pa.Table, schema: SummarySchema) -> WindowSummary:
+    """The summary of those exported rows that the schema's model files made."""
+    return summarise(
+        frame_of(table.filter(pa.compute.equal(table["digest"], schema.identity.digest))), schema
+    )
 
 
-def summarise_partition(path: Path, basis: Basis) -> WindowSummary:
+def summarise_partition(path: Path, schema: SummarySchema) -> WindowSummary:
     """The same of one file, in memory that does not grow with its rows."""
-    return merge(basis, (summarise_table(table, basis) for table in _tables(path)))
+    return merge(schema, (summarise_table(table, schema) for table in _tables(path)))
 
 
 def _tables(path: Path) -> Iterator[pa.Table]:
@@ -86,13 +88,13 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         ) from error
 
 
-def summarise_partitions(folder: Path, basis: Basis, workers: int) -> WindowSummary:
+def summarise_partitions(folder: Path, schema: SummarySchema, workers: int) -> WindowSummary:
     """The summary of all files that `export_log` wrote, by so many processes; the same numbers for any number."""
     paths = sorted(folder.glob("hour=*/rows.parquet"))
     if not paths:
         raise DataError(f"{folder} holds no exported hours. Run: resnet-ops log export {folder} --model NAME")
-    work = partial(summarise_partition, basis=basis)
+    work = partial(summarise_partition, schema=schema)
     if workers == 1:
-        return merge(basis, map(work, paths))
+        return merge(schema, map(work, paths))
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return merge(basis, pool.map(work, paths))
+        return merge(schema, pool.map(work, paths))

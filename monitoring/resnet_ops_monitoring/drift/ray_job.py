@@ -12,24 +12,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resnet_ops.extras import require
-from resnet_ops_monitoring.statistics.summary import Basis, WindowSummary, load_summary, merge
+from resnet_ops_monitoring.statistics.summary import SummarySchema, WindowSummary, load_summary, merge
 
 __all__ = ["summarise_with_ray"]
 
 
-def summarise_with_ray(folder: Path, basis: Basis, rows_at_once: int) -> WindowSummary:
+def summarise_with_ray(folder: Path, schema: SummarySchema, rows_at_once: int) -> WindowSummary:
     """The summary of what `export_log` wrote to `folder`, which all machines must see. Ray must be up."""
     require("A summary by Ray", "ray")
     import ray.data
 
     rows: Any = ray.data.read_parquet(str(folder.resolve()))
     found = rows.map_batches(
-        _summarise, batch_format="pyarrow", batch_size=rows_at_once, fn_kwargs={"basis": basis}
+        _summarise, batch_format="pyarrow", batch_size=rows_at_once, fn_kwargs={"schema": schema}
     )
-    return merge(basis, (load_summary(row["summary"]) for row in found.iter_rows()))
+    return merge(schema, (load_summary(row["summary"]) for row in found.iter_rows()))
 
 
-def _summarise(table: pa.Table, basis: Basis) -> dict[str, NDArray[np.object_]]:
+def _summarise(table: pa.Table, schema: SummarySchema) -> dict[str, NDArray[np.object_]]:
     from resnet_ops_monitoring.drift.partitions import summarise_table
 
-    return {"summary": np.array([summarise_table(table, basis).to_bytes()], dtype=object)}
+    return {"summary": np.array([summarise_table(table, schema).to_bytes()], dtype=object)}

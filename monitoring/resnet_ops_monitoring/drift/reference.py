@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
-from resnet_ops_monitoring.drift.rehearsal import Rehearsal
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration
 from resnet_ops_monitoring.inference_log.frames import (
     COLUMNS,
     STATISTICS,
@@ -37,7 +37,7 @@ from resnet_ops_monitoring.statistics.accuracy import (
 )
 from resnet_ops_monitoring.statistics.bins import edges_of
 from resnet_ops_monitoring.statistics.summary import (
-    Basis,
+    SummarySchema,
     WindowSummary,
     columns_of,
     load_summary,
@@ -49,7 +49,7 @@ __all__ = ["Acceptance", "Reference", "accept_window", "build_reference", "load_
 _KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "label")
 _KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
 _FORMAT, _READABLE = 3, (2, 3)
-_REHEARSAL = "rehearsal."
+_CALIBRATION = "rehearsal."
 _LEAST = 4  # rows: half of them say how embeddings vary, the others are compared
 
 
@@ -68,22 +68,22 @@ class Acceptance:
 class Reference:
     """What a model does when all is well.
 
-    rows: at most `basis.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
+    rows: at most `schema.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
     probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
     seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
-    true class]. accepted: None for the labelled reference. rehearsal: what the model made of spoilt images, where it
-    was rehearsed.
+    true class]. accepted: None for the labelled reference. rehearsal: what the model made of perturbed images, where it
+    was calibrated.
     """
 
     identity: ModelIdentity
     classes: tuple[str, ...]
     rows: pd.DataFrame
     seen: int
-    basis: Basis
+    schema: SummarySchema
     summary: WindowSummary
     confusion: NDArray[np.int64]
     accepted: Acceptance | None = None
-    rehearsal: Rehearsal | None = None
+    accuracy_calibration: AccuracyCalibration | None = None
 
     def accuracy(self, confidence: float) -> Accuracy:
         """When it was tested, on labelled held-out rows."""
@@ -100,13 +100,15 @@ class Reference:
             "identity": asdict(self.identity),
             "classes": list(self.classes),
             "seen": self.seen,
-            "basis": {name: getattr(self.basis, name) for name in ("features", "threshold", "rows", "seed")},
+            "basis": {name: getattr(self.schema, name) for name in ("features", "threshold", "rows", "seed")},
             "accepted": None if self.accepted is None else _written(self.accepted),
         }
         arrays = io.BytesIO()
-        rehearsed = {} if self.rehearsal is None else self.rehearsal.to_arrays()
-        content = {"edges": self.basis.edges, "confusion": self.confusion}
-        content |= {f"{_REHEARSAL}{name}": array for name, array in rehearsed.items()}
+        calibrated_accuracy = (
+            {} if self.accuracy_calibration is None else self.accuracy_calibration.to_arrays()
+        )
+        content = {"edges": self.schema.edges, "confusion": self.confusion}
+        content |= {f"{_CALIBRATION}{name}": array for name, array in calibrated_accuracy.items()}
         np.savez_compressed(arrays, allow_pickle=False, **content)
         metadata = {
             _KEY: json.dumps(about, sort_keys=True).encode(),
@@ -149,13 +151,13 @@ def build_reference(
         raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
     right = np.asarray(frame["predicted"] == frame["label"], dtype=bool)
     threshold = accuracy_threshold(negative_entropy(probabilities), right)
-    basis = _basis(frame, identity, classes, threshold, rows, seed)
+    schema = _schema(frame, identity, classes, threshold, rows, seed)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(
         confusion, tuple(names.get_indexer(pd.Index(frame[name])) for name in ("predicted", "label")), 1
     )
-    return _reference(frame, basis, confusion)
+    return _reference(frame, schema, confusion)
 
 
 def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
@@ -168,29 +170,29 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
     if not by.strip() or not why.strip():
         raise DataError("Who accepts a window as the new normal must give a name and a reason.")
     check_columns(frame, COLUMNS, "The window to accept")
-    old = reference.basis
+    old = reference.schema
     before = summarise(frame, old)
     if before.start is None or before.end is None or before.usable < _LEAST:
         raise InvalidRows(
             f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
             f"{_LEAST} usable rows at the very least. Accept another window."
         )
-    basis = _basis(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
+    schema = _schema(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
-    made = _reference(frame, basis, reference.confusion)
-    return replace(made, accepted=accepted, rehearsal=reference.rehearsal)
+    made = _reference(frame, schema, reference.confusion)
+    return replace(made, accepted=accepted, accuracy_calibration=reference.accuracy_calibration)
 
 
-def _basis(
+def _schema(
     frame: pd.DataFrame,
     identity: ModelIdentity,
     classes: tuple[str, ...],
     threshold: float,
     rows: int,
     seed: int,
-) -> Basis:
+) -> SummarySchema:
     columns = columns_of(frame, matrix(frame, "probabilities"))
-    return Basis(
+    return SummarySchema(
         identity=identity,
         classes=classes,
         edges=np.stack([edges_of(values) for values in columns]),
@@ -201,18 +203,18 @@ def _basis(
     )
 
 
-def _reference(frame: pd.DataFrame, basis: Basis, confusion: NDArray[np.int64]) -> Reference:
-    summary = summarise(frame, basis)
+def _reference(frame: pd.DataFrame, schema: SummarySchema, confusion: NDArray[np.int64]) -> Reference:
+    summary = summarise(frame, schema)
     kept = frame[frame["request_id"].isin(set(summary.reservoir.ids.tolist()))]
     rows = kept[list(_KEPT)].reset_index(drop=True)
     for name in ("embedding", "probabilities"):  # as they are read back, whatever held them
         rows[name] = pd.Series(list(matrix(rows, name)), dtype=object)
     return Reference(
-        identity=basis.identity,
-        classes=basis.classes,
+        identity=schema.identity,
+        classes=schema.classes,
         rows=rows,
         seen=len(frame),
-        basis=basis,
+        schema=schema,
         summary=summary,
         confusion=confusion,
     )
@@ -247,24 +249,26 @@ def _from_table(table: pa.Table) -> Reference:
         rows[name] = pd.Series([np.asarray(value, dtype=np.float32) for value in rows[name]], dtype=object)
     identity, classes = ModelIdentity(**about["identity"]), tuple(about["classes"])
     with np.load(io.BytesIO(metadata[_ARRAYS]), allow_pickle=False) as arrays:
-        basis = Basis(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
+        schema = SummarySchema(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
         confusion = arrays["confusion"]
-        rehearsed = {
-            name.removeprefix(_REHEARSAL): arrays[name] for name in arrays if name.startswith(_REHEARSAL)
+        calibrated_accuracy = {
+            name.removeprefix(_CALIBRATION): arrays[name] for name in arrays if name.startswith(_CALIBRATION)
         }
     summary = load_summary(metadata[_SUMMARY])
-    if summary.basis != basis.digest:
+    if summary.schema != schema.digest:
         raise ValueError("its numbers do not belong together")
     return Reference(
         identity=identity,
         classes=classes,
         rows=rows,
         seen=int(about["seen"]),
-        basis=basis,
+        schema=schema,
         summary=summary,
         confusion=confusion,
         accepted=None if about["accepted"] is None else _read(about["accepted"]),
-        rehearsal=Rehearsal.from_arrays(rehearsed) if rehearsed else None,
+        accuracy_calibration=AccuracyCalibration.from_arrays(calibrated_accuracy)
+        if calibrated_accuracy
+        else None,
     )
 
 

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.drift.rehearsal import Harm, Rehearsal
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
 from resnet_ops_monitoring.drift.verdict import Finding, Signal
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
 from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
 from resnet_ops_monitoring.statistics.summary import WindowSummary
 from resnet_ops_monitoring.statistics.two_sample import (
-    Metric,
+    Whitening,
     centre_shift,
     class_shift,
     copies,
@@ -33,9 +33,9 @@ _COPIES = 0.02
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two summaries of one basis, and how they are compared.
+    """Two summaries of one schema, and how they are compared.
 
-    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was rehearsed.
+    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was calibrated.
     """
 
     before: WindowSummary
@@ -57,12 +57,12 @@ class Comparison:
             self.alpha * ALARM_SHARES[signal] for signal in ("softmax", "classes", "embeddings", "copies")
         )
         images = self._embeddings(embeddings, rng)
-        copes = self._copes(images)
+        suppressed = self._suppressed(images)
         return (
             *self._unusable(),
             *self._copies(repeated),
-            self._softmax(softmax, rng, copes),
-            self._classes(classes, rng, copes and self._images_changed(images, classes)),
+            self._softmax(softmax, rng, suppressed),
+            self._classes(classes, rng, suppressed and self._images_changed(images, classes)),
             images,
             *self._image(),
         )
@@ -76,16 +76,16 @@ class Comparison:
         if self.harm is None or self.harm.guard is None:
             return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
         images = self._embeddings(self.alpha / 10, rng)
-        copes = self._copes(images)
-        changed = copes and self._images_changed(images, self.alpha / 2)
-        return self._softmax(self.alpha / 2, rng, copes), self._classes(self.alpha / 2, rng, changed)
+        suppressed = self._suppressed(images)
+        changed = suppressed and self._images_changed(images, self.alpha / 2)
+        return self._softmax(self.alpha / 2, rng, suppressed), self._classes(self.alpha / 2, rng, changed)
 
-    def _copes(self, images: Finding) -> bool:
+    def _suppressed(self, images: Finding) -> bool:
         """Whether the model does about as well, by the estimate; without a guard only where the embeddings moved."""
         if self.harm is None:
             return False
         if self.harm.guard is None:
-            return (images.fired or images.spared) and self.harm.loss < 0
+            return (images.fired or images.suppressed) and self.harm.loss < 0
         return self.harm.loss < self.harm.guard
 
     def _images_changed(self, images: Finding, alpha: float) -> bool:
@@ -130,7 +130,7 @@ class Comparison:
                 fired=share > most,
             )
 
-    def _softmax(self, alpha: float, rng: np.random.Generator, copes: bool = False) -> Finding:
+    def _softmax(self, alpha: float, rng: np.random.Generator, suppressed: bool = False) -> Finding:
         before, now = self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities)
         floor, permutations = self.params.softmax_effect, self._permutations(alpha)
         statistic, p_value, shift = probability_shift(before, now, permutations, rng)
@@ -147,7 +147,7 @@ class Comparison:
             floor=floor,
             reference=float(means[0][most]),
             window=float(means[1][most]),
-            fired=p_value <= alpha and shift >= floor and not copes,
+            fired=p_value <= alpha and shift >= floor and not suppressed,
         )
 
     def _image(self) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ class Comparison:
             fired=p_value <= threshold and distance >= floor,
         )
 
-    def _classes(self, alpha: float, rng: np.random.Generator, copes: bool = False) -> Finding:
+    def _classes(self, alpha: float, rng: np.random.Generator, suppressed: bool = False) -> Finding:
         before, now = (
             np.bincount(rows.argmax(axis=1), minlength=len(self.classes))
             for rows in (self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities))
@@ -192,7 +192,7 @@ class Comparison:
             floor=floor,
             reference=float(shares[0][most]),
             window=float(shares[1][most]),
-            fired=p_value <= alpha and shift >= floor and not copes,
+            fired=p_value <= alpha and shift >= floor and not suppressed,
         )
 
     def _embeddings(self, alpha: float, rng: np.random.Generator) -> Finding:
@@ -216,17 +216,17 @@ class Comparison:
         )
 
     @cached_property
-    def _metric(self) -> Metric:
+    def _metric(self) -> Whitening:
         """By the half of the known rows that is not compared."""
         known = self.before.reservoir.embedding
-        return Metric.of(known[: len(known) // 2])
+        return Whitening.of(known[: len(known) // 2])
 
-    def likely_reason(self, rehearsal: Rehearsal) -> str | None:
-        """The kind of spoiling that moves the embeddings most as this window's moved; None where none may be named."""
+    def likely_reason(self, accuracy_calibration: AccuracyCalibration) -> str | None:
+        """The perturbation that shifts embeddings most as this window's shifted; None where none may be named."""
         if self.harm is not None and self.harm.mix >= _MIXED:
             return None
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
-        return rehearsal.most_alike(
+        return accuracy_calibration.most_alike(
             now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
         )
 

@@ -51,7 +51,7 @@ class Finding:
     fired: bool
 
     @property
-    def spared(self) -> bool:
+    def suppressed(self) -> bool:
         """Whether it moved, and no alarm came of it because the model does about as well by the estimate."""
         moved = self.p_value is not None and self.threshold is not None and self.p_value <= self.threshold
         return not self.fired and moved and self.effect >= self.floor
@@ -86,8 +86,8 @@ class Verdict:
     estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's
     interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
-    the window has several. compared_with: which reference, in words. likely_reason: the kind of `rehearsing.SPOILINGS`
-    that changes images most alike, None where none does.
+    the window has several. compared_with: which reference, in words. likely_reason: the kind of
+    `perturbations.PERTURBATIONS` that changes images most alike, None where none does.
     """
 
     window: str

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resnet_ops_monitoring.drift.verdict import Finding, Verdict
 
-__all__ = ["advice", "explain", "family", "headline", "number", "percent", "spoiling"]
+__all__ = ["advice", "explain", "family", "headline", "number", "percent", "perturbation"]
 
 _IMAGE_WORDS = {
     "brightness": ("darker", "brighter"),
@@ -32,8 +32,8 @@ _UNCHANGED = (
 )
 
 
-def spoiling(kind: str) -> str:
-    """A kind of `rehearsing.SPOILINGS` for people: "jpeg_compression" -> "JPEG compression"."""
+def perturbation(kind: str) -> str:
+    """A kind of `perturbations.PERTURBATIONS` for people: "jpeg_compression" -> "JPEG compression"."""
     return kind.replace("_", " ").replace("jpeg", "JPEG").replace("gaussian", "Gaussian")
 
 
@@ -78,7 +78,7 @@ def explain(findings: Sequence[Finding]) -> str:
         parts.append(
             f"Predictions moved: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
         )
-    if any(finding.spared for finding in findings):
+    if any(finding.suppressed for finding in findings):
         parts.append("Images look different to the model, but by the estimate it does about as well on them.")
     image = [_image(finding) for finding in fired if finding.signal == "image"]
     if image:
@@ -135,7 +135,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "If they were labelled at random, the model is wrong more often: put a better version into production.",
         ]
     if verdict.input_drift:
-        return ["Nothing is urgent. The model copes; look at the camera and the light when you pass by."]
+        return ["Nothing is urgent. Accuracy holds; look at the camera and the light when you pass by."]
     return ["Nothing."]
 
 

@@ -5,7 +5,7 @@ request_id       str, unique; the same request has the same id when it is sent a
 time             datetime, UTC
 model, version   str, the registered model and its version; digest: sha256 of the version's files
 source           str or None: the camera or other origin
-window           str or None: the name of a replayed stretch of traffic
+window           str or None: the name of a replayed range of traffic
 brightness ...   float, the five image statistics of `resnet_ops.data.image_stats`
 embedding        (F,) float32, the pooled features before the head
 probabilities    (K,) float32, softmax in the order of the model's classes

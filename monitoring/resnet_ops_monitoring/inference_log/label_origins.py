@@ -17,8 +17,9 @@ _CHUNK = 500
 class LabelOrigins:
     """Kept beside the inference log; a log of an older program has none, and its labels count as labels of all rows.
 
-    random: drawn by lot. hard: proposed because they teach most, so they are wrong more often than others. chosen: by a
-    person, who did not say how. A label that came with its answer has no origin: such are the labels of all answers.
+    random: those of the lowest hash priority. hard: proposed because they teach most, so they are wrong more often than
+    others. chosen: by a person, who did not say how. A label that came with its answer has no origin: such are the
+    labels of all answers.
     """
 
     def __init__(self, log: InferenceLog) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 
-__all__ = ["Period", "Stretch", "rows_of"]
+__all__ = ["Period", "TimeRange", "rows_of"]
 
 _rows = InferenceLog.table
 
@@ -24,7 +24,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TimeRange:
     """The answers of one version's files with since <= time < until."""
 
     identity: ModelIdentity

@@ -33,8 +33,8 @@ def findings_section(verdict: Verdict) -> str:
 
     def row(finding: Finding) -> tuple[str, list[str]]:
         image = finding.signal == "image"
-        kind = ("note" if image else "hit") if finding.fired else "note" if finding.spared else ""
-        result = "moved, but the model copes" if finding.spared else "as before"
+        kind = ("note" if image else "hit") if finding.fired else "note" if finding.suppressed else ""
+        result = "shifted, but suppressed: accuracy holds" if finding.suppressed else "as before"
         if finding.fired:
             result = "information" if image else "alarm"
         name = _SIGNALS[finding.signal]

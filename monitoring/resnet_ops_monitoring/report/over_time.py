@@ -1,4 +1,4 @@
-"""Accuracy over the windows of one version, as inline SVG, and versions that served in the same stretch."""
+"""Accuracy over the windows of one version, as inline SVG, and versions that served in the same time range."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def over_time_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
 
 
 def versions_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
-    """One row for each version with a window in this one's stretch of time, its latest; empty with one version."""
+    """One row for each version with a window in this one's time range, its latest; empty with one version."""
     if verdict.start is None or verdict.end is None:
         return ""
     latest: dict[str, Verdict] = {}
@@ -63,8 +63,8 @@ def versions_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
         ("hit" if each.status == "alarm" else "", _version_row(each)) for each in (verdict, *latest.values())
     ]
     return (
-        "<h2>Versions in the same stretch</h2><p class='soft small'>They may have seen different images: compare real "
-        f"accuracies first.</p>{table(columns, rows)}"
+        "<h2>Versions in the same time range</h2><p class='soft small'>They may have seen different images: compare "
+        f"real accuracies first.</p>{table(columns, rows)}"
     )
 
 

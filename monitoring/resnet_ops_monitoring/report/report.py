@@ -20,10 +20,10 @@ from resnet_ops_monitoring.report.breakdown import label_shift_section, sources_
 from resnet_ops_monitoring.report.evidently_page import evidently_snapshot, write_evidently_report
 from resnet_ops_monitoring.report.evidently_workspace import add_snapshot
 from resnet_ops_monitoring.report.findings_table import findings_section
-from resnet_ops_monitoring.report.moved import moved_section
-from resnet_ops_monitoring.report.newest_images import newest_images_section
+from resnet_ops_monitoring.report.most_novel import most_novel_section
 from resnet_ops_monitoring.report.over_time import over_time_section, versions_section
 from resnet_ops_monitoring.report.review_lines import reviews_section
+from resnet_ops_monitoring.report.shifted import shifted_section
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import BLIND_SPOT, Accuracy
 
@@ -47,7 +47,7 @@ class PageContext:
     role: str | None
     simulated: str | None = None
     images: NDArray[np.uint8] | None = None
-    usual_images: NDArray[np.uint8] | None = None
+    reference_images: NDArray[np.uint8] | None = None
     history: Sequence[Verdict] = ()
     reviews: Sequence[str] = ()
 
@@ -98,10 +98,10 @@ def review_page(
     parts.append(over_time_section(verdict, context.history))
     if verdict.findings:
         usable = _usable(frame)
-        parts += [sources_section(verdict), moved_section(verdict, frame[usable], reference)]
+        parts += [sources_section(verdict), shifted_section(verdict, frame[usable], reference)]
         if context.images is not None:
             parts.append(
-                newest_images_section(frame, usable, reference, context.images, context.usual_images)
+                most_novel_section(frame, usable, reference, context.images, context.reference_images)
             )
         parts.append(label_shift_section(verdict))
     parts += [versions_section(verdict, context.history), reviews_section(verdict, context.reviews)]

@@ -18,7 +18,7 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.publish import answering, monitoring_run
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Baseline, spoken
-from resnet_ops_registry.client.attesting import find_model_version, say
+from resnet_ops_registry.client.attesting import attest, find_model_version
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 from resnet_ops_registry.gate.reviews import accepted_reference, labelled_reference
 
@@ -51,7 +51,7 @@ def _sign(client: MlflowClient, reference: Reference, digest: str, key: PrivateK
     version = registered_version(client, reference.identity)
     if labelled_reference(version) != digest:
         said = spoken(Baseline, reference=digest, images=reference.seen, created=datetime.now(UTC))
-        say(client, version.name, int(version.version), said, key)
+        attest(client, version.name, int(version.version), said, key)
 
 
 def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:

@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement
 from resnet_ops.errors import DataError, EvidenceError, GateDenied, ServiceError
 from resnet_ops_monitoring.drift.words import percent
 from resnet_ops_monitoring.inference_log.label_origins import LabelOrigins
-from resnet_ops_monitoring.inference_log.time_range import Stretch
+from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.service.labelling import HARD, labelling_list, write_labelling_list
+from resnet_ops_monitoring.service.monitor import ALARM, Monitor
 from resnet_ops_monitoring.service.reviewing import roll_back_for
-from resnet_ops_monitoring.service.runner import ALARM, Monitor
 from resnet_ops_monitoring.statistics.accuracy import Accuracy, counted_accuracy
 from resnet_ops_monitoring.statistics.mistakes import proof_of_mistakes
 from resnet_ops_registry.attestations.keys import read_key
@@ -53,17 +53,19 @@ def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
     Raises DataError when the window is none of those that were judged in a row.
     """
     params, identity = monitor.settings.actions.propose_retraining, monitor.watched.identity
-    stretches = [
-        Stretch(identity, period.since, period.until)
+    time_ranges = [
+        TimeRange(identity, period.since, period.until)
         for period in monitor.history.periods(identity, limit=10_000)
     ]
-    stretch = next((each for each in stretches if each.name == window), None)
-    if stretch is None:
+    time_range = next((each for each in time_ranges if each.name == window), None)
+    if time_range is None:
         raise DataError(
             f"{window[:100]!r} is no window of {identity} that monitor run judged. See which are: "
             "resnet-ops monitor show"
         )
-    frame = monitor.log.read(identity.name, digest=identity.digest, start=stretch.since, end=stretch.until)
+    frame = monitor.log.read(
+        identity.name, digest=identity.digest, start=time_range.since, end=time_range.until
+    )
     folder = Path(params.folder) if params.folder else None
     table = labelling_list(frame, monitor.watched.reference, params.images, folder)
     path = monitor.reports / window / "to_label.csv"

@@ -8,7 +8,7 @@ import pandas as pd
 from resnet_ops.files import write_text
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.inference_log.frames import known, matrix
-from resnet_ops_monitoring.statistics.reservoir import lottery
+from resnet_ops_monitoring.statistics.reservoir import hash_priority
 from resnet_ops_monitoring.statistics.two_sample import embedding_distances
 
 __all__ = ["HARD", "labelling_list", "write_labelling_list"]
@@ -24,10 +24,10 @@ def labelling_list(
 ) -> pd.DataFrame:
     """At most `images` unlabelled rows: half of them drawn at random, the others hard.
 
-    The half is the random sample: the rows of the smallest lots by request id, whatever the model made of them, so that
-    a second list of the same window draws the same. Of the hard ones half are those of least confidence, half those
-    farthest from the reference. Columns request_id, path (where `folder` holds a file of the request's id), predicted,
-    confidence, why and an empty label: filled in, the file goes to `resnet-ops log label`.
+    The half is the random sample: the rows of the lowest hash priority by request id, whatever the model made of them,
+    so that a second list of the same window draws the same. Of the hard ones half are those of least confidence, half
+    those farthest from the reference. Columns request_id, path (where `folder` holds a file of the request's id),
+    predicted, confidence, why and an empty label: filled in, the file goes to `resnet-ops log label`.
     """
     finite = np.isfinite(matrix(frame, "probabilities")).all(axis=1) if len(frame) else np.zeros(0, bool)
     rows = frame.iloc[np.flatnonzero(finite)]
@@ -36,8 +36,8 @@ def labelling_list(
         return pd.DataFrame(columns=pd.Index(_COLUMNS))
     confidence = matrix(rows, "probabilities").max(axis=1)
     distance = embedding_distances(matrix(reference.rows, "embedding"), matrix(rows, "embedding"))
-    lots = lottery(rows["request_id"], reference.basis.seed)
-    drawn = np.argsort(lots, kind="stable")[: (images + 1) // 2]
+    priorities = hash_priority(rows["request_id"], reference.schema.seed)
+    drawn = np.argsort(priorities, kind="stable")[: (images + 1) // 2]
     why = {int(row): "drawn at random" for row in drawn if unlabelled[row]}
     hard = images - len(why)
     for row in np.argsort(confidence, kind="stable"):

@@ -18,7 +18,7 @@ from resnet_ops_monitoring.report.review_lines import with_reviews
 from resnet_ops_monitoring.report.stored_reference import fetch_reference, registered_version, store_reference
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Review, spoken
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.client.rollback import roll_back
 from resnet_ops_registry.common.mlflow_errors import asked
 from resnet_ops_registry.common.target import Target
@@ -75,7 +75,7 @@ def review(
         created=datetime.now(UTC),
     )
     registered_version(client, verdict.identity)
-    found = say(client, verdict.identity.name, int(verdict.identity.version), said, key)
+    found = attest(client, verdict.identity.name, int(verdict.identity.version), said, key)
     if (folder / PAGE).is_file():
         page = (folder / PAGE).read_text()
         write_text(folder / PAGE, with_reviews(page, verdict, reviews_of(found, verdict.window)))

@@ -8,18 +8,18 @@ from sqlalchemy import func, select
 
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.time_range import Period, Stretch, rows_of
+from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange, rows_of
 from resnet_ops_monitoring.settings.service import RunParams
 
-__all__ = ["changed_periods", "due_stretches", "rows_after", "skipped_stretches"]
+__all__ = ["changed_periods", "due_time_ranges", "rows_after", "skipped_time_ranges"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _rows = InferenceLog.table
 
 
-def due_stretches(
+def due_time_ranges(
     log: InferenceLog, identity: ModelIdentity, params: RunParams, after: datetime | None, now: datetime
-) -> Iterator[Stretch]:
+) -> Iterator[TimeRange]:
     """The complete windows since `after`, oldest first; from the first row on where that is None.
 
     Hours without rows are passed over, but for the last: that one shows that nothing comes.
@@ -31,17 +31,17 @@ def due_stretches(
         yield from _by_time(log, identity, timedelta(minutes=params.minutes), after, settled)
 
 
-def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Period]) -> Iterator[Stretch]:
+def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Period]) -> Iterator[TimeRange]:
     """Those of the judged windows for which rows or labels came since."""
     for period in periods:
-        stretch = Stretch(identity, period.since, period.until)
-        if stretch.period(log) != period:
-            yield stretch
+        time_range = TimeRange(identity, period.since, period.until)
+        if time_range.period(log) != period:
+            yield time_range
 
 
-def skipped_stretches(
+def skipped_time_ranges(
     log: InferenceLog, identity: ModelIdentity, params: RunParams, periods: Sequence[Period]
-) -> Iterator[Stretch]:
+) -> Iterator[TimeRange]:
     """The windows between those judged that were passed over as empty, and for which rows came later.
 
     periods: the judged windows, oldest first. Where windows are counted in rows, a whole gap is one window.
@@ -57,7 +57,7 @@ def skipped_stretches(
             if length:
                 hour = _EPOCH + (first - _EPOCH) // length * length
                 begin, end = max(cursor, hour), min(end, hour + length)
-            yield Stretch(identity, begin, end)
+            yield TimeRange(identity, begin, end)
             cursor = end
 
 
@@ -70,25 +70,25 @@ def rows_after(log: InferenceLog, identity: ModelIdentity, moment: datetime) -> 
 
 def _by_time(
     log: InferenceLog, identity: ModelIdentity, length: timedelta, after: datetime | None, settled: datetime
-) -> Iterator[Stretch]:
+) -> Iterator[TimeRange]:
     cursor, last = after, _EPOCH + (settled - _EPOCH) // length * length
     while (first := _time_at(log, identity, cursor or _EPOCH, 0)) is not None:
         begin = _EPOCH + (first - _EPOCH) // length * length
         if begin + length > last:
             break
         # after a change of the length, the first window begins where the last one ended
-        yield Stretch(identity, begin if cursor is None else max(cursor, begin), begin + length)
+        yield TimeRange(identity, begin if cursor is None else max(cursor, begin), begin + length)
         cursor = begin + length
     if cursor is not None and cursor <= last - length:
-        yield Stretch(identity, last - length, last)
+        yield TimeRange(identity, last - length, last)
 
 
 def _by_rows(
     log: InferenceLog, identity: ModelIdentity, rows: int, cursor: datetime, settled: datetime
-) -> Iterator[Stretch]:
+) -> Iterator[TimeRange]:
     while (end := _time_at(log, identity, cursor, rows - 1)) is not None and end < settled:
         begin, cursor = _time_at(log, identity, cursor, 0) or end, end + timedelta(microseconds=1)
-        yield Stretch(identity, begin, cursor)
+        yield TimeRange(identity, begin, cursor)
 
 
 def _time_at(log: InferenceLog, identity: ModelIdentity, since: datetime, place: int) -> datetime | None:

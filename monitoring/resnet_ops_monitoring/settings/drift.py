@@ -41,9 +41,9 @@ class DriftParams:
     confidence: float
     """Confidence level of the intervals around accuracies."""
     season_weeks: int
-    """Earlier weeks whose same hours a stretch of the log is compared with; 0: always with the reference."""
+    """Earlier weeks whose same hours a time range of the log is compared with; 0: always with the reference."""
     season_least: int
-    """Fewer such weeks than this, and the stretch is compared with the reference."""
+    """Fewer such weeks than this, and the time range is compared with the reference."""
     max_sources: int
     """A window of 2 to so many sources (cameras, lines) is also judged source by source; 0 for never."""
     seed: int
@@ -84,11 +84,11 @@ class ReferenceParams:
 
     reference_rows: int
     """Rows that a reference keeps at most."""
-    rehearsal_images: int
-    """Held-out images that each way of spoiling is tried on, at most."""
+    perturbed_images: int
+    """Held-out images that each perturbation is tried on, at most."""
 
     def __post_init__(self) -> None:
-        for name, least in (("reference_rows", 50), ("rehearsal_images", 20)):
+        for name, least in (("reference_rows", 50), ("perturbed_images", 20)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least {least}")
 

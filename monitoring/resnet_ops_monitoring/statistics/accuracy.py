@@ -21,9 +21,9 @@ __all__ = [
 ]
 
 BLIND_SPOT = (
-    "a guess without labels, learned from how the version did on its held-out images when they were spoilt on purpose. "
-    "Its interval grows with the distance from all that was tried. It is blind to kinds of images that the model never "
-    "learned: where 30 % of inputs were such, it was 12 to 15 points too high. Labels settle it."
+    "a guess without labels, learned from how the version did on its held-out images when they were perturbed on "
+    "purpose. Its interval grows with the distance from all that was tried. It is blind to kinds of images that the "
+    "model never learned: where 30 % of inputs were such, it was 12 to 15 points too high. Labels settle it."
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassLooks", "Look", "Mixed", "moves"]
+__all__ = ["ClassLooks", "Look", "Mixed", "shifts"]
 
 Floats = NDArray[np.float64]
 _ARRAYS = ("confusion", "certain", "confidence", "centre")
@@ -120,7 +120,7 @@ class ClassLooks:
         many = len(found.confusion)
         shapes = found.confusion.shape, found.certain.shape, found.confidence.shape, found.centre.shape[:1]
         if shapes != ((many, many), (many,), (many,), (many,)) or not found.confusion.sum() > 0:
-            raise ValueError("the classes of its rehearsal do not fit together")
+            raise ValueError("the classes of its accuracy calibration do not fit together")
         return found
 
 
@@ -134,7 +134,7 @@ def _explained(clean: Look, now: Look, by_mix: Floats) -> float:
     return max(0.0, 1 - rest / whole) if whole > 1e-12 else 0.0
 
 
-def moves(clean: Look, now: Look) -> Floats:
+def shifts(clean: Look, now: Look) -> Floats:
     """(6,) what moved: certainty, confidence, classes, their variety, the embeddings' centre and their spread.
 
     Distances are less what chance alone moves, so that few rows look no more moved than many.

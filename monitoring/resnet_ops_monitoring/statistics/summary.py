@@ -1,7 +1,8 @@
 """The summary of a window: all that judging needs, of bounded size, and additive.
 
 Windows are merged and not read again: the summary of a day is the sum of its hours', the summary of a fleet the sum of
-its machines', to the last bit, since all that is added are whole numbers and the reservoir is a draw by lot.
+its machines', to the last bit, since all that is added are whole numbers and the reservoir is a bottom-k sample by hash
+priority.
 """
 
 import hashlib
@@ -30,26 +31,35 @@ from resnet_ops_monitoring.inference_log.frames import (
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.statistics.accuracy import negative_entropy
 from resnet_ops_monitoring.statistics.bins import BINS, column_names, count, mean_of
-from resnet_ops_monitoring.statistics.reservoir import Reservoir, draw, join, lottery
+from resnet_ops_monitoring.statistics.reservoir import Reservoir, draw, hash_priority, join
 
-__all__ = ["Basis", "WindowSummary", "by_source", "columns_of", "empty", "load_summary", "merge", "summarise"]
+__all__ = [
+    "SummarySchema",
+    "WindowSummary",
+    "by_source",
+    "columns_of",
+    "empty",
+    "load_summary",
+    "merge",
+    "summarise",
+]
 
-_FORMAT = 1
+_FORMAT = 2
 _BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarising needs beside the frame
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = np.iinfo(np.int64).min
 _COUNTED = ("counts", "sums", "predicted")
 _NUMBERS = ("rows", "unusable", "above", "labelled", "right")
-_DRAWN = ("lots", "ids", "embedding", "probabilities")
+_DRAWN = ("priorities", "ids", "embedding", "probabilities")
 
 
 @dataclass(frozen=True, eq=False)
-class Basis:
-    """How rows are summarised; the reference says it. Summaries of one basis can be added and compared.
+class SummarySchema:
+    """How rows are summarised; the reference says it. Summaries of one schema can be added and compared.
 
     edges: (C, 255) of the columns of `bins.column_names`. features: numbers in an embedding. threshold: of the
     negative entropy, at or above which a row counts as right (average thresholded confidence). rows: size of the
-    reservoir; seed: of its lots.
+    reservoir; seed: of its hash priorities.
     """
 
     identity: ModelIdentity
@@ -78,12 +88,12 @@ class Basis:
 class WindowSummary:
     """What a window's rows come to. Two are equal when their bytes are.
 
-    basis: digest of the `Basis`. unusable: rows with a value that is not finite in embedding or probabilities; those
-    are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.count`. predicted: (K,).
-    above: rows at or above the basis' threshold. start, end: of all rows.
+    schema: digest of the `SummarySchema`. unusable: rows with a value that is not finite in embedding or probabilities;
+    those are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.count`. predicted: (K,).
+    above: rows at or above the schema's threshold. start, end: of all rows.
     """
 
-    basis: str
+    schema: str
     rows: int
     unusable: int
     start: datetime | None
@@ -110,7 +120,7 @@ class WindowSummary:
         """A zip of numpy arrays; equal summaries give equal bytes. No pickle."""
         moments = [_NEVER if moment is None else _micros(moment) for moment in (self.start, self.end)]
         head = np.array([_FORMAT, *(getattr(self, name) for name in _NUMBERS), *moments], dtype=np.int64)
-        arrays = {"head": head, "basis": np.array(self.basis)}
+        arrays = {"head": head, "schema": np.array(self.schema)}
         arrays |= {name: getattr(self, name) for name in _COUNTED}
         arrays |= {name: getattr(self.reservoir, name) for name in _DRAWN}
         content = io.BytesIO()
@@ -137,7 +147,7 @@ def load_summary(content: bytes) -> WindowSummary:
             added: dict[str, Any] = dict(zip(_NUMBERS, head[1:-2], strict=True))
             added |= {name: arrays[name] for name in _COUNTED}
             return WindowSummary(
-                basis=str(arrays["basis"]),
+                schema=str(arrays["schema"]),
                 start=moments[0],
                 end=moments[1],
                 **added,
@@ -149,11 +159,11 @@ def load_summary(content: bytes) -> WindowSummary:
         ) from error
 
 
-def empty(basis: Basis) -> WindowSummary:
+def empty(schema: SummarySchema) -> WindowSummary:
     """The summary of no rows."""
-    columns, classes = len(column_names(basis.classes)), len(basis.classes)
+    columns, classes = len(column_names(schema.classes)), len(schema.classes)
     return WindowSummary(
-        basis=basis.digest,
+        schema=schema.digest,
         rows=0,
         unusable=0,
         start=None,
@@ -167,50 +177,56 @@ def empty(basis: Basis) -> WindowSummary:
         reservoir=Reservoir(
             np.zeros(0, dtype=np.uint64),
             np.zeros(0, dtype=np.str_),
-            np.zeros((0, basis.features), dtype=np.float32),
+            np.zeros((0, schema.features), dtype=np.float32),
             np.zeros((0, classes), dtype=np.float32),
         ),
     )
 
 
-def summarise(frame: pd.DataFrame, basis: Basis, lots: NDArray[np.uint64] | None = None) -> WindowSummary:
+def summarise(
+    frame: pd.DataFrame, schema: SummarySchema, priorities: NDArray[np.uint64] | None = None
+) -> WindowSummary:
     """Summarise rows (columns of `resnet_ops_monitoring.inference_log.frames`), in memory that does not grow with them.
 
-    lots: (rows,) of their ids by `reservoir.lottery` with the basis' seed, where they are known already.
-    Raises InvalidRows for rows of other files than the basis', of classes that it lacks, or with vectors of another
+    priorities: (rows,) of their ids by `reservoir.hash_priority` with the schema's seed, where they are known already.
+    Raises InvalidRows for rows of other files than the schema's, of classes that it lacks, or with vectors of another
     length: their numbers cannot be compared.
     """
     check_columns(frame, COLUMNS, "The window")
-    rows = max(1000, _BLOCK // (basis.features + len(basis.classes)))
+    rows = max(1000, _BLOCK // (schema.features + len(schema.classes)))
     blocks = (slice(i, i + rows) for i in range(0, len(frame), rows))
     return merge(
-        basis, (_block(frame.iloc[each], basis, None if lots is None else lots[each]) for each in blocks)
+        schema,
+        (
+            _block(frame.iloc[each], schema, None if priorities is None else priorities[each])
+            for each in blocks
+        ),
     )
 
 
-def by_source(frame: pd.DataFrame, basis: Basis, most: int) -> dict[str, WindowSummary]:
+def by_source(frame: pd.DataFrame, schema: SummarySchema, most: int) -> dict[str, WindowSummary]:
     """A summary for each source (camera, line, site); empty unless there are 2 to `most` of them."""
     if len(pd.unique(frame["source"])) < 2:
         return {}
     names = frame["source"].fillna("").astype(str)
     if not 2 <= names.nunique() <= most:
         return {}
-    return {str(name): summarise(rows, basis) for name, rows in frame.groupby(names, sort=True)}
+    return {str(name): summarise(rows, schema) for name, rows in frame.groupby(names, sort=True)}
 
 
-def merge(basis: Basis, summaries: Iterable[WindowSummary]) -> WindowSummary:
-    """The summary of all rows behind `summaries`, in whatever order. Raises DataError when one has another basis."""
-    total = empty(basis)
+def merge(schema: SummarySchema, summaries: Iterable[WindowSummary]) -> WindowSummary:
+    """The summary of all rows behind `summaries`, in whatever order. Raises DataError when one has another schema."""
+    total = empty(schema)
     for each in summaries:
-        if each.basis != basis.digest:
+        if each.schema != schema.digest:
             raise DataError("These summaries were made by another reference. Summarise the windows again.")
-        total = _add(total, each, basis.rows)
+        total = _add(total, each, schema.rows)
     return total
 
 
 def _add(a: WindowSummary, b: WindowSummary, most: int) -> WindowSummary:
     return WindowSummary(
-        basis=a.basis,
+        schema=a.schema,
         start=min((moment for moment in (a.start, b.start) if moment), default=None),
         end=max((moment for moment in (a.end, b.end) if moment), default=None),
         **{name: getattr(a, name) + getattr(b, name) for name in (*_NUMBERS, *_COUNTED)},
@@ -218,33 +234,37 @@ def _add(a: WindowSummary, b: WindowSummary, most: int) -> WindowSummary:
     )
 
 
-def _block(frame: pd.DataFrame, basis: Basis, lots: NDArray[np.uint64] | None) -> WindowSummary:
-    probabilities, embedding, predicted = _checked(frame, basis)
-    lots = lottery(frame["request_id"], basis.seed) if lots is None else lots
+def _block(
+    frame: pd.DataFrame, schema: SummarySchema, priorities: NDArray[np.uint64] | None
+) -> WindowSummary:
+    probabilities, embedding, predicted = _checked(frame, schema)
+    priorities = hash_priority(frame["request_id"], schema.seed) if priorities is None else priorities
     usable = frame
     if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
         finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
-        usable, lots = frame.iloc[np.flatnonzero(finite)], lots[finite]
+        usable, priorities = frame.iloc[np.flatnonzero(finite)], priorities[finite]
         probabilities, embedding, predicted = probabilities[finite], embedding[finite], predicted[finite]
     columns = list(columns_of(usable, probabilities))
-    counted = [count(values, edges) for values, edges in zip(columns, basis.edges, strict=True)]
+    counted = [count(values, edges) for values, edges in zip(columns, schema.edges, strict=True)]
     ids = usable["request_id"].to_numpy(dtype=object)
-    drawn = draw(lots, ids, basis.rows)
+    drawn = draw(priorities, ids, schema.rows)
     labelled = known(frame["label"])
     agreed = frame["predicted"].to_numpy(dtype=object) == frame["label"].to_numpy(dtype=object)
     return WindowSummary(
-        basis=basis.digest,
+        schema=schema.digest,
         rows=len(frame),
         unusable=len(frame) - len(usable),
         start=_moment(frame["time"].min()),
         end=_moment(frame["time"].max()),
         counts=np.stack([counts for counts, _ in counted]),
         sums=np.array([total for _, total in counted], dtype=np.int64),
-        predicted=np.bincount(predicted, minlength=len(basis.classes)).astype(np.int64),
-        above=int((columns[-1] >= basis.threshold).sum()),
+        predicted=np.bincount(predicted, minlength=len(schema.classes)).astype(np.int64),
+        above=int((columns[-1] >= schema.threshold).sum()),
         labelled=int(labelled.sum()),
         right=int(agreed[labelled].sum()),
-        reservoir=Reservoir(lots[drawn], ids[drawn].astype(np.str_), embedding[drawn], probabilities[drawn]),
+        reservoir=Reservoir(
+            priorities[drawn], ids[drawn].astype(np.str_), embedding[drawn], probabilities[drawn]
+        ),
     )
 
 
@@ -259,29 +279,31 @@ def columns_of(
 
 
 def _checked(
-    frame: pd.DataFrame, basis: Basis
+    frame: pd.DataFrame, schema: SummarySchema
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
     """Probabilities, embeddings and the places of the predicted classes."""
-    strange = frame["digest"].to_numpy(dtype=object) != basis.identity.digest
+    strange = frame["digest"].to_numpy(dtype=object) != schema.identity.digest
     if strange.any():
         others = frame[strange]
         versions = ", ".join(
             f"{row.model} v{row.version}" for row in others.drop_duplicates("digest").itertuples()
         )
         raise InvalidRows(
-            f"{len(others)} of {len(frame)} rows of {versions}, but the reference is of {basis.identity} (other "
+            f"{len(others)} of {len(frame)} rows of {versions}, but the reference is of {schema.identity} (other "
             "files). Read one version at a time, or build the reference of that version."
         )
-    predicted = pd.Index(basis.classes).get_indexer(pd.Index(frame["predicted"]))
+    predicted = pd.Index(schema.classes).get_indexer(pd.Index(frame["predicted"]))
     if (predicted < 0).any():
         strangers = sorted({str(name) for name in frame["predicted"][predicted < 0]})
-        raise InvalidRows(f"Predictions of classes that {basis.identity} lacks: {', '.join(strangers[:10])}.")
+        raise InvalidRows(
+            f"Predictions of classes that {schema.identity} lacks: {', '.join(strangers[:10])}."
+        )
     found = []
-    for name, length in (("probabilities", len(basis.classes)), ("embedding", basis.features)):
+    for name, length in (("probabilities", len(schema.classes)), ("embedding", schema.features)):
         values = matrix(frame, name)
         if values.shape[1] != length:
             raise InvalidRows(
-                f"The rows' {name} hold {values.shape[1]} numbers, those of {basis.identity} hold {length}."
+                f"The rows' {name} hold {values.shape[1]} numbers, those of {schema.identity} hold {length}."
             )
         found.append(values)
     return found[0], found[1], predicted

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import linalg, special
 
 __all__ = [
-    "Metric",
+    "Whitening",
     "centre_shift",
     "class_shift",
     "copies",
@@ -121,14 +121,14 @@ def _relabelled_sums(
 
 
 @dataclass(frozen=True, eq=False)
-class Metric:
+class Whitening:
     """How embeddings vary when all is well: what counts as far. scale: (F,); root: (F, F), lower triangular."""
 
     scale: NDArray[np.float64]
     root: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: Floats) -> "Metric":
+    def of(cls, rows: Floats) -> "Whitening":
         """From (m, F) rows, m > 1; their covariance is shrunk (Ledoit and Wolf 2004), so F may exceed m."""
         from sklearn.covariance import ledoit_wolf
 
@@ -146,7 +146,7 @@ class Metric:
 
 
 def centre_shift(
-    known: Floats, window: Floats, metric: Metric, permutations: int, rng: np.random.Generator
+    known: Floats, window: Floats, metric: Whitening, permutations: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Squared Mahalanobis distance of two samples' means (Hotelling 1931), its permutation p value, and the effect.
 

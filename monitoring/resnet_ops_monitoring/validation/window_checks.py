@@ -1,4 +1,4 @@
-"""Great Expectations on a stretch of the inference log, before it is judged: straight from SQL where SQL can tell."""
+"""Great Expectations on a time range of the inference log, before it is judged: straight from SQL where it can tell."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ from resnet_ops.extras import require
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.time_range import Stretch
+from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.manifest_checks import ManifestCheck, Rule, expectations, quiet
 
@@ -38,7 +38,7 @@ def failures(checks: tuple[ManifestCheck, ...]) -> str:
 
 def check_window(
     log: InferenceLog,
-    stretch: Stretch,
+    time_range: TimeRange,
     classes: tuple[str, ...],
     versions: Mapping[str, str],
     params: ValidationParams,
@@ -51,16 +51,16 @@ def check_window(
     Great Expectations is asked about the sums. Raises DataError when the log cannot be asked.
     """
     with _source(log) as ask:
-        checks = ask("window", _window(log, stretch), _size_rules(params)) + ask(
+        checks = ask("window", _window(log, time_range), _size_rules(params)) + ask(
             "future",
-            _future(log, stretch, now + timedelta(seconds=params.clock_allowance_seconds)),
+            _future(log, time_range, now + timedelta(seconds=params.clock_allowance_seconds)),
             _future_rules(params),
         )
-        checks += ask("versions", _versions(log, stretch), _version_rules(stretch.identity, versions))
+        checks += ask("versions", _versions(log, time_range), _version_rules(time_range.identity, versions))
         if not all(check.held for check in checks[:2]):  # of the window's size
             return tuple(checks)
-        checks += ask("rows", _window(log, stretch), _row_rules(classes, params))
-        checks += ask("probabilities", _sums(log, stretch, classes), _sum_rules(classes, params))
+        checks += ask("rows", _window(log, time_range), _row_rules(classes, params))
+        checks += ask("probabilities", _sums(log, time_range, classes), _sum_rules(classes, params))
     return tuple(checks)
 
 
@@ -179,7 +179,7 @@ def _values(result: dict[str, Any]) -> str:
     return f"{result['unexpected_count']} rows, for example {', '.join(values)[:200]}"
 
 
-def _window(log: InferenceLog, stretch: Stretch) -> str:
+def _window(log: InferenceLog, time_range: TimeRange) -> str:
     """The window's rows without vectors; `behind`: seconds after the latest time before it, by order of arrival.
 
     Of the same source: sources send in batches, each at its own time: among all of them a later row may well be older.
@@ -198,37 +198,39 @@ def _window(log: InferenceLog, stretch: Stretch) -> str:
         behind.label("behind"),
         _as_number(copies > 1).label("copy"),
     )
-    return _text(log, query, stretch, _rows.c.digest == stretch.identity.digest, *_between(stretch))
+    return _text(log, query, time_range, _rows.c.digest == time_range.identity.digest, *_between(time_range))
 
 
-def _versions(log: InferenceLog, stretch: Stretch) -> str:
+def _versions(log: InferenceLog, time_range: TimeRange) -> str:
     who = literal_column("'v'").concat(_rows.c.version).concat(literal_column("' '"))
     query = select(who.concat(func.substr(_rows.c.digest, 1, 12)).label("who"))
-    return _text(log, query, stretch, *_between(stretch))
+    return _text(log, query, time_range, *_between(time_range))
 
 
-def _future(log: InferenceLog, stretch: Stretch, after: datetime) -> str:
-    return _text(log, select(_rows.c.id), stretch, _rows.c.time > after)
+def _future(log: InferenceLog, time_range: TimeRange, after: datetime) -> str:
+    return _text(log, select(_rows.c.id), time_range, _rows.c.time > after)
 
 
-def _between(stretch: Stretch) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return _rows.c.time >= stretch.since, _rows.c.time < stretch.until
+def _between(time_range: TimeRange) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return _rows.c.time >= time_range.since, _rows.c.time < time_range.until
 
 
 def _as_number(condition: ColumnElement[bool]) -> ColumnElement[float]:
     return case((condition, literal_column("1.0")), else_=literal_column("0.0"))
 
 
-def _text(log: InferenceLog, query: Select[Any], stretch: Stretch, *conditions: ColumnElement[bool]) -> str:
+def _text(
+    log: InferenceLog, query: Select[Any], time_range: TimeRange, *conditions: ColumnElement[bool]
+) -> str:
     """The query as Great Expectations takes it: text without parameters.
 
     A model's name goes in as hexadecimal digits, since text with a colon in it is read as a parameter. A digest that
     is none is refused.
     """
-    digest = stretch.identity.digest
+    digest = time_range.identity.digest
     if not re.fullmatch(r"[0-9a-f]{1,64}", digest):
         raise DataError(f"{digest[:80]!r} is no digest of model files.")
-    name = stretch.identity.name.encode().hex()
+    name = time_range.identity.name.encode().hex()
     sqlite = log.url.get_backend_name() == "sqlite"
     model = f"CAST(X'{name}' AS TEXT)" if sqlite else f"convert_from(decode('{name}', 'hex'), 'UTF8')"
     where = query.where(_rows.c.model == literal_column(model), *conditions)
@@ -236,10 +238,10 @@ def _text(log: InferenceLog, query: Select[Any], stretch: Stretch, *conditions: 
         return str(where.compile(connection, compile_kwargs={"literal_binds": True}))
 
 
-def _sums(log: InferenceLog, stretch: Stretch, classes: tuple[str, ...]) -> pd.DataFrame:
+def _sums(log: InferenceLog, time_range: TimeRange, classes: tuple[str, ...]) -> pd.DataFrame:
     """For each row: how many probabilities, their sum and least (none where not finite), and whether they agree."""
     places = {name: index for index, name in enumerate(classes)}
-    query = select(_rows.c.probabilities, _rows.c.predicted).where(stretch.condition)
+    query = select(_rows.c.probabilities, _rows.c.predicted).where(time_range.condition)
     parts = []
     with log.transaction("read") as connection:
         found = connection.execution_options(yield_per=_CHUNK).execute(query)

@@ -4,35 +4,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from resnet_ops_registry.attestations.predicates import Approval, Reproduction, Waiver
-from resnet_ops_registry.attestations.statements import Believed
+from resnet_ops_registry.attestations.statements import VerifiedStatements
 
 __all__ = ["PEOPLE_TAGS", "in_words", "told_by_people"]
 
 PEOPLE_TAGS = ("approvals", "waivers", "reproductions", "retired")
 
 
-def told_by_people(believed: Believed) -> dict[str, str]:
+def told_by_people(verified: VerifiedStatements) -> dict[str, str]:
     """A short line for each kind of statement that a person made; kinds without one are left out."""
-    evidence = believed.evidence()
+    evidence = verified.evidence()
     approvals = [
         f"{each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
-        for each in believed.of(Approval)
+        for each in verified.of(Approval)
     ]
     waivers = [
         f"{each.said.rule} for {each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
-        for each in believed.of(Waiver)
+        for each in verified.of(Waiver)
     ]
     reproductions = [
         f"{'identical' if evidence and each.said.weights_digest == evidence.said.weights_digest else 'other weights'}"
         f" by {each.key.name} on {each.said.created:%Y-%m-%d}"
-        for each in believed.of(Reproduction)
+        for each in verified.of(Reproduction)
     ]
     told = {
         "approvals": "; ".join(approvals),
         "waivers": "; ".join(waivers),
         "reproductions": "; ".join(reproductions),
     }
-    retirement = believed.retirement
+    retirement = verified.retirement
     if retirement is not None:
         told["retired"] = (
             f"by {retirement.key.name} on {retirement.said.created:%Y-%m-%d}: {retirement.said.why}"

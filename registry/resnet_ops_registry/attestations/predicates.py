@@ -14,14 +14,14 @@ from resnet_ops_registry.common.target import Target
 __all__ = [
     "Approval",
     "Baseline",
+    "Predicate",
     "Reproduction",
     "Retirement",
     "Review",
-    "Said",
     "Waiver",
     "kind_of",
     "predicate_type",
-    "read_said",
+    "read_predicate",
     "spoken",
 ]
 
@@ -108,9 +108,9 @@ class Baseline(_Signed):
 
 
 _S = TypeVar("_S", bound=_Signed)
-Said = Evidence | Approval | Waiver | Reproduction | Retirement | Review | Baseline
+Predicate = Evidence | Approval | Waiver | Reproduction | Retirement | Review | Baseline
 
-_TYPES: dict[str, type[Said]] = {
+_TYPES: dict[str, type[Predicate]] = {
     EVIDENCE_TYPE: Evidence,
     "https://resnet-ops.dev/approval/v1": Approval,
     "https://resnet-ops.dev/waiver/v1": Waiver,
@@ -121,12 +121,12 @@ _TYPES: dict[str, type[Said]] = {
 }
 
 
-def predicate_type(said: Said) -> str:
+def predicate_type(said: Predicate) -> str:
     """The URI that names this kind of statement."""
     return next(uri for uri, kind in _TYPES.items() if isinstance(said, kind))
 
 
-def kind_of(said: Said) -> str:
+def kind_of(said: Predicate) -> str:
     """In a word: evidence, approval, waiver, reproduction, retirement, review or baseline."""
     return type(said).__name__.lower()
 
@@ -141,7 +141,7 @@ def spoken(kind: type[_S], **fields: Any) -> _S:
         raise ConfigError(f"Such a {where}: {first['msg'].lower().removeprefix('value error, ')}.") from error
 
 
-def read_said(uri: str, predicate: Mapping[str, Any]) -> Said:
+def read_predicate(uri: str, predicate: Mapping[str, Any]) -> Predicate:
     """Parse a predicate. Raises EvidenceError for a type that is not known and for the first wrong field."""
     kind = _TYPES.get(uri)
     if kind is None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from resnet_ops_registry.attestations.envelope import Subject, read_envelope
 from resnet_ops_registry.attestations.keys import PublicKey
-from resnet_ops_registry.attestations.predicates import Said, read_said
+from resnet_ops_registry.attestations.predicates import Predicate, read_predicate
 
 __all__ = ["Signed", "read_signed"]
 
@@ -19,7 +19,7 @@ class Signed(NamedTuple):
 
     id: str
     subject: Subject
-    said: Said
+    said: Predicate
 
 
 class _Checked(NamedTuple):
@@ -37,7 +37,7 @@ def read_signed(text: str, key: PublicKey) -> Signed:
     check = _checked if len(text) <= KEPT_LENGTH else _checked.__wrapped__
     checked = check(text, key)
     # parsed anew each time: a rule of another package could change what it is given
-    said = read_said(checked.predicate_type, json.loads(checked.payload)["predicate"])
+    said = read_predicate(checked.predicate_type, json.loads(checked.payload)["predicate"])
     return Signed(checked.id, checked.subject, said)
 
 

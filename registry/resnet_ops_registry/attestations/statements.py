@@ -14,9 +14,9 @@ from resnet_ops_registry.attestations.envelope import Envelope, Subject, read_en
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.predicates import (
     Baseline,
+    Predicate,
     Retirement,
     Review,
-    Said,
     kind_of,
     predicate_type,
 )
@@ -28,14 +28,14 @@ from resnet_ops_registry.database.ledger import Event
 
 __all__ = [
     "Accepted",
-    "Believed",
+    "VerifiedStatements",
     "Version",
     "accept_statement",
-    "believed_about",
     "find_version",
     "latest_evidence",
     "note_refusal",
     "read_statement",
+    "verified_about",
 ]
 
 _REFERENCE_ROLES = (trust.REVIEWER, trust.OPERATOR)
@@ -43,8 +43,8 @@ CLOCK_SKEW = timedelta(minutes=10)
 REFUSALS_AN_HOUR = 20
 REFUSALS_LOOKED_AT = 500
 """Entries at the ledger's end among which a sender's refused statements are counted."""
-_S = TypeVar("_S", bound=Said, covariant=True)
-_K = TypeVar("_K", bound=Said)
+_S = TypeVar("_S", bound=Predicate, covariant=True)
+_K = TypeVar("_K", bound=Predicate)
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Accepted(Generic[_S]):
 
 
 @dataclass(frozen=True)
-class Believed:
+class VerifiedStatements:
     """Every statement about one version that counts, by the keys that are trusted."""
 
-    statements: tuple[Accepted[Said], ...]
+    statements: tuple[Accepted[Predicate], ...]
 
     def of(self, kind: type[_K], digest: str | None = None) -> list[Accepted[_K]]:
         """Those of one kind, newest first by the time that was signed; about these files where a digest is given."""
@@ -134,7 +134,7 @@ def _version_query() -> Select[Any]:
 
 def read_statement(
     connection: Connection, version: Version, text: str, roles: Sequence[str] | None
-) -> tuple[Envelope, Accepted[Said]]:
+) -> tuple[Envelope, Accepted[Predicate]]:
     """Check all of an envelope about `version` that can be known without its files, the cheapest first.
 
     roles: of the keys whose evidence counts, by the policy; None without one.
@@ -151,13 +151,13 @@ def read_statement(
         )
     accepted = _read(envelope.text, key)
     _check_subject(accepted.subject, version)
-    _check_said(accepted, roles)
+    _check_predicate(accepted, roles)
     return envelope, accepted
 
 
 def accept_statement(
     connection: Connection, version: Version, digest: str, text: str, roles: Sequence[str] | None
-) -> Accepted[Said]:
+) -> Accepted[Predicate]:
     """Check an envelope about `version`, whose files have `digest`, and keep it; the same one again is kept once.
 
     Raises EvidenceError as `read_statement` does, for other files, and when the version is not the one any more
@@ -228,7 +228,7 @@ _ABOUT = (
 )
 
 
-def believed_about(connection: Connection, version: Version, at: int | None = None) -> Believed:
+def verified_about(connection: Connection, version: Version, at: int | None = None) -> VerifiedStatements:
     """What is believed about a version now, or was at a time (milliseconds since 1970).
 
     Signatures and keys are checked again: what is in the table is not believed for being there. Raises
@@ -238,8 +238,8 @@ def believed_about(connection: Connection, version: Version, at: int | None = No
     query = _ABOUT if at is None else _ABOUT.where(tables.statements.c.received_at <= at)
     names = {"workspace": version.workspace, "model": version.model, "version": version.version}
     rows = connection.execute(query, {**names, "created": version.creation_time})
-    found = [accepted for accepted in map(_believed, rows) if accepted is not None]
-    return Believed(
+    found = [accepted for accepted in map(_verified, rows) if accepted is not None]
+    return VerifiedStatements(
         tuple(
             each
             for each in found
@@ -248,7 +248,7 @@ def believed_about(connection: Connection, version: Version, at: int | None = No
     )
 
 
-def _believed(row: Row[Any]) -> Accepted[Said] | None:
+def _verified(row: Row[Any]) -> Accepted[Predicate] | None:
     """A row of `_ABOUT`; None where its key was never trusted."""
     try:
         if row.key_id is not None:
@@ -260,7 +260,7 @@ def _believed(row: Row[Any]) -> Accepted[Said] | None:
     return None
 
 
-def _counts(accepted: Accepted[Said], at: int | None) -> bool:
+def _counts(accepted: Accepted[Predicate], at: int | None) -> bool:
     """Only what a trusted key says counts; but revoking a key brings nothing back that it retired."""
     said = accepted.said
     if isinstance(said, Retirement):
@@ -272,10 +272,10 @@ def latest_evidence(
     connection: Connection, version: Version, roles: list[str] | None = None
 ) -> Accepted[Evidence] | None:
     """The newest evidence about a version that is believed now, by the time that was signed."""
-    return believed_about(connection, version).evidence(roles)
+    return verified_about(connection, version).evidence(roles)
 
 
-def _read(text: str, key: TrustedKey) -> Accepted[Said]:
+def _read(text: str, key: TrustedKey) -> Accepted[Predicate]:
     signed = read_signed(text, key.public)
     return Accepted(signed.id, key, signed.subject, signed.said)
 
@@ -291,7 +291,7 @@ def _check_subject(subject: Subject, version: Version) -> None:
         )
 
 
-def _check_said(accepted: Accepted[Any], roles: Sequence[str] | None) -> None:
+def _check_predicate(accepted: Accepted[Any], roles: Sequence[str] | None) -> None:
     said, key = accepted.said, accepted.key
     if said.created > datetime.now(UTC) + CLOCK_SKEW:
         raise EvidenceError(
@@ -313,7 +313,9 @@ def _check_said(accepted: Accepted[Any], roles: Sequence[str] | None) -> None:
         )
 
 
-def _keep(connection: Connection, version: Version, envelope: Envelope, accepted: Accepted[Said]) -> None:
+def _keep(
+    connection: Connection, version: Version, envelope: Envelope, accepted: Accepted[Predicate]
+) -> None:
     table, uri = tables.statements, predicate_type(accepted.said)
     known = select(table.c.id).where(
         table.c.workspace == version.workspace, table.c.envelope_digest == envelope.digest

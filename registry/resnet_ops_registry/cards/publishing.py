@@ -14,7 +14,7 @@ from resnet_ops_registry.cards.page import as_page
 from resnet_ops_registry.cards.text import as_markdown, description
 from resnet_ops_registry.common.mlflow_errors import asked, reported
 from resnet_ops_registry.gate.display import GATE_TAG_PREFIX
-from resnet_ops_registry.gate.signed_evidence import FOLDER, Said, evidence_of, keep_copy
+from resnet_ops_registry.gate.signed_evidence import FOLDER, SignedEvidence, evidence_of, keep_copy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,7 +52,10 @@ def refresh_card(client: "MlflowClient", model: str, version: int) -> None:
 
 
 def publish_card(
-    client: "MlflowClient", version: "ModelVersion", texts: CardTexts, say: Callable[["ModelVersion"], Said]
+    client: "MlflowClient",
+    version: "ModelVersion",
+    texts: CardTexts,
+    attest: Callable[["ModelVersion"], SignedEvidence],
 ) -> None:
     """Keep the card with the version's run and show it on the version's page, unless just that is there.
 
@@ -62,7 +65,7 @@ def publish_card(
     try:
         said = evidence_of(client, version)
     except ResnetOpsError:
-        said = say(version)
+        said = attest(version)
     run = client.get_run(str(version.run_id))
     run_id, card = run.info.run_id, _card(version, said, texts)
     shown = description(card, f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{PAGE}")
@@ -79,7 +82,7 @@ def publish_card(
         client.set_tag(run_id, CARD_TAG, fingerprint)  # last: all of this is there now
 
 
-def _card(version: "ModelVersion", said: Said, texts: CardTexts) -> ModelCard:
+def _card(version: "ModelVersion", said: SignedEvidence, texts: CardTexts) -> ModelCard:
     verdicts = {
         _label(key.removeprefix(GATE_TAG_PREFIX)): value
         for key, value in version.tags.items()
@@ -114,7 +117,7 @@ def _fingerprint(card: ModelCard, shown: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _log(client: "MlflowClient", run_id: str, card: ModelCard, said: Said) -> None:
+def _log(client: "MlflowClient", run_id: str, card: ModelCard, said: SignedEvidence) -> None:
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         folder = Path(temporary)
         (folder / MARKDOWN).write_text(as_markdown(card), encoding="utf-8")

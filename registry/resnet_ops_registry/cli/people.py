@@ -41,13 +41,13 @@ def approve(
     """Answer for a version on one alias, with your signature."""
     from resnet_ops_registry.attestations.keys import read_key
     from resnet_ops_registry.attestations.predicates import Approval, spoken
-    from resnet_ops_registry.client.attesting import say
+    from resnet_ops_registry.client.attesting import attest
     from resnet_ops_registry.common.connection import connect
     from resnet_ops_registry.common.deadlines import read_until
 
     now, target = datetime.now(UTC), _target(alias, stage)
     said = spoken(Approval, target=target, until=read_until(until, now), comment=comment, created=now)
-    found = say(connect(), model, version, said, read_key(key))
+    found = attest(connect(), model, version, said, read_key(key))
     console.print(f"{key} approves {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.")
     _say_verdict(found.tags, target)
     console.print(f"Promote it: resnet-ops promote {model} {version} {target.name}")
@@ -66,13 +66,13 @@ def waive(
     """Let one rule not count for a version on one alias, for a time, if the policy lets you."""
     from resnet_ops_registry.attestations.keys import read_key
     from resnet_ops_registry.attestations.predicates import Waiver, spoken
-    from resnet_ops_registry.client.attesting import say
+    from resnet_ops_registry.client.attesting import attest
     from resnet_ops_registry.common.connection import connect
     from resnet_ops_registry.common.deadlines import read_until
 
     now, target = datetime.now(UTC), _target(alias, stage)
     said = spoken(Waiver, target=target, rule=rule, until=read_until(until, now), why=why, created=now)
-    found = say(connect(), model, version, said, read_key(key))
+    found = attest(connect(), model, version, said, read_key(key))
     console.print(
         f"{key} waives {rule} of {model} v{version} for {target.label} until {said.until:%Y-%m-%d}."
     )

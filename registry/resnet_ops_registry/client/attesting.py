@@ -6,7 +6,7 @@ from resnet_ops.errors import ConfigError, EvidenceError, ServiceError
 from resnet_ops_registry.attestations.digest import location_digest
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.keys import PrivateKey
-from resnet_ops_registry.attestations.predicates import Said, kind_of, predicate_type
+from resnet_ops_registry.attestations.predicates import Predicate, kind_of, predicate_type
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.gate.display import STATEMENT_TAG
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["UNGATED", "find_model_version", "location_of", "say", "send"]
+__all__ = ["UNGATED", "attest", "find_model_version", "location_of", "send"]
 
 UNGATED = (
     "The MLflow server runs without the gate and kept what it was sent as a plain tag, which was removed again. "
@@ -38,7 +38,9 @@ def find_model_version(client: "MlflowClient", model: str, version: int) -> "Mod
             ) from error
 
 
-def say(client: "MlflowClient", model: str, version: int, said: Said, key: PrivateKey) -> "ModelVersion":
+def attest(
+    client: "MlflowClient", model: str, version: int, said: Predicate, key: PrivateKey
+) -> "ModelVersion":
     """Sign a statement about the version's files as they are now, and hand it over. Gives the version afterwards.
 
     The files are hashed here, not taken from what the server says of them: who signs has seen what they sign.
@@ -51,7 +53,9 @@ def say(client: "MlflowClient", model: str, version: int, said: Said, key: Priva
         return client.get_model_version(model, str(version))
 
 
-def send(client: "MlflowClient", version: "ModelVersion", said: Said, key: PrivateKey, digest: str) -> None:
+def send(
+    client: "MlflowClient", version: "ModelVersion", said: Predicate, key: PrivateKey, digest: str
+) -> None:
     """Sign a statement about a version with files of this digest, and hand it over."""
     from mlflow.exceptions import MlflowException
 

@@ -30,7 +30,7 @@ from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import EVIDENCE_TAG, EXPERIMENT_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
 from resnet_ops_registry.gate.policies import evidence_roles
-from resnet_ops_registry.gate.signed_evidence import evidence_of, said_now
+from resnet_ops_registry.gate.signed_evidence import evidence_of, signed_now
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -116,7 +116,7 @@ def publish(
         if dvc_experiment is None and EXPERIMENT_TAG in version.tags:
             client.delete_model_version_tag(version.name, version.version, EXPERIMENT_TAG)
         runs.complete(client, run_id, evidence, history, params, artifacts, runs.model_id_of(version))
-        publish_card(client, version, card, lambda fresh: said_now(fresh, evidence, key))
+        publish_card(client, version, card, lambda fresh: signed_now(fresh, evidence, key))
     return Published(registered_model, int(version.version), run_id, created)
 
 

@@ -12,7 +12,7 @@ from resnet_ops.provenance import environment
 from resnet_ops_registry.attestations.evidence import show_number
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Reproduction, spoken
-from resnet_ops_registry.client.attesting import find_model_version, say
+from resnet_ops_registry.client.attesting import attest, find_model_version
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
@@ -44,7 +44,7 @@ def attest_reproduction(
     client = connect()
     known = find_model_version(client, model, version)
     lines = _compare(said, known, _known_metrics(client, known))
-    say(client, model, version, said, key)
+    attest(client, model, version, said, key)
     return lines
 
 

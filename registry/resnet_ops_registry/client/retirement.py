@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Retirement, spoken
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.mlflow_errors import reported
 
@@ -18,7 +18,7 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
     """
     client = connect()
     said = spoken(Retirement, retired=True, why=why, created=datetime.now(UTC))
-    found = say(client, model, version, said, key)
+    found = attest(client, model, version, said, key)
     with reported(f"Retiring {model} v{version}"):
         aliases = client.get_registered_model(model).aliases
         taken = sorted(alias for alias, number in aliases.items() if int(number) == version)
@@ -34,4 +34,4 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
 def unretire(model: str, version: int, why: str, key: PrivateKey) -> None:
     """Let the gate judge a version by its evidence again; only an operator's key can."""
     said = spoken(Retirement, retired=False, why=why, created=datetime.now(UTC))
-    say(connect(), model, version, said, key)
+    attest(connect(), model, version, said, key)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops_registry.attestations.statements import Version, believed_about, find_version
+from resnet_ops_registry.attestations.statements import Version, find_version, verified_about
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.gate.history import Held, past_holders
@@ -75,7 +75,7 @@ def _last(
         version = _version_of(connection, candidate, held)
         if version is None:
             return [Champion(held.version, itself=False, evidence=None)]
-        if believed_about(connection, version, at).retirement is None:
+        if verified_about(connection, version, at).retirement is None:
             return [_champion(connection, candidate, version, roles, at)]
     return []
 
@@ -98,7 +98,7 @@ def _champion(
 ) -> Champion:
     itself = (version.version, version.creation_time) == (candidate.version, candidate.creation_time)
     try:
-        accepted = believed_about(connection, version, at).evidence(roles)
+        accepted = verified_about(connection, version, at).evidence(roles)
     except EvidenceError:
         accepted = None
     return Champion(version.version, itself, accepted.said if accepted else None)

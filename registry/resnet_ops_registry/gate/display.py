@@ -12,10 +12,10 @@ from resnet_ops_registry.attestations.evidence import Evidence, show_metric
 from resnet_ops_registry.attestations.people import PEOPLE_TAGS, told_by_people
 from resnet_ops_registry.attestations.statements import (
     Accepted,
-    Believed,
+    VerifiedStatements,
     Version,
-    believed_about,
     find_version,
+    verified_about,
 )
 from resnet_ops_registry.common.names import skeleton
 from resnet_ops_registry.database import tables
@@ -33,9 +33,9 @@ __all__ = [
     "MEMBER_TAG",
     "STATEMENT_TAG",
     "WEIGHTS_TAG",
-    "believed_tags",
     "is_reserved",
     "refresh_tags",
+    "verified_tags",
     "version_tags",
 ]
 
@@ -65,41 +65,41 @@ def version_tags(connection: Connection, version: Version) -> dict[str, str]:
 
 def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[str, str], str]:
     """Where a statement cannot be read, the tags say that the version is refused, and the problem names its row."""
-    believed, problem = Believed(()), ""
+    verified, problem = VerifiedStatements(()), ""
     try:
-        believed = believed_about(connection, version)
+        verified = verified_about(connection, version)
     except EvidenceError as error:
         problem = f"{version.model} v{version.version}: {error}"
     applied = policy_for(connection, version.model)
     roles = applied.policy.evidence_roles if applied else None
-    tags = _told(believed, roles)
+    tags = _told(verified, roles)
     files = Files(tags.get(FILES_TAG, ""))
     for target in applied.policy.targets() if applied else []:
         tags[_gate_tag(target)] = judge(connection, version, target, files).summary
     return tags, problem
 
 
-def believed_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
+def verified_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
     """The tags of a version as they are given out: what statements say is read from these, now.
 
     kept: the tags in MLflow's table, which another server on the same database can write. Of the reserved ones only
     verdicts, which nobody believes, are given out as they lie there, and what a version was published as.
     """
     try:
-        believed = believed_about(connection, version)
+        verified = verified_about(connection, version)
     except EvidenceError:
-        believed = Believed(())
+        verified = VerifiedStatements(())
     shown = {
         key: value
         for key, value in kept.items()
         if not is_reserved(key) or key == WEIGHTS_TAG or key.startswith(GATE_TAG_PREFIX)
     }
-    return shown | (_told(believed, evidence_roles(connection, version.model)) if believed.statements else {})
+    return shown | (_told(verified, evidence_roles(connection, version.model)) if verified.statements else {})
 
 
-def _told(believed: Believed, roles: list[str] | None) -> dict[str, str]:
-    accepted = believed.evidence(roles)
-    told = told_by_people(believed) | told_by_reviewers(believed, roles)
+def _told(verified: VerifiedStatements, roles: list[str] | None) -> dict[str, str]:
+    accepted = verified.evidence(roles)
+    told = told_by_people(verified) | told_by_reviewers(verified, roles)
     return told | (_evidence_tags(accepted) if accepted else {})
 
 

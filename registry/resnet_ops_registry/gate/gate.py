@@ -14,7 +14,12 @@ from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.attestations.digest import location_digest
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.predicates import Baseline, Review
-from resnet_ops_registry.attestations.statements import Believed, Version, believed_about, find_version
+from resnet_ops_registry.attestations.statements import (
+    VerifiedStatements,
+    Version,
+    find_version,
+    verified_about,
+)
 from resnet_ops_registry.common.actor import promoter as promoter_now
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.champions import champions_now
@@ -119,13 +124,13 @@ def judge(
         return champions_now(connection, version, target, applied.policy.evidence_roles)
 
     try:
-        believed = believed_about(connection, version)
+        verified = verified_about(connection, version)
     except EvidenceError as error:
         problem = f"its evidence is not believed: {error}".rstrip(".")
         return Verdict(
             version.model, version.version, target, True, applied.label, (problem,), rollback=rollback
         )
-    question = Question(version, target, files, believed, champions, rollback, promoter, datetime.now(UTC))
+    question = Question(version, target, files, verified, champions, rollback, promoter, datetime.now(UTC))
     return answer(applied, question)
 
 
@@ -136,7 +141,7 @@ class Question:
     version: Version
     target: Target
     files: Files
-    believed: Believed
+    verified: VerifiedStatements
     champions: Callable[[], Sequence[Champion]]
     rollback: bool
     promoter: str | None
@@ -145,7 +150,7 @@ class Question:
 
 def answer(applied: AppliedPolicy, question: Question) -> Verdict:
     """The verdict by a policy that guards the target. Reads nothing but its arguments."""
-    version, believed, target = question.version, question.believed, question.target
+    version, verified, target = question.version, question.verified, question.target
     guard = applied.policy.guard_of(target)
     assert guard is not None
 
@@ -155,14 +160,14 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
 
     if question.files.digest is None:
         return verdict((question.files.problem or "its files cannot be read").rstrip("."))
-    retirement = believed.retirement
+    retirement = verified.retirement
     if retirement is not None:
         when = f"{retirement.said.created:%Y-%m-%d}"
         return verdict(
             f"it was retired by {retirement.key.name} on {when}: {retirement.said.why}",
             statements=(retirement.id,),
         )
-    accepted = believed.evidence(applied.policy.evidence_roles)
+    accepted = verified.evidence(applied.policy.evidence_roles)
     if accepted is None:
         roles = " or ".join(applied.policy.evidence_roles)
         return verdict(f"there is no evidence signed by a trusted {roles} key")
@@ -173,14 +178,14 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         target,
         question.files.digest,
         accepted,
-        believed,
+        verified,
         question.now,
         tuple(champions),
         question.rollback,
         question.promoter,
     )
     others = [
-        each.id for each in believed.statements if not isinstance(each.said, Evidence | Review | Baseline)
+        each.id for each in verified.statements if not isinstance(each.said, Evidence | Review | Baseline)
     ]
     results = judge_rules(guard.rules, case, applied.policy.waivers)
     return verdict(rules=results, statements=(accepted.id, *others))

@@ -40,7 +40,7 @@ def _waived(result: RuleResult, case: Case, waivers: Waivers | None) -> RuleResu
     if result.passed or waivers is None or result.id is None or result.id not in waivers.rules:
         return result
     seen: set[str] = set()
-    for each in case.believed.of(Waiver, case.digest):
+    for each in case.verified.of(Waiver, case.digest):
         said, person = each.said, each.key.person
         if said.rule != result.id or not said.target.same_as(case.target) or person in seen:
             continue

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resnet_ops_registry.attestations.predicates import Review
-from resnet_ops_registry.attestations.statements import Accepted, Believed, believed_about, find_version
+from resnet_ops_registry.attestations.statements import (
+    Accepted,
+    VerifiedStatements,
+    find_version,
+    verified_about,
+)
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import evidence_roles
@@ -37,20 +42,20 @@ _DOES = {
 _LENGTH = 4000
 
 
-def told_by_reviewers(believed: Believed, roles: Sequence[str] | None) -> dict[str, str]:
+def told_by_reviewers(verified: VerifiedStatements, roles: Sequence[str] | None) -> dict[str, str]:
     """The tags: for each reviewed window its reviews, a line each, newest first; and the accepted reference.
 
     roles: of the keys whose evidence counts, by the policy.
     """
     told: dict[str, str] = {}
-    for each in believed.of(Review):
+    for each in verified.of(Review):
         name = REVIEW_TAG_PREFIX + each.said.window
         told[name] = f"{told[name]}\n{_line(each)}" if name in told else _line(each)
-    accepted = believed.accepted_reference
+    accepted = verified.accepted_reference
     if accepted is not None and accepted.said.reference is not None:
         told[REFERENCE_TAG] = accepted.said.reference
         told["drift reference"] = f"window {accepted.said.window}, {_line(accepted)}"
-    baseline = believed.baseline(roles)
+    baseline = verified.baseline(roles)
     if baseline is not None:
         told[BASELINE_TAG] = baseline.said.reference
     return {name: text[:_LENGTH] for name, text in told.items()}
@@ -71,7 +76,7 @@ def accepted_reference(version: "ModelVersion") -> str | None:
     """The sha256 of the reference that a reviewer accepted for the version and nobody took back, or None."""
     if not is_direct():
         return version.tags.get(REFERENCE_TAG)
-    accepted = _believed(version)[0].accepted_reference
+    accepted = _verified(version)[0].accepted_reference
     return accepted.said.reference if accepted else None
 
 
@@ -79,12 +84,12 @@ def labelled_reference(version: "ModelVersion") -> str | None:
     """The sha256 of the reference that the version's held-out images made, by the newest statement that counts."""
     if not is_direct():
         return version.tags.get(BASELINE_TAG)
-    believed, roles = _believed(version)
-    baseline = believed.baseline(roles)
+    verified, roles = _verified(version)
+    baseline = verified.baseline(roles)
     return baseline.said.reference if baseline else None
 
 
-def _believed(version: "ModelVersion") -> tuple[Believed, list[str] | None]:
+def _verified(version: "ModelVersion") -> tuple[VerifiedStatements, list[str] | None]:
     """And the roles whose evidence counts. Reached as a database, signatures and keys are checked now.
 
     Over http the server's gate is believed, which does so when it is asked for one version.
@@ -93,4 +98,4 @@ def _believed(version: "ModelVersion") -> tuple[Believed, list[str] | None]:
     with open_database() as connection:
         known = find_version(connection, workspace, version.name, int(version.version))
         roles = evidence_roles(connection, version.name)
-        return (believed_about(connection, known) if known else Believed(())), roles
+        return (verified_about(connection, known) if known else VerifiedStatements(())), roles

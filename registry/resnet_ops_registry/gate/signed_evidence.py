@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["FOLDER", "Said", "evidence_of", "keep_copy", "said_now"]
+__all__ = ["FOLDER", "SignedEvidence", "evidence_of", "keep_copy", "signed_now"]
 
 FOLDER, STATEMENT, KEY = "evidence", "statement.json", "key.pub.pem"
 AGAIN = "Publish it again: dvc repro"
 
 
 @dataclass(frozen=True)
-class Said:
+class SignedEvidence:
     """Signed evidence as a text, and the key that verifies it. Not believed before somebody says so of the key."""
 
     text: str
@@ -48,12 +48,14 @@ class Said:
         return found
 
 
-def said_now(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> Said:
+def signed_now(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> SignedEvidence:
     """The evidence signed about a version's files, as the registry accepted it."""
-    return Said(sign(Statement(_subject(version), EVIDENCE_TYPE, evidence.predicate()), key).text, key.public)
+    return SignedEvidence(
+        sign(Statement(_subject(version), EVIDENCE_TYPE, evidence.predicate()), key).text, key.public
+    )
 
 
-def evidence_of(client: "MlflowClient", version: "ModelVersion") -> Said:
+def evidence_of(client: "MlflowClient", version: "ModelVersion") -> SignedEvidence:
     """The newest evidence about a version that the registry believes. Raises EvidenceError when there is none.
 
     Reached as a database, it is the statement that was kept. Over HTTP it is the copy with the version's run, which
@@ -62,7 +64,7 @@ def evidence_of(client: "MlflowClient", version: "ModelVersion") -> Said:
     return _kept(version) if is_direct() else _copied(client, version)
 
 
-def _kept(version: "ModelVersion") -> Said:
+def _kept(version: "ModelVersion") -> SignedEvidence:
     workspace = getattr(version, "workspace", None) or "default"
     with tables.open_database() as connection:
         found = find_version(connection, workspace, version.name, int(version.version))
@@ -76,10 +78,10 @@ def _kept(version: "ModelVersion") -> Said:
         text = connection.execute(
             select(table.envelope).where(table.envelope_digest == accepted.id).limit(1)
         ).scalar_one()
-    return Said(str(text), accepted.key.public)
+    return SignedEvidence(str(text), accepted.key.public)
 
 
-def _copied(client: "MlflowClient", version: "ModelVersion") -> Said:
+def _copied(client: "MlflowClient", version: "ModelVersion") -> SignedEvidence:
     # one version alone is given out with what is believed of it; a list holds what lies in MLflow's table
     version = client.get_model_version(version.name, version.version)
     label, tags, run_id = f"{version.name} v{version.version}", version.tags, version.run_id or ""
@@ -90,7 +92,7 @@ def _copied(client: "MlflowClient", version: "ModelVersion") -> Said:
         raise EvidenceError(f"The signed evidence of {label} is not among its run's artifacts. {AGAIN}")
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         folder = Path(client.download_artifacts(run_id, FOLDER, temporary))
-        said = Said(
+        said = SignedEvidence(
             (folder / STATEMENT).read_text(encoding="utf-8", errors="replace"), read_public_key(folder / KEY)
         )
     found = (said.key.id, said.evidence.digest(), read_signed(said.text, said.key).subject)
@@ -106,7 +108,7 @@ def _subject(version: "ModelVersion") -> Subject:
     return Subject(version.name, number, created, version.tags.get(FILES_TAG, ""))
 
 
-def keep_copy(said: Said, folder: Path) -> None:
+def keep_copy(said: SignedEvidence, folder: Path) -> None:
     """Write the evidence and the key that verifies it, as a run keeps them."""
     (folder / FOLDER).mkdir()
     (folder / FOLDER / STATEMENT).write_text(said.text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops_registry.attestations.statements import Believed, Version, believed_about
+from resnet_ops_registry.attestations.statements import VerifiedStatements, Version, verified_about
 from resnet_ops_registry.common.actor import UNVERIFIED
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
@@ -87,9 +87,9 @@ def _question(
     created = detail.get("creation_time") or _creation_time(connection, detail.get("statements", ()))
     version = Version(event.workspace, str(event.model), int(event.version or 0), int(created or 0), "")
     try:
-        believed = believed_about(connection, version, entry.time)
+        verified = verified_about(connection, version, entry.time)
     except EvidenceError:
-        believed = Believed(())
+        verified = VerifiedStatements(())
 
     def champions() -> list[Champion]:
         roles = applied.policy.evidence_roles
@@ -99,7 +99,7 @@ def _question(
         version,
         target,
         Files(detail.get("files")),
-        believed,
+        verified,
         champions,
         event.action == "rollback",
         event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say

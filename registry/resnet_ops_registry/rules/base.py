@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from resnet_ops_registry.attestations.evidence import Evidence
-from resnet_ops_registry.attestations.statements import Accepted, Believed
+from resnet_ops_registry.attestations.statements import Accepted, VerifiedStatements
 from resnet_ops_registry.attestations.trust import TrustedKey
 from resnet_ops_registry.common.actor import UNVERIFIED
 from resnet_ops_registry.common.frozen import Frozen
@@ -38,7 +38,7 @@ class Case:
     digest: str
     """Of the version's files as they are now."""
     accepted: Accepted[Evidence]
-    believed: Believed
+    verified: VerifiedStatements
     now: datetime
     champions: Sequence[Champion] = ()
     rollback: bool = False

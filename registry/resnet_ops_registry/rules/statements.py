@@ -48,9 +48,9 @@ class Statements(Rule):
         counted: dict[str, str] = {}
         ends: list[datetime] = []
         said: list[Accepted[Approval]] | list[Accepted[Reproduction]] = (
-            case.believed.of(Approval, case.digest)
+            case.verified.of(Approval, case.digest)
             if self.kind == "approval"
-            else case.believed.of(Reproduction, case.digest)
+            else case.verified.of(Reproduction, case.digest)
         )
         for each in said:
             if each.key.person in judged or not self._is_about(case, each):

@@ -35,8 +35,8 @@ from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.gate.display import (
     STATEMENT_TAG,
     WEIGHTS_TAG,
-    believed_tags,
     is_reserved,
+    verified_tags,
     version_tags,
 )
 from resnet_ops_registry.gate.gate import hash_files, rolling_back
@@ -95,17 +95,17 @@ class _Gate(SqlAlchemyStore):
 
     def get_model_version(self, name: str, version: str) -> ModelVersion:
         """As MLflow does; what the tags say of evidence is read from the signed statements."""
-        return self._with_believed_tags(super().get_model_version(name, version))  # type: ignore[no-untyped-call]
+        return self._with_verified_tags(super().get_model_version(name, version))  # type: ignore[no-untyped-call]
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """As MLflow does; what the tags say of evidence is read from the signed statements."""
-        return self._with_believed_tags(super().get_model_version_by_alias(name, alias))  # type: ignore[no-untyped-call]
+        return self._with_verified_tags(super().get_model_version_by_alias(name, alias))  # type: ignore[no-untyped-call]
 
-    def _with_believed_tags(self, found: ModelVersion) -> ModelVersion:
+    def _with_verified_tags(self, found: ModelVersion) -> ModelVersion:
         number, created = int(found.version), int(found.creation_timestamp)
         version = Version(self._get_active_workspace(), found.name, number, created, "")
         with self._plain_sessions() as session:
-            tags = believed_tags(session.connection(), version, found.tags)
+            tags = verified_tags(session.connection(), version, found.tags)
         found.tags.clear()
         found.tags.update(tags)
         return found

@@ -11,7 +11,7 @@ import yaml
 
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.service.rounds import Round, Rounds
+from resnet_ops_monitoring.service.monitor_service import Cycle, MonitorService
 from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.settings.service import MonitorSettings, read_monitor_settings
@@ -83,14 +83,14 @@ class Scene:
         log.append(frame)
         log.close()
 
-    def rounds(self, **changes: Any) -> Rounds:
+    def rounds(self, **changes: Any) -> MonitorService:
         """The monitor, with other settings where they are named."""
         settings = replace(self.settings, **changes)
-        return Rounds(
+        return MonitorService(
             NAME, "champion", settings, Path("var/monitor"), Path("data/reference/reference.parquet")
         )
 
-    def once(self, hour: float, **changes: Any) -> Round:
+    def once(self, hour: float, **changes: Any) -> Cycle:
         """One round, so many hours after the log begins."""
         done = self.rounds(**changes).once(at(hour))
         assert done is not None

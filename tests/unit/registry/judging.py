@@ -9,8 +9,8 @@ import pytest
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry.attestations.envelope import Subject
 from resnet_ops_registry.attestations.keys import PublicKey
-from resnet_ops_registry.attestations.predicates import Said
-from resnet_ops_registry.attestations.statements import Accepted, Believed
+from resnet_ops_registry.attestations.predicates import Predicate
+from resnet_ops_registry.attestations.statements import Accepted, VerifiedStatements
 from resnet_ops_registry.attestations.trust import TrustedKey
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.gate.judging import judge_rules
@@ -42,7 +42,7 @@ def problem_of(text: str) -> str:
     return str(caught.value)
 
 
-def said_by(name: str, said: Said, role: str = "reviewer", digest: str = DIGEST) -> Accepted[Any]:
+def said_by(name: str, said: Predicate, role: str = "reviewer", digest: str = DIGEST) -> Accepted[Any]:
     key = TrustedKey((name * 64)[:64], name, role, PublicKey(b"\0" * 32), None)
     return Accepted(name, key, Subject("m", 1, 1, digest), said)
 
@@ -55,7 +55,9 @@ def case(
     **evidence: Any,
 ) -> Case:
     found = said_by("pipeline", make_evidence(**{"created": NOW, **evidence}), "pipeline")
-    return Case(CHAMPION, DIGEST, found, Believed((found, *said)), NOW, champions, rollback, promoter)
+    return Case(
+        CHAMPION, DIGEST, found, VerifiedStatements((found, *said)), NOW, champions, rollback, promoter
+    )
 
 
 def judged(text: str, about: Case) -> RuleResult:

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.attestations.envelope import parse_strict_json, read_envelope
-from resnet_ops_registry.attestations.predicates import read_said
+from resnet_ops_registry.attestations.predicates import read_predicate
 from resnet_ops_registry.attestations.statements import REFUSALS_AN_HOUR
 from resnet_ops_registry.common.deadlines import read_until
 from resnet_ops_registry.common.mlflow_errors import cause
@@ -58,14 +58,14 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
     "an envelope": (read_envelope, lambda n: envelope('\\"' * n), 20_000),
     "a payload": (read_envelope, lambda n: envelope("{" * n), 20_000),
     "evidence": (
-        lambda text: read_said(
+        lambda text: read_predicate(
             "https://resnet-ops.dev/evidence/v1", {"metrics": dict.fromkeys(text.split())}
         ),
         lambda n: " ".join(map(str, range(n))),
         2_000,
     ),
     "a review's window": (
-        lambda text: read_said("https://resnet-ops.dev/review/v1", {"window": text}),
+        lambda text: read_predicate("https://resnet-ops.dev/review/v1", {"window": text}),
         lambda n: "w." * n + "/",
         20_000,
     ),

@@ -15,7 +15,7 @@ import torch
 
 import resnet_ops.benchmark.measure as measure
 from resnet_ops.benchmark.energy import EnergyMeter
-from resnet_ops.benchmark.interference import Disturbance, Watch, drift
+from resnet_ops.benchmark.interference import Noise, Watch, drift
 from resnet_ops.benchmark.measure import Benchmark, benchmark_profile, measure_size, why_skipped
 from resnet_ops.benchmark.profile import InterferenceParams, Profile
 from resnet_ops.benchmark.worker import work
@@ -220,7 +220,7 @@ def test_other_processes_on_all_cores_are_noticed() -> None:
     assert waiting > 0.2
     assert others > 0.2
     limits = InterferenceParams(max_waiting=0.1, max_others=0.9, max_drift=9, attempts=1)
-    assert Disturbance(waiting, others, 0.0).is_interference(limits) is True
+    assert Noise(waiting, others, 0.0).is_interference(limits) is True
 
 
 def test_a_machine_that_became_slower_drifts() -> None:

@@ -12,8 +12,8 @@ from benchmarks.false_alarms import simulated
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.budget import (
     alarms_per_day,
-    remember,
-    shared_luck,
+    k_of_n,
+    reference_correlation,
     window_alpha,
     window_level,
 )
@@ -40,17 +40,17 @@ def hourly(false_alarms_per_day: float) -> RunParams:
 
 
 def test_an_alarm_needs_enough_of_the_last_windows() -> None:
-    assert not remember([True], 2, 3)
-    assert remember([True, False, True], 2, 3)
-    assert not remember([True, False, False, True], 2, 3)
-    assert remember([True], 1, 1)
-    assert not remember([], 1, 3)
+    assert not k_of_n([True], 2, 3)
+    assert k_of_n([True, False, True], 2, 3)
+    assert not k_of_n([True, False, False, True], 2, 3)
+    assert k_of_n([True], 1, 1)
+    assert not k_of_n([], 1, 3)
 
 
 def test_a_window_that_was_not_judged_neither_fires_nor_clears() -> None:
-    assert remember([True, True, None, None, None], 2, 3)
-    assert not remember([False, None, True, None], 2, 3)
-    assert not remember([None, None, None], 1, 3)
+    assert k_of_n([True, True, None, None, None], 2, 3)
+    assert not k_of_n([False, None, True, None], 2, 3)
+    assert not k_of_n([None, None, None], 1, 3)
 
 
 def test_with_one_window_for_an_alarm_the_budget_is_shared_out_evenly() -> None:
@@ -63,8 +63,8 @@ def test_independent_windows_follow_the_binomial() -> None:
 
 
 def test_one_reference_for_all_windows_lowers_the_level() -> None:
-    assert shared_luck(500, 500) == 0.5
-    levels = [window_alpha(0.1, 24, 2, 3, shared_luck(n, 1000)) for n in (1, 100, 1000, 10_000)]
+    assert reference_correlation(500, 500) == 0.5
+    levels = [window_alpha(0.1, 24, 2, 3, reference_correlation(n, 1000)) for n in (1, 100, 1000, 10_000)]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] > 2 * levels[-1]
 
@@ -86,13 +86,13 @@ def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> 
     """Two-sided z tests of window means against one reference mean, 24 windows a day, 400 months."""
     rng = np.random.default_rng(0)
     per_day, n, m, needed, kept = 0.1, 300, 1000, 2, 3
-    alpha = window_alpha(per_day, 24, needed, kept, shared_luck(n, m))
+    alpha = window_alpha(per_day, 24, needed, kept, reference_correlation(n, m))
     limit = -np.sqrt(1 / n + 1 / m) * float(_normal_quantile(alpha / 2))
     reference = rng.normal(0, 1 / np.sqrt(m), (400, 1))
     fired = np.abs(rng.normal(0, 1 / np.sqrt(n), (400, 720)) - reference) > limit
     recent = np.lib.stride_tricks.sliding_window_view(np.pad(fired, ((0, 0), (kept - 1, 0))), kept, axis=1)
     alarms = sum(
-        remember(fired[month, max(0, t - kept + 1) : t + 1].tolist(), needed, kept)
+        k_of_n(fired[month, max(0, t - kept + 1) : t + 1].tolist(), needed, kept)
         for month, t in np.argwhere(recent.sum(axis=2) >= needed)
     )
     per_day_seen = alarms / 400 / 30
@@ -117,7 +117,7 @@ def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
         for rows in (600, 3000)
     ]
     assert levels[0] == levels[1]
-    assert levels[0] < window_alpha(0.1, 24, 2, 3, shared_luck(500, 600))
+    assert levels[0] < window_alpha(0.1, 24, 2, 3, reference_correlation(500, 600))
     reference = build_reference(frame, identity, classes, rows=600, seed=0)
     assert (
         window_level(

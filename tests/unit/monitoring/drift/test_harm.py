@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.likeness import SILENT, margin_of
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, calibrate_accuracy, perturbed
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
-from resnet_ops_monitoring.drift.rehearsal import Harm, Rehearsal
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, rehearse, spoilt
 from resnet_ops_monitoring.drift.signals import Comparison
-from resnet_ops_monitoring.drift.words import advice, family, spoiling
+from resnet_ops_monitoring.drift.words import advice, family, perturbation
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.summary import summarise
-from resnet_ops_monitoring.statistics.two_sample import Metric
+from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ CLASSES = tuple("0123456789")
 
 
 @pytest.mark.parametrize(
-    ("loss", "fired", "spared"),
+    ("loss", "fired", "suppressed"),
     [
         (None, {"softmax", "embeddings"}, set()),
         (0.03, {"softmax", "embeddings"}, set()),
@@ -41,18 +41,18 @@ CLASSES = tuple("0123456789")
     ],
 )
 def test_the_estimate_says_whether_a_change_of_images_alarms(
-    made_up: Frames, params: DriftParams, loss: float | None, fired: set[str], spared: set[str]
+    made_up: Frames, params: DriftParams, loss: float | None, fired: set[str], suppressed: set[str]
 ) -> None:
     rng = np.random.default_rng(0)
     identity = ModelIdentity("made-up", "1", "d" * 64)
     reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
-    now = summarise(made_up(rng, 400, shift=0.5), reference.basis)
+    now = summarise(made_up(rng, 400, shift=0.5), reference.schema)
     found = Comparison(
         reference.summary, now, CLASSES, params, 0.05, None if loss is None else Harm(loss)
     ).findings()
     model = [each for each in found if each.signal in ("softmax", "embeddings")]
     assert {each.signal for each in model if each.fired} == fired
-    assert {each.signal for each in model if each.spared} == spared
+    assert {each.signal for each in model if each.suppressed} == suppressed
 
 
 def test_another_mix_of_classes_alarms_whatever_the_estimate_says(
@@ -61,53 +61,59 @@ def test_another_mix_of_classes_alarms_whatever_the_estimate_says(
     rng = np.random.default_rng(1)
     identity = ModelIdentity("made-up", "1", "d" * 64)
     reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
-    now = summarise(made_up(rng, 400, weights=[0.05] * 8 + [0.55, 0.05]), reference.basis)
+    now = summarise(made_up(rng, 400, weights=[0.05] * 8 + [0.55, 0.05]), reference.schema)
     found = Comparison(reference.summary, now, CLASSES, params, 0.05, Harm(-0.1)).findings()
     assert {each.signal for each in found if each.fired} == {"classes"}
 
 
 @pytest.fixture(scope="module")
-def rehearsed(served: Served) -> Reference:
+def calibrated_accuracy(served: Served) -> Reference:
     test = served.data.split("test")
     model = served.scorer.model
-    return rehearse(
+    return calibrate_accuracy(
         served.reference, model, test.images, test.labels, each=100, seed=0, progress=lambda done, total: None
     )
 
 
 def test_darker_images_that_the_model_reads_as_well_are_said_and_wake_nobody(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    darker = spoilt(served.unseen, "darkened", 1, 0)
-    verdict = judge(served.score(darker, labels=served.truth), rehearsed, params, window="w")
+    darker = perturbed(served.unseen, "darkened", 1, 0)
+    verdict = judge(served.score(darker, labels=served.truth), calibrated_accuracy, params, window="w")
     assert verdict.real_accuracy is not None
     assert verdict.real_accuracy.value > verdict.reference_accuracy.low
     assert verdict.headline == "ok, input drift"
-    assert any(each.spared for each in verdict.findings)
+    assert any(each.suppressed for each in verdict.findings)
     assert "Images look different to the model, but by the estimate it does about as well" in verdict.reason
 
 
 @pytest.mark.parametrize(("kind", "place"), [("darkened", "lamp")])
 def test_an_alarm_names_the_likely_reason_and_where_to_look(
-    served: Served, rehearsed: Reference, params: DriftParams, kind: str, place: str
+    served: Served, calibrated_accuracy: Reference, params: DriftParams, kind: str, place: str
 ) -> None:
-    verdict = judge(served.score(spoilt(served.unseen, kind, 5, 1)), rehearsed, params, window="w")
+    verdict = judge(
+        served.score(perturbed(served.unseen, kind, 5, 1)), calibrated_accuracy, params, window="w"
+    )
     assert verdict.status == "alarm"
     assert verdict.likely_reason == kind
-    assert verdict.reason.startswith(f'Of all that was rehearsed, this looks most like "{spoiling(kind)}". ')
+    assert verdict.reason.startswith(
+        f'Of all perturbations tried, this looks most like "{perturbation(kind)}". '
+    )
     assert place in advice(verdict, params.min_rows)[0]
 
 
 def test_what_is_named_of_a_change_is_of_its_family_nine_times_in_ten_and_else_nothing_is(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    rehearsal, before = rehearsed.rehearsal, rehearsed.summary
-    assert rehearsal is not None
+    accuracy_calibration, before = calibrated_accuracy.accuracy_calibration, calibrated_accuracy.summary
+    assert accuracy_calibration is not None
     right = []
-    for kind, severity in SPOILINGS:
+    for kind, severity in PERTURBATIONS:
         if severity in (3, 5):
-            now = summarise(served.score(spoilt(served.unseen, kind, severity, 7)), rehearsed.basis)
-            found = Comparison(before, now, CLASSES, params, 0.05).likely_reason(rehearsal)
+            now = summarise(
+                served.score(perturbed(served.unseen, kind, severity, 7)), calibrated_accuracy.schema
+            )
+            found = Comparison(before, now, CLASSES, params, 0.05).likely_reason(accuracy_calibration)
             right += [] if found is None else [family(found) == family(kind)]
     assert len(right) >= 3
     assert np.mean(right) >= 0.9
@@ -123,35 +129,35 @@ def test_a_margin_is_found_where_kinds_differ_and_none_where_they_do_not() -> No
     assert margin_of(kinds[:0], apart[:0], 1000, 0) == SILENT
 
 
-def test_no_reason_is_made_up_for_a_change_that_was_not_rehearsed(
-    served: Served, rehearsed: Reference, params: DriftParams
+def test_no_reason_is_made_up_for_a_change_that_was_not_tried(
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    verdict = judge(served.score(255 - served.unseen), rehearsed, params, window="w")
+    verdict = judge(served.score(255 - served.unseen), calibrated_accuracy, params, window="w")
     assert verdict.status == "alarm"
     assert verdict.likely_reason is None
-    assert "rehearsed" not in verdict.reason
+    assert "perturbation" not in verdict.reason
 
 
 def test_windows_as_they_are_have_no_reason(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    verdict = judge(served.score(served.unseen), rehearsed, params, window="w")
+    verdict = judge(served.score(served.unseen), calibrated_accuracy, params, window="w")
     assert (verdict.headline, verdict.likely_reason) == ("ok", None)
 
 
-def test_a_rehearsal_of_before_reasons_were_kept_still_estimates(
-    served: Served, rehearsed: Reference, params: DriftParams, tmp_path: Path
+def test_a_calibration_of_before_reasons_were_kept_still_estimates(
+    served: Served, calibrated_accuracy: Reference, params: DriftParams, tmp_path: Path
 ) -> None:
-    assert rehearsed.rehearsal is not None
-    arrays = rehearsed.rehearsal.to_arrays()
+    assert calibrated_accuracy.accuracy_calibration is not None
+    arrays = calibrated_accuracy.accuracy_calibration.to_arrays()
     arrays = {
         name: each
         for name, each in arrays.items()
         if name not in ("centres", "margin") and not name.startswith("calibration.")
     }
-    old = replace(rehearsed, rehearsal=Rehearsal.from_arrays(arrays))
+    old = replace(calibrated_accuracy, accuracy_calibration=AccuracyCalibration.from_arrays(arrays))
     old.save(tmp_path / "reference.parquet")
-    frame = served.score(spoilt(served.unseen, "contrast", 5, 1))
+    frame = served.score(perturbed(served.unseen, "contrast", 5, 1))
     same = judge(frame, load_reference(tmp_path / "reference.parquet"), params, window="w")
     assert same.likely_reason is None
     assert same.status == "alarm"
@@ -159,22 +165,24 @@ def test_a_rehearsal_of_before_reasons_were_kept_still_estimates(
     assert same.estimated.value < 0.8
 
 
-def test_kinds_that_move_nothing_are_like_nothing(rehearsed: Reference) -> None:
-    rehearsal = rehearsed.rehearsal
-    assert rehearsal is not None
-    still = replace(rehearsal, centres=np.zeros_like(rehearsal.centres))
-    metric = Metric.of(rehearsed.summary.reservoir.embedding)
-    moved = rehearsal.centres[-1].astype(float)
-    assert rehearsal.most_alike(moved, metric) == "darkened"
+def test_kinds_that_move_nothing_are_like_nothing(calibrated_accuracy: Reference) -> None:
+    accuracy_calibration = calibrated_accuracy.accuracy_calibration
+    assert accuracy_calibration is not None
+    still = replace(accuracy_calibration, centres=np.zeros_like(accuracy_calibration.centres))
+    metric = Whitening.of(calibrated_accuracy.summary.reservoir.embedding)
+    moved = accuracy_calibration.centres[-1].astype(float)
+    assert accuracy_calibration.most_alike(moved, metric) == "darkened"
     assert still.most_alike(moved, metric) is None
-    assert rehearsal.most_alike(np.zeros_like(moved), metric) is None
+    assert accuracy_calibration.most_alike(np.zeros_like(moved), metric) is None
 
 
 def test_advice_about_a_missing_class_does_not_blame_the_lamp(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
     """The images are darker too, but that is not why it alarms."""
-    verdict = judge(served.score(spoilt(served.unseen, "darkened", 5, 0)), rehearsed, params, window="w")
+    verdict = judge(
+        served.score(perturbed(served.unseen, "darkened", 5, 0)), calibrated_accuracy, params, window="w"
+    )
     missing = replace(
         verdict,
         findings=tuple(replace(each, fired=each.signal in ("classes", "image")) for each in verdict.findings),
@@ -185,9 +193,9 @@ def test_advice_about_a_missing_class_does_not_blame_the_lamp(
 
 
 def test_every_kind_of_spoiling_says_where_to_look(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    verdict = judge(served.score(255 - served.unseen), rehearsed, params, window="w")
+    verdict = judge(served.score(255 - served.unseen), calibrated_accuracy, params, window="w")
     plain = advice(verdict, params.min_rows)[0]
-    for kind, _ in SPOILINGS:
+    for kind, _ in PERTURBATIONS:
         assert advice(replace(verdict, likely_reason=kind), params.min_rows)[0] != plain, kind

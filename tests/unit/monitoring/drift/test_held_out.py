@@ -56,7 +56,7 @@ def prepared(scene: Scene) -> Scene:
     path = scene.folder / "params.yaml"
     settings = yaml.safe_load(path.read_text())
     settings["seed"] = 0
-    settings["monitor"] |= {"reference_rows": 2000, "rehearsal_images": 50}
+    settings["monitor"] |= {"reference_rows": 2000, "perturbed_images": 50}
     path.write_text(yaml.safe_dump(settings))
     return scene
 
@@ -74,7 +74,7 @@ def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) ->
     assert (done.exit_code, done.stderr) == (0, "")
     assert f"a reference of {identity} now, of 384 held-out images" in done.stdout
     reference = fetch_reference(connect(), identity)
-    assert reference.rehearsal is not None
+    assert reference.accuracy_calibration is not None
     frame = prepared.served.score(prepared.served.unseen).assign(model="lens-check", version="1")
     assert judge(frame, reference, PARAMS, window="w").status == "ok"
     assert command("lens-check", "1").exit_code == 0

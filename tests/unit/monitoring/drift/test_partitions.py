@@ -13,7 +13,7 @@ import pytest
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.partitions import export_log, frame_of, summarise_partitions
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.stretch import summarise_stretch
+from resnet_ops_monitoring.drift.time_ranges import summarise_time_range
 from resnet_ops_monitoring.inference_log.frames import COLUMNS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
@@ -49,10 +49,10 @@ def test_exported_hours_come_to_the_same_numbers_by_any_number_of_processes(
     log: InferenceLog, reference: Reference, params: DriftParams, tmp_path: Path, workers: int
 ) -> None:
     export_log(log, tmp_path / "export", "made-up", start=None, end=None)
-    found = summarise_partitions(tmp_path / "export", reference.basis, workers)
+    found = summarise_partitions(tmp_path / "export", reference.schema, workers)
     assert found.rows == 490
-    assert found == summarise(log.read("made-up", version="1"), reference.basis)
-    assert found == summarise_stretch(log, reference.basis, params, start=NINE - timedelta(hours=1)).whole
+    assert found == summarise(log.read("made-up", version="1"), reference.schema)
+    assert found == summarise_time_range(log, reference.schema, params, start=NINE - timedelta(hours=1)).whole
 
 
 def test_an_export_is_one_file_an_hour_and_a_repeat_changes_nothing(
@@ -86,8 +86,8 @@ def test_no_export_and_damaged_files_are_said(
     log: InferenceLog, reference: Reference, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"no exported hours. Run: resnet-ops log export"):
-        summarise_partitions(tmp_path, reference.basis, 1)
+        summarise_partitions(tmp_path, reference.schema, 1)
     (path,) = export_log(log, tmp_path, "made-up", start=NINE, end=NINE + timedelta(hours=1))
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataError, match="not a readable export"):
-        summarise_partitions(tmp_path, reference.basis, 1)
+        summarise_partitions(tmp_path, reference.schema, 1)

@@ -66,12 +66,12 @@ def test_names_stay_text_on_the_pages_of_a_window(
     images = degrade(hostile.unseen, seed=0)
     frame = hostile.score(images, window=HOSTILE, labels=hostile.truth)
     verdict = judge(frame, hostile.reference, params, window=HOSTILE)
-    usual = hostile.data.split("test").images
+    seasonal = hostile.data.split("test").images
     context = PageContext(
         role=HOSTILE,
         simulated=HOSTILE,
         images=images,
-        usual_images=usual,
+        reference_images=seasonal,
         history=[verdict],
         reviews=[HOSTILE],
     )

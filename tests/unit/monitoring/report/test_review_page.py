@@ -34,8 +34,8 @@ def _dirty_page(served: Served, params: DriftParams) -> str:
     images = degrade(served.unseen, seed=0)
     frame = served.score(images, labels=served.truth)
     verdict = judge(frame, served.reference, params, window="w")
-    usual = served.data.split("test").images
-    context = PageContext(role="challenger", simulated=SIMULATION, images=images, usual_images=usual)
+    seasonal = served.data.split("test").images
+    context = PageContext(role="challenger", simulated=SIMULATION, images=images, reference_images=seasonal)
     return review_page(verdict, frame, served.reference, params, context)
 
 

@@ -26,7 +26,7 @@ from resnet_ops_registry import promote
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Baseline, spoken
 from resnet_ops_registry.attestations.trust import revoke_key, trust_key
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.database.ledger import Entry, list_entries, verify
 from resnet_ops_registry.database.tables import open_database
@@ -249,7 +249,7 @@ def test_a_reference_that_nobody_signed_does_not_count(scene: Scene, tmp_path: P
         scene.client.set_model_version_tag(NAME, "2", "resnet_ops.baseline_digest", digest)
     said = spoken(Baseline, reference=digest, images=100, created=datetime.now(UTC))
     with pytest.raises(EvidenceError, match="not trusted here"):
-        say(scene.client, NAME, 2, said, open_key("mallory"))
+        attest(scene.client, NAME, 2, said, open_key("mallory"))
     assert labelled_reference(scene.client.get_model_version(NAME, "2")) is None
 
 
@@ -272,7 +272,7 @@ def test_another_versions_reference_does_not_pass_for_this_ones(scene: Scene, tm
     """Not even where a trusted key vouches for it."""
     digest = put(scene, tmp_path, ModelIdentity(NAME, "1", "e" * 64))
     said = spoken(Baseline, reference=digest, images=100, created=datetime.now(UTC))
-    say(scene.client, NAME, 2, said, open_key())
+    attest(scene.client, NAME, 2, said, open_key())
     with pytest.raises(EvidenceError, match=r"is of digits-classifier v1 \(other files\)"):
         fetch_reference(scene.client, scene.identity)
 

@@ -13,10 +13,10 @@ import pytest
 
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops_monitoring.report.stored_reference import store_reference
-from resnet_ops_monitoring.service import rounds
+from resnet_ops_monitoring.service import monitor_service
 from resnet_ops_monitoring.service.history import VerdictHistory
-from resnet_ops_monitoring.service.rounds import Rounds
-from resnet_ops_monitoring.service.runner import alone
+from resnet_ops_monitoring.service.monitor import alone
+from resnet_ops_monitoring.service.monitor_service import MonitorService
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene, at
@@ -116,8 +116,8 @@ def test_a_full_disk_ends_no_service(
         stop.set()
         raise OSError(errno.ENOSPC, "No space left on device", "var/artifacts/page.html")
 
-    monkeypatch.setattr(Rounds, "once", full)
-    monkeypatch.setattr(rounds, "Event", lambda: stop)
+    monkeypatch.setattr(MonitorService, "once", full)
+    monkeypatch.setattr(monitor_service, "Event", lambda: stop)
     scene.rounds().watch()
     assert (
         "monitor watch: [Errno 28] No space left on device: 'var/artifacts/page.html'"

@@ -53,17 +53,17 @@ def _window() -> pd.DataFrame:
 @given(parts=st.lists(st.integers(0, 5), min_size=240, max_size=240), seed=st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
 def test_parts_add_up_to_the_whole_whatever_the_split_and_the_order(parts: list[int], seed: int) -> None:
-    basis, rows = _reference().basis, _window()
-    whole = summarise(rows, basis)
+    schema, rows = _reference().schema, _window()
+    whole = summarise(rows, schema)
     where = np.array(parts)
     shuffled = [rows[where == k].sample(frac=1, random_state=seed) for k in range(6)]
-    each = [summarise(part, basis) for part in shuffled]
-    assert merge(basis, each) == whole
-    assert merge(basis, [merge(basis, each[:3]), merge(basis, reversed(each[3:]))]) == whole
+    each = [summarise(part, schema) for part in shuffled]
+    assert merge(schema, each) == whole
+    assert merge(schema, [merge(schema, each[:3]), merge(schema, reversed(each[3:]))]) == whole
 
 
 def test_a_summary_counts_what_the_rows_hold() -> None:
-    rows, summary = _window(), summarise(_window(), _reference().basis)
+    rows, summary = _window(), summarise(_window(), _reference().schema)
     usable = np.array([np.isfinite(v).all() for v in rows["embedding"]])
     assert (summary.rows, summary.unusable, summary.usable) == (240, int((~usable).sum()), int(usable.sum()))
     assert list(summary.predicted) == [int((rows["predicted"][usable] == name).sum()) for name in CLASSES]
@@ -82,18 +82,18 @@ def test_a_reservoir_is_a_fair_draw() -> None:
     times = np.zeros(240)
     rows = _window().assign(embedding=_window()["probabilities"].map(lambda p: p[:8]))
     for seed in range(100):
-        basis = replace(_reference().basis, seed=seed)
-        times[[int(name[1:]) for name in summarise(rows, basis).reservoir.ids]] += 1
+        schema = replace(_reference().schema, seed=seed)
+        times[[int(name[1:]) for name in summarise(rows, schema).reservoir.ids]] += 1
     expected = 100 * 60 / 240
     assert times.sum() == 100 * 60
     assert abs(times - expected).max() < 5 * np.sqrt(expected * 0.75)
 
 
 def test_saved_bytes_come_back_and_damaged_ones_are_refused() -> None:
-    summary = summarise(_window(), _reference().basis)
+    summary = summarise(_window(), _reference().schema)
     content = summary.to_bytes()
     assert load_summary(content) == summary
-    assert load_summary(empty(_reference().basis).to_bytes()) == empty(_reference().basis)
+    assert load_summary(empty(_reference().schema).to_bytes()) == empty(_reference().schema)
     for damaged in (content[:-40], b"", b"PK nothing"):
         with pytest.raises(DataError, match="no summary of a window"):
             load_summary(damaged)
@@ -102,16 +102,16 @@ def test_saved_bytes_come_back_and_damaged_ones_are_refused() -> None:
 def test_summaries_of_different_references_do_not_mix(params: DriftParams) -> None:
     other = _reference(400)
     with pytest.raises(DataError, match="another reference"):
-        merge(other.basis, [summarise(_window(), _reference().basis)])
+        merge(other.schema, [summarise(_window(), _reference().schema)])
     with pytest.raises(DataError, match="another reference"):
-        judge_summary(summarise(_window(), _reference().basis), other, params, window="w")
+        judge_summary(summarise(_window(), _reference().schema), other, params, window="w")
 
 
 def test_a_summary_is_judged_as_its_rows_are(params: DriftParams) -> None:
     reference, rows = _reference(), _window().assign(source=["a", "b"] * 120)
     hours = [rows.iloc[:100], rows.iloc[100:]]
-    merged = merge(reference.basis, [summarise(hour, reference.basis) for hour in hours])
-    sources = by_source(rows, reference.basis, 20)
+    merged = merge(reference.schema, [summarise(hour, reference.schema) for hour in hours])
+    sources = by_source(rows, reference.schema, 20)
     assert set(sources) == {"a", "b"}
     assert judge_summary(merged, reference, params, window="w", sources=sources) == judge(
         rows, reference, params, window="w"

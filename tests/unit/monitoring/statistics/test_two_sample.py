@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from resnet_ops_monitoring.statistics.two_sample import (
-    Metric,
+    Whitening,
     centre_shift,
     class_shift,
     embedding_distances,
@@ -112,7 +112,7 @@ def test_the_distance_of_the_means_is_mahalanobis() -> None:
     rng = np.random.default_rng(7)
     scale = np.array([1.0, 5.0, 0.2])
     known, now = rng.normal(0, scale, (8000, 3)), rng.normal((0, 0, 0.6), scale, (4000, 3))
-    squared, p_value, effect = centre_shift(known[:4000], now, Metric.of(known[4000:]), 199, rng)
+    squared, p_value, effect = centre_shift(known[:4000], now, Whitening.of(known[4000:]), 199, rng)
     assert abs(squared - 9) < 1
     assert p_value == 0.005
     assert abs(effect - (2 * stats.norm.cdf(1.5) - 1)) < 0.03
@@ -124,7 +124,7 @@ def test_the_distance_of_the_means_holds_its_level(rows: int, features: int) -> 
     p_values = []
     for _ in range(200):
         known, now = rng.exponential(size=(120, features)), rng.exponential(size=(rows, features))
-        p_values.append(centre_shift(known[:60], now, Metric.of(known[60:]), 99, rng)[1])
+        p_values.append(centre_shift(known[:60], now, Whitening.of(known[60:]), 99, rng)[1])
     assert stats.kstest(p_values, "uniform").pvalue > 0.001
 
 
@@ -132,8 +132,8 @@ def test_embeddings_that_never_vary_are_silent_until_they_do() -> None:
     known, rng = np.ones((50, 4), dtype=np.float32), np.random.default_rng(9)
     now = known[:30].copy()
     now[:, 1] += 0.1
-    assert centre_shift(known, known[:30], Metric.of(known), 99, rng) == (0.0, 1.0, 0.0)
-    _, p_value, effect = centre_shift(known, now, Metric.of(known), 99, rng)
+    assert centre_shift(known, known[:30], Whitening.of(known), 99, rng) == (0.0, 1.0, 0.0)
+    _, p_value, effect = centre_shift(known, now, Whitening.of(known), 99, rng)
     assert (p_value, effect) == (0.01, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Great Expectations on the manifest of real digits, whole and spoilt."""
+"""Great Expectations on the manifest of real digits, whole and perturbed."""
 
 from collections.abc import Callable
 from dataclasses import asdict

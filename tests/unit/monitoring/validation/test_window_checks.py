@@ -12,7 +12,7 @@ import pytest
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.time_range import Stretch
+from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.manifest_checks import ManifestCheck
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
@@ -35,8 +35,8 @@ def found(frame: pd.DataFrame, identity: ModelIdentity = MODEL, now: datetime = 
 def checked(
     log: InferenceLog, identity: ModelIdentity = MODEL, now: datetime = SINCE + HOUR
 ) -> tuple[ManifestCheck, ...]:
-    stretch = Stretch(identity, SINCE, SINCE + HOUR)
-    return check_window(log, stretch, CLASSES, {"1": "d" * 64}, PARAMS, now)
+    time_range = TimeRange(identity, SINCE, SINCE + HOUR)
+    return check_window(log, time_range, CLASSES, {"1": "d" * 64}, PARAMS, now)
 
 
 def with_probabilities(frame: pd.DataFrame, row: np.ndarray) -> pd.DataFrame:

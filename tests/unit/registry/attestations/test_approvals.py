@@ -14,7 +14,7 @@ from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops_registry import check, promote
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Approval
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database.tables import open_database, statements
 from tests.unit.registry.conftest import NAME, Publisher, Runner
@@ -151,7 +151,7 @@ def test_what_a_person_said_last_counts(run: Runner, published: Publisher, clien
     approve(run, "kim")
     now = datetime.now(UTC)
     target = Target(kind="alias", name="champion")
-    say(client, NAME, 1, Approval(target=target, until=now, created=now), open_key("kim"))
+    attest(client, NAME, 1, Approval(target=target, until=now, created=now), open_key("kim"))
     assert "kim's ended" in refusal()
 
 
@@ -178,7 +178,7 @@ def test_a_statement_from_the_future_is_refused(published: Publisher, client: Ml
     future = datetime.now(UTC) + timedelta(hours=1)
     said = Approval(target=Target(kind="alias", name="champion"), until=future, created=future)
     with pytest.raises(EvidenceError, match="in the future: set the signer's clock"):
-        say(client, NAME, 1, said, open_key("kim"))
+        attest(client, NAME, 1, said, open_key("kim"))
 
 
 def test_a_key_that_is_not_there_is_not_made_in_passing(

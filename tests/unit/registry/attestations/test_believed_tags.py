@@ -14,7 +14,7 @@ from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Baseline, Review, spoken
 from resnet_ops_registry.attestations.trust import trust_key
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.settings import database_uri
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
@@ -89,7 +89,7 @@ def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_an
     version = published().version
     trust("watcher", "monitor")
     evidence: Evidence = make_evidence(low=0.5)
-    say(client, NAME, version, evidence, open_key("watcher"))
+    attest(client, NAME, version, evidence, open_key("watcher"))
     assert load(NAME, version).verified_by.startswith("evidence signed by pipeline")
     assert "signed by pipeline" in client.get_model_version(NAME, str(version)).tags["evidence"]
 
@@ -104,11 +104,11 @@ def test_only_keys_whose_evidence_counts_or_who_review_set_what_windows_are_judg
     trust("somebody", role)
     said = spoken(Baseline, reference="a" * 64, images=10, created=datetime.now(UTC))
     if may:
-        found = say(client, NAME, version, said, open_key("somebody"))
+        found = attest(client, NAME, version, said, open_key("somebody"))
         assert labelled_reference(found) == "a" * 64
         return
     with pytest.raises(EvidenceError, match=f"somebody is {role}"):
-        say(client, NAME, version, said, open_key("somebody"))
+        attest(client, NAME, version, said, open_key("somebody"))
     assert labelled_reference(client.get_model_version(NAME, str(version))) is None
 
 
@@ -130,7 +130,7 @@ def former_roles(client: MlflowClient, published: Publisher) -> int:
             created=datetime.now(UTC),
         ),
     ):
-        say(client, NAME, version, said, open_key("somebody"))
+        attest(client, NAME, version, said, open_key("somebody"))
     return version
 
 
@@ -151,11 +151,11 @@ def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
 def test_the_policys_own_role_for_evidence_sets_it(client: MlflowClient, published: Publisher) -> None:
     version = published().version
     said = spoken(Baseline, reference="a" * 64, images=10, created=datetime.now(UTC))
-    say(client, NAME, version, said, open_key("pipeline"))
+    attest(client, NAME, version, said, open_key("pipeline"))
     with open_database() as connection:
         apply_policy(connection, POLICY.replace("[pipeline]", "[evaluation]"), "p.yaml")
     assert labelled_reference(client.get_model_version(NAME, str(version))) is None
     with pytest.raises(EvidenceError, match="role evaluation"):
-        say(client, NAME, version, said, open_key("pipeline"))
+        attest(client, NAME, version, said, open_key("pipeline"))
     with pytest.raises(MlflowException):
         client.get_model_version("missing", "1")

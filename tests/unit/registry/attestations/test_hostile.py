@@ -27,13 +27,13 @@ from resnet_ops_registry.attestations.keys import PrivateKey, open_key, read_key
 from resnet_ops_registry.attestations.predicates import (
     Approval,
     Baseline,
+    Predicate,
     Reproduction,
     Retirement,
     Review,
-    Said,
     Waiver,
     predicate_type,
-    read_said,
+    read_predicate,
 )
 from resnet_ops_registry.common.deadlines import read_until
 from resnet_ops_registry.gate.policy import Policy, Target, canonical_name
@@ -42,7 +42,7 @@ from tests.unit.registry.attestations.test_evidence import make_evidence
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CHAMPION = Target(kind="alias", name="champion")
-SAID: list[Said] = [
+SAID: list[Predicate] = [
     make_evidence(),
     Approval(target=CHAMPION, until=NOW, created=NOW),
     Waiver(target=CHAMPION, rule="accuracy", until=NOW, why="demo", created=NOW),
@@ -133,31 +133,31 @@ def test_no_other_signature_is_believed(key: PrivateKey, signature: bytes) -> No
 @settings(max_examples=60)
 @given(data=st.data(), value=VALUES)
 def test_what_is_said_with_anything_put_anywhere_is_read_or_refused(
-    said: Said, data: st.DataObject, value: Any
+    said: Predicate, data: st.DataObject, value: Any
 ) -> None:
     predicate = said.predicate()
     changed = put(predicate, data.draw(st.sampled_from(paths(predicate))), value)
     with suppress(EvidenceError):
-        again = read_said(predicate_type(said), changed)
+        again = read_predicate(predicate_type(said), changed)
         assert json.loads(json.dumps(again.predicate(), allow_nan=False)) == again.predicate()
 
 
 @pytest.mark.parametrize("said", SAID, ids=lambda said: type(said).__name__)
-def test_what_is_said_survives_being_signed(said: Said, key: PrivateKey) -> None:
+def test_what_is_said_survives_being_signed(said: Predicate, key: PrivateKey) -> None:
     statement = Statement(Subject("m", 1, 1, "a" * 64), predicate_type(said), said.predicate())
     read = read_envelope(sign(statement, key).text).verify(key.public)
-    assert read_said(read.predicate_type, read.predicate) == said
+    assert read_predicate(read.predicate_type, read.predicate) == said
 
 
 @given(uri=st.text(max_size=60))
 def test_a_kind_of_statement_that_is_not_known_is_refused(uri: str) -> None:
     with pytest.raises(EvidenceError, match="not known here"):
-        read_said(uri, {})
+        read_predicate(uri, {})
 
 
 def test_evidence_is_not_read_as_an_approval() -> None:
     with pytest.raises(EvidenceError, match="malformed"):
-        read_said(EVIDENCE_TYPE, SAID[1].predicate())
+        read_predicate(EVIDENCE_TYPE, SAID[1].predicate())
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,7 @@ from resnet_ops_registry import promote
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.people import in_words
 from resnet_ops_registry.attestations.predicates import Review, spoken
-from resnet_ops_registry.client.attesting import say
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.gate.reviews import accepted_reference, reviews_of
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 from tests.unit.registry.people import entries, govern, revoke, trust
@@ -23,7 +23,7 @@ OLD, NEW = "a" * 64, "b" * 64
 
 def review(client: MlflowClient, who: str, action: str = "acknowledge", **more: Any) -> ModelVersion:
     said = {"window": "monday", "verdict": "alarm", "verdict_digest": "0" * 64, "created": datetime.now(UTC)}
-    return say(client, NAME, 1, spoken(Review, action=action, **{**said, **more}), open_key(who))
+    return attest(client, NAME, 1, spoken(Review, action=action, **{**said, **more}), open_key(who))
 
 
 def accept(client: MlflowClient, who: str, digest: str, **more: Any) -> ModelVersion:

@@ -47,7 +47,7 @@ def add_unknown_kind() -> None:
 
 
 @pytest.fixture(params=[*TAMPERED, "unknown kind"])
-def spoilt(request: pytest.FixtureRequest, published: Publisher) -> str:
+def perturbed(request: pytest.FixtureRequest, published: Publisher) -> str:
     published()
     if request.param == "unknown kind":
         add_unknown_kind()
@@ -56,7 +56,7 @@ def spoilt(request: pytest.FixtureRequest, published: Publisher) -> str:
     return str(request.param)
 
 
-def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(spoilt: str, run: Runner) -> None:
+def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(perturbed: str, run: Runner) -> None:
     with open_database() as connection:
         key = list_trusted(connection)[0].id
     said = run("keys", "revoke", key)
@@ -67,7 +67,7 @@ def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(spoilt: 
 
 
 @pytest.mark.slow
-def test_a_policy_comes_into_force_whatever_the_rows_hold(spoilt: str, run: Runner, project: Path) -> None:
+def test_a_policy_comes_into_force_whatever_the_rows_hold(perturbed: str, run: Runner, project: Path) -> None:
     file = project / "p.yaml"
     file.write_text(POLICY.replace("0.95", "0.97"))
     assert "is in force now" in run("policy", "apply", str(file))
@@ -77,10 +77,10 @@ def test_a_policy_comes_into_force_whatever_the_rows_hold(spoilt: str, run: Runn
     assert found.version == 2
 
 
-def test_an_audit_goes_on_past_a_row_that_cannot_be_read(spoilt: str) -> None:
+def test_an_audit_goes_on_past_a_row_that_cannot_be_read(perturbed: str) -> None:
     """What a newer program wrote and a trusted key signed is nothing that came past the gate."""
     with open_database() as connection:
-        assert bool(audit.verify(connection).findings) == (spoilt != "unknown kind")
+        assert bool(audit.verify(connection).findings) == (perturbed != "unknown kind")
 
 
 def test_the_refusal_names_the_row(published: Publisher) -> None:

@@ -229,7 +229,7 @@ def test_over_http_better_numbers_signed_by_a_stranger_are_refused(
 ) -> None:
     better = make_evidence().model_copy(update={"metrics": {"test.top1": Metric(value=1, n=360)}})
     for key, said in (("stranger", better), ("stranger", make_evidence()), ("pipeline", better)):
-        forged = signed_evidence.said_now(version, said, make_key(key))
+        forged = signed_evidence.signed_now(version, said, make_key(key))
         (copies / "statement.json").write_text(forged.text)
         (copies / "key.pub.pem").write_text(forged.key.pem())
         with pytest.raises(EvidenceError, match="is not the one that the registry believes"):

@@ -1,4 +1,4 @@
-"""A stretch of the log is judged by kept summaries: the same numbers, each hour read once."""
+"""A time range of the log is judged by kept summaries: the same numbers, each hour read once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
-from resnet_ops_monitoring.drift.stretch import judge_stretch, summarise_stretch, usual_stretch
+from resnet_ops_monitoring.drift.time_ranges import judge_time_range, seasonal_baseline, summarise_time_range
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -70,11 +70,11 @@ def test_a_stretch_is_judged_as_its_rows_are(
     expected = judge(whole, reference, params, window="w")
     assert len(expected.sources) == 2
     for _ in range(2):
-        assert judge_stretch(log, reference, params, name="w", start=start, end=end).verdict == expected
-    assert judge_stretch(log, reference, params, name="w", start=start).verdict == judge(
+        assert judge_time_range(log, reference, params, name="w", start=start, end=end).verdict == expected
+    assert judge_time_range(log, reference, params, name="w", start=start).verdict == judge(
         log.read("made-up", start=start), reference, params, window="w"
     )
-    assert judge_stretch(log, reference, params, name="w", window="w").verdict == judge(
+    assert judge_time_range(log, reference, params, name="w", window="w").verdict == judge(
         log.read("made-up", window="w"), reference, params, window="w"
     )
 
@@ -83,19 +83,19 @@ def test_an_hour_is_read_once_and_again_only_when_rows_came_late(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
     log.append(traffic(made_up, 300, MONDAY, 30, "a").assign(label=None))
-    stretch: Any = {"start": MONDAY, "end": MONDAY + 4 * HOUR}
-    first = summarise_stretch(log, reference.basis, params, **stretch).whole
+    time_range: Any = {"start": MONDAY, "end": MONDAY + 4 * HOUR}
+    first = summarise_time_range(log, reference.schema, params, **time_range).whole
     assert log.read_rows == 300
-    assert summarise_stretch(log, reference.basis, params, **stretch).whole == first
+    assert summarise_time_range(log, reference.schema, params, **time_range).whole == first
     assert log.read_rows == 300
     right, other = (str(answer) for answer in log.read("made-up")["predicted"][:2])
     log.label(["a-0", "a-1"], [right, str((int(other) + 1) % 10)])
-    labelled = summarise_stretch(log, reference.basis, params, **stretch).whole
+    labelled = summarise_time_range(log, reference.schema, params, **time_range).whole
     assert (labelled.labelled, labelled.right, log.read_rows) == (2, 1, 300)
     log.append(traffic(made_up, 10, MONDAY + HOUR, 60, "late"))
-    late = summarise_stretch(log, reference.basis, params, **stretch).whole
+    late = summarise_time_range(log, reference.schema, params, **time_range).whole
     assert log.read_rows == 300 + 130
-    assert late == summarise(log.read("made-up"), reference.basis)
+    assert late == summarise(log.read("made-up"), reference.schema)
 
 
 def test_summaries_of_another_reference_are_not_used(
@@ -106,8 +106,8 @@ def test_summaries_of_another_reference_are_not_used(
         made_up(np.random.default_rng(5), 300), reference.identity, reference.classes, rows=100, seed=0
     )
     for each in (reference, other, reference):
-        found = summarise_stretch(log, each.basis, params, start=MONDAY, end=MONDAY + HOUR).whole
-        assert found == summarise(log.read("made-up"), each.basis)
+        found = summarise_time_range(log, each.schema, params, start=MONDAY, end=MONDAY + HOUR).whole
+        assert found == summarise(log.read("made-up"), each.schema)
 
 
 def test_a_log_of_before_there_were_summaries_goes_on(
@@ -119,7 +119,7 @@ def test_a_log_of_before_there_were_summaries_goes_on(
     connection.close()
     old = CountingLog(str(log.url))
     for _ in range(2):
-        assert judge_stretch(old, reference, params, name="w", start=MONDAY).verdict.rows == 120
+        assert judge_time_range(old, reference, params, name="w", start=MONDAY).verdict.rows == 120
     assert old.read_rows == 120
 
 
@@ -128,7 +128,7 @@ def test_a_log_that_cannot_be_written_to_is_judged_all_the_same(
 ) -> None:
     log.append(traffic(made_up, 120, MONDAY, 30, "a"))
     locked = CountingLog(f"sqlite:///file:{log.url.database}?mode=ro&uri=true")
-    assert judge_stretch(locked, reference, params, name="w", start=MONDAY).verdict.rows == 120
+    assert judge_time_range(locked, reference, params, name="w", start=MONDAY).verdict.rows == 120
 
 
 def test_a_clock_a_century_wrong_costs_no_time(
@@ -138,7 +138,9 @@ def test_a_clock_a_century_wrong_costs_no_time(
     log.append(traffic(made_up, 1, datetime(1970, 1, 1, tzinfo=UTC), 1, "past"))
     log.append(traffic(made_up, 1, datetime(2100, 1, 1, tzinfo=UTC), 1, "future"))
     begin = time.process_time()
-    verdict = judge_stretch(log, reference, params, name="w", start=datetime(1960, 1, 1, tzinfo=UTC)).verdict
+    verdict = judge_time_range(
+        log, reference, params, name="w", start=datetime(1960, 1, 1, tzinfo=UTC)
+    ).verdict
     assert time.process_time() - begin < 2
     assert verdict.rows == 102
     assert (verdict.start, verdict.end) == (
@@ -150,9 +152,11 @@ def test_a_clock_a_century_wrong_costs_no_time(
 def test_an_empty_stretch_is_insufficient_data_and_unknown_classes_are_invalid(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
-    assert judge_stretch(log, reference, params, name="w", start=MONDAY).verdict.status == "insufficient data"
+    assert (
+        judge_time_range(log, reference, params, name="w", start=MONDAY).verdict.status == "insufficient data"
+    )
     log.append(traffic(made_up, 60, MONDAY, 1, "a").assign(predicted="cat"))
-    verdict = judge_stretch(log, reference, params, name="w", start=MONDAY, end=MONDAY + HOUR).verdict
+    verdict = judge_time_range(log, reference, params, name="w", start=MONDAY, end=MONDAY + HOUR).verdict
     assert (verdict.status, verdict.rows, verdict.start) == ("invalid data", 60, MONDAY)
     assert "lacks: cat" in verdict.reason
 
@@ -168,7 +172,7 @@ def test_like_is_compared_with_like_when_the_log_is_long_enough(
 
     def judged(week: int) -> Any:
         start = MONDAY + week * WEEK
-        return judge_stretch(log, reference, params, name="w", start=start, end=start + HOUR).verdict
+        return judge_time_range(log, reference, params, name="w", start=start, end=start + HOUR).verdict
 
     assert [judged(0).status, judged(1).status] == ["alarm", "alarm"]
     assert judged(1).compared_with == "the labelled reference"
@@ -185,17 +189,17 @@ def test_weeks_in_which_the_model_was_hurt_are_not_usual(
         weak: Any = [np.full(10, 0.1, np.float32)] * 300
         log.append(frame.assign(probabilities=weak))
     start = MONDAY + 3 * WEEK
-    assert usual_stretch(log, reference, params, start=start, end=start + HOUR) is None
+    assert seasonal_baseline(log, reference, params, start=start, end=start + HOUR) is None
 
 
 def test_rows_to_show_are_drawn_and_bounded(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
     log.append(traffic(made_up, 90, MONDAY, 30, "a"))
-    few = judge_stretch(log, reference, params, name="w", start=MONDAY).rows
+    few = judge_time_range(log, reference, params, name="w", start=MONDAY).rows
     pd.testing.assert_frame_equal(few, log.read("made-up"))
     log.append(traffic(made_up, 900, MONDAY + HOUR, 1, "b"))
-    many = judge_stretch(log, reference, params, name="w", start=MONDAY).rows
+    many = judge_time_range(log, reference, params, name="w", start=MONDAY).rows
     assert len(many) == 200
     assert many["request_id"].str.startswith("b").mean() > 0.8
 

@@ -10,10 +10,10 @@ from resnet_ops_monitoring.drift.words import number
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.report.charts import bars, histogram, legend
 
-__all__ = ["moved_section"]
+__all__ = ["shifted_section"]
 
 
-def moved_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference) -> str:
+def shifted_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference) -> str:
     """Small charts, the strongest of each signal. usable: the window's rows whose numbers are finite."""
     before, now = reference.rows, usable
     shares = [
@@ -62,7 +62,7 @@ def _direction(
 
 def _note(finding: Finding) -> str:
     p_value = "" if finding.p_value is None else f", p {_p(finding.p_value)}"
-    moved = "moved, but the model copes" if finding.spared else "as before"
+    moved = "shifted, but suppressed: accuracy holds" if finding.suppressed else "as before"
     if finding.fired:
         moved = "moved (information)" if finding.signal == "image" else "moved"
     return f"{moved}: effect {number(finding.effect)}{p_value}"

@@ -1,11 +1,12 @@
-"""A rehearsal: how right the model was on images spoilt on purpose, and what that says of a window without labels.
+"""Accuracy calibration: how right the model was on images perturbed on purpose, and what that says of a window without
+labels.
 
-Before a version is watched, it meets its labelled held-out images spoilt in many ways (`rehearsing`). What a spoiling
-moves in six numbers that need no labels is kept beside what it cost; a regression from the one to the other estimates a
-window's accuracy (Deng and Zheng 2021, arXiv:2007.02915, with the shift of embeddings alone). It is a Gaussian process
-(Rasmussen and Williams 2006), which knows less the farther a window is from all that was rehearsed. What it is worth
-for this version is found beside it (`calibration`); references of before that was kept are judged by the plain
-regression, whose errors are scaled by how far it misses kinds of spoiling that are held out from it.
+Before a version is watched, it meets its labelled held-out images perturbed in many ways (`perturbations`). What a
+perturbation moves in six numbers that need no labels is kept beside what it cost; a regression from the one to the
+other estimates a window's accuracy (Deng and Zheng 2021, arXiv:2007.02915, with the shift of embeddings alone). It is a
+Gaussian process (Rasmussen and Williams 2006), which knows less the farther a window is from all perturbations. What it
+is worth for this version is found beside it (`calibration`); references of before that was kept are judged by the plain
+regression, whose errors are scaled by how far it misses kinds of perturbation that are held out from it.
 """
 
 import math
@@ -19,15 +20,15 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.likeness import SILENT, most_like, named
 from resnet_ops_monitoring.statistics.accuracy import Estimate, chance_of, negative_entropy
-from resnet_ops_monitoring.statistics.calibration import Calibration, Rows, regression, scale_of
-from resnet_ops_monitoring.statistics.class_mix import Look, moves
+from resnet_ops_monitoring.statistics.class_mix import Look, shifts
+from resnet_ops_monitoring.statistics.estimate_error import Calibration, Rows, regression, scale_of
 from resnet_ops_monitoring.statistics.summary import WindowSummary
-from resnet_ops_monitoring.statistics.two_sample import Metric
+from resnet_ops_monitoring.statistics.two_sample import Whitening
 
-__all__ = ["Harm", "Rehearsal", "far_moved", "look_of_summary", "rows_of"]
+__all__ = ["AccuracyCalibration", "Harm", "far_shifted", "look_of_summary", "rows_of"]
 
 Floats = NDArray[np.float64]
-_MOVES = 6
+_SHIFTS = 6
 _LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
 _CALIBRATION = "calibration."
 
@@ -35,8 +36,8 @@ _CALIBRATION = "calibration."
 @dataclass(frozen=True)
 class Harm:
     """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
-    least loss that may alarm; None where the rehearsal does not know it. mix: share of the embeddings' move, in [0, 1],
-    that is another mix of classes."""
+    least loss that may alarm; None where the accuracy calibration does not know it. mix: share of the embeddings' move,
+    in [0, 1], that is another mix of classes."""
 
     loss: float
     guard: float | None = None
@@ -44,20 +45,20 @@ class Harm:
 
 
 @dataclass(frozen=True, eq=False)
-class Rehearsal:
-    """What was rehearsed. clean: the images as they were, of which `right` answers of `tested` were right.
+class AccuracyCalibration:
+    """the perturbations. clean: the images as they were, of which `right` answers of `tested` were right.
 
-    kinds: (R,) names of the ways of spoiling. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
-    centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in rehearsals of
-    before it was kept. calibration: what the estimate is worth; None in rehearsals of before it was kept. margin: by
-    which a likely reason must lead (`likeness`).
+    kinds: (R,) names of the perturbations. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
+    centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in accuracy
+    calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
+    it was kept. margin: by which a likely reason must lead (`likeness`).
     """
 
     clean: Look
     right: int
     tested: int
     kinds: tuple[str, ...]
-    moves: Floats
+    shifts: Floats
     hits: NDArray[np.int64]
     tried: NDArray[np.int64]
     centres: NDArray[np.float32]
@@ -68,7 +69,7 @@ class Rehearsal:
         """The share of right answers in a window with usable rows, and an interval for it.
 
         Variances add up: of the window's rows, of the reference's, and of the method (the last one scaled so that it
-        holds `confidence` of what was rehearsed, each kind judged by the others).
+        holds `confidence` of the perturbations, each kind judged by the others).
         """
         value, error = self._guess(window)
         normal = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -82,20 +83,22 @@ class Rehearsal:
         return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
     def harm(self, window: WindowSummary) -> Harm:
-        """What the change of the images costs, beside that of another mix of classes where the rehearsal knows it."""
+        """What the change of the images costs, beside that of another mix of classes where the accuracy calibration
+        knows it.
+        """
         if self.calibration is None:
             return Harm(self.right / self.tested - self._guess(window)[0])
         found = self.calibration.guess(self.clean, look_of_summary(window))
         return Harm(-found.gain, self.calibration.guard(window.usable), found.explained)
 
-    def most_alike(self, moved: Floats, metric: Metric) -> str | None:
+    def most_alike(self, moved: Floats, metric: Whitening) -> str | None:
         """The kind that moves the mean embedding in most nearly this direction; None where none may be named.
 
         moved: (F,). Kinds that move it no farther than chance could are left out.
         """
         if self.centres.shape[1] != len(moved):
             return None
-        kinds, far = far_moved(self.centres, self.tried, self.clean.rows, metric)
+        kinds, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
         return named(
             most_like(np.array(self.kinds)[far], kinds[far], metric.white(moved[None])[0]), self.margin
         )
@@ -105,7 +108,7 @@ class Rehearsal:
         if self.calibration is not None:
             found = self.calibration.guess(self.clean, look_of_summary(window))
             return found.value, found.error
-        gain, error = self._predicted(self._regression, moves(self.clean, look_of_summary(window))[None])
+        gain, error = self._predicted(self._regression, shifts(self.clean, look_of_summary(window))[None])
         return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])
 
     @cached_property
@@ -118,7 +121,7 @@ class Rehearsal:
 
     @cached_property
     def _scale(self) -> Floats:
-        return scale_of(self.moves)
+        return scale_of(self.shifts)
 
     @cached_property
     def _regression(self) -> Any:
@@ -130,12 +133,12 @@ class Rehearsal:
         kinds, found = np.array(self.kinds), np.empty(len(self.kinds))
         for kind in dict.fromkeys(self.kinds):
             out = kinds == kind
-            gains, errors = self._predicted(self._fitted(~out), self.moves[out])
+            gains, errors = self._predicted(self._fitted(~out), self.shifts[out])
             found[out] = np.abs(gains - self._gains[out]) / np.sqrt(errors**2 + self._noise[out])
         return found
 
     def _fitted(self, rows: NDArray[np.bool_]) -> Any:
-        return regression(self.moves[rows] / self._scale, self._gains[rows], self._noise[rows])
+        return regression(self.shifts[rows] / self._scale, self._gains[rows], self._noise[rows])
 
     def _predicted(self, regression: Any, moved: Floats) -> tuple[Floats, Floats]:
         gains, errors = regression.predict(moved / self._scale, return_std=True)
@@ -147,7 +150,7 @@ class Rehearsal:
             **{f"clean.{name}": np.asarray(getattr(self.clean, name)) for name in _LOOK},
             "tested": np.array([self.right, self.tested], dtype=np.int64),
             "kinds": np.array(self.kinds, dtype=np.str_),
-            "moves": self.moves,
+            "moves": self.shifts,
             "hits": self.hits,
             "tried": self.tried,
             "centres": self.centres,
@@ -161,7 +164,7 @@ class Rehearsal:
         return {**found, "margin": np.array(self.margin)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Rehearsal":
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "AccuracyCalibration":
         """Raises LookupError or ValueError when something is missing or does not fit."""
         rows, certain, confidence, shares, centre, spread = (arrays[f"clean.{name}"] for name in _LOOK)
         right, tested = arrays["tested"].tolist()
@@ -170,33 +173,36 @@ class Rehearsal:
             for name, each in arrays.items()
             if name.startswith(_CALIBRATION)
         }
-        rehearsal = cls(
+        accuracy_calibration = cls(
             clean=Look(int(rows), float(certain), float(confidence), shares, centre, float(spread)),
             right=right,
             tested=tested,
             kinds=tuple(arrays["kinds"].tolist()),
-            moves=arrays["moves"],
+            shifts=arrays["moves"],
             hits=arrays["hits"],
             tried=arrays["tried"],
             centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
             calibration=Calibration.from_arrays(kept) if kept else None,
             margin=float(arrays["margin"]) if kept else SILENT,
         )
-        many = len(rehearsal.kinds)
-        shapes = [part.shape for part in (rehearsal.moves, rehearsal.hits, rehearsal.tried)]
-        fit = shapes == [(many, _MOVES), (many,), (many,)] and shares.ndim == centre.ndim == 1
-        if not (many and fit and rehearsal.centres.shape in ((many, 0), (many, len(centre)))):
-            raise ValueError("the parts of its rehearsal do not fit together")
-        numbers = rehearsal.moves, rehearsal.centres
-        if min(rehearsal.tested, rehearsal.tried.min()) < 1 or not all(
+        many = len(accuracy_calibration.kinds)
+        shapes = [
+            part.shape
+            for part in (accuracy_calibration.shifts, accuracy_calibration.hits, accuracy_calibration.tried)
+        ]
+        fit = shapes == [(many, _SHIFTS), (many,), (many,)] and shares.ndim == centre.ndim == 1
+        if not (many and fit and accuracy_calibration.centres.shape in ((many, 0), (many, len(centre)))):
+            raise ValueError("the parts of its accuracy calibration do not fit together")
+        numbers = accuracy_calibration.shifts, accuracy_calibration.centres
+        if min(accuracy_calibration.tested, accuracy_calibration.tried.min()) < 1 or not all(
             np.isfinite(each).all() for each in numbers
         ):
-            raise ValueError("its rehearsal holds numbers that cannot be")
-        return rehearsal
+            raise ValueError("its accuracy calibration holds numbers that cannot be")
+        return accuracy_calibration
 
 
-def far_moved(
-    centres: NDArray[np.float32], tried: NDArray[np.int64], rows: int, metric: Metric
+def far_shifted(
+    centres: NDArray[np.float32], tried: NDArray[np.int64], rows: int, metric: Whitening
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """(R, F) whitened moves of the mean embedding, and (R,) which are farther than chance could move it."""
     moved = metric.white(centres.astype(np.float64))

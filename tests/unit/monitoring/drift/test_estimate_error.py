@@ -12,12 +12,12 @@ import pytest
 
 from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
-from resnet_ops_monitoring.drift.rehearsing import Tried, rehearsed
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams
-from resnet_ops_monitoring.statistics.calibration import Calibration
+from resnet_ops_monitoring.statistics.estimate_error import Calibration
 from resnet_ops_monitoring.statistics.two_sample import copies, copies_shift
 
 Frames = Callable[..., pd.DataFrame]
@@ -72,16 +72,21 @@ def reference() -> Reference:
                 found.append(Tried(kind, _predictions(changed), _predictions(some), labels[rows]))
         return found
 
-    return replace(made, rehearsal=rehearsed(made.basis.threshold, _predictions(frame), labels, tried(), 0))
+    return replace(
+        made,
+        accuracy_calibration=calibrated_accuracy(
+            made.schema.threshold, _predictions(frame), labels, tried(), 0
+        ),
+    )
 
 
 def _calibration(reference: Reference) -> Calibration:
-    assert reference.rehearsal is not None
-    assert reference.rehearsal.calibration is not None
-    return reference.rehearsal.calibration
+    assert reference.accuracy_calibration is not None
+    assert reference.accuracy_calibration.calibration is not None
+    return reference.accuracy_calibration.calibration
 
 
-def test_harmless_changes_of_a_kind_that_was_not_rehearsed_hardly_ever_alarm_and_harmful_ones_do(
+def test_harmless_changes_of_a_kind_that_was_not_tried_hardly_ever_alarm_and_harmful_ones_do(
     reference: Reference, made_up: Frames, params: DriftParams
 ) -> None:
     rng = np.random.default_rng(5)
@@ -92,7 +97,7 @@ def test_harmless_changes_of_a_kind_that_was_not_rehearsed_hardly_ever_alarm_and
             direction = rng.normal(0, 0.4, 8)
             window = _changed(made_up(rng, 300), direction, blur, rng)
             verdict = judge(window, reference, replace(params, seed=number), window="w")
-            moved.append(any(each.fired or each.spared for each in verdict.findings))
+            moved.append(any(each.fired or each.suppressed for each in verdict.findings))
             found.append(verdict.status == "alarm")
     assert np.mean(moved) >= 0.9
     assert np.mean(alarms[0.0]) <= 0.15
@@ -116,16 +121,21 @@ def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     frame.loc[confused, "label"] = "1"
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=2000, seed=0)
     labels = np.array(frame["label"], dtype=np.int64)
-    rehearsal = rehearsed(made.basis.threshold, _predictions(frame), labels, [], 0)
+    accuracy_calibration = calibrated_accuracy(made.schema.threshold, _predictions(frame), labels, [], 0)
     now = made_up(rng, 1000, weights=[0.02] * 5 + [0.18] * 5)
-    found = judge(now, replace(made, rehearsal=rehearsal), params, window="w")
+    found = judge(now, replace(made, accuracy_calibration=accuracy_calibration), params, window="w")
     truth = float((now["predicted"] == now["label"]).mean())
     assert found.status == "alarm"
     assert {each.signal for each in found.findings if each.fired} >= {"classes"}
     assert found.likely_reason is None
     assert found.estimated is not None
     assert found.estimated.low <= truth <= found.estimated.high
-    plain = judge(now, replace(made, rehearsal=replace(rehearsal, calibration=None)), params, window="w")
+    plain = judge(
+        now,
+        replace(made, accuracy_calibration=replace(accuracy_calibration, calibration=None)),
+        params,
+        window="w",
+    )
     assert plain.estimated is not None
     assert abs(found.estimated.value - truth) < max(abs(plain.estimated.value - truth), 0.03)
 
@@ -181,5 +191,5 @@ def test_a_saved_calibration_guesses_the_same_and_a_broken_one_is_refused(
         ("moves", arrays["moves"] * np.nan),
         ("classes.certain", np.zeros(3)),
     ):
-        with pytest.raises(ValueError, match="rehearsal"):
+        with pytest.raises(ValueError, match="accuracy calibration"):
             Calibration.from_arrays({**arrays, name: value})

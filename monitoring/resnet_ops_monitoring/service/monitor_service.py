@@ -16,20 +16,20 @@ from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.service.actions import act
 from resnet_ops_monitoring.service.alerts import configured_addresses
+from resnet_ops_monitoring.service.monitor import INVALID, Monitor, alone
 from resnet_ops_monitoring.service.run_metrics import RunMetrics
-from resnet_ops_monitoring.service.runner import INVALID, Monitor, alone
 from resnet_ops_monitoring.service.watched import find_watched
 from resnet_ops_monitoring.settings.service import MonitorSettings, read_monitor_settings
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import STATE
 
-__all__ = ["Round", "Rounds"]
+__all__ = ["Cycle", "MonitorService"]
 
 LOCK = "monitor.lock"
 
 
 @dataclass(frozen=True)
-class Round:
+class Cycle:
     """What one round did and found. silent: addresses that took no message. set_aside: rows from the future."""
 
     watched: str
@@ -77,7 +77,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class MonitorService:
     """What stays the same from one round to the next."""
 
     model: str
@@ -88,7 +88,7 @@ class Rounds:
     metrics: RunMetrics = field(default_factory=RunMetrics)
 
     @classmethod
-    def read(cls, params: Path, model: str, alias: str, reports: Path, reference: Path) -> "Rounds":
+    def read(cls, params: Path, model: str, alias: str, reports: Path, reference: Path) -> "MonitorService":
         """From params.yaml; model and alias where they are named."""
         registered, settings = read_monitor_settings(params)
         return cls(
@@ -101,7 +101,7 @@ class Rounds:
         watched = find_watched(client, self.model, self.alias, self.reference)
         return Monitor(InferenceLog.open(), client, watched, self.settings, self.reports)
 
-    def once(self, now: datetime, stopping: Callable[[], bool] = lambda: False) -> Round | None:
+    def once(self, now: datetime, stopping: Callable[[], bool] = lambda: False) -> Cycle | None:
         """Judge, act, tell; None when another run is at work."""
         addresses = configured_addresses()
         with alone(STATE / LOCK) as mine:
@@ -118,7 +118,7 @@ class Rounds:
                 pages = tuple(str(self.reports / verdict.window / "review.html") for verdict in verdicts)
                 name = f"{monitor.watched.identity} (@{self.alias})"
                 told = (tuple(verdicts), pages, last, alarm, tuple(actions), tuple(silent))
-                return Round(name, *told, monitor.set_aside(now))
+                return Cycle(name, *told, monitor.set_aside(now))
             finally:
                 monitor.log.close()
 

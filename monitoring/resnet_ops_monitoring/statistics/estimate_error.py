@@ -1,6 +1,7 @@
-"""How far the estimate of accuracy can be trusted for one version, found on its own rehearsal before it is watched.
+"""How far the estimate of accuracy can be trusted for one version, found on its own accuracy calibration before it is
+watched.
 
-Each rehearsed change is dealt out again as windows of the sizes that come, so that what the regression learns holds the
+Each perturbation is dealt out again as windows of the sizes that come, so that what the regression learns holds the
 chance of such windows. Then each kind of change is estimated by a regression that does not know it. How far that misses
 is the estimate's error for changes that nobody thought of; how low it puts changes that cost nothing is the guard: an
 estimated loss below it is no reason to wake anybody.
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, moves
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, shifts
 
 __all__ = [
     "HARMLESS",
@@ -39,7 +40,10 @@ _SIZES = (50, 100, 200, 500, 1000)
 _DEALS = 2
 _LEAST = 10
 """Fewer harmless trials than this set no guard of their own."""
-_ARRAYS = ("kinds", "sizes", "moves", "gains", "noise", "guards", "misses")
+_ARRAYS = {"moves": "shifts"} | {
+    name: name for name in ("kinds", "sizes", "gains", "noise", "guards", "misses")
+}
+"""The arrays as references hold them, and the fields that they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +106,7 @@ class Calibration:
     classes: ClassLooks
     kinds: tuple[str, ...]
     sizes: NDArray[np.int64]
-    moves: Floats
+    shifts: Floats
     gains: Floats
     noise: Floats
     guards: Floats
@@ -113,7 +117,7 @@ class Calibration:
         mixed = self.classes.at_the_mix_of(clean, now)
         place = self._place(now.rows)
         model, scale = self._regressions[place]
-        gain, error = model.predict(moves(mixed.look, now)[None] / scale, return_std=True)
+        gain, error = model.predict(shifts(mixed.look, now)[None] / scale, return_std=True)
         value = min(max(mixed.accuracy + float(gain[0]), 0.0), 1.0)
         return Guess(value, float(gain[0]), float(error[0]), mixed.explained)
 
@@ -122,7 +126,7 @@ class Calibration:
         return float(self.guards[self._place(rows)])
 
     def quantile(self, rows: int, confidence: float) -> float:
-        """How many standard errors hold this share of the rehearsed changes, each judged as a stranger."""
+        """How many standard errors hold this share of the perturbations, each judged as a stranger."""
         return float(np.quantile(self.misses[self._place(rows)], confidence))
 
     def _place(self, rows: int) -> int:
@@ -134,7 +138,7 @@ class Calibration:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for `from_arrays`."""
-        found = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
+        found = {name: np.asarray(getattr(self, field)) for name, field in _ARRAYS.items()}
         return {**found, **{f"classes.{name}": each for name, each in self.classes.to_arrays().items()}}
 
     @classmethod
@@ -142,17 +146,17 @@ class Calibration:
         """Raises LookupError or ValueError when something is missing or does not fit."""
         start = "classes."
         classes = {name.removeprefix(start): each for name, each in arrays.items() if name.startswith(start)}
-        parts: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        parts: dict[str, Any] = {field: arrays[name] for name, field in _ARRAYS.items()}
         found = cls(
             classes=ClassLooks.from_arrays(classes),
             **{**parts, "kinds": tuple(parts["kinds"].tolist())},
         )
         sizes, many = len(found.sizes), len(found.kinds)
-        shapes = [getattr(found, name).shape for name in ("moves", "gains", "misses", "noise", "guards")]
+        shapes = [getattr(found, name).shape for name in ("shifts", "gains", "misses", "noise", "guards")]
         if shapes != [(sizes, many, 6), (sizes, many), (sizes, many), (many,), (sizes,)] or not sizes * many:
-            raise ValueError("the parts of its rehearsal do not fit together")
-        if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS if name != "kinds"):
-            raise ValueError("its rehearsal holds numbers that cannot be")
+            raise ValueError("the parts of its accuracy calibration do not fit together")
+        if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS.values() if name != "kinds"):
+            raise ValueError("its accuracy calibration holds numbers that cannot be")
         return found
 
 
@@ -165,7 +169,7 @@ class _Regressions:
 
     def __getitem__(self, place: int) -> tuple[Any, Floats]:
         if place not in self._kept:
-            given, scale = self._of.moves[place], scale_of(self._of.moves[place])
+            given, scale = self._of.shifts[place], scale_of(self._of.shifts[place])
             self._kept[place] = regression(given / scale, self._of.gains[place], self._of.noise), scale
         return self._kept[place]
 
@@ -212,7 +216,7 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
         classes=classes,
         kinds=tuple(kinds),
         sizes=np.array(_SIZES, dtype=np.int64),
-        moves=moved,
+        shifts=moved,
         gains=gained,
         noise=chances,
         guards=np.array(
@@ -241,7 +245,7 @@ def _dealt(
         else:
             truth = float(trial.weights @ trial.right)
         mixed = classes.at_the_mix_of(clean, now)
-        yield moves(mixed.look, now), truth - mixed.accuracy
+        yield shifts(mixed.look, now), truth - mixed.accuracy
 
 
 def _paired(now: Look, same: Look, clean: Look) -> Look:

@@ -14,15 +14,15 @@ from resnet_ops_monitoring.drift.words import percent
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.statistics.two_sample import embedding_distances
 
-__all__ = ["newest_images_section"]
+__all__ = ["most_novel_section"]
 
 
-def newest_images_section(
+def most_novel_section(
     frame: pd.DataFrame,
     usable: NDArray[np.bool_],
     reference: Reference,
     images: NDArray[np.uint8],
-    usual: NDArray[np.uint8] | None,
+    comparison: NDArray[np.uint8] | None,
 ) -> str:
     """The 16 images farthest from the reference by embedding, and 8 usual ones where there are any.
 
@@ -41,11 +41,11 @@ def newest_images_section(
         "<h2>The images that are newest to the model</h2><p class='soft small'>Farthest from anything in the "
         f"reference, by embedding; {len(shown)} of {len(frame)}.</p><div class='thumbs'>{figures}</div>"
     )
-    if usual is not None and len(usual):
-        shown_usual = "".join(_thumbnail(image, "") for image in usual[:8])
+    if comparison is not None and len(comparison):
+        shown_reference = "".join(_thumbnail(image, "") for image in comparison[:8])
         html += (
             "<p class='soft small' style='margin-top:1rem'>For comparison, images of the reference:</p>"
-            f"<div class='thumbs'>{shown_usual}</div>"
+            f"<div class='thumbs'>{shown_reference}</div>"
         )
     return html
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from resnet_ops_monitoring.drift.budget import remember, window_level
+from resnet_ops_monitoring.drift.budget import k_of_n, window_level
 from resnet_ops_monitoring.drift.detector import invalid
-from resnet_ops_monitoring.drift.stretch import Judged, judge_stretch
+from resnet_ops_monitoring.drift.time_ranges import Judged, judge_time_range
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.time_range import Period, Stretch
+from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange
 from resnet_ops_monitoring.report.evidently_workspace import workspace_folder
 from resnet_ops_monitoring.report.publish import publish_window
 from resnet_ops_monitoring.report.report import PageContext, write_window
@@ -27,9 +27,9 @@ from resnet_ops_monitoring.service.history import VerdictHistory
 from resnet_ops_monitoring.service.watched import Watched
 from resnet_ops_monitoring.service.windows import (
     changed_periods,
-    due_stretches,
+    due_time_ranges,
     rows_after,
-    skipped_stretches,
+    skipped_time_ranges,
 )
 from resnet_ops_monitoring.settings.service import MonitorSettings
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
@@ -80,46 +80,51 @@ class Monitor:
         self.alerts.register(tuple(addresses))
         self._follow(now)  # for a run that was killed in between
         verdicts = []
-        for stretch in self._due(now):
+        for time_range in self._due(now):
             if stopping():
                 break
-            verdicts.append(self.judge_window(stretch, now))
+            verdicts.append(self.judge_window(time_range, now))
             self._follow(now)
         return verdicts
 
-    def judge_window(self, stretch: Stretch, now: datetime) -> Verdict:
+    def judge_window(self, time_range: TimeRange, now: datetime) -> Verdict:
         """Validate and judge one window, write and publish its page, and keep the verdict."""
-        period = stretch.period(self.log)
-        judged = self._judged(stretch, period, now)
-        verdict = self._remembered(stretch, judged.verdict)
+        period = time_range.period(self.log)
+        judged = self._judged(time_range, period, now)
+        verdict = self._remembered(time_range, judged.verdict)
         if verdict.end is None:
-            verdict = replace(verdict, start=stretch.since, end=stretch.until - timedelta(microseconds=1))
-        history, identity = self.history, stretch.identity
-        said = reviews_of(registered_version(self.client, identity), stretch.name)
-        earlier = [*history.recent(identity, before=stretch.since), *history.beside(identity, stretch.since)]
+            verdict = replace(
+                verdict, start=time_range.since, end=time_range.until - timedelta(microseconds=1)
+            )
+        history, identity = self.history, time_range.identity
+        said = reviews_of(registered_version(self.client, identity), time_range.name)
+        earlier = [
+            *history.recent(identity, before=time_range.since),
+            *history.beside(identity, time_range.since),
+        ]
         context = PageContext(role=self.watched.alias, history=earlier, reviews=said)
-        folder = self.reports / stretch.name
+        folder = self.reports / time_range.name
         reference, drift = self.watched.reference, self.settings.drift
         write_window(folder, verdict, judged.rows, reference, drift, context, workspace=workspace_folder())
         self.history.add(verdict, link=publish_window(self.client, folder), period=period)
         return verdict
 
-    def _judged(self, stretch: Stretch, period: Period, now: datetime) -> Judged:
+    def _judged(self, time_range: TimeRange, period: Period, now: datetime) -> Judged:
         reference, drift = self.watched.reference, self.settings.drift
-        length = stretch.until - stretch.since
+        length = time_range.until - time_range.since
         checks = check_window(
-            self.log, stretch, reference.classes, self.watched.versions, self.settings.validate, now
+            self.log, time_range, reference.classes, self.watched.versions, self.settings.validate, now
         )
         if problem := failures(checks):
-            verdict = invalid(reference, drift, window=stretch.name, reason=problem, rows=period.rows)
+            verdict = invalid(reference, drift, window=time_range.name, reason=problem, rows=period.rows)
             return Judged(verdict, self.log.rows_of([]))
-        return judge_stretch(
+        return judge_time_range(
             self.log,
             reference,
             drift,
-            name=stretch.name,
-            start=stretch.since,
-            end=stretch.until,
+            name=time_range.name,
+            start=time_range.since,
+            end=time_range.until,
             alpha=window_level(self.settings.run, drift, length, period.rows, reference),
         )
 
@@ -127,7 +132,7 @@ class Monitor:
         """Whether an alarm lasts: enough of the windows that were judged last fired."""
         params = self.settings.run
         recent = self.history.recent(self.watched.identity, limit=20 * params.kept)
-        return remember([_fired(each) for each in recent], params.needed, params.kept)
+        return k_of_n([_fired(each) for each in recent], params.needed, params.kept)
 
     def last(self) -> Verdict | None:
         """The latest window's verdict."""
@@ -144,12 +149,12 @@ class Monitor:
         allowance = timedelta(seconds=self.settings.validate.clock_allowance_seconds)
         return rows_after(self.log, self.watched.identity, now + allowance)
 
-    def _due(self, now: datetime) -> Iterator[Stretch]:
+    def _due(self, now: datetime) -> Iterator[TimeRange]:
         identity, params = self.watched.identity, self.settings.run
         periods = self.history.periods(identity, limit=params.late_windows)
         yield from changed_periods(self.log, identity, periods)
-        yield from skipped_stretches(self.log, identity, params, periods)
-        yield from due_stretches(self.log, identity, params, self.history.judged_until(identity), now)
+        yield from skipped_time_ranges(self.log, identity, params, periods)
+        yield from due_time_ranges(self.log, identity, params, self.history.judged_until(identity), now)
 
     def _follow(self, now: datetime) -> None:
         verdict = self.last()
@@ -173,13 +178,13 @@ class Monitor:
                 now=now,
             )
 
-    def _remembered(self, stretch: Stretch, verdict: Verdict) -> Verdict:
+    def _remembered(self, time_range: TimeRange, verdict: Verdict) -> Verdict:
         """A window that fired alone is to be watched; it takes several for an alarm."""
         params = self.settings.run
         if verdict.status != ALARM:
             return verdict
-        earlier = self.history.recent(stretch.identity, before=stretch.since, limit=20 * params.kept)
-        if remember([*map(_fired, earlier), True], params.needed, params.kept):
+        earlier = self.history.recent(time_range.identity, before=time_range.since, limit=20 * params.kept)
+        if k_of_n([*map(_fired, earlier), True], params.needed, params.kept):
             return verdict
         return replace(verdict, status="watch")
 

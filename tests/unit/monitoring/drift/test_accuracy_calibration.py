@@ -1,4 +1,4 @@
-"""Accuracy without labels, learned from images spoilt on purpose: near the truth, also for what was not rehearsed."""
+"""Accuracy without labels, learned from images perturbed on purpose: near the truth, also for what was not tried."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, calibrate_accuracy, perturbed
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, load_reference
-from resnet_ops_monitoring.drift.rehearsal import Rehearsal, rows_of
-from resnet_ops_monitoring.drift.rehearsing import SPOILINGS, rehearse, spoilt
 from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_monitoring.settings.drift import DriftParams
-from resnet_ops_monitoring.statistics.class_mix import moves
+from resnet_ops_monitoring.statistics.class_mix import shifts
 from resnet_ops_monitoring.statistics.summary import summarise
 
 if TYPE_CHECKING:
@@ -57,28 +57,30 @@ def held_out(served: Served) -> tuple[Images, NDArray[np.int64]]:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(served: Served) -> Reference:
+def calibrated_accuracy(served: Served) -> Reference:
     model = served.scorer.model
-    return rehearse(served.reference, model, *held_out(served), each=100, seed=0, progress=in_silence)
+    return calibrate_accuracy(
+        served.reference, model, *held_out(served), each=100, seed=0, progress=in_silence
+    )
 
 
-def test_the_estimate_is_near_the_truth_for_what_was_not_rehearsed(
-    served: Served, rehearsed: Reference, params: DriftParams
+def test_the_estimate_is_near_the_truth_for_what_was_not_tried(
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
-    errors: dict[str, list[float]] = {"rehearsed": [], "certainty alone": []}
+    errors: dict[str, list[float]] = {"calibrated": [], "certainty alone": []}
     held = []
     for spoil in UNREHEARSED.values():
         frame = served.score(spoil(served.unseen), labels=served.truth)
         truth = float((frame["predicted"] == frame["label"]).mean())
-        for name, reference in (("rehearsed", rehearsed), ("certainty alone", served.reference)):
+        for name, reference in (("calibrated", calibrated_accuracy), ("certainty alone", served.reference)):
             guess = judge(frame, reference, params, window="w").estimated
             assert guess is not None
             errors[name].append(abs(guess.value - truth))
-            if name == "rehearsed":
+            if name == "calibrated":
                 held.append(guess.low <= truth <= guess.high)
     means = {name: float(np.mean(each)) for name, each in errors.items()}
-    assert means["rehearsed"] < 0.1
-    assert means["rehearsed"] < means["certainty alone"] / 2
+    assert means["calibrated"] < 0.1
+    assert means["calibrated"] < means["certainty alone"] / 2
     assert sum(held) >= len(held) - 1
 
 
@@ -90,33 +92,35 @@ def test_chance_alone_moves_few_rows_no_farther_than_many(served: Served) -> Non
     for n in (40, 160):
         drawn = [rng.choice(len(found.predicted), n, replace=True) for _ in range(200)]
         parts = [known.look(rows) for rows in drawn]
-        moved[n] = np.mean([moves(clean, part) for part in parts], axis=0)
+        moved[n] = np.mean([shifts(clean, part) for part in parts], axis=0)
     assert np.abs(moved[40] - moved[160]).max() < 0.06
     assert np.abs(moved[160][[0, 1, 3, 5]]).max() < 0.02
 
 
-def test_a_saved_rehearsal_and_an_accepted_window_estimate_the_same(
-    served: Served, rehearsed: Reference, params: DriftParams, tmp_path: Path
+def test_a_saved_calibration_and_an_accepted_window_estimate_the_same(
+    served: Served, calibrated_accuracy: Reference, params: DriftParams, tmp_path: Path
 ) -> None:
-    rehearsed.save(tmp_path / "reference.parquet")
+    calibrated_accuracy.save(tmp_path / "reference.parquet")
     frame = served.score(degrade(served.unseen, 0))
     now = datetime(2026, 1, 6, tzinfo=UTC)
     others = (
         load_reference(tmp_path / "reference.parquet"),
-        accept_window(rehearsed, served.score(served.unseen), by="Ada", why="new lamp", at=now),
+        accept_window(calibrated_accuracy, served.score(served.unseen), by="Ada", why="new lamp", at=now),
     )
-    expected = judge(frame, rehearsed, params, window="w").estimated
+    expected = judge(frame, calibrated_accuracy, params, window="w").estimated
     assert expected is not None
     for other in others:
         assert judge(frame, other, params, window="w").estimated == expected
 
 
-def test_the_same_seed_rehearses_the_same(served: Served, rehearsed: Reference) -> None:
+def test_the_same_seed_calibrates_the_same(served: Served, calibrated_accuracy: Reference) -> None:
     model, (images, labels) = served.scorer.model, held_out(served)
-    again = rehearse(served.reference, model, images, labels, each=100, seed=0, progress=in_silence)
-    other = rehearse(served.reference, model, images, labels, each=100, seed=1, progress=in_silence)
+    again = calibrate_accuracy(served.reference, model, images, labels, each=100, seed=0, progress=in_silence)
+    other = calibrate_accuracy(served.reference, model, images, labels, each=100, seed=1, progress=in_silence)
     first, second, third = (
-        each.rehearsal.to_arrays() for each in (rehearsed, again, other) if each.rehearsal
+        each.accuracy_calibration.to_arrays()
+        for each in (calibrated_accuracy, again, other)
+        if each.accuracy_calibration
     )
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not np.array_equal(first["hits"], third["hits"])
@@ -136,26 +140,28 @@ def test_the_same_seed_rehearses_the_same(served: Served, rehearsed: Reference) 
         ("centres", np.full((1, 64), np.nan)),
     ],
 )
-def test_a_rehearsal_that_cannot_be_is_refused(rehearsed: Reference, name: str, value: NDArray[Any]) -> None:
-    assert rehearsed.rehearsal is not None
-    arrays = rehearsed.rehearsal.to_arrays()
+def test_an_accuracy_calibration_that_cannot_be_is_refused(
+    calibrated_accuracy: Reference, name: str, value: NDArray[Any]
+) -> None:
+    assert calibrated_accuracy.accuracy_calibration is not None
+    arrays = calibrated_accuracy.accuracy_calibration.to_arrays()
     rows = ("kinds", "moves", "hits", "tried", "centres")
     one = {part: array[:1] for part, array in arrays.items() if part in rows}
-    Rehearsal.from_arrays({**arrays, **one})
-    with pytest.raises(ValueError, match="rehearsal"):
-        Rehearsal.from_arrays({**arrays, **one, name: value})
+    AccuracyCalibration.from_arrays({**arrays, **one})
+    with pytest.raises(ValueError, match="accuracy calibration"):
+        AccuracyCalibration.from_arrays({**arrays, **one, name: value})
 
 
 def test_every_spoiling_keeps_shape_and_changes_most_images(served: Served) -> None:
     images = held_out(served)[0][:20]
-    for kind, severity in SPOILINGS:
-        copy = spoilt(images, kind, severity, 0)
+    for kind, severity in PERTURBATIONS:
+        copy = perturbed(images, kind, severity, 0)
         assert (copy.shape, copy.dtype) == (images.shape, images.dtype), kind
-        assert np.array_equal(copy, spoilt(images, kind, severity, 0)), kind
-    strongest = [spoilt(images, kind, 5, 0) for kind, severity in SPOILINGS if severity == 5]
+        assert np.array_equal(copy, perturbed(images, kind, severity, 0)), kind
+    strongest = [perturbed(images, kind, 5, 0) for kind, severity in PERTURBATIONS if severity == 5]
     assert all((copy != images).any(axis=(1, 2, 3)).mean() > 0.5 for copy in strongest)
     with pytest.raises(KeyError):
-        spoilt(images, "eaten", 1, 0)
+        perturbed(images, "eaten", 1, 0)
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,7 @@ class Broken:
         return replace(found, probabilities=np.where(bad[:, None], np.float32("nan"), found.probabilities))
 
 
-def test_answers_that_are_no_numbers_teach_nothing(served: Served, rehearsed: Reference) -> None:
+def test_answers_that_are_no_numbers_teach_nothing(served: Served, calibrated_accuracy: Reference) -> None:
     images, labels = held_out(served)
     clean = served.scorer.model.predict(images)
 
@@ -184,34 +190,41 @@ def test_answers_that_are_no_numbers_teach_nothing(served: Served, rehearsed: Re
         def predict(self, images: Images, batch_size: int = 256) -> Predictions:
             return clean if len(images) == len(labels) else super().predict(images)
 
-    for share, left in ((0.5, len(SPOILINGS)), (0.95, 0)):
+    for share, left in ((0.5, len(PERTURBATIONS)), (0.95, 0)):
         model = Spoilt(served.scorer.model, share)
-        found = rehearse(served.reference, model, images, labels, each=100, seed=0, progress=in_silence)
-        assert found.rehearsal is not None
-        assert rehearsed.rehearsal is not None
-        assert len(found.rehearsal.kinds) == len(rehearsed.rehearsal.kinds) - len(SPOILINGS) + left
-        assert np.isfinite(found.rehearsal.moves).all()
+        found = calibrate_accuracy(
+            served.reference, model, images, labels, each=100, seed=0, progress=in_silence
+        )
+        assert found.accuracy_calibration is not None
+        assert calibrated_accuracy.accuracy_calibration is not None
+        assert (
+            len(found.accuracy_calibration.kinds)
+            == len(calibrated_accuracy.accuracy_calibration.kinds) - len(PERTURBATIONS) + left
+        )
+        assert np.isfinite(found.accuracy_calibration.shifts).all()
 
 
 def test_a_window_of_one_class_and_equal_embeddings_still_has_an_estimate(
-    served: Served, rehearsed: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
     frame = served.score(served.unseen[:60])
     certain = np.eye(10, dtype=np.float32)[0]
     same = frame.assign(probabilities=[certain] * 60, embedding=[frame["embedding"][0]] * 60, predicted="0")
     assert (
-        judge(same, rehearsed, params, window="w").estimated is None
+        judge(same, calibrated_accuracy, params, window="w").estimated is None
     )  # copies of one image say nothing of others
-    assert rehearsed.rehearsal is not None
-    guess = rehearsed.rehearsal.estimate(summarise(same, rehearsed.basis), 0.95)
+    assert calibrated_accuracy.accuracy_calibration is not None
+    guess = calibrated_accuracy.accuracy_calibration.estimate(
+        summarise(same, calibrated_accuracy.schema), 0.95
+    )
     assert 0 <= guess.low <= guess.value <= guess.high <= 1
     assert guess.high - guess.low > 0.3
 
 
-def test_nothing_can_be_rehearsed_without_images(served: Served) -> None:
+def test_nothing_can_be_calibrated_without_images(served: Served) -> None:
     images, labels = held_out(served)
-    with pytest.raises(DataError, match=r"No held-out images to rehearse .* with"):
-        rehearse(
+    with pytest.raises(DataError, match=r"No held-out images to calibrate .* with"):
+        calibrate_accuracy(
             served.reference,
             served.scorer.model,
             images[:0],
@@ -222,10 +235,14 @@ def test_nothing_can_be_rehearsed_without_images(served: Served) -> None:
         )
 
 
-def test_the_summary_of_a_window_looks_as_its_rows_do(served: Served, rehearsed: Reference) -> None:
-    assert rehearsed.rehearsal is not None
+def test_the_summary_of_a_window_looks_as_its_rows_do(served: Served, calibrated_accuracy: Reference) -> None:
+    assert calibrated_accuracy.accuracy_calibration is not None
     frame = served.score(degrade(served.unseen, 0))
-    whole = rehearsed.rehearsal.estimate(summarise(frame, rehearsed.basis), 0.95)
-    narrower = rehearsed.rehearsal.estimate(summarise(frame, rehearsed.basis), 0.5)
+    whole = calibrated_accuracy.accuracy_calibration.estimate(
+        summarise(frame, calibrated_accuracy.schema), 0.95
+    )
+    narrower = calibrated_accuracy.accuracy_calibration.estimate(
+        summarise(frame, calibrated_accuracy.schema), 0.5
+    )
     assert whole.value == narrower.value
     assert whole.low <= narrower.low < narrower.high <= whole.high

@@ -1,4 +1,4 @@
-"""A stretch of the log, judged by summaries: each hour is read once, and again only when rows came late.
+"""A time range of the log, judged by summaries: each hour is read once, and again only when rows came late.
 
 What SQL can count, it counts: rows, sources and labels. So labels that come late change no kept summary.
 """
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from resnet_ops.errors import ServiceError, StorageError
+from resnet_ops.errors import DataError, ServiceError, StorageError
 from resnet_ops_monitoring.drift.detector import invalid, judge_summary
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.verdict import Verdict
@@ -19,9 +19,15 @@ from resnet_ops_monitoring.inference_log.hour_summaries import keep_summary, kep
 from resnet_ops_monitoring.inference_log.log import Count, InferenceLog
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import counted_accuracy
-from resnet_ops_monitoring.statistics.summary import Basis, WindowSummary, load_summary, merge, summarise
+from resnet_ops_monitoring.statistics.summary import (
+    SummarySchema,
+    WindowSummary,
+    load_summary,
+    merge,
+    summarise,
+)
 
-__all__ = ["Judged", "Summarised", "hours", "judge_stretch", "summarise_stretch", "usual_stretch"]
+__all__ = ["Judged", "Summarised", "hours", "judge_time_range", "seasonal_baseline", "summarise_time_range"]
 
 _HOUR, _WEEK = timedelta(hours=1), timedelta(weeks=1)
 _ALL = "all"  # the part that is the whole hour; a source's is "=" and its name
@@ -29,7 +35,7 @@ _ALL = "all"  # the part that is the whole hour; a source's is "=" and its name
 
 @dataclass(frozen=True)
 class Summarised:
-    """The summary of a stretch; sources: its parts, where 2 to `max_sources` sources sent rows."""
+    """The summary of a time range; sources: its parts, where 2 to `max_sources` sources sent rows."""
 
     whole: WindowSummary
     sources: Mapping[str, WindowSummary] = field(default_factory=dict)
@@ -37,13 +43,15 @@ class Summarised:
 
 @dataclass(frozen=True)
 class Judged:
-    """A stretch's verdict, and rows to show: at most `basis.rows` usable ones, drawn by lot, oldest first."""
+    """A time range's verdict, and rows to show: at most `schema.rows` usable ones, those of the lowest hash priority,
+    oldest first.
+    """
 
     verdict: Verdict
     rows: pd.DataFrame
 
 
-def judge_stretch(
+def judge_time_range(
     log: InferenceLog,
     reference: Reference,
     params: DriftParams,
@@ -56,11 +64,11 @@ def judge_stretch(
 ) -> Judged:
     """Judge the log's rows of the reference's model with start <= time < end, or of the replay `window`.
 
-    Takes memory for some ten thousand rows, however many there are. A stretch with both ends is compared with the same
-    hours of earlier weeks where the log holds enough of them (`usual_stretch`).
+    Takes memory for some ten thousand rows, however many there are. A time range with both ends is compared with the
+    same hours of earlier weeks where the log holds enough of them (`seasonal_baseline`).
     """
     try:
-        found = summarise_stretch(log, reference.basis, params, start=start, end=end, window=window)
+        found = summarise_time_range(log, reference.schema, params, start=start, end=end, window=window)
     except InvalidRows as error:
         identity = reference.identity
         choice = {"digest": identity.digest, "start": start, "end": end, "window": window}
@@ -68,45 +76,45 @@ def judge_stretch(
         first, last = log.span(identity.name, **choice) or (None, None)
         verdict = invalid(reference, params, window=name, reason=str(error), rows=rows, start=first, end=last)
         return Judged(verdict, log.rows_of([]))
-    usual = usual_stretch(log, reference, params, start=start, end=end) if start and end else None
+    seasonal = seasonal_baseline(log, reference, params, start=start, end=end) if start and end else None
     verdict = judge_summary(
-        found.whole, reference, params, window=name, alpha=alpha, sources=found.sources, usual=usual
+        found.whole, reference, params, window=name, alpha=alpha, sources=found.sources, seasonal=seasonal
     )
     return Judged(verdict, log.rows_of(found.whole.reservoir.ids.tolist()))
 
 
-def summarise_stretch(
+def summarise_time_range(
     log: InferenceLog,
-    basis: Basis,
+    schema: SummarySchema,
     params: DriftParams,
     *,
     start: datetime | None = None,
     end: datetime | None = None,
     window: str | None = None,
 ) -> Summarised:
-    """The summary of the log's rows of the basis' model files with start <= time < end, or of the replay `window`.
+    """The summary of the log's rows of the schema's model files with start <= time < end, or of the replay `window`.
 
     Whole hours are kept in the log. Raises InvalidRows as `summarise` does.
     """
-    choice = {"digest": basis.identity.digest, "window": window}
-    counted = log.count(basis.identity.name, start=start, end=end, **choice)
+    choice = {"digest": schema.identity.digest, "window": window}
+    counted = log.count(schema.identity.name, start=start, end=end, **choice)
     split = 2 <= len(counted) <= params.max_sources
     parts: dict[str, list[WindowSummary]] = {}
-    name, digest = basis.identity.name, basis.identity.digest
+    name, digest = schema.identity.name, schema.identity.digest
     pieces = hours(log, name, digest, start, end) if window is None else [(start, end)]
     for begin, until in pieces:
         if begin is not None and window is None and until == begin + _HOUR:
-            found = _hour(log, basis, begin, split)
+            found = _hour(log, schema, begin, split)
         else:
-            found = _read(log, basis, split, {"start": begin, "end": until, **choice})
+            found = _read(log, schema, split, {"start": begin, "end": until, **choice})
         for part, summary in found.items():
             parts.setdefault(part, []).append(summary)
-    merged = {part: merge(basis, summaries) for part, summaries in sorted(parts.items())}
+    merged = {part: merge(schema, summaries) for part, summaries in sorted(parts.items())}
     sources = {part[1:]: summary for part, summary in merged.items()} if split else {}
-    return Summarised(merge(basis, merged.values()), sources)
+    return Summarised(merge(schema, merged.values()), sources)
 
 
-def usual_stretch(
+def seasonal_baseline(
     log: InferenceLog, reference: Reference, params: DriftParams, *, start: datetime, end: datetime
 ) -> WindowSummary | None:
     """The same hours of the same weekdays in up to `params.season_weeks` earlier weeks, together.
@@ -119,21 +127,21 @@ def usual_stretch(
     for back in range(1, params.season_weeks + 1):
         shift = back * _WEEK
         try:
-            found = summarise_stretch(
-                log, reference.basis, params, start=start - shift, end=end - shift
+            found = summarise_time_range(
+                log, reference.schema, params, start=start - shift, end=end - shift
             ).whole
         except InvalidRows:
             continue
         sure = counted_accuracy(found.above, found.usable, params.confidence)
         if sure is not None and found.usable >= params.min_rows and sure.high >= tested.low:
             weeks.append(found)
-    return merge(reference.basis, weeks) if 0 < params.season_least <= len(weeks) else None
+    return merge(reference.schema, weeks) if 0 < params.season_least <= len(weeks) else None
 
 
 def hours(
     log: InferenceLog, model: str, digest: str | None, start: datetime | None, end: datetime | None
 ) -> Iterator[tuple[datetime, datetime]]:
-    """A stretch cut at full hours (UTC); those without rows are passed over, be they a century of a wrong clock."""
+    """A time range cut at full hours (UTC); those without rows are passed over, be they a century of a wrong clock."""
     while span := log.span(model, digest=digest, start=start, end=end):
         hour = _floor(span[0])
         begin = hour if start is None else max(start, hour)
@@ -145,23 +153,24 @@ def _floor(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _hour(log: InferenceLog, basis: Basis, hour: datetime, split: bool) -> dict[str, WindowSummary]:
-    choice = {"digest": basis.identity.digest, "start": hour, "end": hour + _HOUR}
-    counted = log.count(basis.identity.name, **choice)
+def _hour(log: InferenceLog, schema: SummarySchema, hour: datetime, split: bool) -> dict[str, WindowSummary]:
+    choice = {"digest": schema.identity.digest, "start": hour, "end": hour + _HOUR}
+    counted = log.count(schema.identity.name, **choice)
     numbers = {f"={name}": each for name, each in counted.items()} if split else _together(counted)
-    kept = kept_summaries(log, basis.identity.digest, hour, basis.digest)
+    kept = kept_summaries(log, schema.identity.digest, hour, schema.digest)
     fresh = {part for part, each in numbers.items() if kept.get(part, ())[:2] == (each.rows, each.last_id)}
     if fresh == set(numbers):
-        return {
-            part: replace(load_summary(kept[part][2]), labelled=each.labelled, right=each.right)
-            for part, each in numbers.items()
-        }
-    found = _read(log, basis, split, choice)
+        with suppress(DataError):  # kept by another program, or damaged: the rows are still there
+            return {
+                part: replace(load_summary(kept[part][2]), labelled=each.labelled, right=each.right)
+                for part, each in numbers.items()
+            }
+    found = _read(log, schema, split, choice)
     with suppress(StorageError, ServiceError):  # a log that cannot be written to is judged all the same
         for part in found.keys() & numbers.keys():
             if found[part].rows == numbers[part].rows:  # else rows came in between
                 content = found[part].to_bytes()
-                keep_summary(log, basis.identity.digest, hour, basis.digest, part, numbers[part], content)
+                keep_summary(log, schema.identity.digest, hour, schema.digest, part, numbers[part], content)
     return found
 
 
@@ -180,12 +189,12 @@ def _together(counted: dict[str, Count]) -> dict[str, Count]:
 
 
 def _read(
-    log: InferenceLog, basis: Basis, split: bool, choice: Mapping[str, object]
+    log: InferenceLog, schema: SummarySchema, split: bool, choice: Mapping[str, object]
 ) -> dict[str, WindowSummary]:
     found: dict[str, WindowSummary] = {}
-    for rows in log.stream(basis.identity.name, **choice):
+    for rows in log.stream(schema.identity.name, **choice):
         parts = "=" + rows["source"].fillna("").astype(str) if split else [_ALL] * len(rows)
         for part, some in rows.groupby(parts):
-            summary = summarise(some, basis)
-            found[str(part)] = merge(basis, [found[str(part)], summary]) if part in found else summary
+            summary = summarise(some, schema)
+            found[str(part)] = merge(schema, [found[str(part)], summary]) if part in found else summary
     return found

@@ -1,8 +1,8 @@
-"""Rehearsing: the model meets its labelled held-out images, spoilt in every way that we can think of.
+"""Perturbations: the model meets its labelled held-out images, perturbed in every way that we can think of.
 
 The fifteen common corruptions of `resnet_ops.evaluation` at their five severities, and what they leave out: a camera
 that was turned, moved or got too little light. Other mixes of classes come from the clean images. Images of kinds that
-the model never learned cannot be rehearsed.
+the model never learned cannot be tried.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,14 +16,14 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, far_shifted, rows_of
 from resnet_ops_monitoring.drift.likeness import margin_of
 from resnet_ops_monitoring.drift.reference import Reference
-from resnet_ops_monitoring.drift.rehearsal import Rehearsal, far_moved, rows_of
-from resnet_ops_monitoring.statistics.calibration import Rows, Trial, calibrated
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, moves
-from resnet_ops_monitoring.statistics.two_sample import Metric
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, shifts
+from resnet_ops_monitoring.statistics.estimate_error import Rows, Trial, calibrated
+from resnet_ops_monitoring.statistics.two_sample import Whitening
 
-__all__ = ["SPOILINGS", "Tried", "rehearse", "rehearsed", "spoilt"]
+__all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed"]
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -34,7 +34,7 @@ _MIXES = 20
 _UNEVEN = 2.0
 """Of Dirichlet's distribution, from which mixes are drawn: 1 makes all mixes alike probable, more are more even."""
 _LEAST = 20
-"""A spoiling that leaves fewer usable answers than this is left out."""
+"""a perturbation that leaves fewer usable answers than this is left out."""
 
 
 def _turned(images: Images, severity: int) -> Images:
@@ -62,19 +62,19 @@ _HANDLING: dict[str, Callable[[Images, int], Images]] = {
     "moved": _moved,
     "darkened": _darkened,
 }
-SPOILINGS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
+PERTURBATIONS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
 """All kinds at all severities, 1 to 5."""
 _KINDS = {*CORRUPTIONS, *_HANDLING}
 
 
-def spoilt(images: Images, kind: str, severity: int, seed: int) -> Images:
+def perturbed(images: Images, kind: str, severity: int, seed: int) -> Images:
     """Copies of (N, H, W, C) images; the same seed gives the same ones. Raises KeyError for another kind."""
     if kind in CORRUPTIONS:
         return corrupt(images, kind, severity, (seed, CORRUPTIONS.index(kind), severity))
     return _HANDLING[kind](images, severity)
 
 
-def rehearse(
+def calibrate_accuracy(
     reference: Reference,
     model: DeployedModel,
     images: Images,
@@ -84,30 +84,35 @@ def rehearse(
     seed: int,
     progress: Progress,
 ) -> Reference:
-    """The labelled reference with a rehearsal in it.
+    """The labelled reference with an accuracy calibration in it.
 
     images: (N, H, W, C) uint8, those of the reference. labels: (N,) places of their classes in `reference.classes`.
-    each: at most so many images for each of `SPOILINGS`, drawn anew for each by the seed. progress: takes spoilings
-    done and in all. Raises DataError when there are no images.
+    each: at most so many images for each of `PERTURBATIONS`, drawn anew for each by the seed. progress: takes
+    perturbations done and in all. Raises DataError when there are no images.
     """
     if len(images) == 0:
-        raise DataError(f"No held-out images to rehearse {reference.identity} with; the split is empty.")
+        raise DataError(f"No held-out images to calibrate {reference.identity} with; the split is empty.")
     clean = model.predict(images)
     rng = np.random.default_rng(seed)
 
     def tried() -> Iterator[Tried]:
-        for done, (kind, severity) in enumerate(SPOILINGS):
+        for done, (kind, severity) in enumerate(PERTURBATIONS):
             rows = rng.permutation(len(images))[:each]
-            found = model.predict(spoilt(images[rows], kind, severity, seed))
+            found = model.predict(perturbed(images[rows], kind, severity, seed))
             yield Tried(kind, found, _some(clean, rows), labels[rows])
-            progress(done + 1, len(SPOILINGS))
+            progress(done + 1, len(PERTURBATIONS))
 
-    return replace(reference, rehearsal=rehearsed(reference.basis.threshold, clean, labels, tried(), seed))
+    return replace(
+        reference,
+        accuracy_calibration=calibrated_accuracy(reference.schema.threshold, clean, labels, tried(), seed),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A spoiling: what the model made of images that were spoilt, what of the same as they were, and their labels."""
+    """a perturbation: what the model made of images that were perturbed, what of the same as they were, and their
+    labels.
+    """
 
     kind: str
     found: Predictions
@@ -115,10 +120,10 @@ class Tried:
     labels: Labels
 
 
-def rehearsed(
+def calibrated_accuracy(
     threshold: float, clean: Predictions, labels: Labels, tried: Iterable[Tried], seed: int
-) -> Rehearsal:
-    """What the predictions of clean and of spoilt images teach."""
+) -> AccuracyCalibration:
+    """What the predictions of clean and of perturbed images teach."""
     known = rows_of(clean.probabilities, clean.embeddings, threshold)
     look, least = known.look(), min(_LEAST, len(labels))
     kinds, moved, hits, counts, centres, trials = [], [], [], [], [], []
@@ -131,7 +136,7 @@ def rehearsed(
         trial = _trial(each, finite, threshold)
         now, same = trial.changed.look(), trial.same.look()
         kinds.append(each.kind)
-        moved.append(moves(look, now))
+        moved.append(shifts(look, now))
         hits.append(int(trial.right.sum()))
         counts.append(len(trial.right))
         centres.append((now.centre - same.centre) * (each.kind in _KINDS))
@@ -139,14 +144,14 @@ def rehearsed(
             trials.append(trial)
     trials += _mixes(known, clean.predicted == labels, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
-    metric = Metric.of(clean.embeddings)
-    white, visible = far_moved(far, many, look.rows, metric)
-    return Rehearsal(
+    metric = Whitening.of(clean.embeddings)
+    white, visible = far_shifted(far, many, look.rows, metric)
+    return AccuracyCalibration(
         clean=look,
         right=int((clean.predicted == labels).sum()),
         tested=len(labels),
         kinds=tuple(kinds),
-        moves=np.array(moved),
+        shifts=np.array(moved),
         hits=np.array(hits, dtype=np.int64),
         tried=many,
         centres=far,
