@@ -93,7 +93,9 @@ def simulated(
         flags += fired
         run = settings[0]
         ends = range(1, len(fired) + 1)
-        alarms.append(sum(k_of_n(fired[:end][-run.kept :], run.needed, run.kept) for end in ends) / days)
+        alarms.append(
+            sum(k_of_n(fired[:end][-run.windows :], run.min_alarms, run.windows) for end in ends) / days
+        )
     error = float(np.std(alarms) / np.sqrt(len(alarms)))
     return Year(references * days, level, float(np.mean(flags)), float(np.mean(alarms)), error)
 

@@ -24,7 +24,7 @@ NEEDS = {
     "drift judge": ("evidently", "monitoring"),
     "drift ui": ("evidently", "monitoring"),
     "monitor run": ("prometheus_client", "monitoring"),
-    "monitor watch": ("prometheus_client", "monitoring"),
+    "monitor serve": ("prometheus_client", "monitoring"),
     "monitor show": ("prometheus_client", "monitoring"),
     "monitor propose": ("prometheus_client", "monitoring"),
     "monitor test-alert": ("apprise", "monitoring"),

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|forget`."""
+"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|purge`."""
 
 import json
 from datetime import datetime
@@ -39,7 +39,8 @@ def add_commands(app: typer.Typer) -> None:
     log.command("show")(_show)
     log.command("label")(_label)
     log.command("export")(_export)
-    log.command("forget")(_forget)
+    log.command("purge")(_purge)
+    log.command("forget", hidden=True)(_purge)  # the name of earlier releases
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
     add_monitor_commands(app)
@@ -238,13 +239,13 @@ def _export(
             )
 
 
-def _forget(
+def _purge(
     before: Annotated[str, typer.Option(help="First moment to keep, such as 2026-01-31T00:00Z.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it the rows are only counted.")] = False,
 ) -> None:
     """Delete all inferences from before a moment, for good. Verdicts, reports and the ledger stay."""
     moment = read_moment(before, "--before")
-    with report_errors("log forget"):
+    with report_errors("log purge"):
         from resnet_ops_monitoring.inference_log.log import InferenceLog
 
         log = InferenceLog.open()

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops monitor`: run, watch, show, propose, test-alert."""
+"""Commands of `resnet-ops monitor`: run, serve, show, propose, test-alert."""
 
 import json
 from datetime import UTC, datetime
@@ -33,7 +33,8 @@ def add_monitor_commands(app: typer.Typer) -> None:
         no_args_is_help=True, help="Judge production traffic as it comes, tell of it, and act."
     )
     monitor.command("run")(_run)
-    monitor.command("watch")(_watch)
+    monitor.command("serve")(_serve)
+    monitor.command("watch", hidden=True)(_serve)  # the name of earlier releases
     monitor.command("show")(_show)
     monitor.command("propose")(_propose)
     monitor.command("test-alert")(_test_alert)
@@ -72,7 +73,7 @@ def _run(
     raise typer.Exit(1 if done.troubled else 0)
 
 
-def _watch(
+def _serve(
     model: Model = "",
     alias: Alias = "",
     params: Params = PARAMS,
@@ -80,11 +81,11 @@ def _watch(
     reference: Reference = REFERENCE,
 ) -> None:
     """Do what `monitor run` does again and again, with metrics for Prometheus, until it is told to stop."""
-    with report_errors("monitor watch"):
+    with report_errors("monitor serve"):
         from resnet_ops_monitoring.service.monitor_service import MonitorService
 
         _rounds: MonitorService = MonitorService.read(params, model, alias, reports, reference)
-        _rounds.watch()
+        _rounds.serve()
 
 
 def _show(

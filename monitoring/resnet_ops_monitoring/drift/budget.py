@@ -1,8 +1,8 @@
 """From a budget of false alarms per day to the level of one window, and the memory between windows.
 
-One window that fired is no alarm yet: `needed` of the last `kept` judged windows must have fired. A finite memory on
-purpose: all windows are compared with one reference, whose own luck is in every one of them, so a sum over many windows
-(CUSUM, a product of e-values) grows without any drift until it alarms.
+One window that fired is no alarm yet: `min_alarms` of the last `windows` judged ones must have fired. A finite memory
+on purpose: all windows are compared with one reference, whose own luck is in every one of them, so a sum over many
+windows (CUSUM, a product of e-values) grows without any drift until it alarms.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ _SMALLEST, _LARGEST = 5e-4, 0.5
 """Levels of one window between which is searched. A smaller one takes more than 12,000 relabellings."""
 
 
-def k_of_n(fired: Sequence[bool | None], needed: int, kept: int) -> bool:
-    """Whether `needed` of the last `kept` judged windows fired.
+def k_of_n(fired: Sequence[bool | None], min_alarms: int, windows: int) -> bool:
+    """Whether `min_alarms` of the last `windows` judged ones fired.
 
     fired: of the windows of one model, oldest first; None where a window could not be judged (insufficient or invalid
     data): such a window neither fires nor clears, it is passed over.
     """
     judged = [flag for flag in fired if flag is not None]
-    return sum(judged[-kept:]) >= needed
+    return sum(judged[-windows:]) >= min_alarms
 
 
 def window_level(
@@ -47,8 +47,8 @@ def window_level(
     level = window_alpha(
         run.false_alarms_per_day,
         timedelta(days=1) / length,
-        run.needed,
-        run.kept,
+        run.min_alarms,
+        run.windows,
         reference_correlation(tested, compared),
     )
     return min(level, drift.alpha)
@@ -62,7 +62,9 @@ def reference_correlation(window_rows: float, reference_rows: int) -> float:
     return float(window_rows / (window_rows + reference_rows))
 
 
-def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
+def alarms_per_day(
+    alpha: float, windows_per_day: float, min_alarms: int, windows: int, shared: float
+) -> float:
     """Expected verdicts "alarm" per day without drift, when each window fires with probability alpha.
 
     Given the reference, windows are independent; how often they fire then is Gaussian in the reference's luck (a
@@ -71,27 +73,31 @@ def alarms_per_day(alpha: float, windows_per_day: float, needed: int, kept: int,
     """
     limit = special.ndtri(alpha)
     given = special.ndtr((limit + np.sqrt(shared) * _NODES) / np.sqrt(1 - shared))
-    alarm = special.bdtrc(needed - 1, kept, given)
+    alarm = special.bdtrc(min_alarms - 1, windows, given)
     return float(windows_per_day * (alarm @ _WEIGHTS) / _WEIGHTS.sum())
 
 
-def window_alpha(per_day: float, windows_per_day: float, needed: int, kept: int, shared: float) -> float:
+def window_alpha(
+    per_day: float, windows_per_day: float, min_alarms: int, windows: int, shared: float
+) -> float:
     """The level of one window that keeps `per_day` false alarms a day; at most one half.
 
-    needed, kept: an alarm takes `needed` of the last `kept` judged windows. shared: of `reference_correlation`. Raises
-    DataError when no level that can be tested keeps the budget.
+    min_alarms, windows: an alarm takes `min_alarms` of the last `windows` judged ones. shared: of
+    `reference_correlation`. Raises DataError when no level that can be tested keeps the budget.
     """
 
     def excess(log_alpha: float) -> float:
-        return alarms_per_day(float(np.exp(log_alpha)), windows_per_day, needed, kept, shared) - per_day
+        return (
+            alarms_per_day(float(np.exp(log_alpha)), windows_per_day, min_alarms, windows, shared) - per_day
+        )
 
     low, high = float(np.log(_SMALLEST)), float(np.log(_LARGEST))
     if excess(high) <= 0:
         return _LARGEST
     if excess(low) > 0:
         raise DataError(
-            f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {needed} of "
-            f"{kept} windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
+            f"No level keeps {per_day:g} false alarms a day at {windows_per_day:g} windows a day and {min_alarms} of "
+            f"{windows} windows for an alarm. Judge longer windows, ask for more of them, or allow more false alarms "
             "(monitor.run in params.yaml)."
         )
     return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-4)))

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json
@@ -25,14 +25,17 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-Status = Literal["ok", "watch", "alarm", "insufficient data", "invalid data"]
-"""watch: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
+Status = Annotated[
+    Literal["ok", "warning", "alarm", "insufficient data", "invalid data"],
+    BeforeValidator(lambda said: "warning" if said == "watch" else said),  # the word of earlier releases
+]
+"""warning: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
 Signal = Literal["softmax", "classes", "embeddings", "copies", "image", "unusable"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One test. It fired when p_value <= threshold and effect >= floor, unless it was spared.
+    """One test. It fired when p_value <= threshold and effect >= floor, unless it was suppressed.
 
     reference, window: the same quantity before and now, for people: a mean probability, the share of the class
     that moved most (`column`), the mean of an image statistic; None where there is no such number.

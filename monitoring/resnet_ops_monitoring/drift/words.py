@@ -90,8 +90,8 @@ def headline(verdict: Verdict) -> str:
     """One line that says what happened."""
     if verdict.status == "alarm":
         return f"Alarm: {verdict.identity} no longer behaves as when it was tested"
-    if verdict.status == "watch":
-        return f"Watch: {verdict.identity} looks different in this window; one alone is no alarm"
+    if verdict.status == "warning":
+        return f"Warning: {verdict.identity} looks different in this window; one alone is no alarm"
     if verdict.status == "invalid data":
         return f"Not judged: the logged data of {verdict.identity} is not valid"
     if verdict.status == "insufficient data":
@@ -116,7 +116,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "Correct what writes the log, as the reason says, then judge the window again. Until then nothing is "
             "known: this is not a pass."
         ]
-    if verdict.status == "watch":
+    if verdict.status == "warning":
         return [
             "Wait for the next windows: one can differ by chance, several in a row do not. This is not a pass."
         ]

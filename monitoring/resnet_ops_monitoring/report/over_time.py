@@ -155,7 +155,7 @@ def _point(axes: _Axes, verdict: Verdict, current: bool) -> str:
     x, parts = axes.x(verdict), []
     title = f"<title>{escape(verdict.window)}: {escape(verdict.headline)}</title>"
     floor = _HEIGHT - _BOTTOM + 10
-    colour = {"alarm": _ALARM, "ok": WINDOW_COLOUR, "watch": _WATCH}.get(verdict.status, _NOT_JUDGED)
+    colour = {"alarm": _ALARM, "ok": WINDOW_COLOUR, "warning": _WATCH}.get(verdict.status, _NOT_JUDGED)
     known = verdict.estimated_accuracy
     y = floor if known is None else axes.y(known)
     if current:

@@ -18,7 +18,7 @@ def reviews_section(verdict: Verdict, lines: Sequence[str]) -> str:
     )
     window = verdict.window
     answers = [("Say that you have seen it", f"drift ack {window} --key NAME")]
-    if verdict.status in ("alarm", "watch"):
+    if verdict.status in ("alarm", "warning"):
         answers += [
             (
                 "Give the alias back to the version before",

@@ -131,8 +131,8 @@ class Monitor:
     def alarm(self) -> bool:
         """Whether an alarm lasts: enough of the windows that were judged last fired."""
         params = self.settings.run
-        recent = self.history.recent(self.watched.identity, limit=20 * params.kept)
-        return k_of_n([_fired(each) for each in recent], params.needed, params.kept)
+        recent = self.history.recent(self.watched.identity, limit=20 * params.windows)
+        return k_of_n([_fired(each) for each in recent], params.min_alarms, params.windows)
 
     def last(self) -> Verdict | None:
         """The latest window's verdict."""
@@ -183,10 +183,10 @@ class Monitor:
         params = self.settings.run
         if verdict.status != ALARM:
             return verdict
-        earlier = self.history.recent(time_range.identity, before=time_range.since, limit=20 * params.kept)
-        if k_of_n([*map(_fired, earlier), True], params.needed, params.kept):
+        earlier = self.history.recent(time_range.identity, before=time_range.since, limit=20 * params.windows)
+        if k_of_n([*map(_fired, earlier), True], params.min_alarms, params.windows):
             return verdict
-        return replace(verdict, status="watch")
+        return replace(verdict, status="warning")
 
 
 def _fired(verdict: Verdict) -> bool | None:

@@ -122,20 +122,20 @@ class MonitorService:
             finally:
                 monitor.log.close()
 
-    def watch(self) -> None:
+    def serve(self) -> None:
         """Rounds until SIGTERM or Ctrl+C; the window at hand is finished first. A round that fails is tried again."""
         stop = Event()
         before = {
             each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)
         }
-        port = self.settings.watch.port
+        port = self.settings.serve.port
         server = self.metrics.serve(port)[0] if port else None
         where = f", metrics on http://127.0.0.1:{port}/metrics" if port else ""
         console.print(f"Watching {self.model} @{self.alias}{where}.")
         try:
             while not stop.is_set():
                 self._round(stop)
-                stop.wait(self.settings.watch.every_seconds)
+                stop.wait(self.settings.serve.every_seconds)
         finally:
             if server is not None:
                 server.shutdown()
@@ -149,7 +149,7 @@ class MonitorService:
             done = self.once(datetime.now(UTC), stop.is_set)
         except (ResnetOpsError, OSError) as error:  # a disk that is full now may have room at the next round
             self.metrics.failed()
-            sys.stderr.write(plain(f"monitor watch: {error}\n"))
+            sys.stderr.write(plain(f"monitor serve: {error}\n"))
             return
         if done is not None and (done.verdicts or done.actions or done.silent):
             for line in done.lines:

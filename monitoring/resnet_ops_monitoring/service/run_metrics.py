@@ -1,4 +1,4 @@
-"""The monitor's state for Prometheus: as a page of `monitor watch`, or as a text file for the node exporter."""
+"""The monitor's state for Prometheus: as a page of `monitor serve`, or as a text file for the node exporter."""
 
 from datetime import datetime
 from pathlib import Path
@@ -94,5 +94,5 @@ class RunMetrics:
         except OSError as error:
             raise ConfigError(
                 f"Cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another port: "
-                "monitor.watch.port in params.yaml."
+                "monitor.serve.port in params.yaml."
             ) from None

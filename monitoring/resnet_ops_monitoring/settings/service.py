@@ -13,8 +13,8 @@ __all__ = [
     "RetrainingParams",
     "RollbackParams",
     "RunParams",
+    "ServeParams",
     "ValidationParams",
-    "WatchParams",
     "read_monitor_settings",
 ]
 
@@ -70,17 +70,17 @@ class RunParams:
     """How long after its end a window is left alone, for rows that are still on their way."""
     late_windows: int
     """So many of the latest windows are judged again when rows or labels came later."""
-    needed: int
+    min_alarms: int
     """An alarm takes so many windows that fired ..."""
-    kept: int
-    """... among so many that were judged last; a single one is a verdict of "watch"."""
+    windows: int
+    """... among so many that were judged last; a single one is a verdict of "warning"."""
     false_alarms_per_day: float
     """What may be expected of windows without drift; the level of a window follows from it, at most `drift.alpha`."""
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "minutes", "rows", "settle_seconds", "late_windows")
-        _at_least(self, 1, "needed")
-        _at_least(self, self.needed, "kept")
+        _at_least(self, 1, "min_alarms")
+        _at_least(self, self.min_alarms, "windows")
         _at_least(self, 1e-6, "false_alarms_per_day")
         if (self.minutes > 0) == (self.rows > 0):
             raise ValueError(
@@ -104,8 +104,8 @@ class AlertParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchParams:
-    """`monitor watch`. In `params.yaml` under `monitor.watch`."""
+class ServeParams:
+    """`monitor serve`. In `params.yaml` under `monitor.serve`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
@@ -190,7 +190,7 @@ class MonitorSettings:
     """Which they are."""
     alerts: AlertParams
     """Who is told."""
-    watch: WatchParams
+    serve: ServeParams
     """How the service runs."""
     actions: ActionParams
     """What happens without a person."""

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` for whoever runs the registry: the second line, the audit, exports, events."""
+"""Commands of `resnet-ops` for whoever runs the registry: the second line, the audit, exports, the webhook."""
 
 import json
 import os
@@ -17,14 +17,15 @@ __all__ = ["add_operator_commands"]
 
 db = typer.Typer(help="The registry's database.", no_args_is_help=True)
 audit = typer.Typer(help="What serves, against what was decided.", no_args_is_help=True)
-events = typer.Typer(help="Decisions told to a webhook.", no_args_is_help=True)
+webhook = typer.Typer(help="Decisions told to a webhook.", no_args_is_help=True)
 
 
 def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
     """Add these commands to the application, and `export` to the ledger's."""
     app.add_typer(db, name="db")
     app.add_typer(audit, name="audit")
-    app.add_typer(events, name="events")
+    app.add_typer(webhook, name="webhook")
+    app.add_typer(webhook, name="events", hidden=True)  # the name of earlier releases
     ledger.command("export")(ledger_export)
 
 
@@ -110,8 +111,8 @@ def ledger_export(
     console.print(f"Wrote {len(entries)} entries to {out}.")
 
 
-@events.command("send")
-def events_send(
+@webhook.command("send")
+def webhook_send(
     follow: Annotated[bool, typer.Option(help="Stay, and send what comes.")] = False,
     from_start: Annotated[
         bool, typer.Option(help="A new endpoint is told of all that was ever decided.")

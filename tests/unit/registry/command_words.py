@@ -139,7 +139,7 @@ RIGHT = {
     "drift judge until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "metrics": Parameter("place", ("metrics.prom",)),
     "log export folder": Parameter("place", ("exported",)),
-    "log forget before": Parameter("moment", ("2026-01-01T00:00Z",)),
+    "log purge before": Parameter("moment", ("2026-01-01T00:00Z",)),
     "log export until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "keys revoke key": Parameter("key id", ("KEY_KIM", "KEY_PIPELINE")),
     "keys trust file": Parameter("file", ("var/keys/lee.pub.pem", "var/keys/kim.pub.pem")),
@@ -155,7 +155,8 @@ ENDLESS = {"follow"}
 def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     if hasattr(command, "commands"):
         for name, child in command.commands.items():
-            yield from _commands(child, (*words, name))
+            if not child.hidden:
+                yield from _commands(child, (*words, name))
     else:
         yield " ".join(words), command
 

@@ -33,8 +33,8 @@ def hourly(false_alarms_per_day: float) -> RunParams:
         rows=0,
         settle_seconds=60,
         late_windows=48,
-        needed=2,
-        kept=3,
+        min_alarms=2,
+        windows=3,
         false_alarms_per_day=false_alarms_per_day,
     )
 

@@ -124,7 +124,7 @@ def test_an_alarm_says_how_to_roll_back_and_a_calm_window_does_not(alarm: Verdic
     ("status", "tone", "words"),
     [
         ("ok", "good", "OK: digits-classifier v3"),
-        ("watch", "unknown", "Watch: "),
+        ("warning", "unknown", "Warning: "),
         ("alarm", "bad", "Alarm: "),
         ("insufficient data", "unknown", "Not judged: too little"),
         ("invalid data", "unknown", "Not judged: the logged data"),

@@ -288,10 +288,10 @@ def test_the_service_judges_shows_metrics_and_stops_when_told(scene: Scene) -> N
     scene.traffic(0)
     settings = yaml.safe_load(Path("params.yaml").read_text())
     port = _free_port()
-    settings["monitor"]["watch"] = {"every_seconds": 0.2, "port": port}
+    settings["monitor"]["serve"] = {"every_seconds": 0.2, "port": port}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     service = subprocess.Popen(
-        [sys.executable, "-c", "from resnet_ops.cli import main; main()", "monitor", "watch"],
+        [sys.executable, "-c", "from resnet_ops.cli import main; main()", "monitor", "serve"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -42,7 +42,7 @@ def test_one_dirty_hour_is_watched_a_second_alarms_and_clean_ones_end_it(scene: 
     scene.traffic(0)
     scene.traffic(1, dirty=True)
     assert not scene.once(2.02).alarm
-    assert _statuses(scene) == [("08", "ok"), ("09", "watch")]
+    assert _statuses(scene) == [("08", "ok"), ("09", "warning")]
     scene.traffic(2, dirty=True)
     done = scene.once(3.02)
     assert [each.status for each in done.verdicts] == ["alarm"]
@@ -52,7 +52,7 @@ def test_one_dirty_hour_is_watched_a_second_alarms_and_clean_ones_end_it(scene: 
     for hour in (3, 4):
         scene.traffic(hour)
     assert not scene.once(5.02).alarm
-    assert [status for _, status in _statuses(scene)] == ["ok", "watch", "alarm", "ok", "ok"]
+    assert [status for _, status in _statuses(scene)] == ["ok", "warning", "alarm", "ok", "ok"]
 
 
 def test_a_repeat_judges_nothing_and_publishes_nothing(scene: Scene) -> None:
@@ -118,9 +118,9 @@ def test_a_full_disk_ends_no_service(
 
     monkeypatch.setattr(MonitorService, "once", full)
     monkeypatch.setattr(monitor_service, "Event", lambda: stop)
-    scene.rounds().watch()
+    scene.rounds().serve()
     assert (
-        "monitor watch: [Errno 28] No space left on device: 'var/artifacts/page.html'"
+        "monitor serve: [Errno 28] No space left on device: 'var/artifacts/page.html'"
         in capsys.readouterr().err
     )
 

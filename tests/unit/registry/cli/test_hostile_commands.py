@@ -189,8 +189,8 @@ REFUSED: list[tuple[list[Word], int, str]] = [
     (["drift", "judge", "--window", "calm", "--params", "hostile/scalar.yaml"], 1, "is not valid YAML"),
     (["drift", "judge", "--window", "calm", "--params", "hostile/folder"], 1, "cannot be read"),
     (["drift", "report", "--reports", "hostile/reports-1"], 1, "is not valid JSON"),
-    (["events", "send", "--every", "nan"], 2, "--every.*Input should be"),
-    (["events", "send", "--follow", "--every", "1e300"], 2, "--every.*Input should be"),
+    (["webhook", "send", "--every", "nan"], 2, "--every.*Input should be"),
+    (["webhook", "send", "--follow", "--every", "1e300"], 2, "--every.*Input should be"),
 ]
 
 

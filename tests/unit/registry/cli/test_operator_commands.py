@@ -74,4 +74,4 @@ def test_the_ledger_is_exported_for_people_and_programs(promoted: None, project:
 
 def test_events_need_an_address(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RESNET_OPS_WEBHOOK_URL", raising=False)
-    assert "RESNET_OPS_WEBHOOK_URL" in str(run("events", "send").exception)
+    assert "RESNET_OPS_WEBHOOK_URL" in str(run("webhook", "send").exception)
