@@ -1,72 +1,90 @@
-"""DVC stage `monitor_drift`: a verdict, a review page and Evidently's report for each window; into MLflow.
+"""DVC stage `monitor_drift`: the monitor's own judgement of the simulated traffic, window by window; into MLflow.
 
 A DVC experiment judges by its own reference and its own log, and puts nothing into MLflow.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 
-from project_params import read_params
-from serving import NOBODY, read_serving
+import numpy as np
+from project_params import Params, TrafficWindow, read_params
+from serving import NOBODY, Serving, read_serving
 from traffic import PRODUCTION, request_ids, seen_by_camera
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
-from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.reference import load_reference
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.report.evidently_workspace import workspace_folder
-from resnet_ops_monitoring.report.publish import publish_window
-from resnet_ops_monitoring.report.report import PageContext, write_window
-from resnet_ops_monitoring.report.stored_reference import fetch_reference, registered_version, store_reference
+from resnet_ops_monitoring.report.stored_reference import fetch_reference, store_reference
+from resnet_ops_monitoring.service.monitor import Monitor, Showing
+from resnet_ops_monitoring.service.watched import Watched, registered_digests
+from resnet_ops_monitoring.service.windows import due_time_ranges
 from resnet_ops_monitoring.serving.camera import SIMULATION
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.client.publish import KEY_NAME
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import EXPERIMENT
-from resnet_ops_registry.gate.reviews import reviews_of
 
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
+REPORTS = Path("reports/drift")
 
-SUMMARY = Path("reports/drift/summary.json")
 
-
-def main() -> None:
-    everything, serving = read_params(), read_serving()
-    if serving is None:
-        console.print(NOBODY)
-        write_json(SUMMARY, [])
-        return
-    params, seed = everything.monitor, everything.seed
-    identity, client = serving.identity, connect()
+def monitor_of(serving: Serving, params: Params) -> Monitor:
+    """Of the serving version, as in production; what was accepted as the new normal comes first."""
+    client, identity = connect(), serving.identity
     reference = load_reference(Path("data/reference/reference.parquet"))
     if EXPERIMENT is None:
         store_reference(client, reference, open_key(KEY_NAME))
-        reference = fetch_reference(client, identity)  # one that a reviewer accepted comes first
-    version = registered_version(client, identity)
-    comparison = serving.unseen(Path("data/prepared"), "test").images
-    data = serving.unseen(PRODUCTION, "production")
-    log = InferenceLog.open()
+        reference = fetch_reference(client, identity)
+    digests = registered_digests(client, identity.name)
+    watched = Watched(identity, serving.role, reference, digests)
+    return Monitor(
+        InferenceLog.open(), client, watched, params.monitor, REPORTS, publishes=EXPERIMENT is None
+    )
+
+
+def images_of(serving: Serving, params: Params, name: str) -> Showing:
+    """The images of a replay's requests, as the camera delivered them."""
+    window, data = params.monitor.windows[name], serving.unseen(PRODUCTION, "production")
+    seen = seen_by_camera(data.images, window, params.seed)
+    places = {
+        each: place for place, each in enumerate(request_ids(name, window, serving.identity, data.rows))
+    }
+
+    def of(ids: Sequence[str]) -> np.ndarray:
+        return seen[[places[each] for each in ids]]
+
+    usual = serving.unseen(Path("data/prepared"), "test").images
+    return Showing(of, usual, SIMULATION if window.camera == "dirty" else REPLAY)
+
+
+def judged(monitor: Monitor, window: TrafficWindow) -> Iterator[Verdict]:
+    """A replay's windows, as `monitor run` cuts and judges them."""
+    log, identity, now = monitor.log, monitor.watched.identity, datetime.now(UTC)
+    due = due_time_ranges(log, identity, monitor.settings.run, window.start, now)
+    for time_range in takewhile(lambda each: each.since < window.end, due):
+        yield monitor.judge_window(time_range, now)
+
+
+def main() -> None:
+    params, serving = read_params(), read_serving()
     summary: list[dict[str, str]] = []
-    judged: list[Verdict] = []
-    for name, window in params.windows.items():
-        folder = Path("reports/drift") / name
-        rows = log.rows_of(request_ids(name, window, identity, data.rows))
-        verdict = judge(rows, reference, params.drift, window=name)
-        context = PageContext(
-            role=serving.role,
-            simulated=SIMULATION if window.camera == "dirty" else REPLAY,
-            images=seen_by_camera(data.images, window, seed),
-            reference_images=comparison,
-            history=judged,
-            reviews=reviews_of(version, name),
-        )
-        write_window(folder, verdict, rows, reference, params.drift, context, workspace=workspace_folder())
-        judged.append(verdict)
-        link = publish_window(client, folder) if EXPERIMENT is None else ""
-        console.print(f"{name}: {verdict.headline}. {verdict.reason}")
-        summary.append({"window": name, "verdict": verdict.headline, "reason": verdict.reason, "link": link})
-    write_json(SUMMARY, summary)
+    if serving is None:
+        console.print(NOBODY)
+    else:
+        monitor = monitor_of(serving, params)
+        for name, window in sorted(params.monitor.windows.items(), key=lambda each: each[1].start):
+            showing = replace(monitor, showing=images_of(serving, params, name))
+            for verdict in judged(showing, window):
+                found = {"traffic": name, "window": verdict.window, "verdict": verdict.headline}
+                place = monitor.history.link(serving.identity, verdict.window)
+                summary.append({**found, "reason": verdict.reason, "link": place})
+                console.print(f"{name}, {verdict.window}: {verdict.headline}. {verdict.reason}")
+    write_json(REPORTS / "summary.json", summary)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from resnet_ops_monitoring.report.publish import monitoring_run
 from resnet_ops_monitoring.report.stored_reference import registered_version
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import EXPERIMENT
-from resnet_ops_registry.gate.reviews import accepted_reference, reviews_of
+from resnet_ops_registry.gate.reviews import REVIEW_TAG_PREFIX, accepted_reference
 
 __all__ = ["outside_state"]
 
@@ -28,7 +28,7 @@ def outside_state(
     if EXPERIMENT is None:
         client = connect()
         version = registered_version(client, identity)
-        reviews = {name: reviews_of(version, name) for name in requests}
+        reviews = {name: said for name, said in version.tags.items() if name.startswith(REVIEW_TAG_PREFIX)}
         state |= {
             "reviews": _digest(reviews),
             "accepted_reference": accepted_reference(version),

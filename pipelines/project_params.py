@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -98,12 +99,17 @@ class TrafficWindow:
     """`dirty` passes the images through a simulated camera with dirt on the lens and poor light."""
     start: AwareDatetime
     """Time of the first request, with its zone."""
-    seconds_apart: float
-    """Time between requests."""
+    hours: float
+    """How long the requests take, at equal distances."""
 
     def __post_init__(self) -> None:
-        if not self.seconds_apart > 0:
-            raise ValueError(f"seconds_apart is {self.seconds_apart}, but must be above 0")
+        if not 0 < self.hours <= 24 * 366:
+            raise ValueError(f"hours is {self.hours}, but must be above 0, and at most a year's")
+
+    @property
+    def end(self) -> datetime:
+        """After the last request."""
+        return self.start + timedelta(hours=self.hours)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def main() -> None:
             window=name,
         )
         added = log.append(frame)
+        log.drop_replay(name, identity, requests[name])  # of other images than today's
         console.print(
             f"{log.place}: window {name}, {len(frame)} requests to {identity} ({serving.role}), {added} new"
         )

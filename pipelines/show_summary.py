@@ -81,14 +81,14 @@ def main() -> None:
     else:
         console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
     for window in windows:
-        console.print(f"  {window['window']}: {window['verdict'].upper()}. {window['reason']}")
+        console.print(f"  {window['traffic']}: {window['verdict'].upper()}. {window['reason']}")
     console.print("Next: make ui, then open" if is_direct() else "Next: open")
     console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:
         console.print(f"  {server}/{portfolio}   to see what each costs, and why which is proposed")
     for window in filter(lambda window: window["link"], windows):
-        console.print(f"  {server}/{window['link']}   window {window['window']}")
+        console.print(f"  {server}/{window['link']}   {window['traffic']}")
 
 
 if __name__ == "__main__":

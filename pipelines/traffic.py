@@ -26,7 +26,7 @@ def seen_by_camera(images: np.ndarray, window: TrafficWindow, seed: int) -> np.n
 
 def request_times(window: TrafficWindow, count: int) -> list[datetime]:
     """When each of `count` requests came in."""
-    return [window.start + timedelta(seconds=window.seconds_apart * index) for index in range(count)]
+    return [window.start + timedelta(hours=window.hours * index / count) for index in range(count)]
 
 
 def request_ids(

@@ -166,12 +166,12 @@ def test_monitoring_that_was_killed_publishes_each_window_once(reproduced: Proje
     ((run, state),) = rows(database, "SELECT run_uuid, status FROM runs")
     assert state == "FINISHED"
     points = Counter(rows(database, "SELECT key, step FROM metrics"))
-    assert {step for _, step in points} == {0, 1}
+    assert {step for _, step in points} == {0, 1, 2, 3}
     assert max(points.values()) == 1
     windows = json.loads((project.folder / "reports/drift/summary.json").read_text())
     assert all(run in window["link"] for window in windows)
     tags = rows(database, "SELECT value FROM tags WHERE key LIKE 'resnet_ops.window.%'")
-    assert len(tags) == 2
+    assert len(tags) == 4
     assert not any("unfinished" in value for (value,) in tags)
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import sqlite3
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -118,10 +119,38 @@ def test_the_signed_evidence_of_members_and_exports_holds_every_documented_measu
 def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(reproduced: Project) -> None:
     summary = read(reproduced, "reports/drift/summary.json")
     assert isinstance(summary, list)
-    verdicts = {window["window"]: window for window in summary}
-    assert verdicts["as-recorded"]["verdict"] == "ok"
-    assert verdicts["dirty-camera"]["verdict"] == "alarm"
-    assert "class" in verdicts["dirty-camera"]["reason"]
+    verdicts = [(window["traffic"], window["verdict"]) for window in summary]
+    assert verdicts == [
+        *[("as-recorded", "ok")] * 2,
+        ("dirty-camera", "warning"),  # one alone is no alarm
+        ("dirty-camera", "alarm"),
+    ]
+    assert "class" in summary[-1]["reason"]
+
+
+def test_the_monitor_gives_the_same_verdicts_over_the_same_log_to_the_number(
+    reproduced: Project, tmp_path: Path
+) -> None:
+    project = reproduced.copy(tmp_path / "watched")
+    with sqlite3.connect(project.folder / "var/inference.db") as log:
+        log.execute("DELETE FROM verdicts")
+    log.close()
+    watching = (
+        "resnet-ops",
+        "monitor",
+        "run",
+        "--alias",
+        "challenger",
+        "--until",
+        "2026-01-06T10:05Z",
+        "--json",
+    )
+    done = project.run(*watching)
+    assert done.returncode == 1, "an alarm lasts: " + done.stderr
+    folders = sorted((project.folder / "reports/drift").glob("*/verdict.json"))
+    assert len(folders) == 4
+    found = [read(project, f"reports/drift/{path.parent.name}/verdict.json") for path in folders]
+    assert found == [read(project, f"var/monitor/{path.parent.name}/verdict.json") for path in folders]
 
 
 def test_repeating_changes_nothing_and_makes_no_second_version(reproduced: Project) -> None:

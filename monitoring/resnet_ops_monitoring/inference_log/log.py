@@ -227,6 +227,23 @@ class InferenceLog:
                 connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(old)))
                 return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
 
+    def drop_replay(self, window: str, identity: ModelIdentity, kept: Collection[str]) -> int:
+        """Delete what a version answered in an earlier replay `window`, but for these requests; returns how many.
+
+        Rows of production belong to no replay, so none of them can go.
+        """
+        self.make_tables()
+        today = set(kept)
+        with self._explained("write to"), self._engine.begin() as connection:
+            chosen = _chosen(identity.name, digest=identity.digest, window=window)
+            there = connection.execute(select(inferences.c.request_id).where(*chosen)).scalars()
+            old = [name for name in there if name not in today]
+            for begin in range(0, len(old), _CHUNK):
+                some = old[begin : begin + _CHUNK]
+                connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(some)))
+                connection.execute(delete(inferences).where(inferences.c.request_id.in_(some)))
+        return len(old)
+
     def summary(self) -> pd.DataFrame:
         """One row for each (model, version, window): rows, labelled, first and last time (UTC)."""
         keys = (inferences.c.model, inferences.c.version, inferences.c.window)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 from mlflow import MlflowClient
+from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.budget import k_of_n, window_level
 from resnet_ops_monitoring.drift.detector import invalid
@@ -36,7 +38,7 @@ from resnet_ops_monitoring.validation.window_checks import check_window, failure
 from resnet_ops_registry.common.settings import ui_address
 from resnet_ops_registry.gate.reviews import reviews_of
 
-__all__ = ["ALARM", "INVALID", "Monitor", "alone"]
+__all__ = ["ALARM", "INVALID", "Monitor", "Showing", "alone"]
 
 ALARM, INVALID = "alarm", "invalid data"
 _UNJUDGED = ("insufficient data", "invalid data")
@@ -56,14 +58,29 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 @dataclass(frozen=True)
+class Showing:
+    """Images for the pages of windows, where somebody has them.
+
+    of: those of some requests by their ids, (N, H, W, C) uint8. reference: of the reference's split, any number.
+    simulated: a sentence where the traffic is not real.
+    """
+
+    of: Callable[[Sequence[str]], NDArray[np.uint8]]
+    reference: NDArray[np.uint8]
+    simulated: str | None = None
+
+
+@dataclass(frozen=True)
 class Monitor:
-    """Watches one version. reports: folder with one sub-folder for each window."""
+    """Watches one version. reports: folder with one sub-folder for each window. publishes: into MLflow, too."""
 
     log: InferenceLog
     client: MlflowClient
     watched: Watched
     settings: MonitorSettings
     reports: Path
+    showing: Showing | None = None
+    publishes: bool = True
 
     @property
     def history(self) -> VerdictHistory:
@@ -96,18 +113,30 @@ class Monitor:
             verdict = replace(
                 verdict, start=time_range.since, end=time_range.until - timedelta(microseconds=1)
             )
-        history, identity = self.history, time_range.identity
-        said = reviews_of(registered_version(self.client, identity), time_range.name)
-        earlier = [
-            *history.recent(identity, before=time_range.since),
-            *history.beside(identity, time_range.since),
-        ]
-        context = PageContext(role=self.watched.alias, history=earlier, reviews=said)
-        folder = self.reports / time_range.name
+        folder, context = self.reports / time_range.name, self._context(time_range, judged)
         reference, drift = self.watched.reference, self.settings.drift
         write_window(folder, verdict, judged.rows, reference, drift, context, workspace=workspace_folder())
-        self.history.add(verdict, link=publish_window(self.client, folder), period=period)
+        link = publish_window(self.client, folder) if self.publishes else ""
+        self.history.add(verdict, link=link, period=period)
         return verdict
+
+    def _context(self, time_range: TimeRange, judged: Judged) -> PageContext:
+        history, identity = self.history, time_range.identity
+        earlier = history.recent(identity, before=time_range.since)
+        context = PageContext(
+            role=self.watched.alias, history=[*earlier, *history.beside(identity, time_range.since)]
+        )
+        if self.publishes:
+            said = reviews_of(registered_version(self.client, identity), time_range.name)
+            context = replace(context, reviews=said)
+        if self.showing is None:
+            return context
+        return replace(
+            context,
+            simulated=self.showing.simulated,
+            images=self.showing.of(judged.rows["request_id"].tolist()),
+            reference_images=self.showing.reference,
+        )
 
     def _judged(self, time_range: TimeRange, period: Period, now: datetime) -> Judged:
         reference, drift = self.watched.reference, self.settings.drift

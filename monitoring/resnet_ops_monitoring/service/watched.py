@@ -12,7 +12,7 @@ from resnet_ops_monitoring.report.stored_reference import fetch_reference
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 
-__all__ = ["Watched", "find_watched"]
+__all__ = ["Watched", "find_watched", "registered_digests"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ def find_watched(client: MlflowClient, model: str, alias: str, local: Path | Non
                 f"No version of {model} is @{alias}, so there is nothing to watch. Promote one: "
                 f"resnet-ops promote {model} VERSION {alias}"
             ) from None
-        quote = '"' if "'" in model else "'"
-        listed = client.search_model_versions(f"name={quote}{model}{quote}")
-    versions = {str(each.version): each.tags[WEIGHTS_TAG] for each in listed if WEIGHTS_TAG in each.tags}
+    versions = registered_digests(client, model)
     number = str(found.version)
     if number not in versions:
         raise DataError(
@@ -53,6 +51,14 @@ def find_watched(client: MlflowClient, model: str, alias: str, local: Path | Non
         )
     identity = ModelIdentity(model, number, versions[number])
     return Watched(identity, alias, _reference(client, identity, local), versions)
+
+
+def registered_digests(client: MlflowClient, model: str) -> dict[str, str]:
+    """The digest of the weights of every version that was published by resnet-ops, by its number."""
+    quote = '"' if "'" in model else "'"
+    with reported(f"Listing the versions of {model}"):
+        listed = client.search_model_versions(f"name={quote}{model}{quote}")
+    return {str(each.version): each.tags[WEIGHTS_TAG] for each in listed if WEIGHTS_TAG in each.tags}
 
 
 def _reference(client: MlflowClient, identity: ModelIdentity, local: Path | None) -> Reference:

@@ -13,7 +13,7 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from tests.unit.monitoring.conftest import Served
 
-WINDOW = TrafficWindow(camera="as_recorded", start=datetime(2026, 1, 5, 8, tzinfo=UTC), seconds_apart=10)
+WINDOW = TrafficWindow(camera="as_recorded", start=datetime(2026, 1, 5, 8, tzinfo=UTC), hours=1)
 
 
 def rows(*numbers: int) -> list[ManifestRow]:
@@ -50,6 +50,20 @@ def test_images_that_come_later_or_go_are_logged_beside_those_of_before(
     for ids in (before, more, fewer):
         assert log.rows_of(ids)["request_id"].tolist() == ids, "what is judged are today's requests, in order"
     assert len(log.read(served.identity.name, window="calm")) == 11
+    log.close()
+
+
+def test_of_a_replay_only_the_requests_of_today_stay(served: Served, tmp_path: Path) -> None:
+    log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
+    for window, numbers in (("calm", (0, 1, 2)), ("dirty", (0, 1, 2)), ("calm", (0, 1, 2, 3))):
+        ids = request_ids(window, WINDOW, served.identity, rows(*numbers))
+        images = served.unseen[list(numbers)]
+        log.append(served.scorer.score(images, ids, request_times(WINDOW, len(ids)), window=window))
+    assert log.drop_replay("calm", replace(served.identity, digest="e" * 64), ids) == 0
+    assert log.drop_replay("calm", served.identity, ids) == 3
+    assert log.drop_replay("calm", served.identity, ids) == 0
+    left = [len(log.read(served.identity.name, window=window)) for window in ("calm", "dirty")]
+    assert left == [4, 3]
     log.close()
 
 
