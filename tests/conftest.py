@@ -26,6 +26,7 @@ settings.load_profile("untimed")
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """For `pytest -n 2 --dist loadgroup`: tests that share a fixture stay on one worker, and long ones begin early.
 

@@ -23,7 +23,7 @@ from tests.unit.registry.conftest import NAME, POLICY, Runner
 from tests.unit.registry.measured_versions import learned, prepare, register
 
 WHERE = (
-    "from resnet_ops_registry import settings as s; print(s.EXPERIMENT, s.tracking_uri(), s.keys_folder())"
+    "from resnet_ops_registry.common import settings as s; print(s.EXPERIMENT, s.tracking_uri(), s.keys_folder())"
 )
 
 
