@@ -1,1 +1,33 @@
 """Monitoring of production inference: log, scorer, reference, drift verdicts and reports."""
+
+from pathlib import Path
+
+from resnet_ops.moved import find_moved
+
+find_moved(
+    __name__,
+    Path(__file__).parent,
+    {
+        "calibration": "statistics.estimate_error",
+        "log_database": "inference_log.database",
+        "manifest_params": "settings.manifest",
+        "moved": "report.shifted",
+        "newest_images": "report.most_novel",
+        "params": "settings.drift",
+        "rehearsal": "drift.accuracy_calibration",
+        "rehearsing": "drift.perturbations",
+        "rounds": "service.monitor_service",
+        "run_params": "settings.service",
+        "runner": "service.monitor",
+        "stretch": "drift.time_ranges",
+    },
+    {
+        "Basis": "SummarySchema",
+        "Rehearsal": "AccuracyCalibration",
+        "Round": "Cycle",
+        "Rounds": "MonitorService",
+        "Stretch": "TimeRange",
+        "judge_stretch": "judge_time_range",
+        "remember": "k_of_n",
+    },
+)

@@ -22,9 +22,7 @@ from resnet_ops_registry.gate.signed_evidence import evidence_of
 from tests.unit.registry.conftest import NAME, POLICY, Runner
 from tests.unit.registry.measured_versions import learned, prepare, register
 
-WHERE = (
-    "from resnet_ops_registry.common import settings as s; print(s.EXPERIMENT, s.tracking_uri(), s.keys_folder())"
-)
+WHERE = "from resnet_ops_registry.common import settings as s; print(s.EXPERIMENT, s.tracking_uri(), s.keys_folder())"
 
 
 @pytest.fixture
