@@ -106,3 +106,13 @@ def test_what_a_stage_reads_outside_of_dvc_is_stated_in_a_dependency_that_is_alw
 def test_what_has_no_influence_is_still_there() -> None:
     gone = [module for module in WITHOUT_INFLUENCE if file_of(module) is None]
     assert gone == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_setting_that_a_stage_depends_on_is_there(name: str) -> None:
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key in STAGES[name].get("params", []):
+        part: Any = settings
+        for word in key.partition("${")[0].rstrip(".").split("."):
+            assert word in part, f"{key} of {name} in dvc.yaml is not in params.yaml"
+            part = part[word]
