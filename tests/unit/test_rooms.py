@@ -26,6 +26,7 @@ def _circle(imports: dict[str, set[str]]) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_through_others_not_even_inside_a_function() -> None:
     assert _circle({module: imported_by(module) for module in product_modules()}) == []
 

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml")
 packages = cache(packages_distributions)  # it reads the records of all that is installed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", EXTRAS)
 def test_an_extra_brings_what_it_is_named_for(module: str) -> None:
     if module not in packages():

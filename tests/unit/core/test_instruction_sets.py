@@ -80,6 +80,7 @@ def test_another_system_does_not_tell(tmp_path: Path, monkeypatch: pytest.Monkey
         assert (facts["instructions"], facts["int8_instructions"]) == ("unknown", "unknown")
 
 
+@pytest.mark.slow
 def test_what_torch_uses_is_told_where_somebody_restricted_it() -> None:
     code = "from resnet_ops.instruction_sets import instruction_facts; print(instruction_facts()['torch_instructions'])"
     restricted = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}

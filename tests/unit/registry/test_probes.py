@@ -82,6 +82,7 @@ def test_asking_a_database_does_not_change_it(database: Path) -> None:
     assert database.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_new_database_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     make_database(tmp_path / "mlflow.db")
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
@@ -90,6 +91,7 @@ def test_a_new_database_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_of_a_new_database_is_swept_up(tmp_path: Path) -> None:
     killed = subprocess.Popen(["sleep", "60"])
     killed.kill()
@@ -102,6 +104,7 @@ def test_what_a_killed_process_left_of_a_new_database_is_swept_up(tmp_path: Path
     assert [path.exists() for path in (*left, *others)] == [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_a_database_that_somebody_else_made_meanwhile_is_kept(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"theirs")
     make_database(tmp_path / "mlflow.db")

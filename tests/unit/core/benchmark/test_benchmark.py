@@ -124,6 +124,7 @@ def test_latency_is_of_one_image_and_every_batch_is_warmed_up(
     assert len(raw["best_latencies"]) == again
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_run_is_named(tmp_path: Path, exported: Path) -> None:
     for file in ("model.onnx", "member.json"):
         (tmp_path / file).write_bytes((exported / file).read_bytes()[:300])
@@ -209,6 +210,7 @@ def crowd() -> Iterator[None]:
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this system does not count waiting")
 @pytest.mark.usefixtures("crowd")
 def test_other_processes_on_all_cores_are_noticed() -> None:

@@ -28,6 +28,7 @@ CALM = InterferenceParams(max_waiting=1e9, max_others=1e9, max_drift=1e9, attemp
 SILENT = lambda done, total: None  # noqa: E731
 
 
+@pytest.mark.slow
 def test_profiles_that_run_an_image_the_same_way_share_one_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

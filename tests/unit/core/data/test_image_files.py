@@ -140,6 +140,7 @@ def test_damaged_metadata_never_cost_an_image(
     assert marked or name.startswith(("jpeg", "webp"))  # whose metadata do not have a checksum
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_named_in_one_line_and_nothing_is_raised(tmp_path: Path) -> None:
     params = make_data_params(source="imagefolder", root="x", image_size=16, channels=3)
     outcomes = {"named": 0, "read": 0}

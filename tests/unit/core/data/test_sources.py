@@ -146,6 +146,7 @@ print(data.images.nbytes // 2**20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to limit memory")
 def test_225_mebibytes_of_images_are_prepared_with_150_of_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

@@ -128,6 +128,7 @@ def test_other_corruptions_change_images_and_leave_them_recognisable(name: str) 
         assert np.mean(alike) > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 8, 1), (9, 7, 3), (28, 28, 1), (48, 48, 3), (90, 88, 1)])
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_corruption_takes_images_of_any_size_grey_or_colour(

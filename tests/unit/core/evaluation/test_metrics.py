@@ -106,6 +106,7 @@ def test_nothing_is_said_of_a_class_without_images_so_that_a_rule_on_it_refuses(
     assert measured["test.macro_f1"].low is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "signal"), [(120, 1.5), (360, 5.0)])
 def test_the_interval_of_macro_f1_covers_it_as_often_as_it_says(n: int, signal: float) -> None:
     everything, truth = make_predictions(100_000, seed=1, signal=signal)

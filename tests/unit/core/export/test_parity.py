@@ -95,6 +95,7 @@ def test_with_the_fewest_images_of_all_not_one_may_differ() -> None:
     assert paired_difference(1, 0, needed, 0.95)[1] > 0.005
 
 
+@pytest.mark.slow
 def test_an_export_that_loses_just_too_much_is_rarely_written_where_the_images_suffice() -> None:
     """The chance is alpha, half of what the two-sided interval leaves out, over the outcomes of 1.5 % that differ."""
     draws = np.random.default_rng(0).multinomial(ENOUGH, [0.01, 0.005, 0.985], size=4000)

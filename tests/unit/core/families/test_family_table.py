@@ -51,6 +51,7 @@ def test_multiply_adds_are_the_published_ones(name: str, billions: float, rows: 
     assert round(rows[name].flops / 2e9, 3) == billions
 
 
+@pytest.mark.slow
 def test_the_docs_hold_the_table_as_the_code_counts_it(rows: dict[str, Row]) -> None:
     said = (
         "docs/families.md is out of date: replace its table by what `resnet-ops families --markdown` prints"

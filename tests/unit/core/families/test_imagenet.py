@@ -22,6 +22,7 @@ def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISIONS)
 def test_names_shapes_parameters_and_published_accuracy_are_torchvisions(name: str) -> None:
     entry = ENTRIES[name]
@@ -33,6 +34,7 @@ def test_names_shapes_parameters_and_published_accuracy_are_torchvisions(name: s
     assert entry.accuracy == published["_metrics"]["ImageNet-1K"]["acc@1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"])
 def test_outputs_are_torchvisions_to_the_bit(name: str) -> None:
     theirs = torchvision.models.get_model(name)

@@ -16,6 +16,7 @@ def params() -> Params:
     return read_params()
 
 
+@pytest.mark.slow
 def test_the_names_that_come_with_the_project_are_fine(params: Params) -> None:
     check_names(params)
 

@@ -52,6 +52,7 @@ def test_a_file_that_may_not_be_read_is_named(project: Path, monkeypatch: pytest
         check_repository()
 
 
+@pytest.mark.slow
 def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_path: Path) -> None:
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=tmp_path, check=True)
@@ -73,6 +74,7 @@ def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_
     assert not (tmp_path / "data/made").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linked", [False, True])
 def test_images_below_data_can_be_given_to_dvc(tmp_path: Path, linked: bool) -> None:
     """Beside what stages write there, which git ignores."""

@@ -126,6 +126,7 @@ def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:
     assert seen[-1].validation_loss == pytest.approx(-np.log(right).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_member_learns_to_read_digits(digits: PreparedData) -> None:
     member = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
     model = fit(make_plan(make_recipe(epochs=6, batch_size=64), member=member), digits)

@@ -47,6 +47,7 @@ def test_both_ways_give_the_same_batches_in_the_same_order(stored: Path) -> None
             assert labels.tolist() == data.labels[where.numpy()].tolist()
 
 
+@pytest.mark.slow
 def test_images_in_memory_and_streamed_train_the_same_bits(stored: Path, tmp_path: Path) -> None:
     recipe = make_recipe(flip=True, mixup=0.4)
     in_ram = load_prepared(stored)

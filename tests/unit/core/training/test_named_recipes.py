@@ -25,6 +25,7 @@ def colour() -> PreparedData:
     return replace(data, images=random_images(len(data), channels=3, size=16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_named_recipe_trains_two_steps(name: str, precision: str, colour: PreparedData) -> None:

@@ -257,6 +257,7 @@ class StopsAfter(Checkpoints):
             raise Stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 6, 7])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
     step: int, small: PreparedData, folder: Path, tmp_path: Path
@@ -277,6 +278,7 @@ def test_the_key_of_a_training_follows_the_weights_that_it_starts_from(small: Pr
     assert len(keys) == 3
 
 
+@pytest.mark.slow
 def test_a_start_from_half_of_the_images_beats_fresh_weights_on_few(
     digits: PreparedData, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def colours() -> PreparedData:
     return replace(data, images=rng.integers(0, 256, (1002, 8, 8, 3), dtype=np.uint8))
 
 
+@pytest.mark.slow
 def test_a_file_in_torchvisions_layout_gives_torchvisions_outputs(
     theirs: torchvision.models.ResNet, colours: PreparedData, tmp_path: Path
 ) -> None:

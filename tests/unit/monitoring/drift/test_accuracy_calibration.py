@@ -64,6 +64,7 @@ def calibrated_accuracy(served: Served) -> Reference:
     )
 
 
+@pytest.mark.slow
 def test_the_estimate_is_near_the_truth_for_what_was_not_tried(
     served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
@@ -84,6 +85,7 @@ def test_the_estimate_is_near_the_truth_for_what_was_not_tried(
     assert sum(held) >= len(held) - 1
 
 
+@pytest.mark.slow
 def test_chance_alone_moves_few_rows_no_farther_than_many(served: Served) -> None:
     found = served.scorer.model.predict(held_out(served)[0])
     rng, moved = np.random.default_rng(0), {}
@@ -113,6 +115,7 @@ def test_a_saved_calibration_and_an_accepted_window_estimate_the_same(
         assert judge(frame, other, params, window="w").estimated == expected
 
 
+@pytest.mark.slow
 def test_the_same_seed_calibrates_the_same(served: Served, calibrated_accuracy: Reference) -> None:
     model, (images, labels) = served.scorer.model, held_out(served)
     again = calibrate_accuracy(served.reference, model, images, labels, each=100, seed=0, progress=in_silence)
@@ -181,6 +184,7 @@ class Broken:
         return replace(found, probabilities=np.where(bad[:, None], np.float32("nan"), found.probabilities))
 
 
+@pytest.mark.slow
 def test_answers_that_are_no_numbers_teach_nothing(served: Served, calibrated_accuracy: Reference) -> None:
     images, labels = held_out(served)
     clean = served.scorer.model.predict(images)

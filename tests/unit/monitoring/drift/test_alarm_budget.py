@@ -127,6 +127,7 @@ def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
     )
 
 
+@pytest.mark.slow
 def test_false_alarms_keep_the_budget_in_simulated_days_of_the_real_detector(params: DriftParams) -> None:
     """A small version of benchmarks/false_alarms.py, at a budget that a few days can measure."""
     run = hourly(false_alarms_per_day=2.0)

@@ -51,6 +51,7 @@ def test_windows_without_drift_alarm_at_most_as_often_as_agreed(
     assert alarms <= stats.binom.ppf(0.999, windows, params.alpha), f"{alarms} of {windows} windows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [100, 300])
 def test_windows_that_hurt_the_model_alarm(made_up: Frames, params: DriftParams, rows: int) -> None:
     alarms, windows = 0, 20

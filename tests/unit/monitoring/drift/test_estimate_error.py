@@ -86,6 +86,7 @@ def _calibration(reference: Reference) -> Calibration:
     return reference.accuracy_calibration.calibration
 
 
+@pytest.mark.slow
 def test_harmless_changes_of_a_kind_that_was_not_tried_hardly_ever_alarm_and_harmful_ones_do(
     reference: Reference, made_up: Frames, params: DriftParams
 ) -> None:

@@ -75,6 +75,7 @@ def calibrated_accuracy(served: Served) -> Reference:
     )
 
 
+@pytest.mark.slow
 def test_darker_images_that_the_model_reads_as_well_are_said_and_wake_nobody(
     served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
@@ -102,6 +103,7 @@ def test_an_alarm_names_the_likely_reason_and_where_to_look(
     assert place in advice(verdict, params.min_rows)[0]
 
 
+@pytest.mark.slow
 def test_what_is_named_of_a_change_is_of_its_family_nine_times_in_ten_and_else_nothing_is(
     served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:

@@ -91,6 +91,7 @@ def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) 
         fetch_reference(connect(), identity)
 
 
+@pytest.mark.slow
 def test_evidence_without_a_test_accuracy_proves_nothing(prepared: Scene) -> None:
     with pytest.raises(DataError, match=r"names no test\.top1.*dvc repro register_models"):
         check_tested(prepared.served.reference, None)
@@ -102,6 +103,7 @@ def test_one_answer_may_differ_as_on_another_machine(prepared: Scene) -> None:
     assert command("lens-check", "1").exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

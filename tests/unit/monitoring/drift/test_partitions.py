@@ -82,6 +82,7 @@ def test_an_exported_row_is_the_logged_row(log: InferenceLog, tmp_path: Path) ->
     assert len(frame_of(pq.ParquetFile(path).read().slice(0, 0))) == 0
 
 
+@pytest.mark.slow
 def test_no_export_and_damaged_files_are_said(
     log: InferenceLog, reference: Reference, tmp_path: Path
 ) -> None:

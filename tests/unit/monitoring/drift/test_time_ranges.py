@@ -59,6 +59,7 @@ def traffic(
     return frame.assign(time=pd.to_datetime(times, utc=True), request_id=[f"{name}-{i}" for i in range(rows)])
 
 
+@pytest.mark.slow
 def test_a_stretch_is_judged_as_its_rows_are(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
@@ -161,6 +162,7 @@ def test_an_empty_stretch_is_insufficient_data_and_unknown_classes_are_invalid(
     assert "lacks: cat" in verdict.reason
 
 
+@pytest.mark.slow
 def test_like_is_compared_with_like_when_the_log_is_long_enough(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:

@@ -217,6 +217,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, frame: pd.DataFrame) -> None:
     url = f"sqlite:///{tmp_path}/full.db"
     frame.to_pickle(tmp_path / "frame.pkl")
@@ -248,6 +249,7 @@ def test_a_url_that_is_none_is_a_setting_error() -> None:
         InferenceLog("nonsense://host/log")
 
 
+@pytest.mark.slow
 def test_many_can_begin_the_same_log_at_once(tmp_path: Path) -> None:
     for attempt in range(20):
         barrier, failed = threading.Barrier(6), list[Exception]()

@@ -60,6 +60,7 @@ def hostile(served: Served) -> Served:
     return Served(scorer, identity, build_reference(frame, identity, classes, rows=2000, seed=0), data)
 
 
+@pytest.mark.slow
 def test_names_stay_text_on_the_pages_of_a_window(
     hostile: Served, params: DriftParams, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_evidentlys_data_are_the_same_after_they_are_closed(
     assert page.count("</html>") == 1
 
 
+@pytest.mark.slow
 def test_names_stay_text_on_the_pages_of_an_evaluation_and_of_the_data(
     hostile: Served, tmp_path: Path
 ) -> None:

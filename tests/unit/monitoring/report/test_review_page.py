@@ -112,6 +112,7 @@ def test_images_that_do_not_match_the_rows_are_refused(served: Served, params: D
         )
 
 
+@pytest.mark.slow
 def test_a_judged_window_is_a_folder_of_three_files(
     served: Served, params: DriftParams, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_judged_window_is_a_folder_of_three_files(
     assert "plotly" in (tmp_path / "evidently.html").read_text().lower()
 
 
+@pytest.mark.slow
 def test_evidently_survives_columns_without_values(
     made_up: Callable[..., pd.DataFrame], params: DriftParams, tmp_path: Path
 ) -> None:

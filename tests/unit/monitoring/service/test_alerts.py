@@ -216,6 +216,7 @@ class _Clerk(socketserver.StreamRequestHandler):
         self.wfile.write(f"{words}\r\n".encode())
 
 
+@pytest.mark.slow
 def test_an_alert_goes_out_by_mail(alerts: Alerts) -> None:
     with _Office() as office:
         threading.Thread(target=office.serve_forever, daemon=True).start()

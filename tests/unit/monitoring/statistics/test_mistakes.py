@@ -11,6 +11,7 @@ from resnet_ops_monitoring.statistics.mistakes import proof_of_mistakes, proof_s
 FLOOR, DOUBT = 0.9, 0.025
 
 
+@pytest.mark.slow
 def test_a_version_that_keeps_the_floor_is_hardly_ever_taken_for_worse_over_hourly_looks() -> None:
     """A label an hour for 60 days, of which those of the last 7 days are looked at four times a day."""
     rng, falsely, by_interval = np.random.default_rng(0), 0, 0

@@ -50,6 +50,7 @@ def _window() -> pd.DataFrame:
     return rows
 
 
+@pytest.mark.slow
 @given(parts=st.lists(st.integers(0, 5), min_size=240, max_size=240), seed=st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
 def test_parts_add_up_to_the_whole_whatever_the_split_and_the_order(parts: list[int], seed: int) -> None:

@@ -69,6 +69,7 @@ def _softmax(rng: np.random.Generator, rows: int, lift: float = 0.0) -> NDArray[
     return np.asarray(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_probabilities_hold_their_level() -> None:
     rng = np.random.default_rng(3)
     p_values = [probability_shift(_softmax(rng, 200), _softmax(rng, 60), 199, rng)[1] for _ in range(200)]
@@ -118,6 +119,7 @@ def test_the_distance_of_the_means_is_mahalanobis() -> None:
     assert abs(effect - (2 * stats.norm.cdf(1.5) - 1)) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "features"), [(60, 6), (60, 200)])
 def test_the_distance_of_the_means_holds_its_level(rows: int, features: int) -> None:
     rng = np.random.default_rng(8)

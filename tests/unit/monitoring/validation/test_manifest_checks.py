@@ -29,6 +29,7 @@ def _check(manifest: pd.DataFrame) -> ManifestReport:
     )
 
 
+@pytest.mark.slow
 def test_digits_pass_every_rule(digits: pd.DataFrame, tmp_path: Path) -> None:
     report = _check(digits)
     assert (report.failures, report.warnings) == ((), ())

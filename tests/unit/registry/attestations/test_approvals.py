@@ -32,6 +32,7 @@ from tests.unit.registry.people import (
 pytestmark = pytest.mark.usefixtures("login")
 
 
+@pytest.mark.slow
 def test_two_people_approve_and_then_it_passes(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -58,6 +59,7 @@ def test_two_people_approve_and_then_it_passes(
     ]
 
 
+@pytest.mark.slow
 def test_one_person_with_two_keys_is_one_person(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS)
@@ -68,6 +70,7 @@ def test_one_person_with_two_keys_is_one_person(run: Runner, published: Publishe
     assert "1 of 2 approvals" in refusal()
 
 
+@pytest.mark.slow
 def test_who_asks_for_the_alias_does_not_approve_it(
     run: Runner, published: Publisher, login: Callable[[str], None]
 ) -> None:
@@ -82,6 +85,7 @@ def test_who_asks_for_the_alias_does_not_approve_it(
         promote(NAME, 1, "champion")
 
 
+@pytest.mark.slow
 def test_who_signed_the_evidence_does_not_approve_it(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS.replace("[reviewer]", "[pipeline]").replace("count: 2", "count: 1"))
@@ -89,6 +93,7 @@ def test_who_signed_the_evidence_does_not_approve_it(run: Runner, published: Pub
     assert "pipeline is the author or promoter" in refusal()
 
 
+@pytest.mark.slow
 def test_another_role_does_not_approve(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS)
@@ -97,6 +102,7 @@ def test_another_role_does_not_approve(run: Runner, published: Publisher) -> Non
     assert "0 of 2 approvals by reviewer (kim is intern)" in refusal()
 
 
+@pytest.mark.slow
 def test_revoking_a_key_makes_its_approval_worthless_at_once(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS.replace("count: 2", "count: 1"))
@@ -107,6 +113,7 @@ def test_revoking_a_key_makes_its_approval_worthless_at_once(run: Runner, publis
     assert "0 of 1 approvals" in refusal()
 
 
+@pytest.mark.slow
 def test_revoking_a_key_changes_what_the_page_says(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -120,6 +127,7 @@ def test_revoking_a_key_changes_what_the_page_says(
     assert after["resnet_ops.weights_digest"] == before["resnet_ops.weights_digest"]
 
 
+@pytest.mark.slow
 def test_an_approval_is_for_one_alias_of_one_version(
     run: Runner, published: Publisher, project: Path
 ) -> None:
@@ -144,6 +152,7 @@ def connect_and_send(version: int, text: str) -> None:
     connect().set_model_version_tag(NAME, str(version), "resnet_ops.statement", text)
 
 
+@pytest.mark.slow
 def test_what_a_person_said_last_counts(run: Runner, published: Publisher, client: MlflowClient) -> None:
     published()
     govern(APPROVALS.replace("count: 2", "count: 1"))
@@ -155,6 +164,7 @@ def test_what_a_person_said_last_counts(run: Runner, published: Publisher, clien
     assert "kim's ended" in refusal()
 
 
+@pytest.mark.slow
 def test_a_forged_or_untrusted_statement_is_refused_and_the_refusal_recorded(
     run: Runner, published: Publisher
 ) -> None:
@@ -172,6 +182,7 @@ def test_a_forged_or_untrusted_statement_is_refused_and_the_refusal_recorded(
     assert entries()[-1].event.detail["reasons"][0].startswith("The statement is not plain JSON")
 
 
+@pytest.mark.slow
 def test_a_statement_from_the_future_is_refused(published: Publisher, client: MlflowClient) -> None:
     published()
     trust("kim", "reviewer")
@@ -181,6 +192,7 @@ def test_a_statement_from_the_future_is_refused(published: Publisher, client: Ml
         attest(client, NAME, 1, said, open_key("kim"))
 
 
+@pytest.mark.slow
 def test_a_key_that_is_not_there_is_not_made_in_passing(
     run: Runner, published: Publisher, project: Path
 ) -> None:

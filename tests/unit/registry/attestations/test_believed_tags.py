@@ -51,6 +51,7 @@ def trust(name: str, role: str) -> None:
         trust_key(connection, open_key(name).public, name, role)
 
 
+@pytest.mark.slow
 def test_tags_that_another_server_wrote_are_not_given_out(
     client: MlflowClient, plain: MlflowClient, published: Publisher
 ) -> None:
@@ -63,6 +64,7 @@ def test_tags_that_another_server_wrote_are_not_given_out(
     assert client.get_model_version_by_alias(NAME, "free").tags == before
 
 
+@pytest.mark.slow
 def test_a_version_without_evidence_is_given_out_without_any(
     client: MlflowClient, plain: MlflowClient, published: Publisher
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_version_without_evidence_is_given_out_without_any(
     assert client.get_model_version(NAME, str(bare)).tags == {"mine": "kept"}
 
 
+@pytest.mark.slow
 def test_evidence_by_a_key_of_a_role_that_the_policy_does_not_name_is_not_loaded(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -83,6 +86,7 @@ def test_evidence_by_a_key_of_a_role_that_the_policy_does_not_name_is_not_loaded
     assert "resnet_ops.files_digest" not in client.get_model_version(NAME, str(version)).tags
 
 
+@pytest.mark.slow
 def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_another(
     client: MlflowClient, published: Publisher, make_evidence: EvidenceMaker, project: Path
 ) -> None:
@@ -94,6 +98,7 @@ def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_an
     assert "signed by pipeline" in client.get_model_version(NAME, str(version)).tags["evidence"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "may"), [("monitor", False), ("lead", False), ("reviewer", True), ("operator", True)]
 )
@@ -134,6 +139,7 @@ def former_roles(client: MlflowClient, published: Publisher) -> int:
     return version
 
 
+@pytest.mark.slow
 def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
     client: MlflowClient, former_roles: int
 ) -> None:
@@ -148,6 +154,7 @@ def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
     assert not {"resnet_ops.baseline_digest", "resnet_ops.reference_digest"} & set(found.tags)
 
 
+@pytest.mark.slow
 def test_the_policys_own_role_for_evidence_sets_it(client: MlflowClient, published: Publisher) -> None:
     version = published().version
     said = spoken(Baseline, reference="a" * 64, images=10, created=datetime.now(UTC))

@@ -56,6 +56,7 @@ def perturbed(request: pytest.FixtureRequest, published: Publisher) -> str:
     return str(request.param)
 
 
+@pytest.mark.slow
 def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(perturbed: str, run: Runner) -> None:
     with open_database() as connection:
         key = list_trusted(connection)[0].id
@@ -77,6 +78,7 @@ def test_a_policy_comes_into_force_whatever_the_rows_hold(perturbed: str, run: R
     assert found.version == 2
 
 
+@pytest.mark.slow
 def test_an_audit_goes_on_past_a_row_that_cannot_be_read(perturbed: str) -> None:
     """What a newer program wrote and a trusted key signed is nothing that came past the gate."""
     with open_database() as connection:
@@ -90,6 +92,7 @@ def test_the_refusal_names_the_row(published: Publisher) -> None:
         promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["'x'", "replace(content, 'threshold', 'oracle')", "''"])
 def test_a_policy_that_cannot_be_read_closes_its_models_and_no_others(
     content: str, client: MlflowClient, published: Publisher, run: Runner, project: Path
@@ -114,6 +117,7 @@ def test_a_policy_that_cannot_be_read_closes_its_models_and_no_others(
     assert "is revoked" in run("keys", "revoke", key)
 
 
+@pytest.mark.slow
 def test_a_revocation_stands_when_the_pages_cannot_be_written(
     published: Publisher, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

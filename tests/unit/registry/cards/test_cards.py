@@ -25,6 +25,8 @@ from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.signed_evidence import evidence_of
 from tests.unit.registry.conftest import NAME, POLICY
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 Publisher = Callable[..., Published]
 Runner = Callable[..., str]
 

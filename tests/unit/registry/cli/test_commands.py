@@ -20,6 +20,7 @@ def test_a_new_user_is_told_what_to_do(run: Runner) -> None:
     assert "resnet-ops policy apply FILE" in run("policy", "show")
 
 
+@pytest.mark.slow
 def test_the_gate_is_asked_explained_and_obeyed(run: Runner, published: Publisher) -> None:
     published(low=0.90)
     assert "is in force now" in run("policy", "apply", str(POLICY))
@@ -43,6 +44,7 @@ def test_the_gate_is_asked_explained_and_obeyed(run: Runner, published: Publishe
     assert "The ledger is whole" in run("ledger", "verify")
 
 
+@pytest.mark.slow
 def test_a_new_policy_changes_what_the_version_page_says(
     run: Runner, client: MlflowClient, published: Publisher, project: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_password_is_masked_wherever_a_url_may_hold_it(said: str, shown: str) 
     assert mask_password(said) == shown
 
 
+@pytest.mark.slow
 def test_the_servers_command_holds_no_password(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[str] = []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/hush.db")

@@ -194,6 +194,7 @@ REFUSED: list[tuple[list[Word], int, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "status", "message"), REFUSED, ids=lambda value: str(value)[:60])
 def test_what_once_ended_in_a_traceback_is_said(
     scene: Scene, line: list[Word], status: int, message: str
@@ -226,6 +227,7 @@ def test_what_somebody_signed_is_shown_as_it_is_and_moves_no_terminal(scene: Sce
     assert "\N{REPLACEMENT CHARACTER}[2J" in shown[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["it's", 'a"b', "a'b\"c", "[x]"])
 def test_a_registered_model_of_any_name_is_listed_and_hinders_no_other(scene: Scene, name: str) -> None:
     connect().create_registered_model(name)

@@ -30,6 +30,7 @@ def promoted(published: Callable[..., Published]) -> None:
     promote(NAME, published().version, "champion")
 
 
+@pytest.mark.slow
 def test_an_audit_says_that_nothing_was_changed_and_what_it_looked_at(promoted: None) -> None:
     answer = run("audit", "verify")
     assert answer.exit_code == 0, answer.output
@@ -39,6 +40,7 @@ def test_an_audit_says_that_nothing_was_changed_and_what_it_looked_at(promoted: 
     assert run("audit", "verify", "--head", "0" * 64).exit_code == 1
 
 
+@pytest.mark.slow
 def test_an_audit_with_a_finding_exits_with_1(promoted: None, project: Path) -> None:
     (weights,) = (project / "var" / "artifacts").rglob("weights.safetensors")
     weights.write_bytes(b"evil")
@@ -47,6 +49,7 @@ def test_an_audit_with_a_finding_exits_with_1(promoted: None, project: Path) -> 
     assert "files were changed" in json.loads(answer.stdout)["findings"][0]["problem"]
 
 
+@pytest.mark.slow
 def test_hardening_keeps_a_plain_client_out_until_it_is_taken_back(promoted: None, project: Path) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -60,6 +63,7 @@ def test_hardening_keeps_a_plain_client_out_until_it_is_taken_back(promoted: Non
     plain.set_registered_model_alias(NAME, "challenger", "1")
 
 
+@pytest.mark.slow
 def test_the_ledger_is_exported_for_people_and_programs(promoted: None, project: Path) -> None:
     lines = [json.loads(line) for line in run("ledger", "export").stdout.splitlines()]
     assert [line["seq"] for line in lines] == list(range(1, len(lines) + 1))

@@ -45,6 +45,7 @@ def test_an_experiment_in_a_folder_of_its_own_uses_the_registry_of_its_project(t
         assert done.stdout.split() == [name, f"sqlite:///{state}/mlflow.db", f"{state}/keys"], done.stderr
 
 
+@pytest.mark.slow
 def test_a_version_says_which_experiment_it_comes_from_until_the_project_makes_it(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_version_says_which_experiment_it_comes_from_until_the_project_makes_i
     assert EXPERIMENT_TAG not in client.get_model_version(NAME, str(tried.version)).tags
 
 
+@pytest.mark.slow
 def test_what_an_experiment_measures_of_the_projects_weights_is_not_said_of_its_version(
     client: MlflowClient, data: PreparedData
 ) -> None:
@@ -74,6 +76,7 @@ def test_what_an_experiment_measures_of_the_projects_weights_is_not_said_of_its_
     assert EXPERIMENT_TAG not in version.tags
 
 
+@pytest.mark.slow
 def test_an_experiment_proposes_nothing_and_puts_no_policy_into_force(
     client: MlflowClient, data: PreparedData, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

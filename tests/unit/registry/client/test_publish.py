@@ -28,6 +28,7 @@ from tests.unit.registry.conftest import NAME, Publisher, evidence_of, publish_m
 pytestmark = pytest.mark.usefixtures("policy")
 
 
+@pytest.mark.slow
 def test_a_model_is_published_once(client: MlflowClient, published: Publisher) -> None:
     first, second = published(), published()
     assert (first.created, second.created) == (True, False)
@@ -51,6 +52,7 @@ def test_the_version_page_says_what_the_gate_thinks(client: MlflowClient, publis
     assert "| test.top1 | 0.980 (0.900-0.990, n=360) |" in description
 
 
+@pytest.mark.slow
 def test_new_measurements_of_the_same_weights_keep_the_version(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -72,6 +74,7 @@ def test_the_run_of_a_live_training_is_completed(
     assert client.get_run(result.run_id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_mlflow_itself_loads_and_runs_the_model(published: Publisher, model_folder: Path) -> None:
     published()
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
@@ -87,6 +90,7 @@ def test_evidence_about_other_weights_is_not_published(
         published(evidence=other)
 
 
+@pytest.mark.slow
 def test_only_the_first_key_is_trusted_by_itself(published: Publisher, project: Path) -> None:
     published(low=0.96)
     with open_database() as connection:
@@ -167,6 +171,7 @@ def about_export(make_evidence: Callable[..., Evidence], export: Path, **changes
     return make_evidence(folder=export).model_copy(update=said)
 
 
+@pytest.mark.slow
 def test_an_export_is_a_version_of_its_own_with_its_own_evidence(
     client: MlflowClient, published: Publisher, make_evidence: Callable[..., Evidence], export: Path
 ) -> None:
@@ -182,6 +187,7 @@ def test_an_export_is_a_version_of_its_own_with_its_own_evidence(
     assert "tiny-onnx, onnx of " in str(client.get_model_version(NAME, "2").description)
 
 
+@pytest.mark.slow
 def test_an_export_is_loaded_verified_and_run_by_us_and_by_mlflow(
     published: Publisher, make_evidence: Callable[..., Evidence], export: Path
 ) -> None:

@@ -23,6 +23,8 @@ from tests.unit.core.makers import make_recipe
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 from tests.unit.registry.measured_versions import learned, prepare, register
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 SPLITS = ("train", "validation", "test")
 
 

@@ -10,6 +10,8 @@ from resnet_ops_registry import check, promote
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 from tests.unit.registry.people import entries, govern, publish_versions, refusal, revoke, trust
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 
 def test_a_retired_version_loses_its_aliases_and_is_refused_until_an_operator_brings_it_back(
     run: Runner, published: Publisher, client: MlflowClient

@@ -17,6 +17,8 @@ from resnet_ops_registry.client import runs
 from resnet_ops_registry.client.publish import Published, publish
 from resnet_ops_registry.client.tracking import LiveRun
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 EXPERIMENT = "digits"
 EPOCHS = 4
 Curve = list[tuple[int, float]]

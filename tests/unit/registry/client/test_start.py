@@ -20,6 +20,7 @@ NAME = "digits-classifier"
 pytestmark = pytest.mark.usefixtures("policy")
 
 
+@pytest.mark.slow
 def test_a_registered_version_becomes_a_verified_folder_with_the_digest_that_the_registry_shows(
     published: Callable[..., Published], model_folder: Path, project: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_where_an_operators_key_is_trusted_the_first_policy_is_the_operators_too
         assert list_policies(connection) == ()
 
 
+@pytest.mark.slow
 def test_candidates_are_judged_in_the_order_they_are_given(
     client: MlflowClient, policy: None, published: Publisher, project: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_candidates_are_judged_in_the_order_they_are_given(
     assert "test.top1" in (found[0].refusals["@champion"] or "")
 
 
+@pytest.mark.slow
 def test_the_best_candidate_that_passes_becomes_challenger_and_the_alias_is_set_once(
     client: MlflowClient, policy: None, published: Publisher, project: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_the_best_candidate_that_passes_becomes_challenger_and_the_alias_is_set_
     assert int(client.get_model_version_by_alias(NAME, "challenger").version) == good
 
 
+@pytest.mark.slow
 def test_the_candidate_is_chosen_by_what_its_signed_evidence_says_of_validation(
     client: MlflowClient, policy: None, published: Publisher, project: Path
 ) -> None:
@@ -148,6 +151,7 @@ def test_the_candidate_is_chosen_by_what_its_signed_evidence_says_of_validation(
         validation_scores(client, NAME, judge_candidates(client, NAME, {"silent": silent}))
 
 
+@pytest.mark.slow
 def test_nobody_is_proposed_where_nobody_passes_and_then_nothing_serves(
     client: MlflowClient, policy: None, published: Publisher
 ) -> None:

@@ -21,6 +21,8 @@ from resnet_ops_registry.gate.history import past_holders
 from resnet_ops_registry.gate.policies import apply_policy
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 POLICY = """\
 model: digits-classifier
 evidence_roles: [pipeline]

@@ -20,6 +20,8 @@ from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
 from tests.unit.core.makers import digits as read_digits
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 NAME = "digits-classifier"
 PARAMS = EvaluateParams(
     confidence=0.95,

@@ -14,6 +14,8 @@ from resnet_ops_registry.gate.simulate import simulate
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 from tests.unit.registry.people import APPROVALS, POLICY, REPRODUCED, approve, entries, govern, trust, waive
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 ONE = APPROVALS.replace("count: 2", "count: 1")
 TOLD = "promote through a server with a login"
 

@@ -55,6 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@pytest.mark.slow
 def test_a_teams_rule_judges_and_its_fields_are_checked(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.unit.registry.judging import NOW, case
 

@@ -15,6 +15,7 @@ from tests.unit.registry.people import APPROVALS, REPRODUCED, entries, govern, r
 pytestmark = pytest.mark.usefixtures("login")
 
 
+@pytest.mark.slow
 def test_a_waiver_lets_one_rule_not_count_and_says_by_whom(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -33,6 +34,7 @@ def test_a_waiver_lets_one_rule_not_count_and_says_by_whom(
     assert "low end is below" in refusal()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["role", "rule", "too long", "promoter"])
 def test_a_waiver_that_the_policy_does_not_allow_is_worthless(
     run: Runner, published: Publisher, wrong: str, login: Callable[[str], None]
@@ -53,6 +55,7 @@ def test_a_waiver_that_the_policy_does_not_allow_is_worthless(
     assert wrong != "rule" or "0 of 1 approvals" in reasons
 
 
+@pytest.mark.slow
 def test_a_reproduction_to_the_bit_counts_and_another_does_not(
     run: Runner, published: Publisher, model_folder: Path, project: Path
 ) -> None:

@@ -54,6 +54,7 @@ def due_again() -> None:
         connection.execute(update(deliveries).values(next_at=0))
 
 
+@pytest.mark.slow
 def test_every_decision_is_told_once_and_in_order(
     endpoint: Endpoint, receiver: Receiver, published: Publisher
 ) -> None:
@@ -68,6 +69,7 @@ def test_every_decision_is_told_once_and_in_order(
     assert len(receiver.messages) == 3
 
 
+@pytest.mark.slow
 def test_a_message_is_signed(endpoint: Endpoint, receiver: Receiver, published: Publisher) -> None:
     promote(NAME, published().version, "champion")
     send_due(endpoint)
@@ -80,6 +82,7 @@ def test_a_message_is_signed(endpoint: Endpoint, receiver: Receiver, published: 
     assert headers["X-Resnet-Ops-Id"] == receiver.messages[0]["id"] == entry.hash
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_later_and_nothing_overtakes_it(
     endpoint: Endpoint, receiver: Receiver, published: Publisher
 ) -> None:
@@ -98,6 +101,7 @@ def test_what_failed_is_tried_again_later_and_nothing_overtakes_it(
     assert [message["type"] for message in receiver.messages] == ["allowed", "removed", "refused"]
 
 
+@pytest.mark.slow
 def test_a_redirect_or_a_dead_endpoint_is_a_failure(
     client: MlflowClient, endpoint: Endpoint, receiver: Receiver, published: Publisher
 ) -> None:
@@ -109,6 +113,7 @@ def test_a_redirect_or_a_dead_endpoint_is_a_failure(
     assert send_due(dead).problem == "ConnectionError"
 
 
+@pytest.mark.slow
 def test_a_crash_after_sending_sends_the_same_id_again(
     endpoint: Endpoint, receiver: Receiver, published: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +135,7 @@ def test_a_crash_after_sending_sends_the_same_id_again(
     assert receiver.messages[0]["id"] == receiver.messages[1]["id"]
 
 
+@pytest.mark.slow
 def test_a_new_endpoint_may_be_told_of_all_that_was_decided(
     client: MlflowClient, receiver: Receiver, published: Publisher
 ) -> None:

@@ -28,6 +28,8 @@ from tests.unit.registry.conftest import (
     publish_model,
 )
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 EDGE = """\
   - aliases: [champion-edge]
     rules:

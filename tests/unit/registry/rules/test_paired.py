@@ -31,6 +31,7 @@ def pass_rate(method: str, n: int, difference: float, disagreement: float, true:
     return float(counts[passed].sum() / DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mcnemar", "bootstrap"])
 @pytest.mark.parametrize("n", [100, 360])
 @pytest.mark.parametrize(("margin", "times"), [(0.01, 1.001), (0.01, 3), (0.02, 1.001), (0.02, 3), (0.05, 2)])
@@ -41,6 +42,7 @@ def test_a_candidate_worse_by_just_the_margin_passes_at_most_alpha_of_the_time(
     assert rate <= ALPHA + 2.6 * math.sqrt(ALPHA * (1 - ALPHA) / DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mcnemar", "bootstrap"])
 @pytest.mark.parametrize(("margin", "disagreement"), [(0.0, 0.02), (0.0, 0.1), (0.01, 0.05)])
 def test_a_candidate_better_by_no_more_than_the_margin_passes_as_better_at_most_alpha_of_the_time(
@@ -50,6 +52,7 @@ def test_a_candidate_better_by_no_more_than_the_margin_passes_as_better_at_most_
     assert rate <= ALPHA + 2.6 * math.sqrt(ALPHA * (1 - ALPHA) / DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mcnemar", "bootstrap"])
 def test_a_candidate_as_good_as_the_champion_passes_and_one_much_worse_does_not(method: str) -> None:
     assert pass_rate(method, 360, -0.02, 0.02, 0.0) > 0.7

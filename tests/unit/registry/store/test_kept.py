@@ -57,12 +57,14 @@ def version(policy: None, published: Publisher) -> int:
     return version
 
 
+@pytest.mark.slow
 def test_a_key_that_another_process_revokes_counts_no_more(version: int) -> None:
     elsewhere(REVOKE)
     with pytest.raises(GateDenied, match="no evidence signed by a trusted pipeline key"):
         promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 def test_a_policy_that_another_process_applies_is_in_force(version: int) -> None:
     elsewhere(APPLY.format(text=POLICY.replace("0.95", "0.99")))
     with pytest.raises(GateDenied, match=r"is below 0\.990"):
@@ -100,6 +102,7 @@ def test_a_statement_that_is_changed_in_the_table_is_not_believed(
         promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 def test_a_public_key_that_is_swapped_in_the_table_verifies_nothing(version: int, project: Path) -> None:
     other = open_key("other", project / "other-keys").public.raw.hex()
     with open_database() as connection:
@@ -125,6 +128,7 @@ def test_a_deleted_key_takes_its_evidence_along(version: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_several_changes_in_one_flush_are_chained(
     client: MlflowClient, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

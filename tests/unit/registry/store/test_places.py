@@ -107,6 +107,7 @@ def test_a_location_that_is_read_otherwise_elsewhere_is_not_hashed(
     assert location_digest("mlflow-artifacts:/1/model")
 
 
+@pytest.mark.slow
 def test_no_evidence_is_accepted_while_a_slow_store_still_writes(
     served: Path, project: Path, client: MlflowClient
 ) -> None:

@@ -28,6 +28,7 @@ def squatted(
     return client
 
 
+@pytest.mark.slow
 def test_a_version_that_says_the_digest_of_other_weights_keeps_them_out_of_nothing(
     squatted: MlflowClient, published: Publisher
 ) -> None:
@@ -41,6 +42,7 @@ def test_a_version_that_says_the_digest_of_other_weights_keeps_them_out_of_nothi
     assert (again.version, again.created) == (made.version, False)
 
 
+@pytest.mark.slow
 def test_one_that_comes_later_takes_no_part_either(
     client: MlflowClient, published: Publisher, project: Path
 ) -> None:
@@ -51,6 +53,7 @@ def test_one_that_comes_later_takes_no_part_either(
     assert (published().version, published().created) == (made.version, False)
 
 
+@pytest.mark.slow
 def test_files_that_were_changed_under_evidence_of_ones_own_are_told_all_the_same(
     published: Publisher, project: Path
 ) -> None:

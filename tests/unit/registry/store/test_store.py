@@ -39,6 +39,7 @@ def envelope_of(version: int) -> str:
         )
 
 
+@pytest.mark.slow
 def test_a_version_with_evidence_that_passes_is_promoted_and_loaded(published: Publisher) -> None:
     version = published().version
     assert check(NAME, version, "champion").allowed
@@ -126,6 +127,7 @@ def test_evidence_of_one_version_does_not_count_for_another(
         client.set_model_version_tag(NAME, "2", "resnet_ops.statement", envelope_of(1))
 
 
+@pytest.mark.slow
 def test_an_old_statement_sent_again_does_not_outdo_the_newest(
     client: MlflowClient, published: Publisher
 ) -> None:
