@@ -12,6 +12,8 @@ _DECIDING = (
         "validation.top1",
         "test.top1",
         "test.worst_class_recall",
+        "operating.sensitivity",
+        "operating.specificity",
         "calibrated.ece",
         "robustness.mean_accuracy",
     ),

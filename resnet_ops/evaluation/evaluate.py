@@ -11,6 +11,7 @@ from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_c
 from resnet_ops.evaluation.diagram import reliability_diagram
 from resnet_ops.evaluation.gallery import mistakes_page
 from resnet_ops.evaluation.metrics import measure_predictions, proportion
+from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
@@ -42,6 +43,8 @@ class Evaluation:
     reliability: dict[str, Reliability]
     """Without and with temperature scaling."""
     robustness: Robustness
+    decided: tuple[np.ndarray, np.ndarray] | None = None
+    """Which images are positive, and their scores, where there is an operating point."""
 
     @property
     def predicted(self) -> np.ndarray:
@@ -79,12 +82,18 @@ def evaluate(
     measured["calibrated.temperature"] = temperature
     chosen_by = learned.argmax(axis=1) == validation.labels
     measured["validation.top1"] = proportion(int(chosen_by.sum()), len(chosen_by), level)
+    decided = None
+    if params.operating_point is not None:
+        wanted = params.operating_point.positive
+        tuned = score(np.exp(log_softmax(learned)), validation.labels, validation.classes, wanted)
+        decided = score(np.exp(plain), test.labels, test.classes, wanted)
+        measured |= measure_operating_point(tuned, decided, params.operating_point, level)
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)
     shown = {"as it is": plain, f"temperature {temperature.value:.3f}": calibrated}
     tables = {name: reliability(np.exp(each), test.labels, bins) for name, each in shown.items()}
-    return Evaluation(measured, test, plain, slices, tables, robustness)
+    return Evaluation(measured, test, plain, slices, tables, robustness, decided)
 
 
 def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:
@@ -100,6 +109,9 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     page = mistakes_page(title, found.data, found.log_probabilities, params.gallery)
     write_text(folder / "mistakes.html", page)
     write_json(folder / "calibration.json", _calibration(found))
+    threshold = found.measured.get("operating.threshold")
+    at = threshold.value if threshold else None
+    write_json(folder / "operating_point.json", curve(found.decided, at) if found.decided else None)
     diagram = reliability_diagram(f"{name} on {SPLIT}", found.reliability, params.confidence)
     write_text(folder / "reliability.svg", diagram)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from resnet_ops.evaluation.operating_point import OperatingPointParams
+
 __all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params"]
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
@@ -61,6 +63,8 @@ class EvaluateParams:
     """How the model is tried on corrupted images."""
     gallery: int
     """Images in the gallery of the worst mistakes."""
+    operating_point: OperatingPointParams | None
+    """Where a decision is made between some classes and all others; null for none."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:

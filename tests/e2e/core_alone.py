@@ -28,7 +28,12 @@ if __name__ == "__main__":
     save_model(trained, Path("tiny"))
     slices = SliceParams(columns=(), statistics=("brightness",), quantiles=2, min_images=10)
     settings = EvaluateParams(
-        confidence=0.95, calibration_bins=5, slices=slices, robustness=RobustnessParams(images=40), gallery=2
+        confidence=0.95,
+        calibration_bins=5,
+        slices=slices,
+        robustness=RobustnessParams(images=40),
+        gallery=2,
+        operating_point=None,
     )
     found = evaluate(load_model(Path("tiny")), data, settings, seed=0)
     profile = Profile(device="cpu", threads=1, memory_mb=0, batch_sizes=(4,), warmup=3, requests=400)

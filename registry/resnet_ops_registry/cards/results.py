@@ -70,6 +70,23 @@ def headline(evidence: Evidence) -> tuple[Fact, ...]:
     )
 
 
+OPERATING = (
+    ("area under the ROC curve", "test.roc_auc"),
+    ("average precision", "test.average_precision"),
+    *(
+        (f"{name} at the operating point", f"operating.{key}")
+        for name, key in (
+            ("threshold", "threshold"),
+            ("sensitivity", "sensitivity"),
+            ("specificity", "specificity"),
+            ("positive predictive value", "ppv"),
+            ("negative predictive value", "npv"),
+            ("net benefit", "net_benefit"),
+        )
+    ),
+)
+
+
 def results(evidence: Evidence) -> Section:
     found = evidence.metrics
     rows = [
@@ -77,10 +94,13 @@ def results(evidence: Evidence) -> Section:
         *([("right class among the first five", "test.top5")] if "test.top5" in found else []),
         ("mean F1 of the classes", "test.macro_f1"),
         ("lowest recall of a class", "test.worst_class_recall"),
+        *(row for row in OPERATING if row[1] in found),
     ]
     top1 = found.get("test.top1")
-    notes = (f"The interval of top-1: {top1.method}.",) if top1 is not None and top1.method else ()
-    return Section("Results on the test split", notes=notes, table=measured_table(found, rows))
+    notes = [f"The interval of top-1: {top1.method}."] if top1 is not None and top1.method else []
+    if (point := found.get("operating.threshold")) is not None and point.method:
+        notes.append(f"The operating point was {point.method}.")
+    return Section("Results on the test split", notes=tuple(notes), table=measured_table(found, rows))
 
 
 def classes(evidence: Evidence) -> Section:

@@ -1,6 +1,7 @@
-"""Commands of `resnet-ops` about policies: apply, show, diff, history, and gate simulate."""
+"""Commands of `resnet-ops` about policies: apply, show, diff, history, power, and gate simulate."""
 
 import difflib
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,6 +121,48 @@ def policy_history(
             row["model"], str(row["version"]), when, row["applied_by"], row["file"], row["digest"][:12]
         )
     console.print(table)
+
+
+@policy.command("power")
+def policy_power(
+    file: File,
+    true: Annotated[
+        float | None,
+        typer.Option(help="The proportion that is assumed; without it, halfway from the limit to 1."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Level of the intervals in the evidence.")] = 0.95,
+    power: Annotated[float, typer.Option(help="How often the rule is to pass then.")] = 0.8,
+    as_json: Json = False,
+) -> None:
+    """How many images it takes to show what a policy asks of the lower ends of intervals. Needs no registry."""
+    from rich.table import Table
+
+    from resnet_ops_registry.gate.policy_file import policy_text, read_policy
+    from resnet_ops_registry.gate.power import needs_of
+
+    for name, value in (("--true", true), ("--confidence", confidence), ("--power", power)):
+        if value is not None and not 0 < value < 1:
+            raise typer.BadParameter(f"{name} is {value}, but must be above 0 and below 1")
+    needs = needs_of(read_policy(policy_text(file), str(file)), true, confidence, power)
+    if as_json:
+        print_json([asdict(each) for each in needs])
+    elif not needs:
+        console.print(
+            f"{file} asks for no lower end of a proportion (rule threshold with `bound: low` and `min`)."
+        )
+    else:
+        table = Table(
+            "lower end of", "at least", "without a mistake", f"to pass in {power:.0%} of cases", box=None
+        )
+        for each in needs:
+            often = "never" if each.images is None else f"{each.images:,} {each.of}"
+            table.add_row(
+                each.metric,
+                f"{each.limit:g}",
+                f"{each.flawless:,} {each.of}",
+                f"{often}, if truly {each.true:.4g}",
+            )
+        console.print(table)
 
 
 def gate_simulate(file: File, as_json: Json = False) -> None:

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from resnet_ops.data import PreparedData, load_prepared, save_prepared
 from resnet_ops.evaluation.evaluate import Evaluation, evaluate, save_evaluation
+from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
 from resnet_ops.measurement import measurements_from_json
 from tests.unit.core.makers import untrained
@@ -27,6 +28,7 @@ def make_params(**changes: Any) -> EvaluateParams:
         slices=slices,
         robustness=RobustnessParams(images=40),
         gallery=5,
+        operating_point=None,
     )
     return replace(base, **changes)
 
@@ -67,6 +69,20 @@ def test_every_number_has_its_images_and_what_is_saved_is_what_was_found(
         "calibrated.ece",
     }
     assert groups <= set(found.measured)
+
+
+def test_an_operating_point_is_measured_and_its_curve_kept(digits: PreparedData, tmp_path: Path) -> None:
+    point = OperatingPointParams(positive=("0", "1"), aim="specificity", at_least=0.8, prevalence=None)
+    params = make_params(operating_point=point, robustness=RobustnessParams(images=0))
+    found = evaluate(untrained(), digits, params, seed=0)
+    test = digits.split("test")
+    positives = int(np.isin(test.labels, [0, 1]).sum())
+    assert found.measured["operating.sensitivity"].n == positives
+    save_evaluation(found, "tiny", params, tmp_path)
+    kept = json.loads((tmp_path / "operating_point.json").read_text())
+    assert kept["threshold"] == found.measured["operating.threshold"].value
+    assert kept["counts"]["hits"] + kept["counts"]["misses"] == positives
+    assert found.measured["test.roc_auc"].n == len(test)
 
 
 def test_temperature_mends_the_log_loss_of_an_untrained_model(found: Evaluation) -> None:

@@ -29,6 +29,7 @@ PARAMS = EvaluateParams(
     slices=SliceParams(columns=("class_name",), statistics=("brightness",), quantiles=4, min_images=30),
     robustness=RobustnessParams(images=100),
     gallery=0,
+    operating_point=None,
 )
 EvidenceMaker = Callable[..., Evidence]
 Publisher = Callable[..., Published]

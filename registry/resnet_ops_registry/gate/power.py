@@ -1,0 +1,78 @@
+"""How many images a policy asks for: what its thresholds on lower ends of intervals can be shown with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binom
+
+from resnet_ops.evaluation.intervals import wilson
+from resnet_ops_registry.gate.policy import Policy
+from resnet_ops_registry.rules.threshold import Threshold
+
+__all__ = ["Needed", "images_needed", "needs_of"]
+
+MOST = 10_000_000
+_COUNTED = {"operating.sensitivity": "positives", "operating.specificity": "negatives"}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What one rule asks for. `true`: the proportion that is assumed; `images` pass it in `power` of the cases."""
+
+    metric: str
+    limit: float
+    of: str
+    """What is counted: positives, negatives, or images of what the metric is about."""
+    flawless: int
+    """Where not one of them is wrong."""
+    true: float
+    images: int | None
+    """None beyond ten millions, or where the true proportion does not exceed the limit."""
+
+
+def images_needed(limit: float, true: float, confidence: float, power: float) -> int | None:
+    """The fewest images from which on Wilson's lower end reaches `limit` in `power` of the cases.
+
+    limit, true: proportions within 0 and 1. None where `true` does not exceed the limit, or beyond ten millions.
+    """
+    if true <= limit:
+        return None
+    low, high = 1, 1
+    while not _reaches(high, limit, true, confidence, power):
+        low, high = high, high * 2
+        if high > MOST:
+            return None
+    while high - low > 1:  # the power goes up in saw teeth: the last of them counts
+        middle = (low + high) // 2
+        ahead = np.unique(np.linspace(middle, middle + max(8, middle // 20), 12).astype(int))
+        if all(_reaches(int(n), limit, true, confidence, power) for n in ahead):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def needs_of(policy: Policy, true: float | None, confidence: float, power: float) -> list[Needed]:
+    """One line for each threshold on the lower end of a proportion. true: None for halfway from the limit to 1."""
+    found: dict[tuple[str, float], Needed] = {}
+    for rule in (rule for guard in policy.guards for rule in guard.rules):
+        if not isinstance(rule, Threshold) or rule.bound != "low" or rule.min is None or not 0 < rule.min < 1:
+            continue
+        assumed = (1 + rule.min) / 2 if true is None else true
+        needed = images_needed(rule.min, assumed, confidence, power)
+        flawless = images_needed(rule.min, 1.0, confidence, power)
+        assert flawless is not None
+        of = _COUNTED.get(rule.metric, "images")
+        found[rule.metric, rule.min] = Needed(rule.metric, rule.min, of, flawless, assumed, needed)
+    return list(found.values())
+
+
+def _reaches(n: int, limit: float, true: float, confidence: float, power: float) -> bool:
+    fewest, most = 0, n + 1  # right answers: the lower end grows with them
+    while most - fewest > 1:
+        middle = (fewest + most) // 2
+        if wilson(middle, n, confidence)[0] >= limit:
+            most = middle
+        else:
+            fewest = middle
+    return bool(binom.sf(most - 1, n, true) >= power)
