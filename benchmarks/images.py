@@ -39,6 +39,7 @@ def published(
         grey_bits="auto",
         similar_classes="ask",
         conflicts="first",
+        group=None,
         split=SHARES,
     )
 

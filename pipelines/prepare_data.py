@@ -21,7 +21,7 @@ def main() -> None:
         raw = settle_conflicts(read_source(params.data, progress, scratch), params.data.conflicts)
     for note in raw.notes:
         console.print(f"{params.data.root}: {note}", style="yellow")
-    data = split_images(raw, params.data.split, params.seed)
+    data = split_images(raw, params.data.split, params.seed, params.data.group)
     for folder, splits in FOLDERS.items():
         save_prepared(data, folder, splits)
         count = len(data.places(*splits))

@@ -176,6 +176,8 @@ class Params:
         known = [field.name for field in fields(ManifestRow)]
         if self.data.source == "csv" and Path(str(self.data.root)).is_file():
             known += extra_columns(Path(str(self.data.root)))
+        if self.data.group is not None and self.data.group not in known:
+            yield f"data.group names {self.data.group!r}; the manifest has {', '.join(known)}"
         unknown = [name for name in self.evaluate.slices.columns if name not in known]
         if unknown:
             yield (

@@ -65,6 +65,8 @@ class DataParams:
     conflicts: Literal["stop", "drop", "first"]
     """Of equal images with different labels: `stop` names them, `drop` leaves them all out, `first` takes the label
     that comes first."""
+    group: str | None
+    """A column of the CSV file, such as patient or part, whose images are all in one split; null for none."""
     split: SplitParams
     """How the images are dealt out."""
 
@@ -74,6 +76,10 @@ class DataParams:
             raise ValueError(f"root must name the {what} when source is {self.source}")
         if self.source == "digits" and (self.image_size, self.channels) != (8, 1):
             raise ValueError("digits are grey images of 8x8: image_size must be 8 and channels 1")
+        if self.group is not None and self.source != "csv":
+            raise ValueError(
+                f"group names a column of a CSV file, but source is {self.source}: set group to null"
+            )
         if not 8 <= self.image_size <= 1024:
             raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")
         if not 0 <= self.background <= 255:

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 
 from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.groups import deal_groups
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
@@ -17,7 +18,7 @@ NOWHERE = ""
 """The split of images that are left out; it is never written."""
 
 
-def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
+def split_images(raw: RawData, shares: SplitParams, seed: int, group: str | None = None) -> PreparedData:
     """Give every image a split and a manifest row.
 
     An image's place between 0 and 1 is a hash of its pixels and the seed, and the shares cut that line into splits. So
@@ -25,19 +26,15 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     as counts of draws do. Of a class, each split gets at least half of its share, and one image: where it has less by
     chance, images whose place is nearest are moved to it. Where the data set says where an image may go it goes there,
     by the shares of those splits. Raises DataError when a class is too small to be in every split.
+
+    group: a column of the data set, such as patient; all images of one are in one split then (`groups.deal_groups`).
     """
     digests = raw.digests or pixel_digests(raw.images)
-    allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
-    pools = list(dict.fromkeys(allowed))
-    pool_of = np.array([pools.index(names) for names in allowed])
-    split_of: dict[str, str] = {}
-    for label, class_name in enumerate(raw.classes):
-        for pool, names in enumerate(pools):
-            members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
-            new = {digests[i] for i in members if digests[i] not in split_of}
-            places = {each: _place(each, seed) for each in sorted(new - raw.left_out)}
-            if places or len(pools) == 1 or not (raw.labels == label).any():
-                split_of |= _deal(places, names, shares, class_name)
+    split_of = (
+        _by_image(raw, digests, shares, seed)
+        if group is None
+        else _by_group(raw, digests, shares, seed, group)
+    )
     rows = [
         ManifestRow(
             index=index,
@@ -53,6 +50,30 @@ def split_images(raw: RawData, shares: SplitParams, seed: int) -> PreparedData:
     ]
     extra = {name: np.array(values, dtype=object) for name, values in raw.extra.items()}
     return PreparedData(raw.images, raw.labels, rows, raw.classes, extra)
+
+
+def _by_group(raw: RawData, digests: list[str], shares: SplitParams, seed: int, group: str) -> dict[str, str]:
+    if group not in raw.extra:
+        known = ", ".join(raw.extra) or "none"
+        raise DataError(
+            f"data.group in params.yaml names column {group!r}; the data set's columns are: {known}."
+        )
+    return deal_groups(raw, digests, raw.extra[group], shares, lambda name: _place(f"group:{name}", seed))
+
+
+def _by_image(raw: RawData, digests: list[str], shares: SplitParams, seed: int) -> dict[str, str]:
+    allowed = raw.allowed or [tuple(shares.as_dict())] * len(raw.paths)
+    pools = list(dict.fromkeys(allowed))
+    pool_of = np.array([pools.index(names) for names in allowed])
+    split_of: dict[str, str] = {}
+    for label, class_name in enumerate(raw.classes):
+        for pool, names in enumerate(pools):
+            members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
+            new = {digests[i] for i in members if digests[i] not in split_of}
+            places = {each: _place(each, seed) for each in sorted(new - raw.left_out)}
+            if places or len(pools) == 1 or not (raw.labels == label).any():
+                split_of |= _deal(places, names, shares, class_name)
+    return split_of
 
 
 def _place(digest: str, seed: int) -> float:

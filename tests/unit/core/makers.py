@@ -34,6 +34,7 @@ def make_data_params(**changes: Any) -> DataParams:
         "grey_bits": "auto",
         "similar_classes": "ask",
         "conflicts": "stop",
+        "group": None,
         "split": SHARES,
     }
     return DataParams(**{**base, **changes})
