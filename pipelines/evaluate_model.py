@@ -34,7 +34,7 @@ def main(name: str) -> None:
                 style="yellow",
             )
     with progress_bar(f"{name} on corrupted images") as progress:
-        found = evaluate(model, data, params.evaluate, params.seed, progress)
+        found = evaluate(model, data, params.evaluate, params.seed, progress, params.data.group)
     save_evaluation(found, name, params.evaluate, REPORTS / name)
     write_json(REPORTS / name / "machine.json", {"environment": environment(), "hardware": hardware()})
     if name in params.deployments:  # where `dvc metrics` finds them whether there is an export or not

@@ -10,7 +10,7 @@ from resnet_ops.data import PreparedData, image_stats
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.diagram import reliability_diagram
 from resnet_ops.evaluation.gallery import mistakes_page
-from resnet_ops.evaluation.metrics import measure_predictions, proportion
+from resnet_ops.evaluation.metrics import measure_predictions, share_right
 from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
@@ -61,33 +61,37 @@ def evaluate(
     params: EvaluateParams,
     seed: int,
     progress: Progress = lambda done, total: None,
+    group: str | None = None,
 ) -> Evaluation:
     """Measure a model on the test split of `data`; its validation split sets the temperature.
 
     Top-1 on the validation split is measured too: models are chosen by it, so that their numbers on the test split are
-    not those of the luckiest. The same seed gives the same numbers. progress: takes predictions of corrupted images,
+    not those of the luckiest. The same seed gives the same numbers. group: the column of the manifest whose images
+    belong together; docs/evaluation.md says which intervals know it. progress: takes predictions of corrupted images,
     done and in all.
     """
     validation, test = data.split("validation"), data.split(SPLIT)
     slices = find_slices(test.columns(), image_stats(test.images), params.slices)
+    groups = None if group is None else test.columns()[group]
     level, bins = params.confidence, params.calibration_bins
     learned = model.predict(validation.images).logits
     temperature = fit_temperature(learned, validation.labels, level)
     logits = model.predict(test.images).logits
     plain, calibrated = log_softmax(logits), log_softmax(logits, temperature.value)
     right = plain.argmax(axis=1) == test.labels
-    measured = measure_predictions(np.exp(plain), test.labels, test.classes, SPLIT, level)
+    measured = measure_predictions(np.exp(plain), test.labels, test.classes, SPLIT, level, groups)
     measured |= measure_calibration(plain, test.labels, SPLIT, bins, level, seed)
     measured |= measure_calibration(calibrated, test.labels, "calibrated", bins, level, seed)
     measured["calibrated.temperature"] = temperature
     chosen_by = learned.argmax(axis=1) == validation.labels
-    measured["validation.top1"] = proportion(int(chosen_by.sum()), len(chosen_by), level)
+    together = None if group is None else validation.columns()[group]
+    measured["validation.top1"] = share_right(chosen_by, level, together)
     decided = None
     if params.operating_point is not None:
         wanted = params.operating_point.positive
         tuned = score(np.exp(log_softmax(learned)), validation.labels, validation.classes, wanted)
         decided = score(np.exp(plain), test.labels, test.classes, wanted)
-        measured |= measure_operating_point(tuned, decided, params.operating_point, level)
+        measured |= measure_operating_point(tuned, decided, params.operating_point, level, groups)
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)

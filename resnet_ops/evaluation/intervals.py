@@ -5,7 +5,14 @@ from statistics import NormalDist
 
 import numpy as np
 
-__all__ = ["lowest_interval", "mean_interval", "order_statistic", "studentised_bootstrap", "wilson"]
+__all__ = [
+    "clustered",
+    "lowest_interval",
+    "mean_interval",
+    "order_statistic",
+    "studentised_bootstrap",
+    "wilson",
+]
 
 BLOCK = 2_000_000
 """Values that are resampled at once, to bound the memory."""
@@ -30,6 +37,33 @@ def _wilson(p: float, n: float, confidence: float) -> tuple[float, float]:
     low = 0.0 if p == 0 else max(0.0, centre - half)
     high = 1.0 if p == 1 else min(1.0, centre + half)
     return float(low), float(high)
+
+
+def clustered(right: np.ndarray, groups: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of a proportion of images that come in groups, such as several of one patient.
+
+    right: (n,) bool; groups: (n,) which group each is of, more than one of them. The variance is that of the ratio of
+    group totals; as many single images as would be as uncertain stand in for n, fewer by Student's quantile for so many
+    groups (Korn and Graubard 1998), and never more than n. Where every image or none is right, groups stand in for
+    images: what is alike in a group cannot be told from one image of it.
+    """
+    _, of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    many, n = len(sizes), len(right)
+    p = float(right.mean())
+    if p in (0.0, 1.0):
+        return _wilson(p, many, confidence)
+    misfit = np.bincount(of, weights=right - p, minlength=many)
+    variance = many / (many - 1) * float(misfit @ misfit) / n**2
+    likely = NormalDist().inv_cdf((1 + confidence) / 2) / _student(many - 1, confidence)
+    images = n if variance == 0 else min(n, p * (1 - p) / variance)
+    return _wilson(p, max(1.0, images * likely**2), confidence)
+
+
+def _student(freedom: int, confidence: float) -> float:
+    """Student's quantile, two-sided."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, freedom))
 
 
 def mean_interval(values: np.ndarray, confidence: float, lowest: float = 0.0) -> tuple[float, float]:

@@ -1,13 +1,22 @@
 """Classification metrics with their intervals."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from resnet_ops.evaluation.intervals import lowest_interval, mean_interval, wilson
+from resnet_ops.evaluation.intervals import clustered, lowest_interval, mean_interval, wilson
 from resnet_ops.measurement import Measurement
 
-__all__ = ["confusion_matrix", "lowest", "macro_f1", "measure_predictions", "proportion", "top_k_hits"]
+__all__ = [
+    "confusion_matrix",
+    "lowest",
+    "macro_f1",
+    "measure_predictions",
+    "proportion",
+    "share_right",
+    "top_k_hits",
+]
 
 TOP_K = 5
 FEWEST_CLASS_IMAGES = 5
@@ -38,6 +47,21 @@ def _class_f1(confusion: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(2 * hits, total, out=np.zeros(len(hits)), where=total > 0))
 
 
+def share_right(right: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Measurement:
+    """A share of images, (n,) bool. groups: (n,) which group each is of, where they come in groups.
+
+    Without an interval where all are of one group: it tells nothing of others.
+    """
+    found = proportion(int(right.sum()), len(right), confidence)
+    many = len(right) if groups is None else len(np.unique(groups))
+    if groups is None or many == len(right):
+        return found
+    if many == 1:
+        return replace(found, low=None, high=None, method=None)
+    low, high = clustered(right, groups, confidence)
+    return replace(found, low=low, high=high, method=f"wilson {confidence:g}, {many} groups")
+
+
 def proportion(successes: int, n: int, confidence: float) -> Measurement:
     """successes of n images, n above 0, with Wilson's interval."""
     low, high = wilson(successes, n, confidence)
@@ -54,26 +78,36 @@ def lowest(counts: Mapping[str, tuple[int, int]], confidence: float) -> Measurem
 
 
 def measure_predictions(
-    probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], split: str, confidence: float
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    split: str,
+    confidence: float,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Measurement]:
     """Accuracy of one split in all and by class, named `<split>.<metric>`.
 
-    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. What
-    rests on no image, such as the recall of a class without images, is left out: nothing is known about it.
+    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. groups:
+    (N,) which group each image is of, which widens the intervals of top-1, recall and precision. What rests on no
+    image, such as the recall of a class without images, is left out: nothing is known about it.
     """
     n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
     hits, present, said = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
     recalls = {name: (hits[i], int(present[i])) for i, name in enumerate(classes) if present[i]}
     precisions = {name: (hits[i], int(said[i])) for i, name in enumerate(classes) if said[i]}
-    measured = {"top1": proportion(sum(hits), n, confidence)}
+    measured = {"top1": share_right(predicted == labels, confidence, groups)}
     if len(classes) > TOP_K:
         measured["top5"] = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)
     measured["macro_f1"] = _measure_macro_f1(confusion, labels, predicted, confidence)
     if len(recalls) == len(classes):
         measured["worst_class_recall"] = lowest(recalls, confidence)
-    measured |= {f"recall.{name}": proportion(*count, confidence) for name, count in recalls.items()}
-    measured |= {f"precision.{name}": proportion(*count, confidence) for name, count in precisions.items()}
+    for kind, of, counted in (("recall", labels, recalls), ("precision", predicted, precisions)):
+        for name in counted:
+            chosen = of == classes.index(name)
+            some = None if groups is None else groups[chosen]
+            right = (predicted == labels)[chosen]
+            measured[f"{kind}.{name}"] = share_right(right, confidence, some)
     return {f"{split}.{name}": measurement for name, measurement in measured.items()}
 
 

@@ -1,11 +1,12 @@
 """Operating point: the score at which a classifier decides, chosen on validation by a stated aim, measured on test."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from resnet_ops.evaluation.binary import Counts, average_precision, measure_counts, roc_auc
+from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
 
 __all__ = ["OperatingPointParams", "choose_threshold", "curve", "measure_operating_point", "score"]
@@ -105,10 +106,13 @@ def measure_operating_point(
     test: tuple[np.ndarray, np.ndarray],
     params: OperatingPointParams,
     confidence: float,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Measurement]:
     """What two splits, each as `score` gives it, come to: `test.roc_auc`, `operating.threshold` and what holds there.
 
-    Nothing where a side has no image; no `operating.` where no threshold reaches the aim on validation.
+    groups: (N,) which group each test image is of; then sensitivity and specificity have intervals that know it, and
+    the others have none. Nothing where a side has no image; no `operating.` where no threshold reaches the aim on
+    validation.
     """
     positive, scores = test
     found: dict[str, Measurement] = {}
@@ -117,14 +121,23 @@ def measure_operating_point(
         found["test.average_precision"] = average_precision(positive, scores, confidence)
     threshold = choose_threshold(*validation, params)
     if threshold is None:
-        return found
+        return found if groups is None else _without_intervals(found)
     chosen = Measurement(value=threshold, n=len(validation[0]), method=params.words, unit="probability")
     at = measure_counts(Counts.of(positive, scores >= threshold), threshold, params.prevalence, confidence)
+    if groups is not None:
+        found, at = _without_intervals(found), _without_intervals(at)
+        for name, side, wanted in (("sensitivity", positive, True), ("specificity", ~positive, False)):
+            if side.any():
+                at[name] = share_right((scores >= threshold)[side] == wanted, confidence, groups[side])
     return {
         **found,
         "operating.threshold": chosen,
         **{f"operating.{name}": each for name, each in at.items()},
     }
+
+
+def _without_intervals(found: dict[str, Measurement]) -> dict[str, Measurement]:
+    return {name: replace(each, low=None, high=None, method=None) for name, each in found.items()}
 
 
 def curve(test: tuple[np.ndarray, np.ndarray], threshold: float | None) -> dict[str, Any]:

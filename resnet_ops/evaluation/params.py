@@ -76,14 +76,22 @@ class EvaluateParams:
 
 
 @dataclass(frozen=True)
+class _Grouping:
+    group: str | None
+
+
+@dataclass(frozen=True)
 class _Evaluations:
     seed: int
+    data: _Grouping
     evaluate: EvaluateParams
 
 
-def read_evaluate_params(path: Path) -> tuple[EvaluateParams, int]:
-    """What a params.yaml says under `evaluate`, and its seed. Raises ConfigError that names every wrong key."""
+def read_evaluate_params(path: Path) -> tuple[EvaluateParams, int, str | None]:
+    """What a params.yaml says under `evaluate`, its seed and `data.group`. Raises ConfigError that names every wrong
+    key.
+    """
     from resnet_ops.params import parse_params
 
     found = parse_params(path, _Evaluations)
-    return found.evaluate, found.seed
+    return found.evaluate, found.seed, found.data.group

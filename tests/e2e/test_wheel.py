@@ -47,7 +47,7 @@ def test_the_wheel_holds_three_packages_and_nothing_else(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "resnet_ops_registry/database/migrations/env.py" in names
-    assert any(name.startswith("resnet_ops_registry/migrations/versions/rev_0001") for name in names)
+    assert any(name.startswith("resnet_ops_registry/database/migrations/versions/rev_0001") for name in names)
     assert not [name for name in names if "/tests/" in name or name.endswith((".db", ".pem"))]
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attest_evaluation"]
 
-_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "data.test.")
+_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "operating.", "data.test.")
 """How the metrics begin that an evaluation replaces; speed, size and the export's loss stay as they were."""
 
 
@@ -55,7 +55,7 @@ def attest_evaluation(
     Raises EvidenceError where a version does not say what it was trained on, or the registry does not take
     the new one; DataError where the images are not the model's, or all of them were seen.
     """
-    settings, seed = read_evaluate_params(params)
+    settings, seed, group = read_evaluate_params(params)
     client, prepared = connect(), load_prepared(data)
     subjects = [_subject(client, model, number, prepared) for number in dict.fromkeys(versions)]
     seen = frozenset[str]().union(*(subject.trained_on for subject in subjects))
@@ -63,7 +63,10 @@ def attest_evaluation(
     unseen, _ = leave_out(unseen, seen, "validation")
     lines = [f"{count} test images are left out, because a version has seen them."] if count else []
     for subject in subjects:
-        evidence, number = _measure(subject, unseen, settings, seed, progress), int(subject.version.version)
+        evidence, number = (
+            _measure(subject, unseen, settings, seed, progress, group),
+            int(subject.version.version),
+        )
         with reported(f"Signing for {model} v{number}"):
             # not of what the store holds by now: the gate compares, and takes nothing about other files
             send(client, subject.version, evidence, key, subject.digest)
@@ -97,9 +100,14 @@ def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData
 
 
 def _measure(
-    subject: _Subject, data: PreparedData, settings: EvaluateParams, seed: int, progress: Progress
+    subject: _Subject,
+    data: PreparedData,
+    settings: EvaluateParams,
+    seed: int,
+    progress: Progress,
+    group: str | None,
 ) -> Evidence:
-    found = evaluate(subject.model, data, settings, seed, progress)
+    found = evaluate(subject.model, data, settings, seed, progress, group)
     kept = {name: metric for name, metric in subject.before.metrics.items() if not name.startswith(_MEASURED)}
     images = images_digest((row.sha256, row.class_name) for row in found.data.rows)
     return subject.before.model_copy(

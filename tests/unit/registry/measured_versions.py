@@ -38,7 +38,7 @@ def register(
     """Publish an untrained model as if it had seen these images, measured on all test images."""
     folder = make_model(Path("models") / f"seed{seed}", seed)
     save_trained_on(seen, folder)
-    settings, _ = read_evaluate_params(Path("params.yaml"))
+    settings, _, _ = read_evaluate_params(Path("params.yaml"))
     found = evaluate(load_model(folder), data, settings, seed=0)
     images = images_digest((row.sha256, row.class_name) for row in found.data.rows)
     evidence = evidence_of(folder, 0.96)

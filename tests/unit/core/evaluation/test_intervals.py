@@ -5,6 +5,7 @@ import pytest
 
 from resnet_ops.evaluation import intervals
 from resnet_ops.evaluation.intervals import (
+    clustered,
     lowest_interval,
     mean_interval,
     order_statistic,
@@ -141,3 +142,33 @@ def test_too_few_observations_give_no_interval_rather_than_a_false_one(quantile:
     assert order_statistic(np.arange(needed - 1), quantile, 0.95) is None
     assert order_statistic(np.arange(needed), quantile, 0.95) is not None
     assert order_statistic(np.empty(0), quantile, 0.95) is None
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+@pytest.mark.slow
+def test_an_interval_of_images_in_groups_holds_where_one_of_single_images_does_not(alike: float) -> None:
+    """20 groups of 50 images; alike: how often an image only repeats what its group is. True share: 0.8."""
+    rng, held = np.random.default_rng(11), {"groups": 0, "images": 0}
+    groups = np.repeat(np.arange(20), 50)
+    for _ in range(1000):
+        of_group, own = rng.random(20) < 0.8, rng.random(1000) < 0.8
+        right = np.where(rng.random(1000) < alike, of_group[groups], own)
+        ends = {"groups": clustered(right, groups, 0.95), "images": wilson(int(right.sum()), 1000, 0.95)}
+        for name, (low, high) in ends.items():
+            held[name] += low <= 0.8 <= high
+    assert held["groups"] >= 930
+    if alike:
+        assert held["images"] < 600
+
+
+def test_an_interval_of_single_images_is_wilsons_or_wider() -> None:
+    right = np.arange(200) % 10 > 0
+    low, high = clustered(right, np.arange(200), 0.95)
+    plain = wilson(180, 200, 0.95)
+    assert (low, high) == pytest.approx(plain, abs=0.002)
+    assert low <= plain[0]
+    assert high >= plain[1]
+
+
+def test_where_all_are_right_groups_are_counted_and_not_images() -> None:
+    assert clustered(np.ones(1000, bool), np.repeat(np.arange(20), 50), 0.95) == wilson(20, 20, 0.95)

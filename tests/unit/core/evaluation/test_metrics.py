@@ -121,3 +121,19 @@ def test_the_interval_of_macro_f1_covers_it_as_often_as_it_says(n: int, signal: 
             covered.append(f1.low <= expected <= f1.high)
     assert len(covered) > 950
     assert 0.93 <= np.mean(covered) <= 0.985
+
+
+def test_images_in_groups_widen_the_intervals_of_shares() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 10)
+    truth = rng.integers(0, 2, 200)
+    right = (rng.random(20) < 0.8)[groups]
+    probabilities = np.eye(2)[np.where(right, truth, 1 - truth)] * 0.8 + 0.1
+    plain = measure_predictions(probabilities, truth, ("a", "b"), "test", 0.95)
+    grouped = measure_predictions(probabilities, truth, ("a", "b"), "test", 0.95, groups)
+    for name in ("test.top1", "test.recall.a", "test.precision.b"):
+        narrow, wide = plain[name], grouped[name]
+        assert (narrow.value, narrow.n) == (wide.value, wide.n)
+        assert None not in (narrow.low, narrow.high, wide.low, wide.high)
+        assert wide.low < narrow.low  # type: ignore[operator]
+        assert str(wide.method).endswith(" groups")

@@ -133,3 +133,14 @@ def test_the_setting_is_null_for_the_digits() -> None:
 
     settings = yaml.safe_load((ROOT / Path("params.yaml")).read_text())
     assert settings["evaluate"]["operating_point"] is None
+
+
+def test_with_groups_only_what_knows_them_has_an_interval() -> None:
+    groups = np.array(["a", "a", "b", "c", "b", "d", "c", "d"])
+    test = (TRUTH, SCORES)
+    found = measure_operating_point(test, test, params("specificity", 0.5), 0.95, groups)
+    with_interval = {name for name, each in found.items() if each.low is not None}
+    assert with_interval == {"operating.sensitivity", "operating.specificity"}
+    assert "2 groups" in str(found["operating.sensitivity"].method)
+    alone = measure_operating_point(test, test, params("specificity", 0.5), 0.95, np.array(["a"] * 8))
+    assert alone["operating.sensitivity"].low is None, "one group tells nothing of others"
