@@ -148,7 +148,7 @@ def policy_power(
         print_json([asdict(each) for each in needs])
     elif not needs:
         console.print(
-            f"{file} asks for no lower end of a proportion (rule threshold with `bound: low` and `min`)."
+            f"{file} asks for no lower end of a share of images (rule threshold with `bound: low` and `min`)."
         )
     else:
         table = Table(

@@ -1,5 +1,6 @@
 """How many images a policy asks for: what its thresholds on lower ends of intervals can be shown with."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from resnet_ops_registry.rules.threshold import Threshold
 __all__ = ["Needed", "images_needed", "needs_of"]
 
 MOST = 10_000_000
+_SHARE = re.compile(r".*\.(top1|top5|(recall|precision|slice)\..*|sensitivity|specificity)")
+"""Metrics that are shares of images with Wilson's interval."""
 _COUNTED = {"operating.sensitivity": "positives", "operating.specificity": "negatives"}
 
 
@@ -53,10 +56,12 @@ def images_needed(limit: float, true: float, confidence: float, power: float) ->
 
 
 def needs_of(policy: Policy, true: float | None, confidence: float, power: float) -> list[Needed]:
-    """One line for each threshold on the lower end of a proportion. true: None for halfway from the limit to 1."""
+    """One line for each threshold on the lower end of a share of images. true: None for halfway from the limit to 1."""
     found: dict[tuple[str, float], Needed] = {}
     for rule in (rule for guard in policy.guards for rule in guard.rules):
         if not isinstance(rule, Threshold) or rule.bound != "low" or rule.min is None or not 0 < rule.min < 1:
+            continue
+        if not _SHARE.fullmatch(rule.metric):
             continue
         assumed = (1 + rule.min) / 2 if true is None else true
         needed = images_needed(rule.min, assumed, confidence, power)
