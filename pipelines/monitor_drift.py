@@ -79,7 +79,10 @@ def main() -> None:
         monitor = monitor_of(serving, params)
         for name, window in sorted(params.monitor.windows.items(), key=lambda each: each[1].start):
             showing = replace(monitor, showing=images_of(serving, params, name))
-            for verdict in judged(showing, window):
+            verdicts = list(judged(showing, window))
+            if not verdicts:
+                console.print(f"{name}: no window of it is over yet, so none is judged.")
+            for verdict in verdicts:
                 found = {"traffic": name, "window": verdict.window, "verdict": verdict.headline}
                 place = monitor.history.link(serving.identity, verdict.window)
                 summary.append({**found, "reason": verdict.reason, "link": place})

@@ -81,7 +81,9 @@ def main() -> None:
     else:
         console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
     for window in windows:
-        console.print(f"  {window['traffic']}: {window['verdict'].upper()}. {window['reason']}")
+        console.print(
+            f"  {window['traffic']}, {window['window']}: {window['verdict'].upper()}. {window['reason']}"
+        )
     console.print("Next: make ui, then open" if is_direct() else "Next: open")
     console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
