@@ -18,6 +18,7 @@ from resnet_ops.console import console, report_errors
 from resnet_ops.cores import usable_cores
 from resnet_ops.data.sources import DataParams, check_source
 from resnet_ops.errors import ConfigError
+from resnet_ops.params import renamed_settings
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
 
@@ -88,6 +89,8 @@ if __name__ == "__main__":
         check_repository()
         params = read_params()
         check_names(params)
+        for line in renamed_settings(Path("params.yaml")):
+            console.print(line, style="yellow")
         if left := left_from_digits(params):
             console.print(
                 f"Your images are no digits (data.source: {params.data.source}), but params.yaml still says so in "
