@@ -18,6 +18,7 @@ __all__ = [
     "Finding",
     "Signal",
     "SourceVerdict",
+    "State",
     "Status",
     "Verdict",
     "check_window_name",
@@ -25,8 +26,9 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+State = Literal["ok", "warning", "alarm", "insufficient data", "invalid data"]
 Status = Annotated[
-    Literal["ok", "warning", "alarm", "insufficient data", "invalid data"],
+    State,
     BeforeValidator(lambda said: "warning" if said == "watch" else said),  # the word of earlier releases
 ]
 """warning: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_h
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import write_bytes
-from resnet_ops_monitoring.drift.verdict import Status, Verdict
+from resnet_ops_monitoring.drift.verdict import State, Verdict
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -61,7 +61,7 @@ class RunMetrics:
         if verdict is None:
             return
         who = (verdict.identity.name, verdict.identity.version)
-        for status in get_args(Status):
+        for status in get_args(State):
             self._verdict.labels(*who, status).set(status == verdict.status)
         self._alarm.labels(*who).set(alarm)
         self._waiting.labels(*who).set(waiting)

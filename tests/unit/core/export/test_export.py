@@ -138,7 +138,7 @@ def test_equal_models_give_equal_bytes_wherever_the_code_lies(exported: Exported
 import sys
 from pathlib import Path
 from resnet_ops.export.formats import export_model
-from tests.unit.core import test_export as here
+from tests.unit.core.export import test_export as here
 model = here.untrained()
 here.export(model, here.PARAMS, Path(sys.argv[1]))
 """

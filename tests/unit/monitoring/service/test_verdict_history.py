@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from resnet_ops_monitoring.drift.verdict import Status, Verdict
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -89,3 +90,13 @@ def test_the_logs_own_tables_and_schema_version_stay_as_they_are(history: Verdic
     assert SCHEMA_VERSION == 1
     assert log.summary().empty
     assert VerdictHistory(log).recent(MODEL) == [made(0)]
+
+
+def test_a_verdict_of_an_earlier_release_that_says_watch_is_a_warning(project: Path) -> None:
+    log = InferenceLog.open()
+    history = VerdictHistory(log)
+    history.add(made(0, "warning"), link="")
+    with log.transaction("write to") as connection:
+        connection.execute(text("""UPDATE verdicts SET verdict = replace(verdict, '"warning"', '"watch"')"""))
+        assert '"watch"' in str(connection.execute(text("SELECT verdict FROM verdicts")).scalar())
+    assert [each.status for each in history.recent(MODEL)] == ["warning"]
