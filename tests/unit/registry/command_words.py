@@ -127,6 +127,9 @@ RIGHT = {
     "artifacts": Parameter("place", ("var/artifacts",)),
     "head": Parameter("key id", ("HEAD",)),
     "every": Parameter("number", ("0.1",)),
+    "true": Parameter("number", ("0.99",)),
+    "confidence": Parameter("number", ("0.95",)),
+    "power": Parameter("number", ("0.8",)),
     "host": Parameter("host", ("127.0.0.1",)),
     "port": Parameter("number", ("5099",)),
     "window": Parameter("text", ("calm",)),
@@ -145,6 +148,7 @@ RIGHT = {
     "keys trust file": Parameter("file", ("var/keys/lee.pub.pem", "var/keys/kim.pub.pem")),
     "log label file": Parameter("file", ("labels.csv",)),
     "policy apply file": Parameter("file", ("policy.yaml", "stricter.yaml")),
+    "policy power file": Parameter("file", ("policy.yaml", "stricter.yaml")),
     "policy diff file": Parameter("file", ("policy.yaml", "stricter.yaml")),
     "gate simulate file": Parameter("file", ("policy.yaml", "stricter.yaml")),
 }
