@@ -84,6 +84,8 @@ def test_the_documents_policy_is_one() -> None:
 
 
 def test_a_rule_of_ones_own_may_ask_for_what_was_called_believed() -> None:
+    from tests.unit.registry.judging import case
+
     asked = case()
     with pytest.warns(DeprecationWarning, match=r"Case\.believed is Case\.verified now"):
         assert asked.believed is asked.verified
