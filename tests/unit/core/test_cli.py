@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 PLUGIN = '''
 """Commands that end in every way."""
 

@@ -27,6 +27,8 @@ from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.store import store
 from tests.unit.registry.conftest import NAME, Publisher
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 HEX = "0" * 64
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 HEAD = "model: m\nevidence_roles: [p]\nguards:\n  - rules:\n      - {rule: age, max_days: 1, why: w}\n"

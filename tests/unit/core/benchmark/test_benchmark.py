@@ -108,6 +108,7 @@ def test_memory_and_loading_are_those_of_a_fresh_process_with_what_it_needs(
     assert share == pytest.approx(without["edge-cpu.peak_memory_mb"].value / 1000)
 
 
+@pytest.mark.slow
 def test_latency_is_of_one_image_and_every_batch_is_warmed_up(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

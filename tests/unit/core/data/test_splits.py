@@ -144,6 +144,7 @@ def test_unequal_shares_are_followed() -> None:
         assert abs(counts[split] - 2000 * share) <= 4 * (2000 * share * (1 - share)) ** 0.5
 
 
+@pytest.mark.slow
 def test_no_seed_gives_a_split_fewer_of_a_digit_than_params_yaml_asks_for() -> None:
     settings = yaml.safe_load((Path(__file__).parents[4] / "params.yaml").read_text())
     shares, needed = SplitParams(**settings["data"]["split"]), settings["validate"]["min_class_rows"]

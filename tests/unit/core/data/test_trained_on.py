@@ -51,6 +51,7 @@ def test_a_model_that_has_seen_every_image_is_not_measured(data: PreparedData) -
         leave_out(data, {row.sha256[:16] for row in data.rows}, "test")
 
 
+@pytest.mark.slow
 def test_an_evaluation_counts_only_images_that_the_model_has_not_seen(digits: PreparedData) -> None:
     seen = {row.sha256[:16] for row in digits.split("test").rows[:100]}
     rest, count = leave_out(digits, seen, "test")

@@ -72,6 +72,7 @@ def test_the_bootstrap_of_a_mean_agrees_with_normal_theory() -> None:
     assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
+@pytest.mark.slow
 def test_the_studentised_bootstrap_covers_a_skewed_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0
@@ -100,6 +101,7 @@ def test_the_interval_of_a_mean_of_successes_is_about_wilsons_and_never_certain(
     assert high == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 1000])
 @pytest.mark.parametrize("shape", [(0.05, 1.0), (2.0, 0.1), (3.0, 3.0)])
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says(shape: tuple[float, float], n: int) -> None:

@@ -133,6 +133,7 @@ def test_weights_come_from_the_global_seed() -> None:
     assert not torch.equal(first["stem.0.weight"], other["stem.0.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
 def test_a_member_overfits_32_images(shortcut: Shortcut, digits: PreparedData) -> None:
     x = torch.from_numpy(digits.images[:32].copy()).permute(0, 3, 1, 2).float() / 128 - 1

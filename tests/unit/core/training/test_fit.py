@@ -62,6 +62,7 @@ def test_two_processes_train_the_same_bits(small: PreparedData, tmp_path: Path) 
         assert digest(here, tmp_path / "here" / precision) == model_digest(tmp_path / "there" / precision)
 
 
+@pytest.mark.slow
 def test_the_seed_the_recipe_and_the_images_decide_the_weights(small: PreparedData, tmp_path: Path) -> None:
     images = small.images.copy()
     images[0, 0, 0] += 1
@@ -148,6 +149,7 @@ def test_the_normalisation_is_that_of_each_channel_of_the_training_images() -> N
     assert model.std[2] == pytest.approx(0.001)  # a constant channel is not divided by zero
 
 
+@pytest.mark.slow
 def test_weight_decay_spares_biases_and_normalisation(small: PreparedData) -> None:
     strong = make_recipe(epochs=20, batch_size=96, peak_lr=0.1, momentum=0.0, weight_decay=20.0)
     network = fit(make_plan(strong), small).network

@@ -69,6 +69,7 @@ class Stop(Exception):
     """Ends a training from a callback."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", get_args(get_type_hints(Recipe)["optimiser"]))
 def test_every_optimiser_goes_on_where_it_was(optimiser: Any, small: PreparedData, tmp_path: Path) -> None:
     plan = make_plan(make_recipe(optimiser=optimiser, peak_lr=0.02, epochs=4))

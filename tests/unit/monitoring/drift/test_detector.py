@@ -213,6 +213,7 @@ def test_a_clock_that_goes_backwards_changes_nothing_but_the_order(
     assert verdict.start < verdict.end
 
 
+@pytest.mark.slow
 def test_a_flood_within_one_minute_is_judged_in_seconds(made_up: Frames, params: DriftParams) -> None:
     rng = np.random.default_rng(15)
     flood = made_up(rng, 50_000)
@@ -224,6 +225,7 @@ def test_a_flood_within_one_minute_is_judged_in_seconds(made_up: Frames, params:
     assert (verdict.status, verdict.rows) == ("ok", 50_000)
 
 
+@pytest.mark.slow
 def test_one_broken_source_of_four_alarms_and_is_named(made_up: Frames, params: DriftParams) -> None:
     rng = np.random.default_rng(13)
     reference, rows = _reference(made_up, rng), made_up(rng, 900)

@@ -111,6 +111,7 @@ def test_the_guard_is_never_below_what_counts_as_harmless(reference: Reference) 
     assert _calibration(reference).guard(10**6) == _calibration(reference).guards[-1]
 
 
+@pytest.mark.slow
 def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     made_up: Frames, params: DriftParams
 ) -> None:

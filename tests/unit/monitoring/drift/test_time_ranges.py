@@ -183,6 +183,7 @@ def test_like_is_compared_with_like_when_the_log_is_long_enough(
     assert judged(3).reference_accuracy == judged(0).reference_accuracy
 
 
+@pytest.mark.slow
 def test_weeks_in_which_the_model_was_hurt_are_not_usual(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:
@@ -194,6 +195,7 @@ def test_weeks_in_which_the_model_was_hurt_are_not_usual(
     assert seasonal_baseline(log, reference, params, start=start, end=start + HOUR) is None
 
 
+@pytest.mark.slow
 def test_rows_to_show_are_drawn_and_bounded(
     made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
 ) -> None:

@@ -56,6 +56,7 @@ def titles(receiver: Receiver) -> list[str]:
     return [message["title"] for message in receiver.messages]
 
 
+@pytest.mark.slow
 def test_an_episode_is_told_when_it_begins_and_when_it_is_over(alerts: Alerts) -> None:
     with receiving() as receiver:
         to = (address(receiver),)

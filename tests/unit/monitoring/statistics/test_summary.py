@@ -79,6 +79,7 @@ def test_a_summary_counts_what_the_rows_hold() -> None:
     np.testing.assert_array_equal(np.stack(drawn["embedding"].tolist()), summary.reservoir.embedding)
 
 
+@pytest.mark.slow
 def test_a_reservoir_is_a_fair_draw() -> None:
     times = np.zeros(240)
     rows = _window().assign(embedding=_window()["probabilities"].map(lambda p: p[:8]))
@@ -119,6 +120,7 @@ def test_a_summary_is_judged_as_its_rows_are(params: DriftParams) -> None:
     )
 
 
+@pytest.mark.slow
 @given(
     before=st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]) | st.floats(0, 1), min_size=5, max_size=700),
     now=st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0]) | st.floats(-1, 2), min_size=1, max_size=300),

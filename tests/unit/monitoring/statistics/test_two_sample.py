@@ -100,6 +100,7 @@ def test_constant_probabilities_are_silent() -> None:
     assert (round(statistic, 6), p_value, shift) == (0.0, 1.0, 0.0)
 
 
+@pytest.mark.slow
 def test_more_classes_than_rows_are_tested_all_the_same() -> None:
     rng = np.random.default_rng(6)
     before, now = rng.dirichlet(np.full(300, 0.05), 150), rng.dirichlet(np.full(300, 0.05), 60)

@@ -68,6 +68,7 @@ def _drop(column: str, value: str, split: str) -> Callable[[pd.DataFrame], None]
     return spoil
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "rule", "found"),
     [
@@ -94,6 +95,7 @@ def test_a_critical_fault_stops_and_is_said_in_words(
     assert report.to_dict()["passed"] is False
 
 
+@pytest.mark.slow
 def test_copies_within_a_split_are_a_warning(digits: pd.DataFrame, tmp_path: Path) -> None:
     manifest = digits.copy()
     _copy(manifest)

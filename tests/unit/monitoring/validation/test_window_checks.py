@@ -17,6 +17,8 @@ from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.manifest_checks import ManifestCheck
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 CLASSES = tuple("0123456789")
 PARAMS = ValidationParams(max_rows=1000, sum_tolerance=0.001, clock_allowance_seconds=60, max_repeated=0.2)
 MODEL = ModelIdentity("made-up", "1", "d" * 64)

@@ -18,6 +18,8 @@ from resnet_ops_registry.gate.reviews import accepted_reference, reviews_of
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 from tests.unit.registry.people import entries, govern, revoke, trust
 
+pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
+
 OLD, NEW = "a" * 64, "b" * 64
 
 

@@ -85,6 +85,7 @@ def test_an_audit_goes_on_past_a_row_that_cannot_be_read(perturbed: str) -> None
         assert bool(audit.verify(connection).findings) == (perturbed != "unknown kind")
 
 
+@pytest.mark.slow
 def test_the_refusal_names_the_row(published: Publisher) -> None:
     version = published().version
     spoil(TAMPERED["no JSON"])

@@ -59,6 +59,7 @@ def test_a_new_policy_changes_what_the_version_page_says(
         assert client.get_model_version(NAME, "1").tags["gate champion"].startswith(verdict)
 
 
+@pytest.mark.slow
 def test_keys_are_made_trusted_and_revoked(run: Runner) -> None:
     assert "resnet-ops keys trust var/keys/me.pub.pem" in run("keys", "new", "me")
     run("keys", "trust", "var/keys/me.pub.pem", "--role", "pipeline")

@@ -212,6 +212,7 @@ def test_measurements_that_are_none_are_refused_with_their_file(scene: Scene, me
     assert f"hostile/{measurements}" in answer.err
 
 
+@pytest.mark.slow
 def test_what_somebody_signed_is_shown_as_it_is_and_moves_no_terminal(scene: Scene) -> None:
     why = "[bold]fine[/] :warning: [/x] \x1b[2J\x9b2J\x07"
     assert scene.run(["retire", *TARGET, "--key", "kim", "--why", why]).status == 0

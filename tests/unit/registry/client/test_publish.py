@@ -40,6 +40,7 @@ def test_a_model_is_published_once(client: MlflowClient, published: Publisher) -
     assert len(client.get_metric_history(first.run_id, "train.loss")) == 2
 
 
+@pytest.mark.slow
 def test_the_version_page_says_what_the_gate_thinks(client: MlflowClient, published: Publisher) -> None:
     tags = client.get_model_version(NAME, str(published(low=0.9).version)).tags
     assert tags["gate champion"].startswith(
@@ -62,6 +63,7 @@ def test_new_measurements_of_the_same_weights_keep_the_version(
     assert client.get_model_version(NAME, "1").tags["gate champion"] == "passes"
 
 
+@pytest.mark.slow
 def test_the_run_of_a_live_training_is_completed(
     client: MlflowClient, published: Publisher, make_evidence: Callable[..., Evidence]
 ) -> None:

@@ -37,6 +37,7 @@ def now(client: MlflowClient, version: int) -> Evidence:
     return evidence_of(client, find_model_version(client, NAME, version)).evidence
 
 
+@pytest.mark.slow
 def test_a_version_says_what_it_was_trained_on_and_a_changed_list_is_not_believed(
     client: MlflowClient, data: PreparedData, project: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_version_says_what_it_was_trained_on_and_a_changed_list_is_not_believe
         load(NAME, version)
 
 
+@pytest.mark.slow
 def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -68,6 +70,7 @@ def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     assert f"{NAME} v{version}: test.top1" in said
 
 
+@pytest.mark.slow
 def test_files_that_were_changed_since_they_were_loaded_are_not_signed_for(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_files_that_were_changed_since_they_were_loaded_are_not_signed_for(
     assert now(client, version) == before
 
 
+@pytest.mark.slow
 def test_the_pipeline_does_not_undo_what_was_measured_again_from_its_own(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
@@ -97,6 +101,7 @@ def test_the_pipeline_does_not_undo_what_was_measured_again_from_its_own(
     assert measured.outcomes["test"].n == len(test) - 30
 
 
+@pytest.mark.slow
 def test_what_was_trained_on_is_left_out_of_validation_too(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -124,6 +129,7 @@ def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
     assert both[0].n == len(test) - 40
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_said(
     client: MlflowClient,
     published: Publisher,
@@ -145,6 +151,7 @@ def test_what_cannot_be_measured_is_said(
         run("attest", "evaluation", NAME, str(version))
 
 
+@pytest.mark.slow
 def test_what_starts_from_a_version_takes_over_what_that_one_has_seen(
     client: MlflowClient, data: PreparedData, project: Path
 ) -> None:
@@ -162,6 +169,7 @@ def test_what_starts_from_a_version_takes_over_what_that_one_has_seen(
     assert with_weights_at_hand(make_recipe(start=replace(start, source="file:models/seed0")))[1] is None
 
 
+@pytest.mark.slow
 def test_reference_and_production_leave_out_what_the_serving_version_has_seen(
     client: MlflowClient, data: PreparedData, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

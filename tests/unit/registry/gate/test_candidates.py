@@ -161,6 +161,7 @@ def test_nobody_is_proposed_where_nobody_passes_and_then_nothing_serves(
     assert serving_version(client, NAME)["version"] is None
 
 
+@pytest.mark.slow
 def test_the_champion_serves_before_the_challenger(
     client: MlflowClient, policy: None, published: Publisher
 ) -> None:

@@ -118,6 +118,7 @@ def test_the_csv_has_a_line_for_each_entry_and_profile(portfolio: Portfolio) -> 
     assert lines[2].startswith("resnet20,weights,2,edge,@champion,0.98,0.96,0.99,0.9,")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(50, 450), st.floats(50, 300), st.booleans()), max_size=25))
 def test_labels_touch_neither_each_other_nor_a_point_and_stay_inside(

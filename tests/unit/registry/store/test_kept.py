@@ -83,6 +83,7 @@ def test_an_alias_that_another_process_puts_behind_the_gate_is_judged(
         promote(NAME, version, "edge")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,6 +112,7 @@ def test_a_public_key_that_is_swapped_in_the_table_verifies_nothing(version: int
         promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 def test_files_of_the_same_size_and_time_are_read_again(version: int, project: Path) -> None:
     (weights,) = (project / "var" / "artifacts").rglob("weights.safetensors")
     state, content = weights.stat(), weights.read_bytes()
@@ -120,6 +122,7 @@ def test_files_of_the_same_size_and_time_are_read_again(version: int, project: P
         promote(NAME, version, "champion")
 
 
+@pytest.mark.slow
 def test_a_deleted_key_takes_its_evidence_along(version: int) -> None:
     with open_database() as connection:
         connection.execute(text("DELETE FROM resnet_ops_trusted_keys"))

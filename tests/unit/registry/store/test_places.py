@@ -33,6 +33,7 @@ def served(project: Path, published: Publisher, monkeypatch: pytest.MonkeyPatch)
     _engine.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with_evidence(
     served: Path, project: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with
     assert (served.parent / "elsewhere" / "evil.py").exists()
 
 
+@pytest.mark.slow
 def test_what_a_client_writes_by_itself_is_nobodys_business(project: Path, published: Publisher) -> None:
     published()
     (project / "x").write_text("x")
@@ -139,6 +141,7 @@ def test_no_evidence_is_accepted_while_a_slow_store_still_writes(
         repository.log_artifact(str(file), served.name)
 
 
+@pytest.mark.slow
 def test_a_write_that_was_killed_is_forgotten_after_a_while(served: Path, client: MlflowClient) -> None:
     with open_database() as connection:
         envelope = connection.execute(text("SELECT envelope FROM resnet_ops_statements")).scalar_one()

@@ -49,6 +49,7 @@ def test_a_version_with_evidence_that_passes_is_promoted_and_loaded(published: P
     assert loaded.verified_by.startswith("evidence signed by pipeline")
 
 
+@pytest.mark.slow
 def test_what_check_says_is_what_promote_does(published: Publisher) -> None:
     version = published(low=0.94).version
     verdict = check(NAME, version, "champion")
@@ -58,6 +59,7 @@ def test_what_check_says_is_what_promote_does(published: Publisher) -> None:
     assert str(caught.value) == f"{verdict.message} See every rule: resnet-ops gate explain {NAME} {version}"
 
 
+@pytest.mark.slow
 def test_checking_leaves_no_trace_and_deciding_does(client: MlflowClient, published: Publisher) -> None:
     version = published(low=0.94).version
     check(NAME, version, "champion")
@@ -72,6 +74,7 @@ def test_checking_leaves_no_trace_and_deciding_does(client: MlflowClient, publis
     assert (entries[-1].event.outcome, entries[-1].event.target) == ("refused", "@champion")
 
 
+@pytest.mark.slow
 def test_a_revoked_key_makes_its_evidence_worthless(published: Publisher) -> None:
     version = published().version
     with open_database() as connection:
@@ -82,6 +85,7 @@ def test_a_revoked_key_makes_its_evidence_worthless(published: Publisher) -> Non
         load(NAME, version)
 
 
+@pytest.mark.slow
 def test_changed_files_are_not_promoted_and_not_loaded(published: Publisher, project: Path) -> None:
     version = published().version
     (code,) = (project / "var" / "artifacts").rglob("served_model.py")
@@ -92,6 +96,7 @@ def test_changed_files_are_not_promoted_and_not_loaded(published: Publisher, pro
         load(NAME, version)
 
 
+@pytest.mark.slow
 def test_a_changed_cache_is_noticed_and_fetched_again(published: Publisher, project: Path) -> None:
     version = published().version
     load(NAME, version)
@@ -102,6 +107,7 @@ def test_a_changed_cache_is_noticed_and_fetched_again(published: Publisher, proj
     assert weights.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_evidence_of_a_deleted_version_does_not_count_for_one_made_anew(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -117,6 +123,7 @@ def test_evidence_of_a_deleted_version_does_not_count_for_one_made_anew(
         client.set_model_version_tag(NAME, "1", "resnet_ops.statement", old)
 
 
+@pytest.mark.slow
 def test_evidence_of_one_version_does_not_count_for_another(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -138,6 +145,7 @@ def test_an_old_statement_sent_again_does_not_outdo_the_newest(
     assert not check(NAME, 1, "champion").allowed
 
 
+@pytest.mark.slow
 def test_a_statement_that_somebody_changed_in_the_database_is_not_believed(published: Publisher) -> None:
     published(low=0.90)
     with open_database() as connection:
@@ -168,6 +176,7 @@ def test_the_operator_chooses_what_holds_without_a_policy(
                 promote("other", 1, "champion")
 
 
+@pytest.mark.slow
 def test_removing_a_champion_is_recorded(client: MlflowClient, published: Publisher) -> None:
     promote(NAME, published().version, "champion")
     client.delete_registered_model_alias(NAME, "champion")
@@ -178,6 +187,7 @@ def test_removing_a_champion_is_recorded(client: MlflowClient, published: Publis
     assert actions == ["evidence accepted", "alias", "alias removed", "alias", "alias removed"]
 
 
+@pytest.mark.slow
 def test_moving_an_alias_says_where_from(client: MlflowClient, published: Publisher) -> None:
     promote(NAME, published().version, "champion")
     client.create_model_version(NAME, str(client.get_model_version(NAME, "1").source))
@@ -188,6 +198,7 @@ def test_moving_an_alias_says_where_from(client: MlflowClient, published: Publis
     assert (last.from_version, last.version, last.outcome) == (1, 2, "refused")
 
 
+@pytest.mark.slow
 def test_reserved_tags_are_guarded_below_the_stores_methods_too(
     store: SqlAlchemyStore, client: MlflowClient, published: Publisher
 ) -> None:
@@ -207,6 +218,7 @@ def test_reserved_tags_are_guarded_below_the_stores_methods_too(
     client.delete_model_version_tag(NAME, "1", "team")
 
 
+@pytest.mark.slow
 def test_bulk_changes_are_refused(store: SqlAlchemyStore, client: MlflowClient, published: Publisher) -> None:
     client.set_registered_model_alias(NAME, "challenger", str(published(low=0.9).version))
     with (
