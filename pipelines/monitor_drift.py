@@ -55,8 +55,9 @@ def images_of(serving: Serving, params: Params, name: str) -> Showing:
         each: place for place, each in enumerate(request_ids(name, window, serving.identity, data.rows))
     }
 
-    def of(ids: Sequence[str]) -> np.ndarray:
-        return seen[[places[each] for each in ids]]
+    def of(ids: Sequence[str]) -> np.ndarray | None:
+        # a window may hold another replay's requests, or real ones
+        return seen[[places[each] for each in ids]] if places.keys() >= {*ids} else None
 
     usual = serving.unseen(Path("data/prepared"), "test").images
     return Showing(of, usual, SIMULATION if window.camera == "dirty" else REPLAY)

@@ -22,6 +22,7 @@ def main() -> None:
     for note in raw.notes:
         console.print(f"{params.data.root}: {note}", style="yellow")
     data = split_images(raw, params.data.split, params.seed, params.data.group)
+    params.check_classes(data.classes)
     for folder, splits in FOLDERS.items():
         save_prepared(data, folder, splits)
         count = len(data.places(*splits))

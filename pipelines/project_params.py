@@ -13,6 +13,7 @@ from resnet_ops.console import explain_imports
 from resnet_ops.data import ManifestRow
 from resnet_ops.data.csv_listing import extra_columns
 from resnet_ops.data.sources import DataParams
+from resnet_ops.evaluation.operating_point import check_positive
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.export.params import Deployment, ExportParams
 from resnet_ops.families.any_member import FAMILIES, family_of
@@ -184,6 +185,11 @@ class Params:
                 f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Others "
                 "come from a CSV file (data.source: csv)"
             )
+
+    def check_classes(self, classes: tuple[str, ...]) -> None:
+        """Before anything is trained: raises ConfigError where settings name a class that is none of the data's."""
+        if self.evaluate.operating_point is not None:
+            check_positive(self.evaluate.operating_point.positive, classes)
 
     def trained_folder(self, name: str) -> Path:
         """Where the trained member lies that is called so, or that a deployment of this name is an export of."""

@@ -14,6 +14,8 @@ from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.scorer import Scorer
 
 WINDOWS = Path("reports/windows.json")
+SOURCE = "simulated {} camera"
+CAMERAS = ("as_recorded", "dirty")
 
 
 def main() -> None:
@@ -34,15 +36,19 @@ def main() -> None:
             seen_by_camera(data.images, window, params.seed),
             requests[name],
             request_times(window, len(data)),
-            source=f"simulated {window.camera} camera",
+            source=SOURCE.format(window.camera),
             window=name,
         )
         added = log.append(frame)
-        log.drop_replay(name, identity, requests[name])  # of other images than today's
         console.print(
             f"{log.place}: window {name}, {len(frame)} requests to {identity} ({serving.role}), {added} new"
         )
         written[name] = {"rows": len(frame), "model": str(identity), "digest": identity.digest}
+    today = {each for ids in requests.values() for each in ids}
+    for camera in CAMERAS:
+        log.drop_replays(
+            SOURCE.format(camera), identity, today
+        )  # of other images, times or names than today's
     outside = outside_state(identity, log, requests)
     write_json(WINDOWS, {"windows": written, "outside": outside})
 

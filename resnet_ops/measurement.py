@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 __all__ = ["Measurement", "deciding_values", "measurements_from_json", "measurements_to_json"]
@@ -33,6 +33,10 @@ class Measurement:
     high: float | None = None
     method: str | None = None
     unit: str | None = None
+
+    def bare(self) -> "Measurement":
+        """The same without an interval, where none is known that would hold."""
+        return replace(self, low=None, high=None, method=None)
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(x) for x in (self.value, self.low, self.high) if x is not None):

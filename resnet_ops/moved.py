@@ -59,10 +59,12 @@ def _passed_on(*places: str, names: Mapping[str, str] | None = None) -> Callable
     """A module's `__getattr__` that looks into other modules. names: those that are called otherwise there."""
 
     def ask(name: str) -> Any:
-        for place in () if name.startswith("__") else places:
-            found = getattr(import_module(place), (names or {}).get(name, name), None)
-            if found is not None:
-                return found
+        modules = (
+            [] if name.startswith("__") and name != "__all__" else [import_module(each) for each in places]
+        )
+        for module in modules:
+            if hasattr(module, called := (names or {}).get(name, name)):
+                return getattr(module, called)
         raise AttributeError(f"{' and '.join(places)} hold no {name!r}")
 
     return ask

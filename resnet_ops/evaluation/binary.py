@@ -7,11 +7,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from resnet_ops.evaluation.intervals import wilson
+from resnet_ops.evaluation.intervals import score_interval, wilson
 from resnet_ops.measurement import Measurement
 
 __all__ = ["Counts", "average_precision", "measure_counts", "roc_auc"]
 
+_EDGE = 1e-12
 FEWEST = 5
 """Images in each cell of the table that an interval of a coefficient takes."""
 
@@ -61,26 +62,25 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray, confidence: float) -> Meas
         spread = area * (1 - area) * (1 + (half - 1) * ((1 - area) / (2 - area) + area / (1 + area)))
         return (value - area) ** 2 - z * z * spread / (first * second)
 
-    low = 0.0 if value == 0 else brentq(distance, 0.0, value) if distance(0.0) > 0 else 0.0
-    high = 1.0 if value == 1 else brentq(distance, value, 1.0) if distance(1.0) > 0 else 1.0
+    inside = min(max(value, _EDGE), 1 - _EDGE)  # 0 and 1 themselves solve it where they are the value
+    low = 0.0 if value == 0 else brentq(distance, 0.0, inside)
+    high = 1.0 if value == 1 else brentq(distance, inside, 1.0)
     return _measured(value, len(positive), (low, high), f"Newcombe 2006 {confidence:g}")
 
 
 def average_precision(positive: np.ndarray, scores: np.ndarray, confidence: float) -> Measurement:
-    """Area under the precision-recall curve, its interval on the logit scale (Boyd, Eng and Page 2013).
+    """Area under the precision-recall curve, its interval by the variance of Boyd, Eng and Page 2013, as Wilson inverts
+    it.
 
-    positive: (N,) bool, some true. scores: (N,) higher for positive. Half a positive on each side keeps a value of 1
-    from being taken for certainty.
+    positive: (N,) bool, some true. scores: (N,) higher for positive. It is as uncertain as a share of the positives.
     """
     from sklearn.metrics import average_precision_score
 
     value = float(average_precision_score(positive, scores))
     n = int(positive.sum())
-    smooth = (value * n + 0.5) / (n + 1)
-    centre, half = np.log(smooth / (1 - smooth)), _z(confidence) / (n * smooth * (1 - smooth)) ** 0.5
-    low, high = (1 / (1 + np.exp(-(centre + side * half))) for side in (-1, 1))
-    method = f"logit {confidence:g}"
-    return _measured(value, n, (min(float(low), value), max(float(high), value)), method)
+    return _measured(
+        value, n, score_interval(value, n, confidence), f"wilson of the positives {confidence:g}"
+    )
 
 
 def measure_counts(

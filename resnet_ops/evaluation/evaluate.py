@@ -72,7 +72,7 @@ def evaluate(
     """
     validation, test = data.split("validation"), data.split(SPLIT)
     slices = find_slices(test.columns(), image_stats(test.images), params.slices)
-    groups = None if group is None else test.columns()[group]
+    groups = _groups(test, group)
     level, bins = params.confidence, params.calibration_bins
     learned = model.predict(validation.images).logits
     temperature = fit_temperature(learned, validation.labels, level)
@@ -84,20 +84,27 @@ def evaluate(
     measured |= measure_calibration(calibrated, test.labels, "calibrated", bins, level, seed)
     measured["calibrated.temperature"] = temperature
     chosen_by = learned.argmax(axis=1) == validation.labels
-    together = None if group is None else validation.columns()[group]
-    measured["validation.top1"] = share_right(chosen_by, level, together)
+    measured["validation.top1"] = share_right(chosen_by, level, _groups(validation, group))
     decided = None
     if params.operating_point is not None:
         wanted = params.operating_point.positive
         tuned = score(np.exp(log_softmax(learned)), validation.labels, validation.classes, wanted)
         decided = score(np.exp(plain), test.labels, test.classes, wanted)
         measured |= measure_operating_point(tuned, decided, params.operating_point, level, groups)
-    measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level)
+    measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level, groups)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)
     shown = {"as it is": plain, f"temperature {temperature.value:.3f}": calibrated}
     tables = {name: reliability(np.exp(each), test.labels, bins) for name, each in shown.items()}
     return Evaluation(measured, test, plain, slices, tables, robustness, decided)
+
+
+def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
+    """(N,) which group each image is of; one without a group is its own, as it is when images are dealt out."""
+    if column is None:
+        return None
+    columns = data.columns()
+    return np.where(columns[column] == "", columns["sha256"], columns[column])
 
 
 def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:

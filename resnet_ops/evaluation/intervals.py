@@ -7,9 +7,11 @@ import numpy as np
 
 __all__ = [
     "clustered",
+    "effective_groups",
     "lowest_interval",
     "mean_interval",
     "order_statistic",
+    "score_interval",
     "studentised_bootstrap",
     "wilson",
 ]
@@ -27,10 +29,11 @@ def wilson(successes: int, n: int, confidence: float) -> tuple[float, float]:
         raise ValueError(f"successes is {successes}, but must be within 0 and n = {n}")
     if n == 0:
         return 0.0, 1.0
-    return _wilson(successes / n, n, confidence)
+    return score_interval(successes / n, n, confidence)
 
 
-def _wilson(p: float, n: float, confidence: float) -> tuple[float, float]:
+def score_interval(p: float, n: float, confidence: float) -> tuple[float, float]:
+    """Wilson's for a share p that is as uncertain as one of n images, whole or not."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * ((p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5) / (1 + z * z / n)
@@ -39,31 +42,44 @@ def _wilson(p: float, n: float, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def effective_groups(groups: np.ndarray) -> float:
+    """As many equal groups as are worth these: n^2 by the sum of squared sizes (Kish 1965). groups: (n,) of each image."""
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(len(groups)) ** 2 / float(sizes @ sizes)
+
+
 def clustered(right: np.ndarray, groups: np.ndarray, confidence: float) -> tuple[float, float]:
     """Wilson's interval of a proportion of images that come in groups, such as several of one patient.
 
-    right: (n,) bool; groups: (n,) which group each is of, more than one of them. The variance is that of the ratio of
-    group totals; as many single images as would be as uncertain stand in for n, fewer by Student's quantile for so many
-    groups (Korn and Graubard 1998), and never more than n. Where every image or none is right, groups stand in for
-    images: what is alike in a group cannot be told from one image of it.
+    right: (n,) bool; groups: (n,) which group each is of. The variance is that of the ratio of group totals; as many
+    single images as would be as uncertain stand in for n (Korn and Graubard 1998), never more than n, and fewer by
+    Student's quantile for the effective number of groups. A group as large as that of a usual image that is all right,
+    and one that is all wrong, are added for the variance, so that groups without a mistake are not taken for certainty;
+    and no mistake brings an end beyond that of a flawless sample.
     """
     _, of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    many, n = len(sizes), len(right)
-    p = float(right.mean())
-    if p in (0.0, 1.0):
-        return _wilson(p, many, confidence)
-    misfit = np.bincount(of, weights=right - p, minlength=many)
-    variance = many / (many - 1) * float(misfit @ misfit) / n**2
-    likely = NormalDist().inv_cdf((1 + confidence) / 2) / _student(many - 1, confidence)
-    images = n if variance == 0 else min(n, p * (1 - p) / variance)
-    return _wilson(p, max(1.0, images * likely**2), confidence)
+
+    def interval(counted: np.ndarray) -> tuple[float, float]:
+        return score_interval(
+            float(counted.sum() / len(right)), _images(counted, sizes, confidence), confidence
+        )
+
+    low, high = interval(np.bincount(of, weights=right, minlength=len(sizes)))
+    return min(low, interval(sizes)[0]), max(high, interval(np.zeros(len(sizes)))[1])
 
 
-def _student(freedom: int, confidence: float) -> float:
-    """Student's quantile, two-sided."""
+def _images(counted: np.ndarray, sizes: np.ndarray, confidence: float) -> float:
+    """How many single images are as uncertain as groups of these sizes with so many right ones."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + confidence) / 2, freedom))
+    n, usual = sizes.sum(), float(sizes @ sizes) / sizes.sum()
+    counted, sizes = np.append(counted, [usual, 0.0]), np.append(sizes, [usual, usual])
+    share, many = counted.sum() / sizes.sum(), len(sizes)
+    misfit = counted - share * sizes
+    variance = many / (many - 1) * float(misfit @ misfit) / sizes.sum() ** 2
+    freedom = sizes.sum() ** 2 / float(sizes @ sizes) - 1
+    shorter = NormalDist().inv_cdf((1 + confidence) / 2) / float(t.ppf((1 + confidence) / 2, freedom))
+    return float(min(n, share * (1 - share) / variance) * shorter**2)
 
 
 def mean_interval(values: np.ndarray, confidence: float, lowest: float = 0.0) -> tuple[float, float]:
@@ -76,7 +92,7 @@ def mean_interval(values: np.ndarray, confidence: float, lowest: float = 0.0) ->
     """
     ends = np.concatenate([values, [lowest, 1.0]])
     mean, share = np.clip([values.mean(), ends.mean()], [0, 1e-9], [1, 1 - 1e-9])
-    return _wilson(float(mean), float(len(values) * share * (1 - share) / ends.var()), confidence)
+    return score_interval(float(mean), float(len(values) * share * (1 - share) / ends.var()), confidence)
 
 
 def studentised_bootstrap(

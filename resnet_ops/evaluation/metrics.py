@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from resnet_ops.evaluation.intervals import clustered, lowest_interval, mean_interval, wilson
+from resnet_ops.evaluation.intervals import (
+    clustered,
+    effective_groups,
+    lowest_interval,
+    mean_interval,
+    wilson,
+)
 from resnet_ops.measurement import Measurement
 
 __all__ = [
@@ -19,6 +25,8 @@ __all__ = [
 ]
 
 TOP_K = 5
+FEWEST_GROUPS = 8
+"""Effective number of groups that an interval takes; a single image is a group."""
 FEWEST_CLASS_IMAGES = 5
 """Below so many images of a class the interval of macro F1 is too short, and none is given."""
 
@@ -50,14 +58,16 @@ def _class_f1(confusion: np.ndarray) -> np.ndarray:
 def share_right(right: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Measurement:
     """A share of images, (n,) bool. groups: (n,) which group each is of, where they come in groups.
 
-    Without an interval where all are of one group: it tells nothing of others.
+    Without an interval where they are worth fewer than FEWEST_GROUPS: so few tell hardly anything of others.
     """
     found = proportion(int(right.sum()), len(right), confidence)
-    many = len(right) if groups is None else len(np.unique(groups))
-    if groups is None or many == len(right):
+    if groups is None:
         return found
-    if many == 1:
-        return replace(found, low=None, high=None, method=None)
+    many = len(np.unique(groups))
+    if effective_groups(groups) < FEWEST_GROUPS:
+        return found.bare()
+    if many == len(right):
+        return found
     low, high = clustered(right, groups, confidence)
     return replace(found, low=low, high=high, method=f"wilson {confidence:g}, {many} groups")
 
@@ -88,8 +98,8 @@ def measure_predictions(
     """Accuracy of one split in all and by class, named `<split>.<metric>`.
 
     probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. groups:
-    (N,) which group each image is of, which widens the intervals of top-1, recall and precision. What rests on no
-    image, such as the recall of a class without images, is left out: nothing is known about it.
+    (N,) which group each image is of, which widens the intervals of top-1, recall and precision; the others have none
+    then. What rests on no image, such as the recall of a class without images, is left out: nothing is known about it.
     """
     n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
@@ -102,6 +112,8 @@ def measure_predictions(
     measured["macro_f1"] = _measure_macro_f1(confusion, labels, predicted, confidence)
     if len(recalls) == len(classes):
         measured["worst_class_recall"] = lowest(recalls, confidence)
+    if groups is not None:
+        measured = {name: each if name == "top1" else each.bare() for name, each in measured.items()}
     for kind, of, counted in (("recall", labels, recalls), ("precision", predicted, precisions)):
         for name in counted:
             chosen = of == classes.index(name)

@@ -1,15 +1,23 @@
 """Operating point: the score at which a classifier decides, chosen on validation by a stated aim, measured on test."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.binary import Counts, average_precision, measure_counts, roc_auc
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
 
-__all__ = ["OperatingPointParams", "choose_threshold", "curve", "measure_operating_point", "score"]
+__all__ = [
+    "OperatingPointParams",
+    "check_positive",
+    "choose_threshold",
+    "curve",
+    "measure_operating_point",
+    "score",
+]
 
 POINTS = 200
 """Of the curves at most, evenly along them."""
@@ -38,8 +46,10 @@ class OperatingPointParams:
                 raise ValueError(f"at_least is {self.at_least}, but a cost must be above 0")
         elif not 0 < self.at_least <= 1:
             raise ValueError(f"at_least is {self.at_least}, but must be above 0 and at most 1")
-        if self.prevalence is not None and not 0 < self.prevalence < 1:
-            raise ValueError(f"prevalence is {self.prevalence}, but must be within 0 and 1, neither")
+        if self.prevalence is not None and not 1e-9 <= self.prevalence <= 1 - 1e-9:
+            raise ValueError(
+                f"prevalence is {self.prevalence}, but must be above 0 and below 1, by 1e-9 at least"
+            )
 
     @property
     def words(self) -> str:
@@ -48,23 +58,23 @@ class OperatingPointParams:
         return f"chosen on validation: {aim} {self.at_least:g}; positive: {', '.join(self.positive)}"
 
 
+def check_positive(positive: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    """Raises ConfigError for a class that is none, or where no class is left on the other side."""
+    key = "params.yaml: evaluate.operating_point.positive"
+    if unknown := [name for name in positive if name not in classes]:
+        raise ConfigError(f"{key} names {', '.join(unknown)}; classes are {', '.join(classes)}.")
+    if len(positive) == len(classes):
+        raise ConfigError(f"{key} names every class. Leave out what is not looked for.")
+
+
 def score(
     probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], positive: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) bool which images are positive, and (N,) their scores in [0, 1].
 
-    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. Raises ValueError for a class that is none, or
-    where no class is left on the other side.
+    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. Raises ConfigError as `check_positive` does.
     """
-    unknown = [name for name in positive if name not in classes]
-    if unknown:
-        raise ValueError(
-            f"evaluate.operating_point.positive names {', '.join(unknown)}; classes are {', '.join(classes)}"
-        )
-    if len(positive) == len(classes):
-        raise ValueError(
-            "evaluate.operating_point.positive names every class; leave out what is not looked for"
-        )
+    check_positive(positive, classes)
     places = [classes.index(name) for name in positive]
     return np.isin(labels, places), np.clip(probabilities[:, places].sum(axis=1), 0, 1)
 
@@ -121,11 +131,11 @@ def measure_operating_point(
         found["test.average_precision"] = average_precision(positive, scores, confidence)
     threshold = choose_threshold(*validation, params)
     if threshold is None:
-        return found if groups is None else _without_intervals(found)
+        return found if groups is None else {name: each.bare() for name, each in found.items()}
     chosen = Measurement(value=threshold, n=len(validation[0]), method=params.words, unit="probability")
     at = measure_counts(Counts.of(positive, scores >= threshold), threshold, params.prevalence, confidence)
     if groups is not None:
-        found, at = _without_intervals(found), _without_intervals(at)
+        found, at = ({name: each.bare() for name, each in some.items()} for some in (found, at))
         for name, side, wanted in (("sensitivity", positive, True), ("specificity", ~positive, False)):
             if side.any():
                 at[name] = share_right((scores >= threshold)[side] == wanted, confidence, groups[side])
@@ -134,10 +144,6 @@ def measure_operating_point(
         "operating.threshold": chosen,
         **{f"operating.{name}": each for name, each in at.items()},
     }
-
-
-def _without_intervals(found: dict[str, Measurement]) -> dict[str, Measurement]:
-    return {name: replace(each, low=None, high=None, method=None) for name, each in found.items()}
 
 
 def curve(test: tuple[np.ndarray, np.ndarray], threshold: float | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_ops.errors import ConfigError
-from resnet_ops.evaluation.metrics import lowest, proportion
+from resnet_ops.evaluation.metrics import lowest, share_right
 from resnet_ops.evaluation.params import SliceParams
 from resnet_ops.measurement import Measurement
 
@@ -75,12 +75,18 @@ def _by_quantile(name: str, values: np.ndarray, quantiles: int) -> list[Slice]:
 
 
 def measure_slices(
-    right: np.ndarray, slices: list[Slice], min_images: int, split: str, confidence: float
+    right: np.ndarray,
+    slices: list[Slice],
+    min_images: int,
+    split: str,
+    confidence: float,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Measurement]:
     """Accuracy on each slice, `<split>.slice.<column>.<value>`, and on the worst, `<split>.worst_slice`.
 
     right: (N,) bool. A slice below min_images is not measured; `<split>.unmeasured.<column>` is the share of images
-    that lie in such slices. Without a slice there is no worst one.
+    that lie in such slices. Without a slice there is no worst one. groups: (N,) which group each image is of; the worst
+    slice has no interval then.
     """
     measured, left_out = {}, dict.fromkeys([each.column for each in slices], 0)
     counts = {}
@@ -90,9 +96,12 @@ def measure_slices(
             left_out[each.column] += n
             continue
         counts[each.name] = (int(right[each.rows].sum()), n)
-        measured[f"{split}.slice.{each.name}"] = proportion(*counts[each.name], confidence)
+        measured[f"{split}.slice.{each.name}"] = share_right(
+            right[each.rows], confidence, None if groups is None else groups[each.rows]
+        )
     if counts:
-        measured[f"{split}.worst_slice"] = lowest(counts, confidence)
+        worst = lowest(counts, confidence)
+        measured[f"{split}.worst_slice"] = worst if groups is None else worst.bare()
     for column, images in left_out.items():
         measured[f"{split}.unmeasured.{column}"] = Measurement(
             value=images / len(right), n=len(right), unit="fraction"

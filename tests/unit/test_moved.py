@@ -8,13 +8,20 @@ import pytest
 
 OLD = {
     "resnet_ops_registry.settings": ["connect", "tracking_uri", "mask_password"],
+    "resnet_ops_registry.display": ["believed_tags"],
+    "resnet_ops_registry.policy_file": ["parse_policy"],
+    "resnet_ops_registry.predicates": ["read_said"],
+    "resnet_ops_registry.returning": ["roll_back", "choose_earlier"],
+    "resnet_ops_monitoring.rehearsing": ["rehearse", "rehearsed", "spoilt"],
+    "resnet_ops_monitoring.stretch": ["judge_stretch", "summarise_stretch", "usual_stretch"],
+    "resnet_ops_monitoring.two_sample": ["Metric"],
     "resnet_ops_registry.evidence": ["Evidence", "Metric"],
     "resnet_ops_registry.speaking": ["say"],
     "resnet_ops_registry.statements": ["Believed", "believed_about"],
-    "resnet_ops_registry.policy": ["Policy"],
+    "resnet_ops_registry.policy": ["Policy", "read_policy"],
     "resnet_ops_monitoring.log": ["InferenceLog"],
-    "resnet_ops_monitoring.run_params": ["ValidationParams"],
-    "resnet_ops_monitoring.windows": ["Stretch"],
+    "resnet_ops_monitoring.run_params": ["ValidationParams", "WatchParams"],
+    "resnet_ops_monitoring.windows": ["Stretch", "due_stretches"],
     "resnet_ops_monitoring.rounds": ["Rounds", "Round"],
     "resnet_ops_monitoring.scorer": ["Scorer"],
 }
@@ -41,3 +48,11 @@ def test_an_old_module_is_found_with_a_warning_that_says_where_it_is(old: str) -
 def test_what_never_was_or_nobody_imports_is_not_found(name: str) -> None:
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
+
+
+def test_a_value_that_is_none_is_found_too_and_all_names_are_passed_on() -> None:
+    sys.modules.pop("resnet_ops_registry.settings", None)
+    with pytest.warns(DeprecationWarning, match="settings is"):
+        module = importlib.import_module("resnet_ops_registry.settings")
+    assert module.EXPERIMENT is None
+    assert "tracking_uri" in module.__all__

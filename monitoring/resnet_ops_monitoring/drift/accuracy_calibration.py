@@ -46,9 +46,9 @@ class Harm:
 
 @dataclass(frozen=True, eq=False)
 class AccuracyCalibration:
-    """the perturbations. clean: the images as they were, of which `right` answers of `tested` were right.
+    """What was tried. clean: the images as they were, of which `right` answers of `tested` were right.
 
-    kinds: (R,) names of the perturbations. moves: (R, 6) by `moves`. hits, tried: (R,) right answers, and images.
+    kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in accuracy
     calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
     it was kept. margin: by which a likely reason must lead (`likeness`).

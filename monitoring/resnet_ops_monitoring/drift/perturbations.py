@@ -34,7 +34,7 @@ _MIXES = 20
 _UNEVEN = 2.0
 """Of Dirichlet's distribution, from which mixes are drawn: 1 makes all mixes alike probable, more are more even."""
 _LEAST = 20
-"""a perturbation that leaves fewer usable answers than this is left out."""
+"""A perturbation that leaves fewer usable answers than this is left out."""
 
 
 def _turned(images: Images, severity: int) -> Images:
@@ -110,7 +110,7 @@ def calibrate_accuracy(
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """a perturbation: what the model made of images that were perturbed, what of the same as they were, and their
+    """A perturbation: what the model made of images that were perturbed, what of the same as they were, and their
     labels.
     """
 

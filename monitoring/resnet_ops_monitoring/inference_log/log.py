@@ -227,15 +227,16 @@ class InferenceLog:
                 connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(old)))
                 return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
 
-    def drop_replay(self, window: str, identity: ModelIdentity, kept: Collection[str]) -> int:
-        """Delete what a version answered in an earlier replay `window`, but for these requests; returns how many.
+    def drop_replays(self, source: str, identity: ModelIdentity, kept: Collection[str]) -> int:
+        """Delete what a version answered in replays from a simulated source, but for these requests; returns how many.
 
-        Rows of production belong to no replay, so none of them can go.
+        Rows of production belong to no replay (`window`), so none of them can go.
         """
         self.make_tables()
         today = set(kept)
         with self._explained("write to"), self._engine.begin() as connection:
-            chosen = _chosen(identity.name, digest=identity.digest, window=window)
+            chosen = [*_chosen(identity.name, digest=identity.digest), inferences.c.source == source]
+            chosen.append(inferences.c.window.is_not(None))
             there = connection.execute(select(inferences.c.request_id).where(*chosen)).scalars()
             old = [name for name in there if name not in today]
             for begin in range(0, len(old), _CHUNK):

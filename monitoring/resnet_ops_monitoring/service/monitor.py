@@ -61,11 +61,11 @@ def alone(path: Path) -> Iterator[bool]:
 class Showing:
     """Images for the pages of windows, where somebody has them.
 
-    of: those of some requests by their ids, (N, H, W, C) uint8. reference: of the reference's split, any number.
-    simulated: a sentence where the traffic is not real.
+    of: those of some requests by their ids, (N, H, W, C) uint8; None where it lacks one of them. reference: of the
+    reference's split, any number. simulated: a sentence where the traffic is not real.
     """
 
-    of: Callable[[Sequence[str]], NDArray[np.uint8]]
+    of: Callable[[Sequence[str]], NDArray[np.uint8] | None]
     reference: NDArray[np.uint8]
     simulated: str | None = None
 

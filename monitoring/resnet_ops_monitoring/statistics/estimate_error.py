@@ -99,7 +99,7 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """kinds: (R,). sizes: (S,) rows of windows. moves: (S, R, 6) of trials dealt as such windows, and what they gained
+    """kinds: (R,). sizes: (S,) rows of windows. shifts: (S, R, 6) of trials dealt as such windows, and what they gained
     beside the mix, gains: (S, R), of which noise: (R,) is the variance by chance. guards: (S,) estimated losses below
     which nobody is woken. misses: (S, R) errors in standard errors, each kind by a regression without it."""
 

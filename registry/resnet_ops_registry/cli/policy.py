@@ -155,14 +155,17 @@ def policy_power(
             "lower end of", "at least", "without a mistake", f"to pass in {power:.0%} of cases", box=None
         )
         for each in needs:
-            often = "never" if each.images is None else f"{each.images:,} {each.of}"
+            often, flawless = (
+                "never" if n is None else f"{n:,} {each.of}" for n in (each.images, each.flawless)
+            )
             table.add_row(
                 each.metric,
                 f"{each.limit:g}",
-                f"{each.flawless:,} {each.of}",
+                flawless,
                 f"{often}, if truly {each.true:.4g}",
             )
         console.print(table)
+        console.print("Of independent images: of groups, such as several of one patient, it takes more.")
 
 
 def gate_simulate(file: File, as_json: Json = False) -> None:

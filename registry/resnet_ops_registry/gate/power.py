@@ -1,9 +1,9 @@
 """How many images a policy asks for: what its thresholds on lower ends of intervals can be shown with."""
 
+import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.stats import binom
 
 from resnet_ops.evaluation.intervals import wilson
@@ -13,6 +13,7 @@ from resnet_ops_registry.rules.threshold import Threshold
 __all__ = ["Needed", "images_needed", "needs_of"]
 
 MOST = 10_000_000
+MOST_AHEAD = 2_000
 _SHARE = re.compile(r".*\.(top1|top5|(recall|precision|slice)\..*|sensitivity|specificity)")
 """Metrics that are shares of images with Wilson's interval."""
 _COUNTED = {"operating.sensitivity": "positives", "operating.specificity": "negatives"}
@@ -26,15 +27,16 @@ class Needed:
     limit: float
     of: str
     """What is counted: positives, negatives, or images of what the metric is about."""
-    flawless: int
-    """Where not one of them is wrong."""
+    flawless: int | None
+    """Where not one of them is wrong; None beyond ten millions."""
     true: float
     images: int | None
     """None beyond ten millions, or where the true proportion does not exceed the limit."""
 
 
 def images_needed(limit: float, true: float, confidence: float, power: float) -> int | None:
-    """The fewest images from which on Wilson's lower end reaches `limit` in `power` of the cases.
+    """The fewest images from which on Wilson's lower end reaches `limit` in `power` of the cases, images being
+    independent.
 
     limit, true: proportions within 0 and 1. None where `true` does not exceed the limit, or beyond ten millions.
     """
@@ -45,13 +47,16 @@ def images_needed(limit: float, true: float, confidence: float, power: float) ->
         low, high = high, high * 2
         if high > MOST:
             return None
-    while high - low > 1:  # the power goes up in saw teeth: the last of them counts
+    while high - low > 1:
         middle = (low + high) // 2
-        ahead = np.unique(np.linspace(middle, middle + max(8, middle // 20), 12).astype(int))
-        if all(_reaches(int(n), limit, true, confidence, power) for n in ahead):
-            high = middle
-        else:
-            low = middle
+        low, high = (low, middle) if _reaches(middle, limit, true, confidence, power) else (middle, high)
+    # the power goes up in saw teeth, one for each right answer more that the limit asks for: the last of them counts
+    tooth = min(4 * math.ceil(1 / min(limit, 1 - limit)), MOST_AHEAD)
+    ahead = high
+    while ahead < high + tooth:
+        if not _reaches(ahead, limit, true, confidence, power):
+            high = ahead + 1
+        ahead += 1
     return high
 
 
@@ -66,7 +71,6 @@ def needs_of(policy: Policy, true: float | None, confidence: float, power: float
         assumed = (1 + rule.min) / 2 if true is None else true
         needed = images_needed(rule.min, assumed, confidence, power)
         flawless = images_needed(rule.min, 1.0, confidence, power)
-        assert flawless is not None
         of = _COUNTED.get(rule.metric, "images")
         found[rule.metric, rule.min] = Needed(rule.metric, rule.min, of, flawless, assumed, needed)
     return list(found.values())

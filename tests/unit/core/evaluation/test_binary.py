@@ -55,6 +55,17 @@ def test_predictive_values_are_those_of_the_published_example() -> None:
     assert at["ppv"].high == pytest.approx(0.070, abs=0.002)
 
 
+@pytest.mark.parametrize("n", [1, 5, 50, 1000])
+def test_a_perfect_area_is_not_certain(n: int) -> None:
+    truth = np.arange(2 * n) < n
+    perfect, reversed_ = roc_auc(truth, truth.astype(float), LEVEL), roc_auc(truth, 1.0 - truth, LEVEL)
+    assert (perfect.high, reversed_.low) == (1.0, 0.0)
+    assert perfect.low is not None
+    assert reversed_.high is not None
+    assert 0 < perfect.low < 1 - 1 / (2 * n)
+    assert reversed_.high == pytest.approx(1 - perfect.low, abs=1e-6)
+
+
 def test_net_benefit_weighs_false_alarms_by_the_threshold() -> None:
     at = measure_counts(Counts(hits=30, misses=10, alarms=20, passes=140), 0.2, None, LEVEL)
     assert at["net_benefit"].value == pytest.approx((30 - 20 * 0.25) / 200)
@@ -72,7 +83,7 @@ def test_what_rests_on_no_image_is_left_out() -> None:
     assert "ppv" not in measure_counts(Counts(0, 4, 0, 9), 0.5, None, LEVEL), "nothing was decided positive"
 
 
-@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5, 4.5])
 @pytest.mark.parametrize("positives", [15, 100])
 @pytest.mark.slow
 def test_intervals_of_areas_hold_the_truth_as_often_as_they_say(shift: float, positives: int) -> None:

@@ -85,6 +85,13 @@ def test_an_operating_point_is_measured_and_its_curve_kept(digits: PreparedData,
     assert found.measured["test.roc_auc"].n == len(test)
 
 
+def test_an_image_without_a_group_is_its_own(digits: PreparedData) -> None:
+    params = make_params(robustness=RobustnessParams(images=0))
+    blank = replace(digits, extra={"patient": np.full(len(digits), "", dtype=object)})
+    found = evaluate(untrained(), blank, params, seed=0, group="patient").measured["test.top1"]
+    assert found == evaluate(untrained(), digits, params, seed=0).measured["test.top1"]
+
+
 def test_temperature_mends_the_log_loss_of_an_untrained_model(found: Evaluation) -> None:
     assert found.measured["calibrated.nll"].value < found.measured["test.nll"].value
     assert found.measured["calibrated.temperature"].value > 1

@@ -137,3 +137,5 @@ def test_images_in_groups_widen_the_intervals_of_shares() -> None:
         assert None not in (narrow.low, narrow.high, wide.low, wide.high)
         assert wide.low < narrow.low  # type: ignore[operator]
         assert str(wide.method).endswith(" groups")
+    assert grouped["test.macro_f1"].low is None
+    assert grouped["test.worst_class_recall"].low is None

@@ -53,17 +53,24 @@ def test_images_that_come_later_or_go_are_logged_beside_those_of_before(
     log.close()
 
 
-def test_of_a_replay_only_the_requests_of_today_stay(served: Served, tmp_path: Path) -> None:
+def test_of_replays_only_the_requests_of_today_stay(served: Served, tmp_path: Path) -> None:
     log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
-    for window, numbers in (("calm", (0, 1, 2)), ("dirty", (0, 1, 2)), ("calm", (0, 1, 2, 3))):
-        ids = request_ids(window, WINDOW, served.identity, rows(*numbers))
-        images = served.unseen[list(numbers)]
-        log.append(served.scorer.score(images, ids, request_times(WINDOW, len(ids)), window=window))
-    assert log.drop_replay("calm", replace(served.identity, digest="e" * 64), ids) == 0
-    assert log.drop_replay("calm", served.identity, ids) == 3
-    assert log.drop_replay("calm", served.identity, ids) == 0
-    left = [len(log.read(served.identity.name, window=window)) for window in ("calm", "dirty")]
-    assert left == [4, 3]
+
+    def sent(window: str | None, numbers: tuple[int, ...], source: str = "simulated") -> list[str]:
+        ids = request_ids(f"{window} {source}", WINDOW, served.identity, rows(*numbers))
+        images, times = served.unseen[list(numbers)], request_times(WINDOW, len(ids))
+        log.append(served.scorer.score(images, ids, times, source=source, window=window))
+        return ids
+
+    sent("calm", (0, 1, 2))
+    sent("by its old name", (4, 5))
+    production, other = sent(None, (0, 1)), sent("calm", (6,), "a camera")
+    today = sent("calm", (0, 1, 2, 3))
+    assert log.drop_replays("simulated", replace(served.identity, digest="e" * 64), today) == 0
+    assert log.drop_replays("simulated", served.identity, today) == 5
+    assert log.drop_replays("simulated", served.identity, today) == 0
+    left = set(log.read(served.identity.name)["request_id"])
+    assert left == {*production, *other, *today}
     log.close()
 
 

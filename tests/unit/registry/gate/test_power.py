@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
@@ -45,6 +46,22 @@ def test_so_many_images_show_it_as_often_as_wanted_and_fewer_do_not(
 def test_without_a_mistake_it_takes_what_wilsons_interval_says(limit: float, n: int) -> None:
     assert images_needed(limit, 1.0, 0.95, 0.8) == n
     assert wilson(n, n, 0.95)[0] >= limit > wilson(n - 1, n - 1, 0.95)[0]
+
+
+@pytest.mark.parametrize(("limit", "true"), [(0.01, 0.02), (0.3, 0.9), (0.9, 0.97)])
+def test_from_so_many_images_on_none_is_too_few(limit: float, true: float) -> None:
+    n = images_needed(limit, true, 0.95, 0.8)
+    assert n is not None
+
+    def power(images: int) -> float:
+        fewest = next(right for right in range(images + 1) if wilson(right, images, 0.95)[0] >= limit)
+        return float(binom.sf(fewest - 1, images, true))
+
+    assert min(power(images) for images in range(n, n + 150)) >= 0.8
+
+
+def test_a_limit_that_no_number_of_images_shows_is_never() -> None:
+    assert images_needed(0.9999997, 1.0, 0.95, 0.8) is None
 
 
 @pytest.mark.parametrize("true", [0.9, 0.95])
