@@ -43,7 +43,7 @@ def score_interval(p: float, n: float, confidence: float) -> tuple[float, float]
 
 
 def effective_groups(groups: np.ndarray) -> float:
-    """As many equal groups as are worth these: n^2 by the sum of squared sizes (Kish 1965). groups: (n,) of each image."""
+    """As many equal groups as are worth these (n,): n^2 by the sum of squared sizes (Kish 1965)."""
     sizes = np.unique(groups, return_counts=True)[1]
     return float(len(groups)) ** 2 / float(sizes @ sizes)
 
