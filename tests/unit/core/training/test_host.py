@@ -1,6 +1,8 @@
 """With images on a GPU the host draws a few numbers an image, and nothing waits: shown on torch's `meta` device."""
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -175,12 +177,28 @@ def test_on_a_gpu_torch_itself_finds_no_wait(exact: bool) -> None:
     )
     training = Training(plan, data.split("train"), data.split("validation"))
     list(training.take_steps(torch.arange(96).split(32)))
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waits_refused():
         list(training.take_steps(torch.arange(96).split(32)))
         training.validation.add_up(training.judged)
+
+
+@contextmanager
+def waits_refused() -> Iterator[None]:
+    """Whatever waits for the GPU raises RuntimeError; torch warns that this mode is a prototype."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            torch.cuda.set_sync_debug_mode("error")
+        yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_wait_is_refused() -> None:
+    on_device = torch.ones(3, device="cuda")
+    with waits_refused(), pytest.raises(RuntimeError, match="synchronizing"):
+        on_device.sum().item()
+    assert on_device.sum().item() == 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
