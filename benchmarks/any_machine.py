@@ -1,13 +1,13 @@
 """The pipeline of a fresh clone, as on many machines: other seeds, other instruction sets, other thread counts.
 
-    python benchmarks/any_machine.py [--seeds 0 1 2 ...] [--machines avx2 default] [--threads 1 2] [--at-once 1] [--quick]
+    python benchmarks/any_machine.py [--seeds 0 1 ...] [--machines avx2 default] [--threads 1 2] [--at-once 1] [--quick]
 
 Runs `dvc repro` in a new clone of the last commit: for each seed, ten of them, on this machine as it is, and with seed
-0 for each machine and thread count. `avx2` and `default` keep torch (ATEN_CPU_CAPABILITY) and oneDNN (ONEDNN_MAX_CPU_ISA)
-from newer instructions; onnxruntime has no such switch. `gpu` trains on one, in bf16. Prints a table: exit status,
-seconds, test top-1 and aliases of each member, refused exports, windows. A run is as it should be where its status is
-0, a version may become `@champion`, the window without drift is quiet and the dirty one alarms; what differs is named
-below the table.
+0 for each machine and thread count. `avx2` and `default` keep torch (ATEN_CPU_CAPABILITY) and oneDNN
+(ONEDNN_MAX_CPU_ISA) from newer instructions; onnxruntime has no such switch. `gpu` trains on one, in bf16. Prints a
+table: exit status, seconds, test top-1 and aliases of each member, refused exports, windows. A run is as it should be
+where its status is 0, a version may become `@champion`, the window without drift is quiet and the dirty one alarms;
+what differs is named below the table.
 `--quick` takes one member and two runs, with two seeds and two machines. Exits with 1 where a run failed.
 """
 

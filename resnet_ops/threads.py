@@ -1,7 +1,7 @@
 """Work that threads do ahead of who needs it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 def mapped(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int, threads: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """The function's results in the order of the items, at most `ahead` of them worked on or waiting.
 
     threads: as many as the machine has cores, and some, where it is None. Raises what the function raises, when that

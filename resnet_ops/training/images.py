@@ -1,6 +1,7 @@
 """The images of a split for training, batch by batch, from memory or from disk: the same bits in the same order."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,9 @@ class StreamedImages:
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
-        for images, labels in mapped(self._gather, rows, AHEAD, THREADS):
-            yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+        with closing(mapped(self._gather, rows, AHEAD, THREADS)) as gathered:
+            for images, labels in gathered:
+                yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
 
     def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         on_gpu = self._device.type == "cuda"

@@ -30,7 +30,7 @@ def test_no_more_items_are_taken_than_are_to_be_worked_on_ahead() -> None:
     for done in range(10):
         assert next(results) == done
         assert len(taken) == done + 5
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(taken) == 14
 
 
