@@ -57,7 +57,7 @@ def evidence_of(name: str, params: Params) -> Evidence:
         environment=machine["environment"],
         hardware=made_on | machine["hardware"],
         seeds={"training": params.seed},
-        outcomes={"test": read_outcomes(evaluation / "predictions.csv", MANIFEST, "test", seen or ())},
+        outcomes=read_outcomes(evaluation / "predictions.csv", MANIFEST, "test", seen or ()),
         checks={"data_validation": read_json(VALIDATION)["passed"]},
         exports=exports,
         created=datetime.now(UTC),

@@ -45,6 +45,17 @@ class Evaluation:
     robustness: Robustness
     decided: tuple[np.ndarray, np.ndarray] | None = None
     """Which images are positive, and their scores, where there is an operating point."""
+    groups: np.ndarray | None = None
+    """Which group each image is of, where they come in groups."""
+
+    @property
+    def called(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(N,) bool each: which images are positive, and which are called so; None without a threshold."""
+        threshold = self.measured.get("operating.threshold")
+        if self.decided is None or threshold is None:
+            return None
+        positive, scores = self.decided
+        return positive, scores >= threshold.value
 
     @property
     def predicted(self) -> np.ndarray:
@@ -96,7 +107,7 @@ def evaluate(
     measured |= measure_robustness(robustness, level)
     shown = {"as it is": plain, f"temperature {temperature.value:.3f}": calibrated}
     tables = {name: reliability(np.exp(each), test.labels, bins) for name, each in shown.items()}
-    return Evaluation(measured, test, plain, slices, tables, robustness, decided)
+    return Evaluation(measured, test, plain, slices, tables, robustness, decided, groups)
 
 
 def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
@@ -112,7 +123,7 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     write_json(folder / "measurements.json", measurements_to_json(found.measured))
     write_json(folder / "metrics.json", deciding_values(found.measured))
     losses = log_losses(found.log_probabilities, found.data.labels)
-    save_predictions(found.data, np.exp(found.log_probabilities), losses, folder)
+    save_predictions(found.data, np.exp(found.log_probabilities), losses, folder, _more_columns(found))
     save_confusion(found.data.labels, found.predicted, found.data.classes, folder / "confusion.csv")
     save_slices(found.slices, found.right, found.measured, SPLIT, folder / "slices.csv")
     save_robustness(found.robustness, params.confidence, folder / "robustness.csv")
@@ -125,6 +136,17 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     write_json(folder / "operating_point.json", curve(found.decided, at) if found.decided else None)
     diagram = reliability_diagram(f"{name} on {SPLIT}", found.reliability, params.confidence)
     write_text(folder / "reliability.svg", diagram)
+
+
+def _more_columns(found: Evaluation) -> dict[str, np.ndarray]:
+    """Of predictions.csv: which images belong together, by number, and the decisions at the operating point."""
+    columns = {}
+    if found.groups is not None:
+        columns["group"] = np.unique(found.groups, return_inverse=True)[1]
+    if found.called is not None:
+        for name, each in zip(("positive", "called"), found.called, strict=True):
+            columns[name] = np.where(each, "yes", "no")
+    return columns
 
 
 def _calibration(found: Evaluation) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,18 @@ from resnet_ops.measurement import Measurement
 __all__ = ["save_confusion", "save_predictions", "save_robustness", "save_slices"]
 
 
-def save_predictions(data: PreparedData, probabilities: np.ndarray, losses: np.ndarray, folder: Path) -> None:
+def save_predictions(
+    data: PreparedData,
+    probabilities: np.ndarray,
+    losses: np.ndarray,
+    folder: Path,
+    more: Mapping[str, np.ndarray],
+) -> None:
     """Write predictions.csv and predictions.parquet, a row an image in the order of the manifest.
 
-    probabilities: (N, C). losses: (N,) in nats. The parquet file holds index, path, sha256 (of the pixels), label,
-    predicted, loss and all C probabilities as a list, whose class names are in its metadata under `classes`.
+    probabilities: (N, C). losses: (N,) in nats. more: (N,) columns of the CSV file beyond those of every model. The
+    parquet file holds index, path, sha256 (of the pixels), label, predicted, loss and all C probabilities as a list,
+    whose class names are in its metadata under `classes`.
     """
     import pyarrow
     from pyarrow import parquet
@@ -31,12 +38,19 @@ def save_predictions(data: PreparedData, probabilities: np.ndarray, losses: np.n
     predicted = probabilities.argmax(axis=1)
     names = np.array(data.classes, dtype=object)
     rows = [
-        (row.index, row.path, truth, said, f"{probability:.6f}")
-        for row, truth, said, probability in zip(
-            data.rows, names[data.labels], names[predicted], probabilities.max(axis=1), strict=True
+        (row.index, row.path, truth, said, f"{probability:.6f}", *others)
+        for row, truth, said, probability, *others in zip(
+            data.rows,
+            names[data.labels],
+            names[predicted],
+            probabilities.max(axis=1),
+            *more.values(),
+            strict=True,
         )
     ]
-    _write_csv(folder / "predictions.csv", ["index", "path", "actual", "predicted", "confidence"], rows)
+    _write_csv(
+        folder / "predictions.csv", ["index", "path", "actual", "predicted", "confidence", *more], rows
+    )
     flat = pyarrow.array(probabilities.astype(np.float32).ravel())
     table = pyarrow.table(
         {

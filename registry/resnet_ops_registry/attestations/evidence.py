@@ -71,22 +71,39 @@ class Outcomes(Frozen):
         max_length=(MAX_OUTCOMES + 7) // 8 * 4 // 3 + 4,
         description="base64 of one bit an image, 1 for right, the first image highest; padded with 0",
     )
+    starts: str | None = Field(
+        default=None,
+        max_length=(MAX_OUTCOMES + 7) // 8 * 4 // 3 + 4,
+        description="where images come in groups, which stand together then: 1 for the first of each, packed likewise",
+    )
 
     @model_validator(mode="after")
     def _one_bit_an_image(self) -> "Outcomes":
-        try:
-            packed = base64.b64decode(self.right, validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise ValueError("right must be base64") from error
-        if base64.b64encode(packed).decode() != self.right:
-            raise ValueError("right must be base64 in its only form")
-        if len(packed) != (self.n + 7) // 8 or (self.n % 8 and packed[-1] & (0xFF >> self.n % 8)):
-            raise ValueError(f"right must hold {self.n} bits, then zeros to the end of the byte")
+        _check_bits("right", self.right, self.n)
+        if self.starts is not None:
+            _check_bits("starts", self.starts, self.n)
+            if not base64.b64decode(self.starts)[0] & 0x80:
+                raise ValueError("starts must begin with 1: the first image begins a group")
         return self
 
     def bits(self) -> bytes:
         """The packed bits, `numpy.unpackbits` makes them an array of n."""
         return base64.b64decode(self.right)
+
+    def start_bits(self) -> bytes | None:
+        """Likewise, of where groups begin; None where each image stands for itself."""
+        return None if self.starts is None else base64.b64decode(self.starts)
+
+
+def _check_bits(name: str, text: str, n: int) -> None:
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise ValueError(f"{name} must be base64") from error
+    if base64.b64encode(packed).decode() != text:
+        raise ValueError(f"{name} must be base64 in its only form")
+    if len(packed) != (n + 7) // 8 or (n % 8 and packed[-1] & (0xFF >> n % 8)):
+        raise ValueError(f"{name} must hold {n} bits, then zeros to the end of the byte")
 
 
 class Source(Frozen):
@@ -118,7 +135,11 @@ class Evidence(Frozen):
         description="by device profile (server-cpu, edge-cpu) or by step (training, evaluation, export)"
     )
     seeds: dict[str, int]
-    outcomes: dict[str, Outcomes] = Field(default_factory=dict, description="by split, such as test")
+    outcomes: dict[str, Outcomes] = Field(
+        default_factory=dict,
+        description="by split, such as test; `operating.sensitivity` are the positive images of test at the operating "
+        "point, `operating.specificity` all others",
+    )
     checks: dict[str, bool] = Field(
         default_factory=dict, description="what was checked and whether it held, such as data_validation"
     )
@@ -141,6 +162,9 @@ class Evidence(Frozen):
         said = self.model_dump(mode="json")
         if self.replaces is None:
             del said["replaces"]  # so that releases which do not know the field can read it
+        for outcomes in said["outcomes"].values():
+            if outcomes["starts"] is None:
+                del outcomes["starts"]
         return said
 
     def digest(self) -> str:

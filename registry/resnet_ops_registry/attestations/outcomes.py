@@ -4,7 +4,7 @@ import base64
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from resnet_ops.data.trained_on import is_among
 from resnet_ops.errors import DataError
 from resnet_ops_registry.attestations.evidence import MAX_OUTCOMES, Metric, Outcomes
 
-__all__ = ["images_digest", "pack_outcomes", "read_outcomes", "split_sizes"]
+__all__ = ["all_outcomes", "images_digest", "pack_outcomes", "read_outcomes", "split_sizes"]
 
 
 def images_digest(images: Iterable[tuple[str, str]]) -> str:
@@ -24,33 +24,75 @@ def images_digest(images: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def pack_outcomes(images: str, right: np.ndarray) -> Outcomes:
-    """Outcomes of N images whose `images_digest` is `images`; right: (N,) bool. Raises DataError beyond 2 million."""
+def pack_outcomes(images: str, right: np.ndarray, starts: np.ndarray | None = None) -> Outcomes:
+    """Outcomes of N images whose `images_digest` is `images`; right: (N,) bool. Raises DataError beyond 2 million.
+
+    starts: (N,) bool, where a group begins, of images that stand together by group.
+    """
     if not 0 < len(right) <= MAX_OUTCOMES:
         raise DataError(
             f"Evidence holds the outcomes of 1 to {MAX_OUTCOMES:,} images, not of {len(right):,}. "
             "Compare on a smaller split."
         )
-    packed = np.packbits(np.asarray(right, dtype=bool)).tobytes()
-    return Outcomes(images=images, n=len(right), right=base64.b64encode(packed).decode())
+    begun = None if starts is None else _packed(starts)
+    return Outcomes(images=images, n=len(right), right=_packed(right), starts=begun)
 
 
-def read_outcomes(predictions: Path, manifest: Path, split: str, seen: Collection[str] = ()) -> Outcomes:
+def _packed(bits: np.ndarray) -> str:
+    return base64.b64encode(np.packbits(np.asarray(bits, dtype=bool)).tobytes()).decode()
+
+
+def all_outcomes(
+    split: str,
+    images: Sequence[tuple[str, str]],
+    right: np.ndarray,
+    groups: np.ndarray | None = None,
+    decided: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Outcomes]:
+    """What evidence holds of N images: their outcomes, and those at the operating point.
+
+    images: (image's sha256, true class) of each. right: (N,) bool. groups: (N,) which group each is of. decided: (N,)
+    bool each, which images are positive and which are called so.
+    """
+
+    def of(rows: np.ndarray, held: np.ndarray) -> Outcomes:
+        starts = None
+        if groups is not None:
+            _, first, of = np.unique(groups[rows], return_index=True, return_inverse=True)
+            order = np.argsort(first[of], kind="stable")
+            rows, ordered = rows[order], first[of][order]
+            starts = np.append(True, ordered[1:] != ordered[:-1])
+        return pack_outcomes(images_digest(images[row] for row in rows), held[rows], starts)
+
+    found = {split: of(np.arange(len(images)), right)}
+    if decided is not None:
+        positive, called = decided
+        for name, side, correct in (("sensitivity", positive, called), ("specificity", ~positive, ~called)):
+            if side.any():
+                found[f"operating.{name}"] = of(np.flatnonzero(side), correct)
+    return found
+
+
+def read_outcomes(
+    predictions: Path, manifest: Path, split: str, seen: Collection[str] = ()
+) -> dict[str, Outcomes]:
     """Outcomes of one split from predictions.csv (index, actual, predicted) and manifest.csv (index, split, sha256).
 
-    seen: what the model was trained on, which is not measured. Raises DataError when the two do not speak of the same
-    images in the same order.
+    Columns group, positive and called (yes or no) of predictions.csv count where they are there. seen: what the model
+    was trained on, which is not measured. Raises DataError when the two do not speak of the same images in the same
+    order.
     """
     try:
         with manifest.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == split]
-        images = [row for row in rows if not is_among(row["sha256"], seen)]
+            listed = [row for row in csv.DictReader(file) if row["split"] == split]
+        images = [row for row in listed if not is_among(row["sha256"], seen)]
         with predictions.open(newline="") as file:
             rows = list(csv.DictReader(file))
         asked = [(row["index"], row["class_name"]) for row in images]
         answered = [(row["index"], row["actual"]) for row in rows]
-        right = np.array([row["actual"] == row["predicted"] for row in rows], dtype=bool)
-        digest = images_digest((row["sha256"], row["class_name"]) for row in images)
+        columns = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+        right = columns["actual"] == columns["predicted"]
+        shown = [(row["sha256"], row["class_name"]) for row in images]
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(
             f"{predictions} and {manifest} cannot be read together ({error!r}). Run: dvc repro"
@@ -59,7 +101,10 @@ def read_outcomes(predictions: Path, manifest: Path, split: str, seen: Collectio
         raise DataError(
             f"{predictions} is not about the {len(asked)} images of split {split} in {manifest}. Run: dvc repro"
         )
-    return pack_outcomes(digest, right)
+    decided = None
+    if "called" in columns:
+        decided = columns["positive"] == "yes", columns["called"] == "yes"
+    return all_outcomes(split, shown, right, columns.get("group"), decided)
 
 
 def split_sizes(manifest: Path, seen: Collection[str] = ()) -> dict[str, Metric]:

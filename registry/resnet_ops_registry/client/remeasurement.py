@@ -16,7 +16,7 @@ from resnet_ops.predictions import DeployedModel
 from resnet_ops.provenance import hardware
 from resnet_ops_registry.attestations.evidence import Evidence, Metric, metrics_from, show_metric
 from resnet_ops_registry.attestations.keys import PrivateKey
-from resnet_ops_registry.attestations.outcomes import images_digest, pack_outcomes
+from resnet_ops_registry.attestations.outcomes import all_outcomes, images_digest
 from resnet_ops_registry.cards.publishing import refresh_card
 from resnet_ops_registry.client.attesting import find_model_version, send
 from resnet_ops_registry.client.loading import load
@@ -109,12 +109,14 @@ def _measure(
 ) -> Evidence:
     found = evaluate(subject.model, data, settings, seed, progress, group)
     kept = {name: metric for name, metric in subject.before.metrics.items() if not name.startswith(_MEASURED)}
-    images = images_digest((row.sha256, row.class_name) for row in found.data.rows)
+    images = [(row.sha256, row.class_name) for row in found.data.rows]
+    outcomes = all_outcomes("test", images, found.right, found.groups, found.called)
+    before = {name: each for name, each in subject.before.outcomes.items() if not name.startswith(_MEASURED)}
     return subject.before.model_copy(
         update={
             "metrics": kept | _metrics(found),
-            "outcomes": subject.before.outcomes | {"test": pack_outcomes(images, found.right)},
-            "data": subject.before.data | {"test images": f"sha256:{images}"},
+            "outcomes": before | outcomes,
+            "data": subject.before.data | {"test images": f"sha256:{images_digest(images)}"},
             "hardware": subject.before.hardware | {"evaluation": hardware()},
             "replaces": subject.before.replaces or subject.before.digest(),
             "created": datetime.now(UTC),

@@ -14,11 +14,16 @@ __all__ = ["Comparison"]
 class Comparison(Rule):
     """On the same test images, not worse than the champion by more than `margin`, or better by more than it.
 
-    Shown, not assumed: the null hypothesis is that the candidate is too bad, and it must be rejected at `alpha`.
+    Shown, not assumed: the null hypothesis is that the candidate is too bad, and it must be rejected at `alpha`. Images
+    that come in groups, such as several of one patient, count for as many single ones as they are worth.
     """
 
     rule: Literal["comparison"]
-    split: str = Field(min_length=1, max_length=100, description="whose images are compared, such as test")
+    split: str = Field(
+        min_length=1,
+        max_length=100,
+        description="which outcomes are compared: test, or operating.sensitivity",
+    )
     mode: Literal["not_worse", "better"]
     margin: float = Field(ge=0, lt=0.5, description="difference of accuracies, a fraction: 0.01 is one point")
     alpha: float = Field(gt=0, le=0.2, description="chance of passing a candidate that is just too bad")
@@ -67,7 +72,7 @@ class Comparison(Rule):
         mine, other = both
         assert mine is not None
         assert other is not None
-        if (mine.images, mine.n) != (other.images, other.n):
+        if (mine.images, mine.n, mine.starts) != (other.images, other.n, other.starts):
             reason = (
                 f"{name} was judged on other images; measure both on the same: resnet-ops attest evaluation"
             )
@@ -77,19 +82,25 @@ class Comparison(Rule):
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
         from resnet_ops_registry.rules import paired
 
-        right, theirs = _unpack(mine), _unpack(other)
+        right, theirs = _unpack(mine.bits(), mine.n), _unpack(other.bits(), mine.n)
         won, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
         difference = -self.margin if self.mode == "not_worse" else self.margin
+        counts, of = (won, lost, mine.n), f"{mine.n}"
+        if (starts := mine.start_bits()) is not None:
+            groups = np.cumsum(_unpack(starts, mine.n)) - 1
+            counts = paired.single_images(right.astype(int) - theirs, groups, self.alpha)
+            of = f"{mine.n} in {groups[-1] + 1} groups, worth {counts[2]} single images"
         p = (
-            paired.exact_p(won, lost, mine.n, difference, self.alpha)
+            paired.exact_p(*counts, difference, self.alpha)
             if self.method == "mcnemar"
-            else paired.bootstrap_p(won, lost, mine.n, difference)
+            else paired.bootstrap_p(*counts, difference)
         )
         points = (won - lost) / mine.n * 100
-        measured = f"{points:+.2f} points against {name} ({won} won, {lost} lost of {mine.n}; p={p:.3f})"
+        measured = f"{points:+.2f} points against {name} ({won} won, {lost} lost of {of}; p={p:.3f})"
         passed = p <= self.alpha
         verb = "is" if passed else "is not shown to be"
-        return self._say(passed, measured, f"{self.split} accuracy {measured} {verb} {self._wanted()}")
+        what = self.split if self.split.startswith("operating.") else f"{self.split} accuracy"
+        return self._say(passed, measured, f"{what} {measured} {verb} {self._wanted()}")
 
     def _say(self, passed: bool, measured: str, reason: str) -> RuleResult:
         needed = f"{self._wanted()} (alpha {show_number(self.alpha)})"
@@ -105,7 +116,6 @@ class Comparison(Rule):
         return evidence.outcomes.get(self.split)
 
 
-def _unpack(outcomes: Outcomes) -> np.ndarray:
+def _unpack(packed: bytes, n: int) -> np.ndarray:
     """(n,) bool."""
-    packed = np.frombuffer(outcomes.bits(), np.uint8)
-    return np.unpackbits(packed, count=outcomes.n).astype(bool)
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=n).astype(bool)

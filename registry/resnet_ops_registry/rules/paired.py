@@ -6,9 +6,9 @@ champion is right), of n. The null hypothesis is that the true difference of acc
 """
 
 import numpy as np
-from scipy.special import bdtr, bdtrc, betaincinv, gammaln, xlogy
+from scipy.special import bdtr, bdtrc, betaincinv, gammaln, ndtri, stdtrit, xlogy
 
-__all__ = ["bootstrap_p", "exact_p", "mcnemar_p", "unconditional_p"]
+__all__ = ["bootstrap_p", "exact_p", "mcnemar_p", "single_images", "unconditional_p"]
 
 NUISANCE_SHARE = 0.02
 """Share of alpha that is spent on not knowing how often the models disagree (Berger and Boos 1994)."""
@@ -19,6 +19,26 @@ RESAMPLES = 10_000
 def exact_p(won: int, lost: int, n: int, difference: float, alpha: float) -> float:
     """McNemar's exact test where `difference` is 0, else its unconditional extension to a difference."""
     return mcnemar_p(won, lost) if difference == 0 else unconditional_p(won, lost, n, difference, alpha)
+
+
+def single_images(differences: np.ndarray, groups: np.ndarray, alpha: float) -> tuple[int, int, int]:
+    """Wins, losses and n of single images that tell as much as these do, which come in groups.
+
+    differences: (n,) 1 where the candidate alone is right, -1 where the champion is. groups: (n,) numbers from 0 on.
+    All three are divided by the design effect of the difference (Kish 1965; Rao and Scott 1992): its variance by group
+    totals over that of single images. A group of the usual size that the candidate loses whole is added to it, so that
+    a few disagreements are not taken for independent ones; few groups count for less still, by Student's quantile.
+    Rounded against the candidate.
+    """
+    sizes, n = np.bincount(groups), len(groups)
+    usual = float(sizes @ sizes) / n
+    totals = np.bincount(groups, weights=differences)
+    effect = max(1.0, (float(totals @ totals) + usual**2) / (np.count_nonzero(differences) + usual))
+    freedom = n / usual - 1
+    longer = float(stdtrit(freedom, alpha) / ndtri(alpha)) if freedom > 0 else np.inf
+    effect *= longer**2 if usual > 1 else 1
+    won, lost = np.count_nonzero(differences > 0) / effect, np.count_nonzero(differences < 0) / effect
+    return int(won), int(np.ceil(lost)), max(int(n / effect), int(won) + int(np.ceil(lost)), 1)
 
 
 def mcnemar_p(won: int, lost: int) -> float:

@@ -83,6 +83,10 @@ def test_an_operating_point_is_measured_and_its_curve_kept(digits: PreparedData,
     assert kept["threshold"] == found.measured["operating.threshold"].value
     assert kept["counts"]["hits"] + kept["counts"]["misses"] == positives
     assert found.measured["test.roc_auc"].n == len(test)
+    rows = rows_of(tmp_path / "predictions.csv")
+    called = sum(row["positive"] == row["called"] == "yes" for row in rows)
+    assert called == kept["counts"]["hits"]
+    assert "group" not in rows[0]
 
 
 def test_an_image_without_a_group_is_its_own(digits: PreparedData) -> None:

@@ -19,7 +19,13 @@ from resnet_ops_registry.attestations.evidence import (
     read_evidence,
     show_metric,
 )
-from resnet_ops_registry.attestations.outcomes import images_digest, pack_outcomes, read_outcomes, split_sizes
+from resnet_ops_registry.attestations.outcomes import (
+    all_outcomes,
+    images_digest,
+    pack_outcomes,
+    read_outcomes,
+    split_sizes,
+)
 
 
 def make_evidence(**more: Any) -> Evidence:
@@ -113,6 +119,42 @@ def test_outcomes_of_another_size_than_they_say_are_refused(n: int, right: bytes
         read_evidence(predicate)
 
 
+@pytest.mark.parametrize("starts", [b"\x00", b"\x7f", b"\xff\x00", b"", "/w= ="])
+def test_groups_that_are_not_told_image_by_image_are_refused(starts: bytes | str) -> None:
+    text = starts if isinstance(starts, str) else base64.b64encode(starts).decode()
+    predicate = make_evidence().predicate()
+    predicate["outcomes"]["test"].update(n=8, right="/w==", starts=text)
+    with pytest.raises(EvidenceError, match=r"malformed at outcomes\.test.*starts"):
+        read_evidence(predicate)
+
+
+def test_evidence_without_groups_is_as_a_release_without_them_writes_it() -> None:
+    assert set(make_evidence().predicate()["outcomes"]["test"]) == {"images", "n", "right"}
+    grouped = make_evidence(
+        outcomes={"test": pack_outcomes("2" * 64, np.array([True, False]), np.array([True, True]))}
+    )
+    assert grouped.predicate()["outcomes"]["test"]["starts"] == "wA=="
+    assert read_evidence(grouped.predicate()) == grouped
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=40))
+def test_images_of_a_group_stand_together_with_their_outcomes(rows: list[tuple[int, bool]]) -> None:
+    groups, right = (np.array(each) for each in zip(*rows, strict=True))
+    images = [(f"{place:064x}", "a") for place in range(len(rows))]
+    found = all_outcomes("test", images, right, groups)["test"]
+    held = np.unpackbits(np.frombuffer(found.bits(), np.uint8), count=found.n).astype(bool)
+    begun = found.start_bits()
+    assert begun is not None
+    starts = np.unpackbits(np.frombuffer(begun, np.uint8), count=found.n)
+    order = [place for group in dict.fromkeys(groups) for place in np.flatnonzero(groups == group)]
+    assert held.tolist() == right[order].tolist()
+    assert found.images == images_digest(images[place] for place in order)
+    assert starts.sum() == len(set(groups.tolist()))
+    assert np.bincount(np.cumsum(starts) - 1).tolist() == [
+        (groups == group).sum() for group in dict.fromkeys(groups)
+    ]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -140,16 +182,47 @@ index,path,actual,predicted,confidence
 """
 
 
-def outcomes_of(folder: Path, predictions: str = PREDICTIONS, manifest: str = MANIFEST) -> Outcomes:
+def every_outcome(
+    folder: Path, predictions: str = PREDICTIONS, manifest: str = MANIFEST
+) -> dict[str, Outcomes]:
     (folder / "predictions.csv").write_text(predictions)
     (folder / "manifest.csv").write_text(manifest)
     return read_outcomes(folder / "predictions.csv", folder / "manifest.csv", "test")
+
+
+def outcomes_of(folder: Path, predictions: str = PREDICTIONS, manifest: str = MANIFEST) -> Outcomes:
+    (outcomes,) = every_outcome(folder, predictions, manifest).values()
+    return outcomes
 
 
 def test_outcomes_come_from_predictions_and_the_manifest(tmp_path: Path) -> None:
     found = outcomes_of(tmp_path)
     assert (found.n, found.bits()) == (2, b"\x80")
     assert found.images == images_digest([("aa", "zero"), ("cc", "one")])
+
+
+DECIDED = """\
+index,path,actual,predicted,confidence,group,positive,called
+4,a,zero,zero,0.9,0,no,yes
+9,c,one,zero,0.6,0,yes,yes
+"""
+
+
+def test_decisions_at_the_operating_point_are_outcomes_of_each_side(tmp_path: Path) -> None:
+    found = every_outcome(tmp_path, DECIDED)
+    assert list(found) == ["test", "operating.sensitivity", "operating.specificity"]
+    assert {name: (each.n, each.bits()) for name, each in found.items()} == {
+        "test": (2, b"\x80"),
+        "operating.sensitivity": (1, b"\x80"),
+        "operating.specificity": (1, b"\x00"),
+    }
+    assert found["operating.sensitivity"].images == images_digest([("cc", "one")])
+    assert found["test"].start_bits() == b"\x80"
+
+
+def test_a_side_without_images_has_no_outcomes(tmp_path: Path) -> None:
+    found = every_outcome(tmp_path, DECIDED.replace("yes,yes", "no,yes"))
+    assert list(found) == ["test", "operating.specificity"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,60 @@ def test_of_a_thousand_candidates_worse_by_the_margin_at_most_alpha_pass_the_rul
     assert 10 < passed <= 1000 * (0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 1000))
 
 
+def grouped(right: np.ndarray, size: int, name: str = "test") -> dict[str, Outcomes]:
+    starts = np.arange(len(right)) % size == 0
+    return {name: pack_outcomes("2" * 64, right, starts)}
+
+
+@pytest.mark.slow
+def test_candidates_that_lose_whole_patients_pass_at_most_alpha_of_the_time() -> None:
+    """100 patients of 8 images, of whom a candidate that is worse by the margin loses one in 20, all images of each."""
+    patients, size, draws = 100, 8, 400
+    rng = np.random.default_rng(5)
+    right = np.ones(patients * size, dtype=bool)
+    mine = [~np.repeat(rng.random(patients) < 0.05, size) for _ in range(draws)]
+    theirs = Champion(7, False, make_evidence(outcomes=grouped(right, size)))
+    clustered = sum(
+        judged(MCNEMAR, case(champions=[theirs], outcomes=grouped(each, size))).passed for each in mine
+    )
+    plain = sum(
+        judged(MCNEMAR, case(champions=[champion(right)], outcomes=outcomes(each))).passed for each in mine
+    )
+    assert clustered <= draws * (0.05 + 2.6 * np.sqrt(0.05 * 0.95 / draws))
+    assert plain > draws * 0.2, "single images would say that it is shown"
+
+
+def test_a_candidate_as_good_as_the_champion_passes_with_enough_patients() -> None:
+    right = np.ones(400 * 5, dtype=bool)
+    mine = right.copy()
+    mine[::97] = False
+    theirs = Champion(7, False, make_evidence(outcomes=grouped(right, 5)))
+    result = judged(MCNEMAR, case(champions=[theirs], outcomes=grouped(mine, 5)))
+    assert result.passed
+    assert "(0 won, 21 lost of 2000 in 400 groups, worth " in result.measured
+
+
+def test_images_that_are_grouped_otherwise_are_other_images() -> None:
+    right = np.ones(40, dtype=bool)
+    theirs = Champion(7, False, make_evidence(outcomes=grouped(right, 5)))
+    result = judged(MCNEMAR, case(champions=[theirs], outcomes=grouped(right, 4)))
+    assert (result.passed, "other images" in result.reason) == (False, True)
+
+
+def test_sensitivity_at_each_ones_operating_point_is_compared() -> None:
+    right, name = np.ones(200, dtype=bool), "operating.sensitivity"
+    mine = right.copy()
+    mine[:20] = False
+    theirs = Champion(7, False, make_evidence(outcomes=grouped(right, 1, name)))
+    rule = MCNEMAR.replace("split: test", f"split: {name}")
+    assert rule != MCNEMAR
+    result = judged(rule, case(champions=[theirs], outcomes=grouped(mine, 1, name)))
+    assert result.passed is False
+    assert result.reason.startswith(
+        "operating.sensitivity -10.00 points against @champion v7 (0 won, 20 lost"
+    )
+
+
 def test_what_a_comparison_says_can_be_checked_by_hand() -> None:
     mine = [False] * 3 + [True] * 195 + [False, True]
     theirs = [True] * 198 + [False, False]

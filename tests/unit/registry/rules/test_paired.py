@@ -8,7 +8,7 @@ import pytest
 from scipy.special import gammaln, xlogy
 from scipy.stats import binomtest
 
-from resnet_ops_registry.rules.paired import bootstrap_p, exact_p, mcnemar_p, unconditional_p
+from resnet_ops_registry.rules.paired import bootstrap_p, exact_p, mcnemar_p, single_images, unconditional_p
 
 ALPHA = 0.05
 DRAWS = 2000
@@ -124,3 +124,22 @@ def test_every_p_value_is_a_chance(won: int, lost: int, n: int, difference: floa
 
 def test_the_bootstrap_gives_the_same_answer_every_time() -> None:
     assert bootstrap_p(3, 5, 360, -0.02) == bootstrap_p(3, 5, 360, -0.02)
+
+
+def test_groups_of_one_image_count_as_single_images() -> None:
+    differences = np.array([1] * 5 + [-1] * 3 + [0] * 92)
+    assert single_images(differences, np.arange(100), 0.05) == (5, 3, 100)
+
+
+def test_equal_images_of_a_patient_count_as_one_and_few_patients_for_less() -> None:
+    """20 patients of 10 equal images, 2 won and 4 lost; t(19) at 5 % is 1.729 where the normal is 1.645."""
+    totals = np.array([10] * 2 + [-10] * 4 + [0] * 14)
+    won, lost, n = single_images(np.sign(np.repeat(totals, 10)), np.repeat(np.arange(20), 10), 0.05)
+    effect = (6 * 100 + 100) / 70 * (1.7291 / 1.6449) ** 2
+    assert (won, lost, n) == (int(20 / effect), math.ceil(40 / effect), int(200 / effect)) == (1, 4, 18)
+
+
+def test_a_single_group_shows_nothing() -> None:
+    won, lost, n = single_images(np.ones(50, dtype=int), np.zeros(50, dtype=int), 0.05)
+    assert (won, lost, n) == (0, 0, 1)
+    assert exact_p(won, lost, n, -0.05, 0.05) > 0.9
