@@ -8,13 +8,15 @@ import numpy as np
 
 from resnet_ops.data import PreparedData, image_stats
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
-from resnet_ops.evaluation.diagram import reliability_diagram
+from resnet_ops.evaluation.curves import curve_panels
+from resnet_ops.evaluation.diagram import reliability_panel
 from resnet_ops.evaluation.gallery import mistakes_page
 from resnet_ops.evaluation.metrics import measure_predictions, share_right
 from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
+from resnet_ops.evaluation.square import sheet
 from resnet_ops.evaluation.tables import (
     save_confusion,
     save_predictions,
@@ -133,9 +135,11 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     write_json(folder / "calibration.json", _calibration(found))
     threshold = found.measured.get("operating.threshold")
     at = threshold.value if threshold else None
-    write_json(folder / "operating_point.json", curve(found.decided, at) if found.decided else None)
-    diagram = reliability_diagram(f"{name} on {SPLIT}", found.reliability, params.confidence)
-    write_text(folder / "reliability.svg", diagram)
+    drawn = curve(found.decided, at) if found.decided else None
+    write_json(folder / "operating_point.json", drawn)
+    panels = [reliability_panel(way, bins, params.confidence) for way, bins in found.reliability.items()]
+    panels += curve_panels(drawn) if drawn else []
+    write_text(folder / "reliability.svg", sheet(f"{name} on {SPLIT}", panels))
 
 
 def _more_columns(found: Evaluation) -> dict[str, np.ndarray]:

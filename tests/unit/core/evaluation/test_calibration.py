@@ -11,7 +11,8 @@ from resnet_ops.evaluation.calibration import (
     measure_calibration,
     reliability,
 )
-from resnet_ops.evaluation.diagram import reliability_diagram
+from resnet_ops.evaluation.diagram import reliability_panel
+from resnet_ops.evaluation.square import sheet
 from resnet_ops.evaluation.temperature import fit_temperature, log_softmax
 
 
@@ -70,7 +71,7 @@ def test_a_certain_mistake_has_a_finite_loss() -> None:
 def test_the_diagram_shows_every_bin_that_holds_images_and_escapes_names() -> None:
     logits, labels = make_logits(500, 1.5)
     bins = reliability(np.exp(log_softmax(logits)), labels, 10)
-    drawn = reliability_diagram("<m> & co", {"as it is": bins}, 0.95)
+    drawn = sheet("<m> & co", [reliability_panel("as it is", bins, 0.95)])
     assert drawn.count("<title>") == np.count_nonzero(bins.count)
     assert "&lt;m&gt; &amp; co" in drawn
     assert bins.count.sum() == 500

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from resnet_ops.evaluation.calibration import reliability
-from resnet_ops.evaluation.diagram import reliability_diagram
+from resnet_ops.evaluation.diagram import reliability_panel
 from resnet_ops.evaluation.gallery import mistakes_page
+from resnet_ops.evaluation.square import sheet
 from resnet_ops.model import TrainedModel
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.reference import build_reference
@@ -112,7 +113,7 @@ def test_names_stay_text_on_the_pages_of_an_evaluation_and_of_the_data(
     assert report.failures
     report.write_html(tmp_path / "data.html")
     bins = reliability(np.exp(scores), data.labels, 15)
-    (tmp_path / "reliability.svg").write_text(reliability_diagram(HOSTILE, {HOSTILE: bins}, 0.95))
+    (tmp_path / "reliability.svg").write_text(sheet(HOSTILE, [reliability_panel(HOSTILE, bins, 0.95)]))
     for path in tmp_path.iterdir():
         page = path.read_text(encoding="utf-8")
         assert "onerror=alert" in page, f"the name is not shown in {path.name}"
