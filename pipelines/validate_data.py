@@ -1,6 +1,6 @@
-"""DVC stage `validate_data`: Great Expectations on the manifest; a critical failure stops the pipeline."""
+"""DVC stage `validate_data`: Great Expectations on the manifest, and nearly equal images; a critical failure stops."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.validation.manifest_checks import check_manifest
+from resnet_ops_monitoring.validation.near_duplicates import check_near_duplicates
 
 
 def main() -> None:
@@ -17,7 +18,9 @@ def main() -> None:
     parts = [load_prepared(Path("data") / name) for name in ("prepared", "production")]
     manifest = pd.DataFrame([asdict(row) for part in parts for row in part.rows])
     report = check_manifest(manifest, parts[0].classes, tuple(params.data.split.as_dict()), params.validate)
-    report.write_html(Path("reports/data/index.html"))
+    nearly_equal, pictures = check_near_duplicates(parts[0])
+    report = replace(report, checks=(*report.checks, nearly_equal))
+    report.write_html(Path("reports/data/index.html"), pictures)
     write_json(Path("reports/data/validation.json"), report.to_dict())
     for check in report.warnings:
         console.print(f"Warning: {check.rule}: {check.found}", style="yellow")

@@ -1,13 +1,11 @@
 """The worst mistakes as one HTML page that needs no other file."""
 
-import base64
-import io
 from html import escape
 
 import numpy as np
-from PIL import Image
 
 from resnet_ops.data import PreparedData
+from resnet_ops.thumbnail import thumbnail
 
 __all__ = ["mistakes_page"]
 
@@ -44,17 +42,8 @@ def _figure(data: PreparedData, log_probabilities: np.ndarray, row: int, loss: f
     said, truth, about = int(log_probabilities.argmax()), int(data.labels[row]), data.rows[row]
     shares = np.exp(log_probabilities)
     return (
-        f'<figure><img alt="" src="data:image/png;base64,{_png(data.images[row])}">'
+        f'<figure><img alt="" src="{thumbnail(data.images[row], 2 * SHOWN_SIDE)}">'
         f"<figcaption><b>{escape(data.classes[said])}</b> {shares[said]:.3f}, "
         f"but it is {escape(data.classes[truth])} {shares[truth]:.3f}<br>loss {loss:.2f}<br>"
         f"<small>{escape(about.path)}<br>sha256 {escape(about.sha256[:12])}</small></figcaption></figure>"
     )
-
-
-def _png(pixels: np.ndarray) -> str:
-    """(H, W, C) uint8 as base64 of a PNG of at most twice the side that is shown."""
-    image = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
-    image.thumbnail((2 * SHOWN_SIDE, 2 * SHOWN_SIDE))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()

@@ -1,20 +1,21 @@
 """The images of a window that are newest to the model, small, inside the page."""
 
-import base64
-import io
 from html import escape
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
+from resnet_ops.thumbnail import thumbnail
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.words import percent
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.statistics.two_sample import embedding_distances
 
 __all__ = ["most_novel_section"]
+
+SIDE = 96
+"""Of a picture, in pixels."""
 
 
 def most_novel_section(
@@ -36,13 +37,13 @@ def most_novel_section(
         matrix(reference.rows, "embedding"), matrix(frame.iloc[places], "embedding")
     )
     shown = places[np.argsort(-distance, kind="stable")[:16]]
-    figures = "".join(_thumbnail(images[i], _caption(frame.iloc[int(i)])) for i in shown)
+    figures = "".join(_figure(images[i], _caption(frame.iloc[int(i)])) for i in shown)
     html = (
         "<h2>The images that are newest to the model</h2><p class='soft small'>Farthest from anything in the "
         f"reference, by embedding; {len(shown)} of {len(frame)}.</p><div class='thumbs'>{figures}</div>"
     )
     if comparison is not None and len(comparison):
-        shown_reference = "".join(_thumbnail(image, "") for image in comparison[:8])
+        shown_reference = "".join(_figure(image, "") for image in comparison[:8])
         html += (
             "<p class='soft small' style='margin-top:1rem'>For comparison, images of the reference:</p>"
             f"<div class='thumbs'>{shown_reference}</div>"
@@ -57,12 +58,7 @@ def _caption(row: "pd.Series[str]") -> str:
     return text
 
 
-def _thumbnail(image: NDArray[np.uint8], caption: str) -> str:
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    picture.thumbnail((96, 96))
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    data = base64.b64encode(content.getvalue()).decode()
+def _figure(image: NDArray[np.uint8], caption: str) -> str:
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     alternative = escape(caption or "reference image")
-    return f'<figure><img alt="{alternative}" src="data:image/png;base64,{data}">{text}</figure>'
+    return f'<figure><img alt="{alternative}" src="{thumbnail(image, SIDE)}">{text}</figure>'

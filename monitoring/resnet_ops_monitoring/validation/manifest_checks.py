@@ -63,8 +63,8 @@ class ManifestReport:
         checks = [{"level": c.level, "rule": c.rule, "held": c.held, "found": c.found} for c in self.checks]
         return {"rows": self.rows, "passed": not self.failures, "checks": checks}
 
-    def write_html(self, path: Path) -> None:
-        """Write the report as one page without outside addresses, atomically."""
+    def write_html(self, path: Path, more: str = "") -> None:
+        """Write the report as one page without outside addresses, atomically. more: HTML below the rules."""
         tone, title = (
             "good",
             f"The data may be trained on: {len(self.checks)} rules checked on {self.rows:,} images",
@@ -86,7 +86,7 @@ class ManifestReport:
         columns = [("Rule", False), ("Level", False), ("Result", False), ("Found", False)]
         body = (
             f'<section class="verdict {tone}"><h1>{escape(title)}</h1>{f"<ul>{todo}</ul>" if todo else ""}</section>'
-            f"<h2>All rules</h2>{table(columns, rows)}"
+            f"<h2>All rules</h2>{table(columns, rows)}{more}"
             '<p class="soft small">Checked with Great Expectations.</p>'
         )
         write_text(path, document("Data validation", body))
