@@ -179,7 +179,7 @@ class Params:
             known += extra_columns(Path(str(self.data.root)))
         if self.data.group is not None and self.data.group not in known:
             yield f"data.group names {self.data.group!r}; the manifest has {', '.join(known)}"
-        unknown = [name for name in self.evaluate.slices.columns if name not in known]
+        unknown = [name for name in self.evaluate.slices.named if name not in known]
         if unknown:
             yield (
                 f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Others "

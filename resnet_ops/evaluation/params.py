@@ -6,9 +6,14 @@ from typing import Any, ClassVar
 
 from resnet_ops.evaluation.operating_point import OperatingPointParams
 
-__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params"]
+__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params", "together"]
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
+
+
+def together(columns: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One column, or several that are taken together."""
+    return (columns,) if isinstance(columns, str) else columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +22,9 @@ class SliceParams:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
-    columns: tuple[str, ...]
-    """Columns of data/prepared/manifest.csv; each of their values is a slice."""
+    columns: tuple[str | tuple[str, ...], ...]
+    """Columns of data/prepared/manifest.csv; each of their values is a slice. Several together, such as [site,
+    scanner]: so is each of their combinations."""
     statistics: tuple[str, ...]
     """Statistics of the images, such as brightness, that are cut at their quantiles."""
     quantiles: int
@@ -26,7 +32,14 @@ class SliceParams:
     min_images: int
     """A smaller slice is not measured on its own; how many images that concerns is."""
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every column that is named, alone or with others, once."""
+        return tuple(dict.fromkeys(name for each in self.columns for name in together(each)))
+
     def __post_init__(self) -> None:
+        if any(not isinstance(each, str) and len(set(each)) < 2 for each in self.columns):
+            raise ValueError("columns that are taken together must be two different ones at least")
         if not 2 <= self.quantiles <= 100:
             raise ValueError(f"quantiles is {self.quantiles}, but must be within 2 and 100")
         if self.min_images < 1:

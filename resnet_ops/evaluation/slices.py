@@ -7,10 +7,13 @@ import numpy as np
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.metrics import lowest, share_right
-from resnet_ops.evaluation.params import SliceParams
+from resnet_ops.evaluation.params import SliceParams, together
 from resnet_ops.measurement import Measurement
 
 __all__ = ["Slice", "find_slices", "measure_slices"]
+
+JOINED = " x "
+"""Between columns that are taken together, and between their values."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,14 @@ def find_slices(
 
     columns: (N,) texts, by name. statistics: (N,) numbers, by name. Raises ConfigError when one is not there.
     """
-    _require("columns", params.columns, columns)
+    _require("columns", params.named, columns)
     _require("statistics", params.statistics, statistics)
-    slices = [each for name in params.columns for each in _by_value(name, columns[name])]
+    slices = []
+    for names in map(together, params.columns):
+        values = [columns[name].astype(str) for name in names]
+        slices += _by_value(
+            JOINED.join(names), np.array([JOINED.join(row) for row in zip(*values, strict=True)])
+        )
     for name in params.statistics:
         slices += _by_quantile(name, statistics[name], params.quantiles)
     return slices
@@ -84,9 +92,9 @@ def measure_slices(
 ) -> dict[str, Measurement]:
     """Accuracy on each slice, `<split>.slice.<column>.<value>`, and on the worst, `<split>.worst_slice`.
 
-    right: (N,) bool. A slice below min_images is not measured; `<split>.unmeasured.<column>` is the share of images
-    that lie in such slices. Without a slice there is no worst one. groups: (N,) which group each image is of; the worst
-    slice has no interval then.
+    `<split>.worst_slice.<column>` is the worst of each column. right: (N,) bool. A slice below min_images is not
+    measured; `<split>.unmeasured.<column>` is the share of images that lie in such slices. Without a slice there is no
+    worst one. groups: (N,) which group each image is of; the worst slice has no interval then.
     """
     measured, left_out = {}, dict.fromkeys([each.column for each in slices], 0)
     counts = {}
@@ -99,9 +107,16 @@ def measure_slices(
         measured[f"{split}.slice.{each.name}"] = share_right(
             right[each.rows], confidence, None if groups is None else groups[each.rows]
         )
-    if counts:
-        worst = lowest(counts, confidence)
-        measured[f"{split}.worst_slice"] = worst if groups is None else worst.bare()
+    of_column = {
+        f".{column}": {
+            each.name: counts[each.name] for each in slices if each.column == column and each.name in counts
+        }
+        for column in left_out
+    }
+    for name, some in {"": counts, **of_column}.items():
+        if some:
+            worst = lowest(some, confidence)
+            measured[f"{split}.worst_slice{name}"] = worst if groups is None else worst.bare()
     for column, images in left_out.items():
         measured[f"{split}.unmeasured.{column}"] = Measurement(
             value=images / len(right), n=len(right), unit="fraction"

@@ -78,6 +78,7 @@ DOCUMENTED = [
         "test.macro_f1",
     ),
     *("test.slice.class_name.*", "test.slice.brightness.1of4", "test.worst_slice", "test.unmeasured.*"),
+    "test.worst_slice.class_name",
     *("test.ece", "test.brier", "test.nll", "calibrated.temperature"),
     *("calibrated.ece", "calibrated.brier", "calibrated.nll"),
     *("robustness.accuracy.fog", "robustness.mean_accuracy", "robustness.severity.5"),

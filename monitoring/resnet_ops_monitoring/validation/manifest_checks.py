@@ -72,7 +72,8 @@ class ManifestReport:
         if self.failures:
             tone, title = "bad", f"Stopped: {len(self.failures)} critical rules do not hold"
         elif self.warnings:
-            tone, title = "unknown", f"The data may be trained on, with {len(self.warnings)} warnings"
+            warned = "a warning" if len(self.warnings) == 1 else f"{len(self.warnings)} warnings"
+            tone, title = "unknown", f"The data may be trained on, with {warned}"
         todo = "".join(
             f"<li>{escape(c.rule)}: {escape(c.found)}</li>" for c in (*self.failures, *self.warnings)
         )

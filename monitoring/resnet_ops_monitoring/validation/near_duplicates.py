@@ -48,7 +48,7 @@ def _figure(data: PreparedData, row: int, likeness: float | None) -> str:
     about = data.rows[row]
     caption = f"{about.split}: {about.path}, {about.class_name}"
     if likeness is not None:
-        caption += f"; {likeness:.4f} like"
+        caption += f"; likeness {likeness:.4f}"
     picture = thumbnail(data.images[row], SIDE)
     return (
         f'<figure><img alt="{escape(caption)}" src="{picture}">'

@@ -18,7 +18,7 @@ STATISTICS = {
 
 
 def params(
-    columns: tuple[str, ...] = (), statistics: tuple[str, ...] = (), min_images: int = 10
+    columns: tuple[str | tuple[str, ...], ...] = (), statistics: tuple[str, ...] = (), min_images: int = 10
 ) -> SliceParams:
     return SliceParams(columns=columns, statistics=statistics, quantiles=4, min_images=min_images)
 
@@ -31,6 +31,46 @@ def test_each_value_of_a_column_is_a_slice() -> None:
         "site.ship": 5,
     }
     assert all((COLUMNS["site"][each.rows] == each.value).all() for each in found)
+
+
+def test_each_combination_of_columns_that_is_there_is_a_slice() -> None:
+    scanner = np.tile(["a", "b"], N // 2)
+    asked = params(columns=(("site", "scanner"), "same"))
+    found = find_slices({**COLUMNS, "scanner": scanner}, STATISTICS, asked)
+    assert {each.name: len(each.rows) for each in found} == {
+        "site x scanner.north x a": 30,
+        "site x scanner.north x b": 30,
+        "site x scanner.ship x a": 2,
+        "site x scanner.ship x b": 3,
+        "site x scanner.south x a": 18,
+        "site x scanner.south x b": 17,
+    }
+    for each in found:
+        site, camera = each.value.split(" x ")
+        assert (COLUMNS["site"][each.rows] == site).all()
+        assert (scanner[each.rows] == camera).all()
+    assert asked.named == ("site", "scanner", "same")
+
+
+@pytest.mark.parametrize("columns", [(), ("site",), ("site", "site")])
+def test_fewer_than_two_columns_together_are_a_mistake_in_the_settings(columns: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="taken together must be two different ones"):
+        params(columns=(columns,))
+
+
+def test_the_worst_slice_of_each_column_knows_the_others_of_that_column_alone() -> None:
+    right = np.ones(N, dtype=bool)
+    right[60:67] = False
+    asked = params(columns=("site",), statistics=("brightness",))
+    measured = measure_slices(right, find_slices(COLUMNS, STATISTICS, asked), 10, "test", 0.95)
+    of_site = measured["test.worst_slice.site"]
+    assert (of_site.value, of_site.n) == (28 / 35, 35)
+    assert (of_site.low, of_site.high) == lowest_interval([(60, 60), (28, 35)], 0.95)
+    assert measured["test.worst_slice.brightness"].n == 25
+    everywhere = measured["test.worst_slice"]
+    assert everywhere.low is not None
+    assert of_site.low is not None
+    assert everywhere.low < of_site.low, "one of six is picked, not one of two"
 
 
 def test_a_statistic_is_cut_at_its_quantiles_from_low_to_high() -> None:
@@ -71,6 +111,7 @@ def test_the_worst_slice_is_told_with_its_number_and_small_slices_are_counted() 
         "test.slice.site.north",
         "test.slice.site.south",
         "test.worst_slice",
+        "test.worst_slice.site",
         "test.unmeasured.site",
     }
     south, worst = measured["test.slice.site.south"], measured["test.worst_slice"]

@@ -22,6 +22,6 @@ def test_pairs_are_named_and_shown_as_text_and_are_a_warning() -> None:
     assert (check.held, check.level) == (False, "warning")
     assert f"1, such as {rows[tested].path} like <b>x</b>.png" in check.found
     assert section.count("<figure>") == 2
-    assert "1.0000 like" in section
+    assert "likeness 1.0000" in section
     assert "<b>" not in section
     ManifestReport(len(data), (check,)).require()
