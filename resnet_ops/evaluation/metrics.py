@@ -1,6 +1,6 @@
 """Classification metrics with their intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from resnet_ops.measurement import Measurement
 __all__ = [
     "confusion_matrix",
     "lowest",
+    "lowest_of",
     "macro_f1",
     "measure_predictions",
     "proportion",
@@ -87,6 +88,28 @@ def lowest(counts: Mapping[str, tuple[int, int]], confidence: float) -> Measurem
     return Measurement(value=successes / n, n=n, low=low, high=high, method=method, unit="fraction")
 
 
+def lowest_of(
+    parts: Sequence[np.ndarray], right: np.ndarray, groups: np.ndarray | None, confidence: float
+) -> Measurement:
+    """The lowest share right among several parts of N images, which may overlap, with the n of that one.
+
+    parts: (n,) places of each part's images. right: (N,) bool. groups: (N,) which group each image is of; without an
+    interval then where a part is worth fewer than FEWEST_GROUPS.
+    """
+    each = 1 - (1 - confidence) / len(parts)  # holds for all at once (Bonferroni), as in `lowest_interval`
+    shares = [share_right(right[rows], each, None if groups is None else groups[rows]) for rows in parts]
+    worst = min(shares, key=lambda share: share.value)
+    lows, highs = (
+        [end for end in ends if end is not None]
+        for ends in zip(*((s.low, s.high) for s in shares), strict=True)
+    )
+    if len(lows) < len(parts):
+        return worst.bare()
+    counted = "" if groups is None else ", by groups"
+    method = f"simultaneous wilson {confidence:g}, lowest of {len(parts)}{counted}"
+    return replace(worst, low=min(lows), high=min(highs), method=method)
+
+
 def measure_predictions(
     probabilities: np.ndarray,
     labels: np.ndarray,
@@ -98,8 +121,9 @@ def measure_predictions(
     """Accuracy of one split in all and by class, named `<split>.<metric>`.
 
     probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. groups:
-    (N,) which group each image is of, which widens the intervals of top-1, recall and precision; the others have none
-    then. What rests on no image, such as the recall of a class without images, is left out: nothing is known about it.
+    (N,) which group each image is of, which widens the intervals of top-1, recall and precision; top-5 and macro F1
+    have none then. What rests on no image, such as the recall of a class without images, is left out: nothing is known
+    about it.
     """
     n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
@@ -110,10 +134,11 @@ def measure_predictions(
     if len(classes) > TOP_K:
         measured["top5"] = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)
     measured["macro_f1"] = _measure_macro_f1(confusion, labels, predicted, confidence)
-    if len(recalls) == len(classes):
-        measured["worst_class_recall"] = lowest(recalls, confidence)
     if groups is not None:
         measured = {name: each if name == "top1" else each.bare() for name, each in measured.items()}
+    if len(recalls) == len(classes):
+        of_class = [np.flatnonzero(labels == place) for place in range(len(classes))]
+        measured["worst_class_recall"] = lowest_of(of_class, predicted == labels, groups, confidence)
     for kind, of, counted in (("recall", labels, recalls), ("precision", predicted, precisions)):
         for name in counted:
             chosen = of == classes.index(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_ops.errors import ConfigError
-from resnet_ops.evaluation.metrics import lowest, share_right
+from resnet_ops.evaluation.metrics import lowest_of, share_right
 from resnet_ops.evaluation.params import SliceParams, together
 from resnet_ops.measurement import Measurement
 
@@ -94,29 +94,20 @@ def measure_slices(
 
     `<split>.worst_slice.<column>` is the worst of each column. right: (N,) bool. A slice below min_images is not
     measured; `<split>.unmeasured.<column>` is the share of images that lie in such slices. Without a slice there is no
-    worst one. groups: (N,) which group each image is of; the worst slice has no interval then.
+    worst one. groups: (N,) which group each image is of.
     """
     measured, left_out = {}, dict.fromkeys([each.column for each in slices], 0)
-    counts = {}
+    large = [each for each in slices if len(each.rows) >= min_images]
     for each in slices:
-        n = len(each.rows)
-        if n < min_images:
-            left_out[each.column] += n
-            continue
-        counts[each.name] = (int(right[each.rows].sum()), n)
-        measured[f"{split}.slice.{each.name}"] = share_right(
-            right[each.rows], confidence, None if groups is None else groups[each.rows]
-        )
-    of_column = {
-        f".{column}": {
-            each.name: counts[each.name] for each in slices if each.column == column and each.name in counts
-        }
-        for column in left_out
-    }
-    for name, some in {"": counts, **of_column}.items():
-        if some:
-            worst = lowest(some, confidence)
-            measured[f"{split}.worst_slice{name}"] = worst if groups is None else worst.bare()
+        left_out[each.column] += len(each.rows) if len(each.rows) < min_images else 0
+    for each in large:
+        some = None if groups is None else groups[each.rows]
+        measured[f"{split}.slice.{each.name}"] = share_right(right[each.rows], confidence, some)
+    of_column = {f".{column}": [each for each in large if each.column == column] for column in left_out}
+    for name, parts in {"": large, **of_column}.items():
+        if parts:
+            rows = [each.rows for each in parts]
+            measured[f"{split}.worst_slice{name}"] = lowest_of(rows, right, groups, confidence)
     for column, images in left_out.items():
         measured[f"{split}.unmeasured.{column}"] = Measurement(
             value=images / len(right), n=len(right), unit="fraction"

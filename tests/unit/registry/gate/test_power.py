@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
 from resnet_ops.evaluation.intervals import wilson
-from resnet_ops_registry.gate.power import images_needed
+from resnet_ops_registry.gate.policy import read_policy
+from resnet_ops_registry.gate.power import images_needed, needs_of
+
+EXAMPLES = Path(__file__).parents[4] / "policies/examples"
 
 POLICY = """
 model: parts
@@ -85,3 +88,12 @@ def test_a_share_that_is_none_is_refused(tmp_path: Path) -> None:
     file.write_text(POLICY)
     done = CliRunner().invoke(build_app(), ["policy", "power", str(file), "--power", "1.5"])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["surface-inspection", "medical-study"])
+def test_the_examples_can_be_read_and_ask_for_both_sides_of_an_operating_point(name: str) -> None:
+    """The pipeline puts into force what lies beside their folder, so no example of ours."""
+    policy = read_policy((EXAMPLES / f"{name}.yaml").read_text(), name)
+    asked = {needed.metric for needed in needs_of(policy, None, 0.95, 0.8)}
+    assert {"operating.sensitivity", "operating.specificity"} <= asked
+    assert policy.model not in [path.stem for path in EXAMPLES.parent.glob("*.yaml")]
