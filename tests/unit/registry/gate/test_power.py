@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
 from resnet_ops.evaluation.intervals import wilson
-from resnet_ops_registry.gate.policy import read_policy
+from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.gate.power import images_needed, needs_of
 
 EXAMPLES = Path(__file__).parents[4] / "policies/examples"
