@@ -22,7 +22,8 @@ def through(window: WindowParams, values: np.ndarray) -> np.ndarray:
         shown = np.where(values > middle, 255.0, 0.0)
     else:
         shown = ((np.asarray(values, np.float64) - middle) / steps + 0.5) * 255
-    return np.rint(shown.clip(0, 255)).astype(np.uint8)
+    rounded: np.ndarray = np.rint(shown.clip(0, 255))
+    return rounded.astype(np.uint8)
 
 
 def all_of(lowest: float, highest: float) -> WindowParams:
