@@ -166,7 +166,7 @@ def _kind(found: "Dataset") -> tuple[str, int, int, int]:
     if (photometric, samples) not in (("MONOCHROME1", 1), ("MONOCHROME2", 1), ("RGB", 3), ("YBR_FULL", 3)):
         raise DataError("its pixels are none of MONOCHROME1, MONOCHROME2, RGB and YBR_FULL: convert it")
     if allocated not in (8, 16) or not 8 <= bits <= allocated or (samples == 3 and allocated != 8):
-        raise DataError("its pixels have not 8 to 16 bits, in 8 or 16, or colours not 8: convert it")
+        raise DataError("it has neither grey of 8 to 16 bits (kept in 8 or 16) nor colours of 8: convert it")
     if "HighBit" in found and _whole(found, "HighBit") != bits - 1:
         raise DataError("its pixels do not lie in the lowest bits (HighBit)")
     return photometric, samples, allocated // 8, bits

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from resnet_ops.data.decoding import Facts, decode
+from resnet_ops.data.dicom.image import open_dicom
 from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import WindowParams
 from tests.unit.core.data.dicom.dicom_files import dicom_bytes, with_syntax, write_dicom
@@ -153,6 +154,38 @@ def test_of_several_frames_the_first_is_used_and_it_is_said(tmp_path: Path, run_
     assert facts.several
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CT_small.dcm",
+        "MR_small.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_implicit.dcm",
+        "examples_overlay.dcm",
+        "examples_rgb_color.dcm",
+        "SC_rgb_rle.dcm",
+        "SC_rgb_small_odd.dcm",
+    ],
+)
+def test_files_of_scanners_look_as_pydicom_shows_them(name: str) -> None:
+    from pydicom.pixels.processing import apply_modality_lut, apply_windowing
+
+    path = Path(str(pydicom.__file__)).parent / "data" / "test_files" / name
+    theirs = pydicom.dcmread(path)
+    found = open_dicom(path, None)
+    if found.shown_by is None:
+        assert np.array_equal(np.asarray(found.image), theirs.pixel_array)
+        return
+    values = apply_modality_lut(theirs.pixel_array, theirs).astype(float)
+    shown = apply_windowing(values, theirs) if found.shown_by == "file" else values
+    least = -(1 << theirs.BitsStored - 1) if theirs.PixelRepresentation else 0
+    ends = [
+        stored * theirs.get("RescaleSlope", 1) for stored in (least, least + (1 << theirs.BitsStored) - 1)
+    ]
+    expected = (shown - theirs.get("RescaleIntercept", 0) - ends[0]) / (ends[1] - ends[0]) * 255
+    assert np.abs(np.asarray(found.image) - expected).max() < 0.5 + 1e-6  # we round
+
+
 GREY = np.zeros((8, 8), np.uint16)
 
 
@@ -163,7 +196,7 @@ GREY = np.zeros((8, 8), np.uint16)
             {"PhotometricInterpretation": "PALETTE COLOR"},
             "none of MONOCHROME1, MONOCHROME2, RGB and YBR_FULL",
         ),
-        ({"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31}, "have not 8 to 16 bits"),
+        ({"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31}, "neither grey of 8 to 16 bits"),
         ({"HighBit": 13, "BitsStored": 12}, "do not lie in the lowest bits"),
         ({"RescaleSlope": 0}, "tag RescaleSlope is zero"),
         ({"WindowCenter": 40, "WindowWidth": 0.5}, "narrower than 1: set data.window"),
@@ -171,6 +204,9 @@ GREY = np.zeros((8, 8), np.uint16)
             {"WindowCenter": 40, "WindowWidth": 9, "VOILUTFunction": "SIGMOID"},
             "not linear: set data.window",
         ),
+        ({"VOILUTSequence": []}, "not linear: set data.window"),
+        ({"ModalityLUTSequence": []}, "through a table (modality LUT)"),
+        ({"SharedFunctionalGroupsSequence": []}, "enhanced DICOM of functional groups"),
         ({"Rows": 0}, "tag Rows is missing or wrong"),
         ({"Rows": 60_000, "Columns": 60_000}, "more than 178,956,970 pixels"),
         ({"Rows": 9}, "pixels are cut off"),
