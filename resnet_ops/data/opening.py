@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of what it reads; its other parsers never see a file. HEIF comes with pillow-heif (the extra `heif`)."""
+"""Pillow's names of what it reads; its other parsers never see a file. HEIF comes with pillow-heif (extra `heif`)."""
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
