@@ -37,6 +37,7 @@ def published(
         fit="crop",
         background=255,
         grey_bits="auto",
+        window=None,
         similar_classes="ask",
         conflicts="first",
         group=None,

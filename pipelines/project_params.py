@@ -40,6 +40,11 @@ def _without_family(settings: Any) -> Any:
     return {k: v for k, v in settings.items() if k != "family"} if isinstance(settings, dict) else settings
 
 
+def _with_window(settings: Any) -> Any:
+    """Files of an earlier release have no `window`, and mean none."""
+    return {"window": None} | settings if isinstance(settings, dict) else settings
+
+
 SomeMember = Annotated[
     Annotated[Member, BeforeValidator(_without_family), Tag("(cifar)")]
     | Annotated[PreActivationMember, Tag("(preactivation)")]
@@ -130,7 +135,7 @@ class Params:
     __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     seed: int
-    data: DataParams
+    data: Annotated[DataParams, BeforeValidator(_with_window)]
     validate: ManifestParams
     family: dict[str, str]
     """The members that are trained, each with the name of its recipe."""

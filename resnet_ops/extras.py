@@ -28,6 +28,7 @@ EXTRAS = {
     "flask_wtf": "auth",
     "ray": "scale",
     "pillow_heif": "heif",
+    "pydicom": "dicom",
 }
 """Import name -> extra."""
 

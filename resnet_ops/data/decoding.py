@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from resnet_ops.data.opening import SIDEWAYS, holds_several, open_image, turn_of
+from resnet_ops.data.dicom.image import ShownBy
+from resnet_ops.data.opening import SIDEWAYS, open_image, turn_of
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.pixels import Look, fitted
 from resnet_ops.data.spool import spool
@@ -41,20 +43,23 @@ class Facts:
     """Its colours have 16 bits."""
     dark_colour: bool
     """They use few of their levels."""
+    shown_by: ShownBy | None
+    """Of grey with more than 8 bits, what says which levels are shown; None for other images, and for `grey_bits`."""
 
 
 def decode(path: Path, params: DataParams, grey_bits: int) -> tuple[np.ndarray, Facts] | str:
     """The image as a viewer shows it, or why it cannot be read. grey_bits: used of 16-bit grey pixels."""
     try:
         str(path).encode()  # the manifest is UTF-8
-        opened = open_image(path)
+        opened = open_image(path, params.window)
     except (OSError, UnicodeEncodeError) as error:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     except DataError as error:
         return str(error)
     with opened.image as image:
         try:
-            look = Look.at(image, "L" if params.channels == 1 else "RGB", params.background, grey_bits)
+            mode: Literal["L", "RGB"] = "L" if params.channels == 1 else "RGB"
+            look = Look.at(image, mode, params.background, grey_bits, params.window)
             turn, exif_read = turn_of(image)
             pixels = fitted(image, look, params.image_size, params.fit, turn)
         except (OSError, SyntaxError, ValueError, MemoryError) as error:
@@ -63,10 +68,11 @@ def decode(path: Path, params: DataParams, grey_bits: int) -> tuple[np.ndarray, 
             size=image.size[::-1] if turn in SIDEWAYS else image.size,
             highest_grey=look.highest_grey,
             metadata_damaged=opened.metadata_left_out or not exif_read or look.damaged_profile,
-            several=holds_several(image),
+            several=opened.several,
             transparent=look.transparent,
             deep_colour=opened.deep_colour,
             dark_colour=opened.deep_colour and int(pixels.max()) < FEW_LEVELS,
+            shown_by="setting" if params.window and look.highest_grey is not None else opened.shown_by,
         )
 
 

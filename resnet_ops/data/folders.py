@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resnet_ops.data.dicom.image import SUFFIXES, is_dicom
 from resnet_ops.data.opening import image_suffixes, is_image
 from resnet_ops.errors import DataError
 
@@ -17,6 +18,7 @@ _DROPPINGS = {
     "@eadir",
     "__macosx",
     "desktop.ini",
+    "dicomdir",
     "ehthumbs.db",
     "icon\r",
     "lost+found",
@@ -25,7 +27,12 @@ _DROPPINGS = {
 }
 _DRAWN = {".eps", ".pdf", ".ps", ".svg"}
 """Pictures that begin like a text."""
-_HEIF = {".heic", ".heics", ".heif", ".heifs", ".hif"}
+_REMEDIES = {
+    **dict.fromkeys(
+        (".heic", ".heics", ".heif", ".heifs", ".hif"), "; for HEIC: pip install 'resnet-ops[heif]'"
+    ),
+    **dict.fromkeys(SUFFIXES, "; for DICOM: pip install 'resnet-ops[dicom]'"),
+}
 
 
 @dataclass
@@ -55,6 +62,8 @@ def find(folder: Path, deep: bool = True) -> Found:
         ending = path.suffix.lower()
         if ending in image_suffixes() or is_image(path):
             found.images.append(path)
+        elif is_dicom(path):
+            found.unreadable[ending if ending in SUFFIXES else SUFFIXES[0]] += 1
         elif ending in _DRAWN or _is_binary(path):
             found.unreadable[ending or "without an ending"] += 1
         else:
@@ -122,4 +131,4 @@ def _count(kinds: Counter[str]) -> str:
 
 
 def _remedy(found: Found) -> str:
-    return "; for HEIC: pip install 'resnet-ops[heif]'" if _HEIF & set(found.unreadable) else ""
+    return "".join(dict.fromkeys(_REMEDIES[ending] for ending in found.unreadable if ending in _REMEDIES))

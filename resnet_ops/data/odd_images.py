@@ -28,28 +28,21 @@ def notes_on_images(names: Sequence[str], facts: Sequence[Facts], params: DataPa
     """
     of = dict(zip(names, facts, strict=True))
 
-    def said(odd: list[str], what: str) -> list[str]:
-        return (
-            [f"{len(odd)} images {what} ({', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''})"]
-            if odd
-            else []
-        )
-
     dark = [name for name, each in of.items() if each.dark_colour]
     if dark and len(dark) == sum(each.deep_colour for each in facts):
         raise DataError(
             f"{len(dark)} images have colours of 16 bits that use less than a quarter of their range ({dark[0]} ...). "
             "Of these the upper 8 bits are read, and little would be left. Save them with 8 bits."
         )
-    notes = said(
+    notes = _said(
         [name for name, each in of.items() if each.metadata_damaged],
         "have damaged metadata, which were passed over; their pixels are used",
     )
-    notes += said(
+    notes += _said(
         [name for name, each in of.items() if each.several],
         "are files of several frames or pages, of which the first is used",
     )
-    notes += said(
+    notes += _said(
         [name for name, each in of.items() if each.transparent],
         f"are transparent: grey {params.background} shows through (data.background in params.yaml)",
     )
@@ -57,10 +50,31 @@ def notes_on_images(names: Sequence[str], facts: Sequence[Facts], params: DataPa
         lost = {name: 1 - min(each.size) / max(each.size) for name, each in of.items()}
         odd = [name for name in sorted(lost, key=lambda name: -lost[name]) if lost[name] >= CUT_OFF]
         most = f"{max(lost.values()):.0%}"
-        notes += said(
+        notes += _said(
             odd, f"are not square and lose up to {most} of their area; data.fit: pad keeps all of it"
         )
-    return notes + _notes_on_grey(of, params, bits)
+    notes += _notes_on_windows(of, params)
+    return notes if params.window is not None else notes + _notes_on_grey(of, params, bits)
+
+
+def _notes_on_windows(of: dict[str, Facts], params: DataParams) -> list[str]:
+    by = {
+        what: [name for name, each in of.items() if each.shown_by == what] for what in ("file", "bits", None)
+    }
+    if params.window is not None:
+        return _said(by[None], "have 8 bits, which data.window leaves as they are")
+    wish = (
+        "set data.window in params.yaml, so that equal values look alike in all images, and in those to come"
+    )
+    return [
+        *_said(by["file"], f"are DICOM, and are shown through the window that each file brings; {wish}"),
+        *_said(by["bits"], f"are DICOM without a window, and are shown by all bits that are stored; {wish}"),
+    ]
+
+
+def _said(odd: list[str], what: str) -> list[str]:
+    """A line with how many images and the first of them; none where there is none."""
+    return [f"{len(odd)} images {what} ({', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''})"] if odd else []
 
 
 def _notes_on_grey(of: dict[str, Facts], params: DataParams, bits: int) -> list[str]:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from resnet_ops.data.dicom.image import SUFFIXES, ShownBy, dicom_is_read, is_dicom, open_dicom
+from resnet_ops.data.params import WindowParams
 from resnet_ops.errors import DataError
 
 __all__ = [
     "SIDEWAYS",
     "Opened",
-    "holds_several",
     "is_image",
     "open_image",
     "quiet_decoders",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of what is read; other parsers never see a file. HEIF comes with pillow-heif (the extra `heif`)."""
+"""Pillow's names of what it reads; its other parsers never see a file. HEIF comes with pillow-heif (extra `heif`)."""
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -61,10 +62,17 @@ class Opened:
     """Its file has colours of 16 bits, of which Pillow keeps the upper 8."""
     metadata_left_out: bool
     """Metadata that could not be read had to be left out."""
+    several: bool
+    """There are other images behind this one: frames or pages, but not a camera's preview."""
+    shown_by: ShownBy | None = None
+    """Of a DICOM file's grey, what said which levels are shown."""
 
 
-def open_image(path: Path) -> Opened:
-    """Decode a file. Raises DataError that says why it cannot be."""
+def open_image(path: Path, window: WindowParams | None) -> Opened:
+    """Decode a file. window: of DICOM files, which come with 8 bits. Raises DataError that says why it cannot be."""
+    if is_dicom(path):
+        found = open_dicom(path, window)
+        return Opened(found.image, False, False, found.several, found.shown_by)
     _register_heif()
     try:
         return _decoded(path, left_out=False)
@@ -85,11 +93,14 @@ def image_suffixes() -> frozenset[str]:
     """Endings of image files, small. Files with another ending, or none, are images if they begin like one."""
     _register_heif()
     Image.init()
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+    return frozenset(known.union(SUFFIXES if dicom_is_read() else ()))
 
 
 def is_image(path: Path) -> bool:
     """Whether the file begins like an image that can be read."""
+    if is_dicom(path):
+        return dicom_is_read()
     _register_heif()
     try:
         with Image.open(path, formats=_formats()):
@@ -119,14 +130,6 @@ SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 """Turns after which width is height."""
 
 
-def holds_several(image: Image.Image) -> bool:
-    """Whether there are other images behind this one: frames or pages, but not a camera's preview."""
-    try:
-        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # noqa: BLE001 - as above
-        return False
-
-
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
     """Without the decoders' warnings, which name no file. For the thread that starts the others."""
@@ -143,7 +146,14 @@ def _decoded(source: Path | BytesIO, left_out: bool) -> Opened:
     except BaseException:
         image.close()
         raise
-    return Opened(image, deep, left_out)
+    return Opened(image, deep, left_out, _holds_several(image))
+
+
+def _holds_several(image: Image.Image) -> bool:
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001 - as above
+        return False
 
 
 def _formats() -> tuple[str, ...]:

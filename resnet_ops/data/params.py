@@ -1,9 +1,10 @@
 """Which images are used, and how they are dealt out."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-__all__ = ["DataParams", "SplitParams"]
+__all__ = ["DataParams", "SplitParams", "WindowParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,25 @@ class SplitParams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WindowParams:
+    """A range of grey levels. In `params.yaml` under `data.window`: in stored values, of DICOM files in rescaled ones,
+    which are Hounsfield units for CT."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    center: float
+    """The middle of the range."""
+    width: float
+    """How many levels it has, 1 or more."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.center):
+            raise ValueError(f"center is {self.center}, but must be a finite number")
+        if not (math.isfinite(self.width) and self.width >= 1):
+            raise ValueError(f"width is {self.width}, but must be 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataParams:
     """Which images, at which size. In `params.yaml` under `data`."""
 
@@ -60,6 +80,9 @@ class DataParams:
     """Grey level, 0 to 255, that shows through transparent pixels, and around padded images."""
     grey_bits: Literal["auto"] | int
     """Bits that are used of 16-bit grey pixels: 12 for many detectors. `auto` takes what the brightest pixel needs."""
+    window: WindowParams | None
+    """The grey levels that are shown of images with more than 8 bits, instead of `grey_bits` and of the window that a
+    DICOM file brings; null for none."""
     similar_classes: Literal["ask", "merge", "keep"]
     """Names that differ only in case or blanks: `ask` stops, `merge` makes them one class, `keep` has them apart."""
     conflicts: Literal["stop", "drop", "first"]
@@ -80,6 +103,8 @@ class DataParams:
             raise ValueError(
                 f"group names a column of a CSV file, but source is {self.source}: set group to null"
             )
+        if self.window is not None and self.source not in ("imagefolder", "imagenet", "csv"):
+            raise ValueError(f"window is for image files, but source is {self.source}: set window to null")
         if not 8 <= self.image_size <= 1024:
             raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")
         if not 0 <= self.background <= 255:

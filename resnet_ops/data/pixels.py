@@ -11,6 +11,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageCms
 
+from resnet_ops.data.params import WindowParams
+from resnet_ops.data.window import through
+
 __all__ = ["Look", "fitted"]
 
 Box = tuple[float, float, float, float]
@@ -38,6 +41,8 @@ class Look:
     """Grey level, 0 to 255, that shows through transparent pixels and around padded images."""
     grey_bits: int
     """Bits that are used of 16-bit grey pixels, 8 to 16."""
+    window: WindowParams | None = None
+    """The levels that are shown of 16-bit grey pixels, instead of `grey_bits`."""
     white_is_zero: bool = False
     highest_grey: int | None = None
     """The largest value among 16-bit grey pixels; None for other images."""
@@ -47,13 +52,20 @@ class Look:
     """The colour profile could not be used."""
 
     @classmethod
-    def at(cls, image: Image.Image, mode: Literal["L", "RGB"], background: int, grey_bits: int) -> "Look":
+    def at(
+        cls,
+        image: Image.Image,
+        mode: Literal["L", "RGB"],
+        background: int,
+        grey_bits: int,
+        window: WindowParams | None,
+    ) -> "Look":
         """For this image, before its pixels are looked at. Raises ValueError for pixels without an agreed range."""
         if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
             raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
         tags = getattr(image, "tag_v2", {})
         inverted = _PHOTOMETRIC in tags and tags[_PHOTOMETRIC] == _MIN_IS_WHITE
-        return cls(mode, background, grey_bits, inverted)
+        return cls(mode, background, grey_bits, window, inverted)
 
     def convert(self, part: Image.Image) -> Image.Image:
         """Part of the image, in `mode`."""
@@ -64,6 +76,9 @@ class Look:
     def _from_16_bits(self, part: Image.Image) -> Image.Image:
         values = np.asarray(part).astype(np.int32)
         self.highest_grey = max(self.highest_grey or 0, int(values.max()))
+        if self.window is not None:
+            shown = through(self.window, values)
+            return Image.fromarray(255 - shown if self.white_is_zero else shown)
         if self.white_is_zero:
             values = (1 << self.grey_bits) - 1 - values
         return Image.fromarray((values >> (self.grey_bits - 8)).clip(0, 255).astype(np.uint8))

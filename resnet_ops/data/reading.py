@@ -30,7 +30,7 @@ def read_listed(params: DataParams, progress: Progress, scratch: Path | None) ->
     bits = 16 if params.grey_bits == "auto" else params.grey_bits
     images, facts = _read(listing, names, params, bits, progress, scratch)
     needed = bits_needed(facts)
-    if params.grey_bits == "auto" and needed < bits:  # known only now
+    if params.grey_bits == "auto" and needed < bits and params.window is None:  # known only now
         bits = needed
         images, facts = _read(listing, names, params, bits, progress, scratch)
     classes = tuple(sorted({listed.class_name for listed in listing.images}))

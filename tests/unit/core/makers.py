@@ -32,6 +32,7 @@ def make_data_params(**changes: Any) -> DataParams:
         "fit": "crop",
         "background": 255,
         "grey_bits": "auto",
+        "window": None,
         "similar_classes": "ask",
         "conflicts": "stop",
         "group": None,

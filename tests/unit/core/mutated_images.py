@@ -69,9 +69,9 @@ def whole_files() -> dict[str, bytes]:
     return files
 
 
-def mutated(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """`count` damaged files, each with a name that says what it was made of."""
-    files = list(whole_files().items())
+def mutated(count: int, seed: int, whole: dict[str, bytes] | None = None) -> Iterator[tuple[str, bytes]]:
+    """`count` damaged files, each with a name that says what it was made of: of `whole`, or of `whole_files`."""
+    files = list((whole or whole_files()).items())
     chance = random.Random(seed)
     for number in range(count):
         name, content = files[number % len(files)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnet_ops.data.opening import image_suffixes
 from resnet_ops.data.sources import check_source, read_source
 from resnet_ops.errors import DataError
 from tests.unit.core.data.image_folders import folder_params, write_image
@@ -98,6 +99,26 @@ def test_heic_behind_another_ending_is_named_with_what_reads_it(tmp_path: Path) 
     (tmp_path / "dog" / "photo.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60))
     with pytest.raises(DataError, match=r"dog/photo\.jpg .*(heif\]|photo\.jpg)"):
         read_source(folder_params(tmp_path))
+
+
+def test_dicom_without_its_extra_is_counted_and_named_with_what_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_ops.data.dicom.image.find_spec", lambda name: None)
+    image_suffixes.cache_clear()
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, 3)
+        for scan in ("scan.dcm", "IM0001"):
+            (tmp_path / name / scan).write_bytes(bytes(128) + b"DICM" + bytes(60))
+    notes = read_source(folder_params(tmp_path)).notes
+    image_suffixes.cache_clear()
+    assert notes == (
+        "Passed over 4 .dcm: not readable as images; for DICOM: pip install 'resnet-ops[dicom]'",
+    )
+    (tmp_path / "list.csv").write_text("path,class\ncat/000.png,cat\ndog/IM0001,dog\n")
+    params = replace(folder_params(tmp_path / "list.csv"), source="csv")
+    with pytest.raises(DataError, match=r"dog/IM0001 \(a DICOM file needs pydicom, .*'resnet-ops\[dicom\]'"):
+        read_source(params)
 
 
 def test_what_is_odd_about_images_is_counted(tmp_path: Path) -> None:

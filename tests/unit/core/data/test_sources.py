@@ -134,7 +134,7 @@ root = Path(sys.argv[1])
 shares = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
 params = DataParams(
     source="imagefolder", root=str(root), image_size=512, channels=3, split=shares, fit="crop", background=255,
-    grey_bits="auto", similar_classes="ask", conflicts="stop", group=None,
+    grey_bits="auto", window=None, similar_classes="ask", conflicts="stop", group=None,
 )
 used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
 limit = used * 1024 + 150 * 2**20
