@@ -122,10 +122,10 @@ def ones_and_few_eights(images: PreparedData, seed: int) -> PreparedData:
 
 
 def recalls(images: PreparedData, seed: int, changes: dict[str, Any] | None) -> tuple[float, float]:
-    """Of the ones and of the eights in the test split, after 60 steps."""
+    """Of the ones and of the eights in the test split, after 120 steps."""
     imbalance = None if changes is None else make_imbalance(**changes)
     data = ones_and_few_eights(images, seed)
-    recipe = make_recipe(epochs=30, label_smoothing=0.0, imbalance=imbalance)
+    recipe = make_recipe(epochs=24, batch_size=16, label_smoothing=0.0, imbalance=imbalance)
     test = data.split("test")
     found = fit(make_plan(recipe, seed), data).predict(test.images).probabilities.argmax(1)
     ones, eights = (float((found[test.labels == label] == label).mean()) for label in (0, 1))
@@ -138,14 +138,14 @@ def untreated(digits: PreparedData) -> list[tuple[float, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("remedy", REMEDIES)
+@pytest.mark.parametrize("remedy", list(REMEDIES)[:5])
 def test_each_remedy_finds_more_of_a_class_that_is_rarer_by_thirty(
     remedy: str, digits: PreparedData, untreated: list[tuple[float, float]]
 ) -> None:
     for seed, none in zip(SEEDS, untreated, strict=True):
         ones, eights = recalls(digits, seed, REMEDIES[remedy])
-        assert eights > none[1] + 0.2
-        assert ones + eights > sum(none) + 0.2, "and not by calling everything an eight"
+        assert eights > none[1] + 0.3
+        assert ones + eights > sum(none) + 0.3, "and not by calling everything an eight"
 
 
 RECIPE_LINES = """
