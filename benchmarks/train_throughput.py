@@ -105,7 +105,7 @@ def bare(plan: Plan, data: PreparedData) -> Loop:
     def run(steps: int) -> float:
         started = 0.0
         for _ in range(steps):
-            take_step(state, *batch, plan, share, training.workers)
+            take_step(state, *batch, plan, training.loss, share, training.workers)
             started = started or clock()
         return clock() - started
 

@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ def train(case: Case, data: PreparedData, budget: int, seed: int) -> dict[str, A
         "test_images": len(test),
         "train_images": len(data.split("train")),
         "curve": curve,
-        "recipe": asdict(plan_of(case, epochs, seed).recipe),
+        "recipe": plan_of(case, epochs, seed).recipe.as_dict(),
         "provenance": {**environment(), **hardware(), **git_state(ROOT)},
     }
 

@@ -94,12 +94,11 @@ def settings_of(name: str, params: Params) -> dict[str, Any]:
         quantisation = asdict(params.export.quantisation) if deployment.format == "int8" else {}
         return {**asdict(deployment), **quantisation}
     recipe = params.family[name]
-    shaping = (params.members[name], params.recipes[recipe], params.train)
-    settings = {k: v for part in shaping for k, v in asdict(part).items()}
-    start = settings.pop("start") or {}
+    settings = asdict(params.members[name]) | params.recipes[recipe].as_dict() | asdict(params.train)
+    nested = {group: settings.pop(group, None) or {} for group in ("start", "imbalance")}
     workers = read_json(MACHINES / f"{name}.json")["hardware"]["workers"]
     return {"seed": params.seed, "recipe": recipe, "workers": workers, **settings} | {
-        f"start.{k}": v for k, v in start.items()
+        f"{group}.{k}": v for group, values in nested.items() for k, v in values.items()
     }
 
 

@@ -54,7 +54,7 @@ def _key(plan: Plan, data: PreparedData, workers: Workers) -> str:
     """What the speed depends on, in short; not the machine, because a repeat elsewhere must use the same count."""
     depends_on = {
         "member": asdict(plan.member),
-        "recipe": asdict(plan.recipe),
+        "recipe": plan.recipe.as_dict(),
         "engine": asdict(replace(plan.engine, processes=workers.count)),
         "image": data.images.shape[1:],
     }

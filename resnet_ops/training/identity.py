@@ -36,7 +36,7 @@ def training_key(plan: Plan, data: PreparedData) -> str:
     where = torch.cuda.get_device_name() if plan.engine.device == "cuda" and torch.cuda.is_available() else ""
     depends_on = {
         "member": asdict(plan.member),
-        "recipe": asdict(plan.recipe),
+        "recipe": plan.recipe.as_dict(),
         "engine": {name: value for name, value in asdict(plan.engine).items() if name not in SPARED},
         "seed": plan.seed,
         "classes": data.classes,

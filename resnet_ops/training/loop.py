@@ -29,6 +29,8 @@ from resnet_ops.training.optimisers import build_optimiser
 from resnet_ops.training.parts import hold_frozen
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.pretrained.transfer import start_network
+from resnet_ops.training.rare_classes.loss import loss_of
+from resnet_ops.training.rare_classes.sampler import sampler_of
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.schedule import learning_rate
 from resnet_ops.training.set_up import set_up
@@ -76,8 +78,11 @@ class Training:
         self, plan: Plan, train: PreparedData, validation: PreparedData, workers: Workers = ALONE
     ) -> None:
         check_graphs(plan)
+        if plan.recipe.imbalance is not None:
+            check_classes(train)
+        labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
-        network = build_network(plan.member, train.images.shape[3], len(train.classes))
+        network = build_network(plan.member, train.images.shape[3], classes)
         moments = start_network(network, plan, train.classes) or _channel_moments(train.images)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if workers.count > 1:
@@ -93,7 +98,9 @@ class Training:
             loss_sum=torch.zeros((), device=device),
             hits=torch.zeros((), device=device),
             average=WeightAverage(network, plan.recipe.ema) if plan.recipe.ema else None,
+            sampler=sampler_of(plan.recipe.imbalance, labels, classes),
         )
+        self.loss = loss_of(plan.recipe, labels.bincount(minlength=classes), device)
         self.judged = self.classifier
         if self.state.average is not None:
             self.judged = ImageClassifier(self.state.average.network, *moments).to(device)
@@ -171,7 +178,7 @@ class Training:
             batch = augment_batch(
                 self.classifier, images, labels, self.plan.recipe, self.state.generator, self.share
             )
-            take_step(self.state, *batch, self.plan, self.share, self.workers)
+            take_step(self.state, *batch, self.plan, self.loss, self.share, self.workers)
             yield self.state.step
 
     def model(self) -> TrainedModel:

@@ -1,9 +1,10 @@
 """How a member is trained: every value that shapes its weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
+from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.start import Start
 
 __all__ = ["Loss", "Recipe"]
@@ -77,6 +78,8 @@ class Recipe:
     """Training stops after so many epochs without a better validation top-1, keeping its last weights; 0 for never."""
     start: Start | None
     """The weights that training starts from; null for fresh ones."""
+    imbalance: Imbalance | None = None
+    """What is done for classes with few images; null, or no such key, for nothing, as before there was this setting."""
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}
@@ -110,3 +113,15 @@ class Recipe:
             raise ValueError("milestones are empty, but schedule step needs at least one")
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate is {self.accumulate}, but must be at most batch_size")
+        if self.loss == "binary" and self.imbalance is not None and self.imbalance.logit_adjustment:
+            raise ValueError(
+                "imbalance asks for a logit_adjustment, which is derived for loss cross_entropy, but loss is binary. "
+                "Set loss to cross_entropy, or logit_adjustment to 0 and weights or sampling to balanced"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings; `imbalance` only where it is set, so that digests of older recipes stay as they were."""
+        settings = asdict(self)
+        if self.imbalance is None:
+            del settings["imbalance"]
+        return settings

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.checkpoints import Checkpoint
 from resnet_ops.training.epoch import Epoch
+from resnet_ops.training.rare_classes.sampler import ClassSampler
 
 __all__ = ["TrainingState"]
 
@@ -26,6 +27,8 @@ class TrainingState:
     """Images of this epoch that were classified rightly, a scalar."""
     average: WeightAverage | None
     """Where the recipe asks for one."""
+    sampler: ClassSampler | None
+    """Draws the images of an epoch; None where each is taken once."""
     step: int = 0
     """Steps done in all."""
     epochs: list[Epoch] = field(default_factory=list)
@@ -36,14 +39,19 @@ class TrainingState:
     def start_epoch(self, images: int) -> None:
         """Forget the sums of the last epoch and draw the order of this one."""
         self.epoch_start = self.generator.get_state()
-        torch.randperm(images, generator=self.generator)
+        self._draw(images, self.generator)
         self.loss_sum.zero_()
         self.hits.zero_()
 
     def order(self, images: int) -> Tensor:
-        """This epoch's order of the images, (images,) int64, drawn again from where it was drawn first."""
+        """The rows of this epoch in their order, (images,) int64, drawn again from where they were drawn first."""
         source = torch.Generator()
         source.set_state(self.epoch_start)
+        return self._draw(images, source)
+
+    def _draw(self, images: int, source: torch.Generator) -> Tensor:
+        if self.sampler is not None:
+            return self.sampler.draw(images, source)
         return torch.randperm(images, generator=source)
 
     def checkpoint(self) -> Checkpoint:

@@ -6,6 +6,7 @@ from resnet_ops.training.augmentation.mixing import Targets
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.plan import Plan
+from resnet_ops.training.rare_classes.loss import TrainingLoss
 from resnet_ops.training.set_up import precision
 from resnet_ops.training.state import TrainingState
 
@@ -13,7 +14,13 @@ __all__ = ["take_step"]
 
 
 def take_step(
-    state: TrainingState, inputs: Tensor, targets: Targets, plan: Plan, share: Share, workers: Workers
+    state: TrainingState,
+    inputs: Tensor,
+    targets: Targets,
+    plan: Plan,
+    training_loss: TrainingLoss,
+    share: Share,
+    workers: Workers,
 ) -> None:
     """Go down the gradient on (N, C, H, W) normalised images and those of the other workers, part by part.
 
@@ -29,7 +36,7 @@ def take_step(
         part = targets.of(slice(start, stop))
         with precision(plan.engine):
             logits = state.network(inputs[start:stop])
-        loss = part.loss(logits.float(), plan.recipe.loss, plan.recipe.label_smoothing) * (count / share.size)
+        loss = training_loss.of(part, logits.float()) * (count / share.size)
         loss.backward()
         state.loss_sum += loss.detach()
         state.hits += part.hits(logits.detach())

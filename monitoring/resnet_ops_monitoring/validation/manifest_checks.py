@@ -228,7 +228,7 @@ def _rules(
             "warning",
             f"no class more than {params.max_class_ratio:g} times as large as the smallest",
             gxe.ExpectColumnMaxToBeBetween(column="class_ratio", max_value=params.max_class_ratio),
-            lambda result: f"the largest is {frame['class_ratio'].max():.1f} times as large as the smallest",
+            lambda result: _imbalance(frame["class_name"].value_counts()),
         ),
         Rule(
             "critical",
@@ -238,6 +238,18 @@ def _rules(
         ),
     ]
     return rules
+
+
+def _imbalance(sizes: "pd.Series[int]") -> str:
+    """How unequal classes are, and what may be done. sizes: images of each class, by name."""
+    if sizes.empty:
+        return "no image has a class"
+    largest, smallest = sizes.idxmax(), sizes.idxmin()
+    return (
+        f"the largest class ({largest}) has {sizes[largest]:,} images, the smallest ({smallest}) {sizes[smallest]:,} "
+        f"({sizes[largest] / sizes[smallest]:.3g} : 1). Set recipes.<name>.imbalance, see "
+        "docs/training.md#rare-classes; recall by class with its number of images is on the evaluation page"
+    )
 
 
 @contextmanager

@@ -32,15 +32,16 @@ class Targets:
         image are, unless one has next to nothing of it. Its mean is over classes too.
         """
         if kind == "binary":
-            wanted = (
-                self._present(logits.shape[1]) * (1 - label_smoothing) + label_smoothing / logits.shape[1]
-            )
-            return F.binary_cross_entropy_with_logits(logits, wanted)
+            return F.binary_cross_entropy_with_logits(logits, self.wanted(logits.shape[1], label_smoothing))
         loss = F.cross_entropy(logits, self.first, label_smoothing=label_smoothing)
         if self.share == 1:
             return loss
         other = F.cross_entropy(logits, self.second, label_smoothing=label_smoothing)
         return self.share * loss + (1 - self.share) * other
+
+    def wanted(self, classes: int, label_smoothing: float) -> Tensor:
+        """(N, classes): the smoothed answers of `binary`."""
+        return self._present(classes) * (1 - label_smoothing) + label_smoothing / classes
 
     def _present(self, classes: int) -> Tensor:
         """(N, classes): 1 for what is in an image, 0 for what is not."""

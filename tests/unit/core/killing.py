@@ -18,7 +18,7 @@ from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import digits, make_plan, make_recipe, take
+from tests.unit.core.makers import digits, make_imbalance, make_plan, make_recipe, take
 
 __all__ = ["KILLS", "plan", "small"]
 
@@ -52,6 +52,7 @@ def recipe(kind: str) -> Recipe:
         mixup=0.4,
         cutmix=1.0,
         ema=0.9,
+        imbalance=make_imbalance(weights="effective", sampling="square_root", focal=2.0),
     )
 
 

@@ -17,6 +17,7 @@ from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.plan import Plan
+from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
 
 SHARES = SplitParams(train=0.5, validation=0.1, test=0.2, production=0.2)
@@ -77,6 +78,12 @@ def make_recipe(**changes: Any) -> Recipe:
         start=None,
     )
     return replace(base, **changes)
+
+
+def make_imbalance(**changes: Any) -> Imbalance:
+    """One that does nothing, with `changes`."""
+    base: dict[str, Any] = {"weights": "none", "sampling": "natural", "focal": 0.0, "logit_adjustment": 0.0}
+    return Imbalance(**{**base, **changes})
 
 
 ENGINE = Engine(

@@ -18,7 +18,15 @@ from resnet_ops.training.distributed.workers import Workers, join_workers
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
-from tests.unit.core.makers import TINY, digits, make_imagenet_member, make_plan, make_recipe, take
+from tests.unit.core.makers import (
+    TINY,
+    digits,
+    make_imagenet_member,
+    make_imbalance,
+    make_plan,
+    make_recipe,
+    take,
+)
 
 __all__ = ["PLANS", "curve", "images", "train_precisely"]
 
@@ -51,6 +59,11 @@ PLANS: dict[str, Plan] = {
     "binary loss, lamb": _plan(loss="binary", optimiser="lamb", peak_lr=0.02, mixup=0.4, accumulate=3),
     "activation checkpointing": _plan(CHECKPOINTING, cutmix=1.0),
     "attention": _plan(make_imagenet_member(squeeze=4, attention=2, downsample="average"), mixup=0.4),
+    "rare classes": _plan(
+        **EVERY_OPTION,
+        imbalance=make_imbalance(weights="balanced", sampling="square_root", focal=1.5),
+    ),
+    "adjusted logits": _plan(accumulate=2, imbalance=make_imbalance(logit_adjustment=1.0)),
     "few to validate": _plan(epochs=1),
 }
 

@@ -17,8 +17,9 @@ from resnet_ops.training.augmentation.randaugment import OPERATIONS
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.distributed.share import share_of
 from resnet_ops.training.loop import Training
+from resnet_ops.training.rare_classes.imbalance import Imbalance
 from tests.unit.core.host import HostWatch
-from tests.unit.core.makers import TINY, make_plan, make_recipe
+from tests.unit.core.makers import TINY, make_imbalance, make_plan, make_recipe
 
 META = torch.device("meta")
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -40,6 +41,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
         **{"erasing": 0.5, "mixup": 0.4, "cutmix": 1.0},
     },
 }
+WEIGHED = make_imbalance(weights="balanced", sampling="square_root", focal=2.0)
 FEW = 6 * 8
 """Bytes an image in one tensor on the host, at most: six numbers."""
 
@@ -139,6 +141,9 @@ def watch_training(side: int, monkeypatch: pytest.MonkeyPatch, **changes: Any) -
         {"accumulate": 3, "clip": 1.0, "ema": 0.9},
         {"optimiser": "adamw", "loss": "binary", "cutmix": 1.0},
         {"optimiser": "lamb"},
+        {"mixup": 0.4, "imbalance": WEIGHED},
+        {"loss": "binary", "cutmix": 1.0, "imbalance": WEIGHED},
+        {"imbalance": make_imbalance(sampling="square_root", logit_adjustment=1.0)},
     ],
     ids=lambda changes: ", ".join(changes),
 )
@@ -170,11 +175,11 @@ def test_the_watch_sees_every_kind_of_wait() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("exact", [False, True])
-def test_on_a_gpu_torch_itself_finds_no_wait(exact: bool) -> None:
+@pytest.mark.parametrize("imbalance", [None, WEIGHED, make_imbalance(logit_adjustment=1.0)])
+def test_on_a_gpu_torch_itself_finds_no_wait(imbalance: Imbalance | None, exact: bool) -> None:
     data = made(32)
-    plan = make_plan(
-        make_recipe(**AUGMENTATIONS["all"], ema=0.9), device="cuda", precision="bf16", exact=exact
-    )
+    recipe = make_recipe(**AUGMENTATIONS["all"], ema=0.9, imbalance=imbalance)
+    plan = make_plan(recipe, device="cuda", precision="bf16", exact=exact)
     training = Training(plan, data.split("train"), data.split("validation"))
     list(training.take_steps(torch.arange(96).split(32)))
     with waits_refused():

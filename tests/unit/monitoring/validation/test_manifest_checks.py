@@ -107,6 +107,23 @@ def test_copies_within_a_split_are_a_warning(digits: pd.DataFrame, tmp_path: Pat
     assert "with a warning" in (tmp_path / "index.html").read_text()
 
 
+@pytest.mark.slow
+def test_unequal_classes_are_a_warning_that_names_what_to_set(digits: pd.DataFrame, tmp_path: Path) -> None:
+    eights = digits.index[digits["class_name"] == "8"]
+    kept = [place for split in SPLITS for place in eights[digits.loc[eights, "split"] == split][:11]]
+    report = _check(digits.drop(index=eights.difference(pd.Index(kept))))
+    largest = digits["class_name"].value_counts().max()
+    report.require()
+    assert report.to_dict()["passed"] is True
+    (warning,) = report.warnings
+    assert warning.rule == "no class more than 3 times as large as the smallest"
+    assert f"has {largest} images, the smallest (8) 44 ({largest / 44:.3g} : 1)" in warning.found
+    assert "Set recipes.<name>.imbalance, see docs/training.md#rare-classes" in warning.found
+    assert "recall by class with its number of images is on the evaluation page" in warning.found
+    report.write_html(tmp_path / "index.html")
+    assert "recipes.&lt;name&gt;.imbalance" in (tmp_path / "index.html").read_text()
+
+
 def test_an_empty_manifest_fails_its_row_count_alone(digits: pd.DataFrame) -> None:
     report = _check(digits.iloc[:0])
     assert [(check.rule, check.found) for check in report.checks] == [("at least 500 images", "0 images")]
