@@ -41,10 +41,7 @@ def main(name: str) -> None:
         write_json(REPORTS / f"{name}.json", deciding_values(found.measured))
     for metric in ("test.top1", "test.worst_slice", "calibrated.ece", "robustness.mean_accuracy"):
         if metric in found.measured:
-            each = found.measured[metric]
-            console.print(
-                f"{name}: {metric} {each.value:.4f} ({each.low:.4f} to {each.high:.4f}, n {each.n})"
-            )
+            console.print(f"{name}: {metric} {found.measured[metric].shown}")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ class Measurement:
         """The same without an interval, where none is known that would hold."""
         return replace(self, low=None, high=None, method=None)
 
+    @property
+    def shown(self) -> str:
+        """For a person: the number, its interval where there is one, and what it rests on."""
+        sure = "" if self.low is None or self.high is None else f"{self.low:.4f} to {self.high:.4f}, "
+        return f"{self.value:.4f} ({sure}n {self.n})"
+
     def __post_init__(self) -> None:
         if not all(math.isfinite(x) for x in (self.value, self.low, self.high) if x is not None):
             raise ValueError(f"a measurement must be finite: {self}")

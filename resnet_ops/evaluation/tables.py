@@ -83,7 +83,10 @@ def save_slices(
     rows = []
     for each in slices:
         found = measured.get(f"{split}.slice.{each.name}")
-        numbers = [f"{number:.6f}" for number in (found.value, found.low, found.high)] if found else [""] * 3
+        numbers = [
+            "" if number is None else f"{number:.6f}"
+            for number in ((found.value, found.low, found.high) if found else (None, None, None))
+        ]
         rows.append(
             [each.column, each.value, each.within, len(each.rows), int(right[each.rows].sum()), *numbers]
         )

@@ -96,6 +96,25 @@ def test_an_image_without_a_group_is_its_own(digits: PreparedData) -> None:
     assert found == evaluate(untrained(), digits, params, seed=0).measured["test.top1"]
 
 
+def test_an_evaluation_of_few_groups_is_saved_without_the_intervals_that_it_lacks(
+    digits: PreparedData, tmp_path: Path
+) -> None:
+    point = OperatingPointParams(positive=("0", "1"), aim="specificity", at_least=0.8, prevalence=None)
+    params = make_params(operating_point=point, robustness=RobustnessParams(images=0))
+    patients = np.array([f"patient {place % 9}" for place in range(len(digits))], dtype=object)
+    patients[:40] = "patient 0"
+    found = evaluate(
+        untrained(), replace(digits, extra={"patient": patients}), params, seed=0, group="patient"
+    )
+    save_evaluation(found, "tiny", params, tmp_path)
+    rows = rows_of(tmp_path / "slices.csv")
+    assert any(row["top1"] and not row["low"] for row in rows)
+    assert found.measured["test.worst_slice"].shown.endswith(f"(n {found.measured['test.worst_slice'].n})")
+    answers = rows_of(tmp_path / "predictions.csv")
+    assert {row["group"] for row in answers} <= {str(number) for number in range(9)}
+    assert not any("patient" in path.read_text() for path in tmp_path.glob("*.csv"))
+
+
 def test_temperature_mends_the_log_loss_of_an_untrained_model(found: Evaluation) -> None:
     assert found.measured["calibrated.nll"].value < found.measured["test.nll"].value
     assert found.measured["calibrated.temperature"].value > 1
