@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from resnet_ops.data import PreparedData, image_stats
+from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.curves import curve_panels
 from resnet_ops.evaluation.diagram import reliability_panel
@@ -117,6 +118,11 @@ def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
     if column is None:
         return None
     columns = data.columns()
+    if column not in columns:
+        raise ConfigError(
+            f"params.yaml: data.group names {column}, but the prepared data have {', '.join(columns)}. Prepare them "
+            "again: dvc repro"
+        )
     return np.where(columns[column] == "", columns["sha256"], columns[column])
 
 

@@ -40,6 +40,9 @@ class SliceParams:
     def __post_init__(self) -> None:
         if any(not isinstance(each, str) and len(set(each)) < 2 for each in self.columns):
             raise ValueError("columns that are taken together must be two different ones at least")
+        taken = [tuple(sorted(together(each))) for each in self.columns]
+        if twice := next((each for each in taken if taken.count(each) > 1), None):
+            raise ValueError(f"columns names {' and '.join(twice)} twice")
         if not 2 <= self.quantiles <= 100:
             raise ValueError(f"quantiles is {self.quantiles}, but must be within 2 and 100")
         if self.min_images < 1:

@@ -43,6 +43,7 @@ def find_slices(
     slices = []
     for names in map(together, params.columns):
         values = [columns[name].astype(str) for name in names]
+        _require_separable(names, values)
         slices += _by_value(
             JOINED.join(names), np.array([JOINED.join(row) for row in zip(*values, strict=True)])
         )
@@ -56,6 +57,18 @@ def _require(key: str, wanted: tuple[str, ...], there: Mapping[str, np.ndarray])
     if unknown:
         raise ConfigError(
             f"params.yaml: evaluate.slices.{key} names {', '.join(unknown)}; there are {', '.join(there)}"
+        )
+
+
+def _require_separable(names: tuple[str, ...], values: list[np.ndarray]) -> None:
+    """Columns are taken together as texts: what stands between them may stand in none, or slices would merge."""
+    if len(names) == 1:
+        return
+    mixed = next((str(each) for column in (names, *values) for each in column if JOINED in str(each)), None)
+    if mixed is not None:
+        raise ConfigError(
+            f"params.yaml: evaluate.slices.columns takes {' and '.join(names)} together, but {mixed!r} holds "
+            f"{JOINED!r}, which stands between their values. Rename it, or name the columns alone"
         )
 
 

@@ -29,8 +29,8 @@ def check_near_duplicates(data: PreparedData) -> tuple[ManifestCheck, str]:
         f"{data.rows[each.row].path} like {data.rows[each.trained].path}" for each in pairs[:LISTED]
     )
     found = (
-        f"{len(pairs)}, such as {named}. Accuracy on them says little. If they show the same thing, "
-        "name what they share under data.group"
+        f"{len(pairs)}, such as {named}. Look at the pairs below: where both show the same part or scene, accuracy on "
+        "them says little; name what they share under data.group"
     )
     figures = "".join(
         f"{_figure(data, each.row, each.likeness)}{_figure(data, each.trained, None)}"
@@ -39,7 +39,8 @@ def check_near_duplicates(data: PreparedData) -> tuple[ManifestCheck, str]:
     section = (
         "<h2>Nearly equal images in two splits</h2><p class='soft small'>Pairs of an image that is measured on and one "
         f"that is trained on, {min(SHOWN, len(pairs))} of {len(pairs)}, the most alike first: correlation of their "
-        f"thumbnails, {LIKENESS} and above.</p><div class='thumbs'>{figures}</div>"
+        f"thumbnails, from which the usual image is taken out, {LIKENESS} and above.</p>"
+        f"<div class='thumbs'>{figures}</div>"
     )
     return ManifestCheck("warning", rule, False, found), section
 

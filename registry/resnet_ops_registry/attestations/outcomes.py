@@ -93,7 +93,10 @@ def read_outcomes(
         columns = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
         right = columns["actual"] == columns["predicted"]
         shown = [(row["sha256"], row["class_name"]) for row in images]
-    except (OSError, KeyError, ValueError, csv.Error) as error:
+        decided = None
+        if "called" in columns:
+            decided = columns["positive"] == "yes", columns["called"] == "yes"
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{predictions} and {manifest} cannot be read together ({error!r}). Run: dvc repro"
         ) from error
@@ -101,9 +104,6 @@ def read_outcomes(
         raise DataError(
             f"{predictions} is not about the {len(asked)} images of split {split} in {manifest}. Run: dvc repro"
         )
-    decided = None
-    if "called" in columns:
-        decided = columns["positive"] == "yes", columns["called"] == "yes"
     return all_outcomes(split, shown, right, columns.get("group"), decided)
 
 

@@ -26,17 +26,21 @@ def single_images(differences: np.ndarray, groups: np.ndarray, alpha: float) -> 
 
     differences: (n,) 1 where the candidate alone is right, -1 where the champion is. groups: (n,) numbers from 0 on.
     All three are divided by the design effect of the difference (Kish 1965; Rao and Scott 1992): its variance by group
-    totals over that of single images. A group of the usual size that the candidate loses whole is added to it, so that
-    a few disagreements are not taken for independent ones; few groups count for less still, by Student's quantile.
-    Rounded against the candidate.
+    totals over that of single images, or what the likeness of disagreements within groups makes of groups of the usual
+    size, whichever is larger: where most groups are single images, the first says nothing of the large ones. A group of
+    the usual size that the candidate loses whole is added to both, so that a few disagreements are not taken for
+    independent ones; few groups count for less still, by Student's quantile. Wins and n are rounded down, losses up.
     """
     sizes, n = np.bincount(groups), len(groups)
     usual = float(sizes @ sizes) / n
-    totals = np.bincount(groups, weights=differences)
-    effect = max(1.0, (float(totals @ totals) + usual**2) / (np.count_nonzero(differences) + usual))
+    if usual == 1:
+        return int((differences > 0).sum()), int((differences < 0).sum()), n
+    totals, changed = (np.bincount(groups, weights=each) for each in (differences, differences != 0))
+    squares, pairs = float(totals @ totals) + usual**2, float((sizes - 1) @ changed) + usual * (usual - 1)
+    likeness = (squares - changed.sum() - usual) / pairs
+    effect = max(1.0, squares / (changed.sum() + usual), 1 + likeness * (usual - 1))
     freedom = n / usual - 1
-    longer = float(stdtrit(freedom, alpha) / ndtri(alpha)) if freedom > 0 else np.inf
-    effect *= longer**2 if usual > 1 else 1
+    effect *= float(stdtrit(freedom, alpha) / ndtri(alpha)) ** 2 if freedom > 0 else np.inf
     won, lost = np.count_nonzero(differences > 0) / effect, np.count_nonzero(differences < 0) / effect
     return int(won), int(np.ceil(lost)), max(int(n / effect), int(won) + int(np.ceil(lost)), 1)
 

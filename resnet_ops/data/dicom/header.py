@@ -203,6 +203,6 @@ def _number(found: "Dataset", keyword: str, empty: float) -> float:
         number = empty if first in (None, "") else float(first)
     except Exception:  # noqa: BLE001 - on damaged bytes pydicom raises anything, and quotes it
         number = math.inf
-    if math.isinf(number):
+    if math.isinf(number) or (math.isnan(number) and not math.isnan(empty)):
         raise DataError(f"its tag {keyword} is no number")
     return number

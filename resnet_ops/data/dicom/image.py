@@ -89,7 +89,11 @@ def _rescaled(header: Header) -> np.ndarray:
     values = np.arange(1 << header.bits)
     if header.signed:
         values[1 << header.bits - 1 :] -= 1 << header.bits
-    return values * header.slope + header.intercept
+    with np.errstate(over="ignore"):
+        rescaled = values * header.slope + header.intercept
+    if not np.isfinite(rescaled).all():
+        raise DataError("its rescaled values are no numbers")
+    return rescaled
 
 
 def _window(header: Header, window: WindowParams | None) -> tuple[WindowParams, ShownBy]:

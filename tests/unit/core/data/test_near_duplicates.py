@@ -103,3 +103,27 @@ def test_of_more_than_are_looked_up_those_evenly_over_the_split_are(
 
 def test_digits_of_8_by_8_hold_no_two_that_are_nearly_equal(digits: PreparedData) -> None:
     assert find_near_duplicates(digits, "train", ("validation", "test"))[0] == []
+
+
+def test_parts_of_one_design_are_told_apart_and_a_copy_among_them_is_found() -> None:
+    rng = np.random.default_rng(3)
+    design = np.add.outer(np.sin(np.arange(64) / 5), np.cos(np.arange(64) / 4)) * 50 + 128
+    images = np.clip(design + rng.normal(0, 8, (120, 64, 64)), 0, 255).astype(np.uint8)[..., None]
+    images[110] = images[4]
+    rows = [
+        ManifestRow(
+            index=i,
+            path=f"{i}.png",
+            label=0,
+            class_name="a",
+            split="train" if i < 100 else "test",
+            sha256=f"{i:064x}",
+            width=64,
+            height=64,
+        )
+        for i in range(120)
+    ]
+    pairs, count = find_near_duplicates(
+        PreparedData(images, np.zeros(120, np.int64), rows, ("a",)), "train", ("test",)
+    )
+    assert ([(pair.row, pair.trained) for pair in pairs], count) == ([(110, 4)], 20)

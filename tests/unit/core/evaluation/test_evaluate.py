@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from resnet_ops.data import PreparedData, load_prepared, save_prepared
+from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.evaluate import Evaluation, evaluate, save_evaluation
 from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
@@ -94,6 +95,13 @@ def test_an_image_without_a_group_is_its_own(digits: PreparedData) -> None:
     blank = replace(digits, extra={"patient": np.full(len(digits), "", dtype=object)})
     found = evaluate(untrained(), blank, params, seed=0, group="patient").measured["test.top1"]
     assert found == evaluate(untrained(), digits, params, seed=0).measured["test.top1"]
+
+
+def test_a_group_that_the_prepared_data_lack_is_named(digits: PreparedData) -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.group names patient, but the prepared data have index, .*dvc repro"
+    ):
+        evaluate(untrained(), digits, make_params(), seed=0, group="patient")
 
 
 def test_an_evaluation_of_few_groups_is_saved_without_the_intervals_that_it_lacks(

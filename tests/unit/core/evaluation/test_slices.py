@@ -126,3 +126,20 @@ def test_where_every_slice_is_too_small_there_is_no_worst_one() -> None:
     measured = measure_slices(np.ones(N, bool), slices, 61, "test", 0.95)
     assert list(measured) == ["test.unmeasured.site"]
     assert measured["test.unmeasured.site"].value == 1
+
+
+@pytest.mark.parametrize("odd", [{"scanner": "B x C"}, {"site": "A x B"}])
+def test_values_that_would_merge_with_others_are_a_mistake(odd: dict[str, str]) -> None:
+    columns = {
+        name: np.array(["one", "two", odd.get(name, "three")] * 30, dtype=object)
+        for name in ("site", "scanner")
+    }
+    with pytest.raises(ConfigError, match=r"takes site and scanner together, but '. x .' holds ' x '"):
+        find_slices(columns, {}, params(columns=(("site", "scanner"),)))
+    assert len(find_slices(columns, {}, params(columns=("site",)))) == 3
+
+
+@pytest.mark.parametrize("columns", [("site", "site"), (("site", "scanner"), ("scanner", "site"))])
+def test_columns_that_are_named_twice_are_a_mistake(columns: tuple[str | tuple[str, ...], ...]) -> None:
+    with pytest.raises(ValueError, match="site twice"):
+        params(columns=columns)

@@ -96,6 +96,25 @@ def test_candidates_that_lose_whole_patients_pass_at_most_alpha_of_the_time() ->
     assert plain > draws * 0.2, "single images would say that it is shown"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("large", "size", "single"), [(20, 20, 2000), (10, 30, 1000), (3, 100, 3000)])
+def test_few_large_groups_among_many_single_images_do_not_pass_for_single_images(
+    large: int, size: int, single: int
+) -> None:
+    """One group in 20 is lost whole, whatever its size: worse by the margin."""
+    sizes, draws, rng = [size] * large + [1] * single, 200, np.random.default_rng(6)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    starts = np.append(True, groups[1:] != groups[:-1])
+
+    def told(right: np.ndarray) -> dict[str, Outcomes]:
+        return {"test": pack_outcomes("2" * 64, right, starts)}
+
+    theirs = Champion(7, False, make_evidence(outcomes=told(np.ones(len(groups), dtype=bool))))
+    lost = ((rng.random(len(sizes)) < 0.05)[groups] for _ in range(draws))
+    passed = sum(judged(MCNEMAR, case(champions=[theirs], outcomes=told(~each))).passed for each in lost)
+    assert passed <= draws * (0.05 + 2.6 * np.sqrt(0.05 * 0.95 / draws))
+
+
 def test_a_candidate_as_good_as_the_champion_passes_with_enough_patients() -> None:
     right = np.ones(400 * 5, dtype=bool)
     mine = right.copy()

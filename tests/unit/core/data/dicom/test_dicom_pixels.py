@@ -277,3 +277,16 @@ def test_a_picture_of_any_shape_is_brought_to_the_size(tmp_path: Path) -> None:
     assert (found[0][:3] == 77).all()
     assert found[0][4].max() == 255
     assert Image.fromarray(found[0]).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("slope", "why"),
+    [(b"nan       ", "tag RescaleSlope is no number"), (b"9.990e+307", "rescaled values are no numbers")],
+)
+def test_a_slope_that_gives_no_numbers_is_named_with_any_window(
+    tmp_path: Path, slope: bytes, why: str
+) -> None:
+    content = dicom_bytes(GREY, RescaleSlope="1.25000000").replace(b"1.25000000", slope)
+    found = outcome(content, tmp_path, window=WindowParams(center=40, width=400))
+    assert isinstance(found, str)
+    assert why in found
