@@ -54,6 +54,11 @@ def headline(evidence: Evidence) -> tuple[Fact, ...]:
     error = found.get("calibrated.ece") or found.get("test.ece")
     return (
         Fact("right on the test images", *_shown(found.get("test.top1"))),
+        *(
+            Fact(f"{side} at the operating point", *_shown(found[f"operating.{side}"]))
+            for side in ("sensitivity", "specificity")
+            if f"operating.{side}" in found
+        ),
         Fact(
             "worst slice",
             number(worst_slice[0][1]) if worst_slice else NOT_MEASURED,

@@ -14,6 +14,8 @@ LONGEST_DESCRIPTION = 5000
 """Characters that MLflow keeps of a version's description."""
 MAIN_METRICS = (
     "test.top1",
+    "operating.sensitivity",
+    "operating.specificity",
     "test.macro_f1",
     "test.worst_class_recall",
     "test.worst_slice",

@@ -162,6 +162,17 @@ def test_the_worst_slice_corruption_and_class_are_named_first() -> None:
     assert facts["p99 of one image, edge-cpu"] == ("3.25 ms", "memory 68 MiB; measured on a busy machine")
 
 
+def test_where_there_is_an_operating_point_both_sides_stand_first() -> None:
+    sides = {"operating.sensitivity": share(0.71, 391), "operating.specificity": share(0.92, 1493)}
+    found = card(evidence({**FULL, **sides}))
+    assert [(fact.name, fact.value) for fact in found.headline[1:3]] == [
+        ("sensitivity at the operating point", "0.710"),
+        ("specificity at the operating point", "0.920"),
+    ]
+    assert "| operating.sensitivity | 0.710 (0.690-0.730, n=391) |" in description(found, "#whole")
+    assert "operating" not in description(card(), "#whole")
+
+
 def test_the_limits_are_worked_out_from_the_evidence_and_what_people_wrote_is_marked() -> None:
     said = evidence(checks={"data_validation": False}, source=Source(commit="", dirty=True, dvc_lock=None))
     limits = card(said).limits
