@@ -22,19 +22,23 @@ def scenes() -> PreparedData:
     images = np.stack(
         [np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for each in coarse]
     )
-    splits = ["train"] * TRAIN + ["test"] * TEST
+    return prepared(images, TRAIN)
+
+
+def prepared(images: np.ndarray, train: int) -> PreparedData:
+    """So many images to train on, the others to test on; one class."""
     rows = [
         ManifestRow(
-            index=i,
-            path=f"{i}.png",
+            index=place,
+            path=f"{place}.png",
             label=0,
             class_name="a",
-            split=split,
-            sha256=f"{i:064x}",
-            width=SIDE,
-            height=SIDE,
+            split="train" if place < train else "test",
+            sha256=f"{place:064x}",
+            width=images.shape[2],
+            height=images.shape[1],
         )
-        for i, split in enumerate(splits)
+        for place in range(len(images))
     ]
     return PreparedData(images, np.zeros(len(rows), np.int64), rows, ("a",))
 
@@ -110,20 +114,5 @@ def test_parts_of_one_design_are_told_apart_and_a_copy_among_them_is_found() -> 
     design = np.add.outer(np.sin(np.arange(64) / 5), np.cos(np.arange(64) / 4)) * 50 + 128
     images = np.clip(design + rng.normal(0, 8, (120, 64, 64)), 0, 255).astype(np.uint8)[..., None]
     images[110] = images[4]
-    rows = [
-        ManifestRow(
-            index=i,
-            path=f"{i}.png",
-            label=0,
-            class_name="a",
-            split="train" if i < 100 else "test",
-            sha256=f"{i:064x}",
-            width=64,
-            height=64,
-        )
-        for i in range(120)
-    ]
-    pairs, count = find_near_duplicates(
-        PreparedData(images, np.zeros(120, np.int64), rows, ("a",)), "train", ("test",)
-    )
+    pairs, count = find_near_duplicates(prepared(images, 100), "train", ("test",))
     assert ([(pair.row, pair.trained) for pair in pairs], count) == ([(110, 4)], 20)
