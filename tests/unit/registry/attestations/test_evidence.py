@@ -137,6 +137,7 @@ def test_evidence_without_groups_is_as_a_release_without_them_writes_it() -> Non
     assert read_evidence(grouped.predicate()) == grouped
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=40))
 def test_images_of_a_group_stand_together_with_their_outcomes(rows: list[tuple[int, bool]]) -> None:
     groups, right = (np.array(each) for each in zip(*rows, strict=True))

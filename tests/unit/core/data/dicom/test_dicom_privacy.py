@@ -156,6 +156,7 @@ def test_damaged_files_are_read_or_named_in_one_line_without_a_text(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_all_that_are_damaged_are_named_at_once(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_dicom(tmp_path / folder / "whole.dcm", np.zeros((8, 8), np.uint16))
