@@ -59,6 +59,7 @@ def test_the_docs_hold_the_table_as_the_code_counts_it(rows: dict[str, Row]) -> 
     assert table_as_markdown(rows.values()) in (ROOT / "docs/families.md").read_text(), said
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_for_people_and_programs(rows: dict[str, Row]) -> None:
     plain = CliRunner().invoke(build_app(), ["families"])
     assert plain.exit_code == 0

@@ -99,6 +99,7 @@ def test_chance_alone_moves_few_rows_no_farther_than_many(served: Served) -> Non
     assert np.abs(moved[160][[0, 1, 3, 5]]).max() < 0.02
 
 
+@pytest.mark.slow
 def test_a_saved_calibration_and_an_accepted_window_estimate_the_same(
     served: Served, calibrated_accuracy: Reference, params: DriftParams, tmp_path: Path
 ) -> None:
@@ -155,7 +156,8 @@ def test_an_accuracy_calibration_that_cannot_be_is_refused(
         AccuracyCalibration.from_arrays({**arrays, **one, name: value})
 
 
-def test_every_spoiling_keeps_shape_and_changes_most_images(served: Served) -> None:
+@pytest.mark.slow
+def test_every_perturbation_keeps_shape_and_changes_most_images(served: Served) -> None:
     images = held_out(served)[0][:20]
     for kind, severity in PERTURBATIONS:
         copy = perturbed(images, kind, severity, 0)
