@@ -37,8 +37,8 @@ def find_near_duplicates(
 ) -> tuple[list[NearDuplicate], int]:
     """Images of the splits `others` that are nearly equal to one of split `trained`, most alike first.
 
-    And how many were looked up. Equal images count too. An image of one value alone is like none. Raises DataError
-    where a split has no image.
+    And how many were looked up. Equal images count too. An image of one value alone, or just the usual one, is like
+    none. Raises DataError where a split has no image.
     """
     known, asked = data.places(trained), data.places(*others)
     asked = _evenly(asked, MOST)

@@ -248,7 +248,7 @@ def _imbalance(sizes: "pd.Series[int]") -> str:
     return (
         f"the largest class ({largest}) has {sizes[largest]:,} images, the smallest ({smallest}) {sizes[smallest]:,} "
         f"({sizes[largest] / sizes[smallest]:.3g} : 1). Set recipes.<name>.imbalance, see "
-        "docs/training.md#rare-classes; recall by class with its number of images is on the evaluation page"
+        "docs/training.md#rare-classes; recall by class with its number of images is on the model card"
     )
 
 
