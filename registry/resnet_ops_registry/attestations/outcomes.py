@@ -58,9 +58,10 @@ def all_outcomes(
     def of(rows: np.ndarray, held: np.ndarray) -> Outcomes:
         starts = None
         if groups is not None:
-            _, first, of = np.unique(groups[rows], return_index=True, return_inverse=True)
-            order = np.argsort(first[of], kind="stable")
-            rows, ordered = rows[order], first[of][order]
+            _, first, number = np.unique(groups[rows], return_index=True, return_inverse=True)
+            begins = first[number]  # where each image's group is met first
+            order = np.argsort(begins, kind="stable")
+            rows, ordered = rows[order], begins[order]
             starts = np.append(True, ordered[1:] != ordered[:-1])
         return pack_outcomes(images_digest(images[row] for row in rows), held[rows], starts)
 
