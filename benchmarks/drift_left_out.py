@@ -7,7 +7,7 @@ mostly weak model on each, scores held-out images as they are, changed (`left_ou
 the scores in CACHE, and judges windows by the product's own detector. Nothing is set by what comes out: each
 version's guard comes from its own accuracy calibration. Beside it, on the same windows: Kolmogorov-Smirnov on softmax
 columns and maximum mean discrepancy of embeddings, which say that something moved and not whether it hurts. Writes a
-table in docs/drift.md.
+table in docs/drift-measured.md.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from resnet_ops_monitoring.drift.words import family
 from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "drift.md"
+PAGE = ROOT / "docs" / "drift-measured.md"
 START, END = "<!-- drift left out: begin -->", "<!-- drift left out: end -->"
 SIZES = (100, 500)
 CALM, MIXES, FROZEN = "none", ("even classes x 3", "odd classes x 3"), "frozen: 5 % one frame"

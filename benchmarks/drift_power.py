@@ -7,7 +7,7 @@ small ResNet of our own on each data set, without its last class; scores images 
 shifted, once, and keeps the scores in CACHE; then deals windows and judges each by the product's own
 `resnet_ops_monitoring.drift.detector.judge`. Beside it, on the same windows: Kolmogorov-Smirnov on the softmax columns
 (BBSD, Rabanser et al. 2019), and Evidently's default, the share of drifted columns, on image statistics. Numbers are
-kept in CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift.md.
+kept in CACHE too, so that a run that was cut off goes on. Writes the tables in docs/drift-measured.md.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 from resnet_ops_monitoring.statistics.two_sample import kolmogorov_smirnov
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "drift.md"
+PAGE = ROOT / "docs" / "drift-measured.md"
 START, END = "<!-- drift power: begin -->", "<!-- drift power: end -->"
 SIZES = (50, 100, 500, 1000, 10_000)
 SHARED = 10

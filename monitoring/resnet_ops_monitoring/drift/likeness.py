@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 SILENT = float("inf")
 """The margin of a reference whose rehearsal tells no reasons apart: none is named."""
 _ALIKE = 0.7
-"""Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift.md)."""
+"""Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift-measured.md)."""
 _RIGHT = 0.9
 """Share of named reasons that must be right in the accuracy calibration."""
 _ROWS = 100

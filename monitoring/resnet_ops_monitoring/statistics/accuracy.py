@@ -48,7 +48,7 @@ class Estimate:
 
 MODEL_ERROR = 0.3
 """Standard error of the method, beside chance, for each unit of drift that the model sees. Calibrated on 69 shifts of
-three data sets (docs/drift.md): the least, in steps of .05, whose intervals hold the truth in 90 % on each of them."""
+three data sets (docs/drift-measured.md): the least, in steps of .05, whose intervals hold the truth in 90 % on each."""
 
 
 def counted_accuracy(right: int, n: int, confidence: float) -> Accuracy | None:

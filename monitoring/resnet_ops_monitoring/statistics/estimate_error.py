@@ -31,7 +31,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 HARMLESS = 0.01
-"""Loss of accuracy up to which a change counts as harmless, as in docs/drift.md."""
+"""Loss of accuracy up to which a change counts as harmless, as in docs/drift-measured.md."""
 NOT_PERTURBED = ("as they are", "class gone", "other mix")
 """Kinds of trials whose images are as they were."""
 _SPARED = 0.9
