@@ -34,7 +34,7 @@ def main(name: str) -> None:
         measured |= found.measured
         machines[label] = {**machine, **found.facts}
         p95 = found.measured[f"{label}.latency_p95_ms"]
-        word = "" if found.facts["interference"] is False else ", disturbed: see machine.json"
+        word = "" if found.facts["interference"] is False else ", noisy: see machine.json"
         console.print(f"{name} on {label}: p95 {p95.value:.2f} ms of {p95.n} requests{word}")
     write_json(REPORTS / name / "measurements.json", measurements_to_json(measured))
     metrics = REPORTS / (f"{name}.json" if name in params.deployments else f"{name}/metrics.json")

@@ -67,7 +67,7 @@ class BenchmarkParams:
     confidence: float
     """Level of the intervals, a fraction."""
     interference: InterferenceParams
-    """What counts as disturbed."""
+    """What counts as a noisy measurement."""
     survey: SurveyParams
     """How exports that are no deployment are measured."""
     profiles: dict[str, Profile]

@@ -1,4 +1,4 @@
-"""Noticing that something else ran: what the kernel counted, and whether the numbers moved."""
+"""Noticing that something else ran: what the kernel counted, and whether the numbers drifted."""
 
 import os
 import time
@@ -16,17 +16,17 @@ MACHINE, TASKS = Path("/proc/stat"), Path("/proc/self/task")
 
 @dataclass(frozen=True)
 class Noise:
-    """What was noticed, as shares; `waiting` and `others` are None where this system does not count them."""
+    """What was noticed, as shares; CPU wait and other load are None where this system does not count them."""
 
-    waiting: float | None
-    others: float | None
+    cpu_wait: float | None
+    other_load: float | None
     drift: float
 
     def worst(self, limits: InterferenceParams) -> float:
         """How many times the limit that is exceeded most; above 1 is interference."""
         pairs = (
-            (self.waiting, limits.max_waiting),
-            (self.others, limits.max_others),
+            (self.cpu_wait, limits.max_waiting),
+            (self.other_load, limits.max_others),
             (self.drift, limits.max_drift),
         )
         return max(seen / max(limit, 1e-9) for seen, limit in pairs if seen is not None)
@@ -35,7 +35,7 @@ class Noise:
         """Whether a limit is exceeded; None where none is but not everything could be counted."""
         if self.worst(limits) > 1:
             return True
-        return None if self.waiting is None or self.others is None else False
+        return None if self.cpu_wait is None or self.other_load is None else False
 
 
 class Watch:
@@ -45,15 +45,15 @@ class Watch:
         self._start = time.perf_counter(), time.process_time(), _waited(), _machine()
 
     def stop(self) -> tuple[float | None, float | None]:
-        """`waiting` and `others` of a Disturbance."""
+        """CPU wait and other load, as in `Noise`."""
         began, used_before, waited_before, machine_before = self._start
         wall, used = time.perf_counter() - began, time.process_time() - used_before
         waited, machine = _waited(), _machine()
-        waiting = None if waited is None or waited_before is None else (waited - waited_before) / wall
+        cpu_wait = None if waited is None or waited_before is None else (waited - waited_before) / wall
         if machine is None or machine_before is None:
-            return waiting, None
+            return cpu_wait, None
         busy, capacity = machine[0] - machine_before[0], machine[1] - machine_before[1]
-        return waiting, max(0.0, busy - used) / max(capacity, 1e-9)
+        return cpu_wait, max(0.0, busy - used) / max(capacity, 1e-9)
 
 
 def drift(values: np.ndarray) -> float:

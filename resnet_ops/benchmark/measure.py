@@ -73,7 +73,7 @@ def benchmark_profile(
 ) -> Benchmark:
     """Measure the model in `folder` as one profile runs it, in a process of its own.
 
-    A disturbed measurement is repeated; where none was calm, the calmest is kept and marked. progress: called as
+    A noisy measurement is repeated; where none was quiet, the quietest is kept and marked. progress: called as
     requests are done. Raises DataError when the model cannot be run.
     """
     best: tuple[Noise, dict[str, Any]] | None = None
@@ -81,19 +81,19 @@ def benchmark_profile(
     while attempts < limits.attempts:
         attempts += 1
         raw = _run_worker(folder, name, profile, progress)
-        seen = Noise(raw["waiting"], raw["others"], raw["drift"])
+        seen = Noise(raw["cpu_wait"], raw["other_load"], raw["drift"])
         if best is None or seen.worst(limits) < best[0].worst(limits):
             best = seen, raw
         if seen.worst(limits) <= 1:
             break
     assert best is not None
     seen, raw = best
-    shares = {key: None if share is None else round(share, 4) for key, share in asdict(seen).items()}
+    noise = {"waiting": seen.cpu_wait, "others": seen.other_load, "drift": seen.drift}  # as evidence names them
     facts: dict[str, Fact] = {
         "threads": profile.threads,
         "interference": seen.is_interference(limits),
         "attempts": attempts,
-        **shares,
+        **{key: None if share is None else round(share, 4) for key, share in noise.items()},
     }
     measured = _measurements(raw, profile, confidence)
     return Benchmark({f"{name}.{metric}": each for metric, each in measured.items()}, facts)

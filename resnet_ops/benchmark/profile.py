@@ -1,4 +1,4 @@
-"""A class of device, and what counts as a disturbed measurement, as they are configured."""
+"""A class of device, and what counts as a noisy measurement, as they are configured."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -34,18 +34,18 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class InterferenceParams:
-    """What counts as disturbed. In `params.yaml` under `benchmark.interference`."""
+    """What counts as a noisy measurement. In `params.yaml` under `benchmark.interference`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     max_waiting: float
-    """Share of the time in which a thread of ours was ready to run and had no core."""
+    """CPU wait: share of the time in which a thread of ours was ready to run and had no core."""
     max_others: float
-    """Share of the machine's CPU time that other processes (or machines on the same host) took."""
+    """Other load: share of the machine's CPU time that other processes (or machines on the same host) took."""
     max_drift: float
     """How much the median latency of the second half may differ from that of the first, as a share."""
     attempts: int
-    """How often a disturbed profile is measured, before the calmest attempt is kept and marked."""
+    """How often a noisy profile is measured before the quietest attempt is kept and marked."""
 
     def __post_init__(self) -> None:
         if min(self.max_waiting, self.max_others, self.max_drift) < 0 or self.attempts < 1:
@@ -61,7 +61,7 @@ class SurveyParams:
     requests: int
     """Single-image requests timed; 72 or more give the 95th percentile an interval at 95 %."""
     attempts: int
-    """How often a disturbed measurement is made, before the calmest is kept and marked."""
+    """How often a noisy measurement is made before the quietest is kept and marked."""
 
     def __post_init__(self) -> None:
         if min(self.requests, self.attempts) < 1:

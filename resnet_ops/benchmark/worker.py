@@ -57,7 +57,7 @@ def work(folder: Path, profile: Profile, tell: Callable[[int, int], None]) -> di
     meter = EnergyMeter(profile.device)
     again = _time(serve, images[:best], 0, _repeats(profile, best), meter.sample)
     joules = meter.joules()
-    waiting, others = watch.stop()
+    cpu_wait, other_load = watch.stop()
     return {
         "load": loaded - started,
         "first_request": first_request,
@@ -66,8 +66,8 @@ def work(folder: Path, profile: Profile, tell: Callable[[int, int], None]) -> di
         "best_latencies": again.tolist(),
         "joules": joules,
         "peak_memory": _peak_memory(profile.device),
-        "waiting": waiting,
-        "others": others,
+        "cpu_wait": cpu_wait,
+        "other_load": other_load,
         "drift": max(drift(latencies[1]), drift(again)),
     }
 

@@ -227,7 +227,7 @@ def look_of_summary(summary: WindowSummary) -> Look:
     rows = drawn.embedding.astype(np.float64)
     return Look(
         rows=n,
-        certain=summary.above / n,
+        certain=summary.confident / n,
         confidence=float(drawn.probabilities.max(axis=1).mean(dtype=np.float64)),
         shares=summary.predicted / n,
         centre=rows.mean(axis=0),

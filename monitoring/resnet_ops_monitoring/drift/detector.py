@@ -202,8 +202,8 @@ def _estimate(
     if reference.accuracy_calibration is not None:
         return reference.accuracy_calibration.estimate(summary, confidence)
     right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
-    moved = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
-    return estimated_accuracy(summary.above, summary.usable, right, tested, moved, confidence)
+    shifted = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+    return estimated_accuracy(summary.confident, summary.usable, right, tested, shifted, confidence)
 
 
 def _label_shift(

@@ -132,7 +132,7 @@ def seasonal_baseline(
             ).whole
         except InvalidRows:
             continue
-        sure = counted_accuracy(found.above, found.usable, params.confidence)
+        sure = counted_accuracy(found.confident, found.usable, params.confidence)
         if sure is not None and found.usable >= params.min_rows and sure.high >= tested.low:
             weeks.append(found)
     return merge(reference.schema, weeks) if 0 < params.season_least <= len(weeks) else None

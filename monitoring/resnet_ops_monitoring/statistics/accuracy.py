@@ -81,15 +81,15 @@ def chance_of(right: int, n: int) -> float:
 
 
 def estimated_accuracy(
-    above: int, n: int, right: int, reference_rows: int, moved: float, confidence: float
+    confident: int, n: int, right: int, reference_rows: int, shifted: float, confidence: float
 ) -> Estimate:
     """Average thresholded confidence with negative entropy: the share of right answers among a window's n rows.
 
-    above: rows of the window at or above `accuracy_threshold`. right: right answers among the reference's rows.
-    moved: in [0, 1], the larger effect of the softmax and embedding tests: the farther a window is from what the method
-    was set on, the less it knows. Variances of the window, of the threshold and of the method add up.
+    confident: rows of the window at or above `accuracy_threshold`. right: right answers among the reference's rows.
+    shifted: in [0, 1], the larger effect of the softmax and embedding tests: the farther a window is from what the
+    method was set on, the less it knows. Variances of the window, of the threshold and of the method add up.
     """
-    chance = chance_of(above, n) + chance_of(right, reference_rows)
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(chance + (MODEL_ERROR * moved) ** 2)
-    value = above / n
+    chance = chance_of(confident, n) + chance_of(right, reference_rows)
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(chance + (MODEL_ERROR * shifted) ** 2)
+    value = confident / n
     return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))

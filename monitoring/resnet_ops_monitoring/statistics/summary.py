@@ -49,7 +49,7 @@ _BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarisi
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = np.iinfo(np.int64).min
 _COUNTED = ("counts", "sums", "predicted")
-_NUMBERS = ("rows", "unusable", "above", "labelled", "right")
+_NUMBERS = ("rows", "unusable", "confident", "labelled", "right")
 _DRAWN = ("priorities", "ids", "embedding", "probabilities")
 
 
@@ -90,7 +90,7 @@ class WindowSummary:
 
     schema: digest of the `SummarySchema`. unusable: rows with a value that is not finite in embedding or probabilities;
     those are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.count`. predicted: (K,).
-    above: rows at or above the schema's threshold. start, end: of all rows.
+    confident: rows at or above the schema's threshold. start, end: of all rows.
     """
 
     schema: str
@@ -101,7 +101,7 @@ class WindowSummary:
     counts: NDArray[np.int64]
     sums: NDArray[np.int64]
     predicted: NDArray[np.int64]
-    above: int
+    confident: int
     labelled: int
     right: int
     reservoir: Reservoir
@@ -171,7 +171,7 @@ def empty(schema: SummarySchema) -> WindowSummary:
         counts=np.zeros((columns, BINS), dtype=np.int64),
         sums=np.zeros(columns, dtype=np.int64),
         predicted=np.zeros(classes, dtype=np.int64),
-        above=0,
+        confident=0,
         labelled=0,
         right=0,
         reservoir=Reservoir(
@@ -259,7 +259,7 @@ def _block(
         counts=np.stack([counts for counts, _ in counted]),
         sums=np.array([total for _, total in counted], dtype=np.int64),
         predicted=np.bincount(predicted, minlength=len(schema.classes)).astype(np.int64),
-        above=int((columns[-1] >= schema.threshold).sum()),
+        confident=int((columns[-1] >= schema.threshold).sum()),
         labelled=int(labelled.sum()),
         right=int(agreed[labelled].sum()),
         reservoir=Reservoir(
@@ -284,12 +284,12 @@ def _checked(
     """Probabilities, embeddings and the places of the predicted classes."""
     strange = frame["digest"].to_numpy(dtype=object) != schema.identity.digest
     if strange.any():
-        others = frame[strange]
+        foreign = frame[strange]
         versions = ", ".join(
-            f"{row.model} v{row.version}" for row in others.drop_duplicates("digest").itertuples()
+            f"{row.model} v{row.version}" for row in foreign.drop_duplicates("digest").itertuples()
         )
         raise InvalidRows(
-            f"{len(others)} of {len(frame)} rows of {versions}, but the reference is of {schema.identity} (other "
+            f"{len(foreign)} of {len(frame)} rows of {versions}, but the reference is of {schema.identity} (other "
             "files). Read one version at a time, or build the reference of that version."
         )
     predicted = pd.Index(schema.classes).get_indexer(pd.Index(frame["predicted"]))

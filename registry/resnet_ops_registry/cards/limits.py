@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from resnet_ops_registry.attestations.evidence import REFUSED, Evidence, show_metric, show_number
 from resnet_ops_registry.cards.results import CORRUPTION, SLICE, lowest
-from resnet_ops_registry.cards.speed import disturbance, profiles
+from resnet_ops_registry.cards.speed import noisy, profiles
 
 __all__ = ["limits_of"]
 
@@ -21,7 +21,7 @@ def limits_of(evidence: Evidence) -> tuple[str, ...]:
         *_small_slices(evidence),
         *_robustness(evidence),
         *_exports(evidence),
-        *_disturbed(evidence),
+        *_noisy(evidence),
         "Measured on images of the data named here. What it does on images unlike these is not known: "
         "in production a drift monitor has to watch for them.",
     )
@@ -93,12 +93,12 @@ def _exports(evidence: Evidence) -> Iterator[str]:
         yield f"Numbers of 8 bits can sum up otherwise on another processor. Measured with: {where}."
 
 
-def _disturbed(evidence: Evidence) -> Iterator[str]:
+def _noisy(evidence: Evidence) -> Iterator[str]:
     words = {
         "yes": "on a busy machine",
-        "not known": "on a machine that does not tell whether others used it",
+        "not known": "on a machine that may have been busy",
     }
     for profile in profiles(evidence):
-        told = words.get(disturbance(evidence, profile))
+        told = words.get(noisy(evidence, profile))
         if told:
             yield f"Speed on {profile} was measured {told}."

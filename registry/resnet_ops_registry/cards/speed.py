@@ -13,7 +13,7 @@ from resnet_ops_registry.cards.parts import (
     number,
 )
 
-__all__ = ["disturbance", "hardware", "headline_speed", "profiles", "size", "speed"]
+__all__ = ["hardware", "headline_speed", "noisy", "profiles", "size", "speed"]
 
 ONE_IMAGE = (
     ("latency p50", "latency_p50_ms"),
@@ -39,8 +39,8 @@ def profiles(evidence: Evidence) -> list[str]:
     return sorted(name for name in found if not re.search(r"\.batch\d+$", name))
 
 
-def disturbance(evidence: Evidence, profile: str) -> str:
-    """Whether something disturbed the measuring: `no`, `yes` or `not known`."""
+def noisy(evidence: Evidence, profile: str) -> str:
+    """Whether other work ran on the machine while it was measured: `no`, `yes` or `not known`."""
     told = evidence.hardware.get(profile, {}).get("interference")
     return {True: "yes", False: "no"}.get(told, "not known") if isinstance(told, bool) else "not known"
 
@@ -49,14 +49,13 @@ def headline_speed(evidence: Evidence) -> tuple[Fact, ...]:
     found = evidence.metrics
     facts = []
     for profile in profiles(evidence):
-        disturbed = disturbance(evidence, profile)
         mark = {
             "yes": "measured on a busy machine",
             "no": "",
-            "not known": "whether undisturbed is not known",
+            "not known": "perhaps measured on a busy machine",
         }
         memory = number(found.get(f"{profile}.peak_memory_mb"))
-        more = "; ".join(filter(None, (f"memory {memory}", mark[disturbed])))
+        more = "; ".join(filter(None, (f"memory {memory}", mark[noisy(evidence, profile)])))
         facts.append(
             Fact(f"p99 of one image, {profile}", number(found.get(f"{profile}.latency_p99_ms")), more)
         )
@@ -78,9 +77,9 @@ def speed(evidence: Evidence) -> Section:
         *WHOLE,
     ]
     rows = [Row((words, *(_cell(evidence, profile, name) for profile in names))) for words, name in measures]
-    marks = [disturbance(evidence, profile) for profile in names]
-    rows.append(Row(("disturbed while measured", *marks), "" if set(marks) == {"no"} else "note"))
-    columns = (("one image at a time, unless said", False), *((name, True) for name in names))
+    marks = [noisy(evidence, profile) for profile in names]
+    rows.append(Row(("noisy while measured", *marks), "" if set(marks) == {"no"} else "note"))
+    columns = (("one image at a time, unless stated", False), *((name, True) for name in names))
     return Section("Speed, memory, energy", table=Table(columns, tuple(rows)))
 
 

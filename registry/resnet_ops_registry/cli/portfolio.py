@@ -86,7 +86,7 @@ def _as_json(found: "Portfolio") -> dict[str, Any]:
                 "version": entry.version,
                 "aliases": list(entry.aliases),
                 "refusals": dict(entry.refusals),
-                "disturbed": list(entry.disturbed),
+                "disturbed": list(entry.noisy),
                 "metrics": {
                     axis.metric: entry.metrics[axis.metric].model_dump()
                     for axis in found.axes

@@ -28,7 +28,7 @@ def cells_of(portfolio: Portfolio, entry: Entry) -> Cells:
         model=" ".join([_named(entry), *(f"@{alias}" for alias in entry.aliases)]),
         top1=_number(entry.metrics[ACCURACY.metric]),
         p95s=[
-            _number(entry.metrics.get(latency(name).metric)) + ("*" if name in entry.disturbed else "")
+            _number(entry.metrics.get(latency(name).metric)) + ("*" if name in entry.noisy else "")
             for name in portfolio.profiles
         ],
         peaks=[f"{peak.value:,.0f}" if peak else "-" for peak in peaks],

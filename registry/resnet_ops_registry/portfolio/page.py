@@ -73,7 +73,7 @@ def _notes(portfolio: Portfolio) -> str:
         "Exports that are no version are timed with single images and fewer requests; profiles with the same device "
         "and threads share that measurement.",
     ]
-    if any(entry.disturbed for entry in portfolio.entries):
+    if any(entry.noisy for entry in portfolio.entries):
         notes.append("* something else ran on the machine while this was measured, or nobody can tell.")
     if not portfolio.policy:
         notes.append("The policy in force is known on the server alone, so its limits are not drawn.")

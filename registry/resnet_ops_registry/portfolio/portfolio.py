@@ -34,7 +34,7 @@ class Entry:
     aliases: tuple[str, ...] = ()
     refusals: Mapping[str, str | None] = field(default_factory=dict)
     """For each guarded alias or stage, by its label: why not; None where the gate lets it pass."""
-    disturbed: tuple[str, ...] = ()
+    noisy: tuple[str, ...] = ()
     """The profiles on which something else ran while it was measured, or may have."""
 
     @property

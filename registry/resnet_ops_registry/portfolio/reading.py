@@ -101,11 +101,11 @@ def _registered(client: "MlflowClient", version: Mapping[str, Any], evidence: Ev
         metrics=evidence.metrics,
         aliases=tuple(version["aliases"]),
         refusals=refusals_of(client, version["model"], version["version"]),
-        disturbed=_disturbed(evidence.hardware),
+        noisy=_noisy(evidence.hardware),
     )
 
 
-def _disturbed(hardware: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def _noisy(hardware: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(name for name, facts in hardware.items() if facts.get("interference", False) is not False)
 
 
@@ -128,7 +128,7 @@ def _local(reports: Path, known: Sequence[Evidence]) -> Iterator[Entry]:
                     format=format_,
                     version=None,
                     metrics=metrics,
-                    disturbed=_disturbed(found["hardware"]),
+                    noisy=_noisy(found["hardware"]),
                 )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} holds no measured exports ({error}). Run: dvc repro") from error

@@ -1,4 +1,4 @@
-"""The benchmark of tiny models: names, order and intervals of its measurements, and what disturbs them."""
+"""The benchmark of tiny models: names, order and intervals of its measurements, and what makes them noisy."""
 
 import os
 import subprocess
@@ -143,13 +143,13 @@ def test_a_profile_that_cannot_be_measured_here_says_why(trained: Path, exported
 
 
 class Attempts:
-    """Stands in for the worker: one prepared disturbance after the other."""
+    """Stands in for the worker: one prepared measurement's noise after the other."""
 
-    def __init__(self, *disturbances: tuple[float | None, float | None, float]) -> None:
-        self.left = list(disturbances)
+    def __init__(self, *noise: tuple[float | None, float | None, float]) -> None:
+        self.left = list(noise)
 
     def __call__(self, *_: Any) -> dict[str, Any]:
-        waiting, others, moved = self.left.pop(0)
+        cpu_wait, other_load, drift = self.left.pop(0)
         return {
             "load": 1.0,
             "first_request": 1.0,
@@ -158,9 +158,9 @@ class Attempts:
             "best_latencies": [0.001] * 10,
             "joules": 0.5,
             "peak_memory": 2**20,
-            "waiting": waiting,
-            "others": others,
-            "drift": moved,
+            "cpu_wait": cpu_wait,
+            "other_load": other_load,
+            "drift": drift,
         }
 
 
@@ -178,7 +178,7 @@ LIMITS = InterferenceParams(max_waiting=0.02, max_others=0.2, max_drift=0.1, att
         ([(None, None, 0.5)] * 3, 3, True, 0.5),
     ],
 )
-def test_a_disturbed_measurement_is_repeated_and_never_recorded_as_calm(
+def test_a_noisy_measurement_is_repeated_and_never_recorded_as_quiet(
     attempts: list[tuple[float | None, float | None, float]],
     used: int,
     interference: bool | None,

@@ -32,8 +32,8 @@ def test_the_interval_holds_the_truth_without_a_shift_and_is_not_idle() -> None:
         before, right = rows(rng, 600, 1.0)
         now, truth = rows(rng, 300, 1.0)
         scores = negative_entropy(before)
-        above = int((negative_entropy(now) >= accuracy_threshold(scores, right)).sum())
-        guess = estimated_accuracy(above, 300, int(right.sum()), 600, 0.0, 0.9)
+        confident = int((negative_entropy(now) >= accuracy_threshold(scores, right)).sum())
+        guess = estimated_accuracy(confident, 300, int(right.sum()), 600, 0.0, 0.9)
         held.append(guess.low <= truth.mean() <= guess.high)
         widths.append(guess.high - guess.low)
     assert 0.85 <= np.mean(held) <= 0.99
@@ -45,8 +45,8 @@ def test_harder_images_lower_the_estimate() -> None:
     before, right = rows(rng, 2000, 1.0)
     threshold = accuracy_threshold(negative_entropy(before), right)
     now, truth = rows(rng, 2000, 1.2)
-    above = int((negative_entropy(now) >= threshold).sum())
-    guess = estimated_accuracy(above, 2000, int(right.sum()), 2000, 0.2, 0.95)
+    confident = int((negative_entropy(now) >= threshold).sum())
+    guess = estimated_accuracy(confident, 2000, int(right.sum()), 2000, 0.2, 0.95)
     assert guess.value < right.mean() - 0.05
     assert truth.mean() < right.mean() - 0.02
     assert guess.low <= truth.mean() <= guess.high
@@ -61,6 +61,6 @@ def test_the_interval_grows_with_the_drift_that_the_model_sees() -> None:
 
 
 def test_the_interval_stays_within_zero_and_one() -> None:
-    for above in (0, 50):
-        guess = estimated_accuracy(above, 50, 100, 100, 0.1, 0.95)
+    for confident in (0, 50):
+        guess = estimated_accuracy(confident, 50, 100, 100, 0.1, 0.95)
         assert 0 <= guess.low < guess.high <= 1

@@ -215,11 +215,11 @@ def test_a_part_of_the_benchmark_that_is_missing_is_said_in_its_row(gone: str) -
 
 
 @pytest.mark.parametrize(("told", "shown"), [(True, "yes"), (False, "no"), (None, "not known")])
-def test_a_disturbed_measurement_is_marked(told: bool | None, shown: str) -> None:
+def test_a_noisy_measurement_is_marked(told: bool | None, shown: str) -> None:
     found = card(evidence(hardware={"edge-cpu": {"interference": told}}))
     table = section(found, "Speed, memory, energy").table
     assert table is not None
-    assert table.rows[-1].cells == ("disturbed while measured", shown)
+    assert table.rows[-1].cells == ("noisy while measured", shown)
     assert (table.rows[-1].kind == "") == (told is False)
     assert any("Speed on edge-cpu" in limit for limit in found.limits) == (told is not False)
 
