@@ -2,7 +2,7 @@
 labels.
 
 Before a version is watched, it meets its labelled held-out images perturbed in many ways (`perturbations`). What a
-perturbation moves in six numbers that need no labels is kept beside what it cost; a regression from the one to the
+perturbation does to six numbers that need no labels is kept beside what it cost; a regression from the one to the
 other estimates a window's accuracy (Deng and Zheng 2021, arXiv:2007.02915, with the shift of embeddings alone). It is a
 Gaussian process (Rasmussen and Williams 2006), which knows less the farther a window is from all perturbations. What it
 is worth for this version is found beside it (`calibration`); references of before that was kept are judged by the plain
@@ -49,7 +49,7 @@ class AccuracyCalibration:
     """What was tried. clean: the images as they were, of which `right` answers of `tested` were right.
 
     kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
-    centres: (R, F) how far the images' mean embedding moved, 0 where they were as they are; (R, 0) in accuracy
+    centres: (R, F) how far the images' mean embedding shifted, 0 where they were as they are; (R, 0) in accuracy
     calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
     it was kept. margin: by which a likely reason must lead (`likeness`).
     """
@@ -91,16 +91,16 @@ class AccuracyCalibration:
         found = self.calibration.guess(self.clean, look_of_summary(window))
         return Harm(-found.gain, self.calibration.guard(window.usable), found.explained)
 
-    def most_alike(self, moved: Floats, metric: Whitening) -> str | None:
-        """The kind that moves the mean embedding in most nearly this direction; None where none may be named.
+    def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
+        """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
 
-        moved: (F,). Kinds that move it no farther than chance could are left out.
+        shifted: (F,). Kinds that shift it no farther than chance could are left out.
         """
-        if self.centres.shape[1] != len(moved):
+        if self.centres.shape[1] != len(shifted):
             return None
         kinds, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
         return named(
-            most_like(np.array(self.kinds)[far], kinds[far], metric.white(moved[None])[0]), self.margin
+            most_like(np.array(self.kinds)[far], kinds[far], metric.white(shifted[None])[0]), self.margin
         )
 
     def _guess(self, window: WindowSummary) -> tuple[float, float]:
@@ -140,8 +140,8 @@ class AccuracyCalibration:
     def _fitted(self, rows: NDArray[np.bool_]) -> Any:
         return regression(self.shifts[rows] / self._scale, self._gains[rows], self._noise[rows])
 
-    def _predicted(self, regression: Any, moved: Floats) -> tuple[Floats, Floats]:
-        gains, errors = regression.predict(moved / self._scale, return_std=True)
+    def _predicted(self, regression: Any, shifted: Floats) -> tuple[Floats, Floats]:
+        gains, errors = regression.predict(shifted / self._scale, return_std=True)
         return gains, errors
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -204,10 +204,10 @@ class AccuracyCalibration:
 def far_shifted(
     centres: NDArray[np.float32], tried: NDArray[np.int64], rows: int, metric: Whitening
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """(R, F) whitened moves of the mean embedding, and (R,) which are farther than chance could move it."""
-    moved = metric.white(centres.astype(np.float64))
-    squares = np.square(moved).sum(axis=1)
-    return moved, squares > 2 * centres.shape[1] * (1 / tried + 1 / rows)
+    """(R, F) whitened shifts of the mean embedding, and (R,) which are farther than chance could shift it."""
+    shifted = metric.white(centres.astype(np.float64))
+    squares = np.square(shifted).sum(axis=1)
+    return shifted, squares > 2 * centres.shape[1] * (1 / tried + 1 / rows)
 
 
 def rows_of(probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], threshold: float) -> Rows:

@@ -284,7 +284,7 @@ def _reason(
         needed = f"at least {min_rows} usable ones are needed to judge it"
         sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
     else:
-        moved = explain(findings)
+        changes = explain(findings)
         suppressed = {finding.signal for finding in findings if finding.suppressed}
         calm = "Predictions, classes and embeddings are as in the reference."
         if suppressed:
@@ -298,7 +298,7 @@ def _reason(
             if likely is None
             else f'Of all perturbations tried, this looks most like "{perturbation(likely)}".'
         )
-        sentence = " ".join(filter(None, (calm, moved, like) if status == "ok" else (like, moved)))
+        sentence = " ".join(filter(None, (calm, changes, like) if status == "ok" else (like, changes)))
     alarming = [source for source in sources if source.status == "alarm"]
     for source in alarming[:3]:
         named = f"Source {source.source}" if source.source else "Rows without a source"

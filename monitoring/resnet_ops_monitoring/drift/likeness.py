@@ -11,9 +11,9 @@ __all__ = ["SILENT", "Likeness", "margin_of", "most_like", "named"]
 
 Floats = NDArray[np.float64]
 SILENT = float("inf")
-"""The margin of a reference whose rehearsal tells no reasons apart: none is named."""
+"""The margin of a reference whose accuracy calibration tells no reasons apart: none is named."""
 _ALIKE = 0.7
-"""Cosine of two moves of the embeddings from which on they count as of one kind (docs/drift-measured.md)."""
+"""Cosine of two shifts of the embeddings from which on they count as of one kind (docs/drift-measured.md)."""
 _RIGHT = 0.9
 """Share of named reasons that must be right in the accuracy calibration."""
 _ROWS = 100
@@ -24,26 +24,26 @@ _LEAST = 5
 
 @dataclass(frozen=True)
 class Likeness:
-    """The kind that moves the embeddings most alike; cosine of the two moves; its lead over kinds of other families."""
+    """The kind that shifts the embeddings most alike; the cosine of both shifts; its lead over other families."""
 
     kind: str
     cosine: float
     margin: float
 
 
-def most_like(kinds: NDArray[np.str_], moved: Floats, now: Floats) -> Likeness | None:
-    """kinds: (R,). moved: (R, F) of them, now: (F,) of a window, both whitened; None where there are no kinds."""
+def most_like(kinds: NDArray[np.str_], shifted: Floats, now: Floats) -> Likeness | None:
+    """kinds: (R,). shifted: (R, F) of them, now: (F,) of a window, both whitened; None where there are no kinds."""
     if not len(kinds):
         return None
-    lengths = np.linalg.norm(moved, axis=1) * np.linalg.norm(now)
-    cosines = moved @ now / np.maximum(lengths, 1e-30)
+    lengths = np.linalg.norm(shifted, axis=1) * np.linalg.norm(now)
+    cosines = shifted @ now / np.maximum(lengths, 1e-30)
     best = int(cosines.argmax())
     others = np.array([family(kind) != family(kinds[best]) for kind in kinds.tolist()])
     second = float(cosines[others].max()) if others.any() else -1.0
     return Likeness(str(kinds[best]), float(cosines[best]), float(cosines[best]) - second)
 
 
-def margin_of(kinds: NDArray[np.str_], moved: Floats, rows: int, seed: int) -> float:
+def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int, seed: int) -> float:
     """The least margin at which reasons are right in `_RIGHT` of the perturbations that get one; else SILENT.
 
     Each change, as a window of `_ROWS` rows shows it, is compared with the others three times: without itself, without
@@ -54,10 +54,10 @@ def margin_of(kinds: NDArray[np.str_], moved: Floats, rows: int, seed: int) -> f
     families = np.array([family(kind) for kind in kinds.tolist()])
     margins, right = [], []
     for place in range(len(kinds)):
-        now = moved[place] + rng.normal(0, np.sqrt(1 / _ROWS + 1 / rows), moved.shape[1])
+        now = shifted[place] + rng.normal(0, np.sqrt(1 / _ROWS + 1 / rows), shifted.shape[1])
         itself = np.arange(len(kinds)) == place
         for out in (itself, kinds == kinds[place], families == families[place]):
-            found = most_like(kinds[~out], moved[~out], now)
+            found = most_like(kinds[~out], shifted[~out], now)
             if found is not None and found.cosine >= _ALIKE:
                 margins.append(found.margin)
                 right.append(family(found.kind) == families[place])

@@ -126,7 +126,7 @@ def calibrated_accuracy(
     """What the predictions of clean and of perturbed images teach."""
     known = rows_of(clean.probabilities, clean.embeddings, threshold)
     look, least = known.look(), min(_LEAST, len(labels))
-    kinds, moved, hits, counts, centres, trials = [], [], [], [], [], []
+    kinds, shifted, hits, counts, centres, trials = [], [], [], [], [], []
     for each in (*_as_they_are(clean, labels, seed), *tried):
         finite = np.isfinite(each.found.probabilities).all(axis=1) & np.isfinite(each.found.embeddings).all(
             axis=1
@@ -136,7 +136,7 @@ def calibrated_accuracy(
         trial = _trial(each, finite, threshold)
         now, same = trial.changed.look(), trial.same.look()
         kinds.append(each.kind)
-        moved.append(shifts(look, now))
+        shifted.append(shifts(look, now))
         hits.append(int(trial.right.sum()))
         counts.append(len(trial.right))
         centres.append((now.centre - same.centre) * (each.kind in _KINDS))
@@ -151,7 +151,7 @@ def calibrated_accuracy(
         right=int((clean.predicted == labels).sum()),
         tested=len(labels),
         kinds=tuple(kinds),
-        shifts=np.array(moved),
+        shifts=np.array(shifted),
         hits=np.array(hits, dtype=np.int64),
         tried=many,
         centres=far,

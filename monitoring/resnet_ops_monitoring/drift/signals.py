@@ -49,8 +49,8 @@ class Comparison:
         """All tests: what may alarm first, then image statistics, which are information.
 
         Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
-        loss reaches the guard, and where it does not, moved probabilities are no alarm either; nor are moved classes
-        where the embeddings moved too, unless another mix of them is what moved the embeddings.
+        loss reaches the guard, and where it does not, shifted probabilities are no alarm either; nor are shifted
+        classes where the embeddings shifted too, unless another mix of classes is what shifted the embeddings.
         """
         rng = np.random.default_rng(self.params.seed)
         softmax, classes, embeddings, repeated = (
@@ -81,7 +81,7 @@ class Comparison:
         return self._softmax(self.alpha / 2, rng, suppressed), self._classes(self.alpha / 2, rng, changed)
 
     def _suppressed(self, images: Finding) -> bool:
-        """Whether the model does about as well, by the estimate; without a guard only where the embeddings moved."""
+        """Whether the model does about as well, by the estimate; without a guard only where the embeddings shifted."""
         if self.harm is None:
             return False
         if self.harm.guard is None:
@@ -89,10 +89,10 @@ class Comparison:
         return self.harm.loss < self.harm.guard
 
     def _images_changed(self, images: Finding, alpha: float) -> bool:
-        """Whether the embeddings moved, by a test at this level, and no other mix of classes is behind it."""
+        """Whether the embeddings shifted, by a test at this level, and no other mix of classes is behind it."""
         known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
-        moved = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
-        return known and moved
+        shifted = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        return known and shifted
 
     def _copies(self, alpha: float) -> Iterator[Finding]:
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
@@ -200,7 +200,7 @@ class Comparison:
         known, now = known[len(known) // 2 :], self._drawn(self.now.reservoir.embedding)
         floor, permutations = self.params.embeddings_effect, self._permutations(alpha)
         statistic, p_value, effect = centre_shift(known, now, self._metric, permutations, rng)
-        moved = p_value <= alpha and effect >= floor
+        shifted = p_value <= alpha and effect >= floor
         return Finding(
             signal="embeddings",
             column="embedding",
@@ -212,7 +212,7 @@ class Comparison:
             floor=floor,
             reference=None,
             window=None,
-            fired=moved and not self._harmless,
+            fired=shifted and not self._harmless,
         )
 
     @cached_property

@@ -40,7 +40,7 @@ class Finding:
     """One test. It fired when p_value <= threshold and effect >= floor, unless it was suppressed.
 
     reference, window: the same quantity before and now, for people: a mean probability, the share of the class
-    that moved most (`column`), the mean of an image statistic; None where there is no such number.
+    that shifted most (`column`), the mean of an image statistic; None where there is no such number.
     """
 
     signal: Signal
@@ -57,14 +57,14 @@ class Finding:
 
     @property
     def suppressed(self) -> bool:
-        """Whether it moved, and no alarm came of it because the model does about as well by the estimate."""
-        moved = self.p_value is not None and self.threshold is not None and self.p_value <= self.threshold
-        return not self.fired and moved and self.effect >= self.floor
+        """Whether it shifted, and no alarm came of it because the model does about as well by the estimate."""
+        shifted = self.p_value is not None and self.threshold is not None and self.p_value <= self.threshold
+        return not self.fired and shifted and self.effect >= self.floor
 
 
 @dataclass(frozen=True)
 class ClassShare:
-    """How often a class truly occurs, before and now (with interval): sound while only the mix moves."""
+    """How often a class truly occurs, before and now (with interval): sound while only the mix shifts."""
 
     name: str
     before: float
@@ -87,7 +87,7 @@ class SourceVerdict:
 class Verdict:
     """The judgement of one window of one model version.
 
-    findings: all tests, alarm signals first. input_drift: image statistics moved; information, never an alarm.
+    findings: all tests, alarm signals first. input_drift: image statistics shifted; information, never an alarm.
     estimated_accuracy, real_accuracy: None where they cannot be known; `estimated` has the former's
     interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where

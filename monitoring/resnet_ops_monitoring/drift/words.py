@@ -27,7 +27,7 @@ _WHERE = {
 }
 _CHANGED = "The images themselves changed: look at camera, lens, light and preprocessing first."
 _UNCHANGED = (
-    "Image statistics have not moved: look for new kinds of content, another mix of classes, or a change between "
+    "Image statistics have not shifted: look for new kinds of content, another mix of classes, or a change between "
     "camera and model."
 )
 
@@ -55,17 +55,17 @@ def number(value: float) -> str:
 
 
 def explain(findings: Sequence[Finding]) -> str:
-    """What moved, as sentences; empty when nothing did."""
+    """What shifted, as sentences; empty when nothing did."""
     fired = [finding for finding in findings if finding.fired]
     parts = [_unusable(finding) for finding in fired if finding.signal == "unusable"]
     parts += [_copies(finding) for finding in fired if finding.signal == "copies"]
-    moved = {finding.column for finding in fired if finding.signal == "classes"}  # need not be said twice
+    shifted = {finding.column for finding in fired if finding.signal == "classes"}  # need not be said twice
     model = [
         *(_classes(finding) for finding in fired if finding.signal == "classes"),
         *(
             _softmax(finding)
             for finding in fired
-            if finding.signal == "softmax" and finding.column not in moved
+            if finding.signal == "softmax" and finding.column not in shifted
         ),
         *(
             f"the images look different to it ({percent((1 + finding.effect) / 2)} are told from earlier ones, where "
@@ -76,7 +76,7 @@ def explain(findings: Sequence[Finding]) -> str:
     ]
     if model:
         parts.append(
-            f"Predictions moved: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
+            f"Predictions shifted: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
         )
     if any(finding.suppressed for finding in findings):
         parts.append("Images look different to the model, but by the estimate it does about as well on them.")

@@ -59,7 +59,7 @@ def histogram(title: str, reference: NDArray[np.float64], window: NDArray[np.flo
 def bars(
     title: str, names: Sequence[str], reference: NDArray[np.float64], window: NDArray[np.float64], note: str
 ) -> str:
-    """Two bars a name; at most the 12 names that moved most. reference, window: (K,) shares."""
+    """Two bars a name; at most the 12 names that shifted most. reference, window: (K,) shares."""
     shown = np.sort(np.argsort(-np.abs(window - reference), kind="stable")[:12])
     peak = float(max(reference[shown].max(), window[shown].max(), 1e-9))
     step = _PLOT_WIDTH / len(shown)

@@ -1,4 +1,4 @@
-"""What moved most: window and reference on shared axes, by signal."""
+"""What shifted most: window and reference on shared axes, by signal."""
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def shifted_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference
         columns = [values[np.isfinite(values)] for values in columns]
         charts.append(histogram(f"Image {finding.column}", columns[0], columns[1], _note(finding)))
     return (
-        f'<h2>What moved most</h2>{legend(verdict.compared_with)}<div class="charts">{"".join(charts)}</div>'
+        f'<h2>What shifted most</h2>{legend(verdict.compared_with)}<div class="charts">{"".join(charts)}</div>'
     )
 
 
@@ -62,10 +62,10 @@ def _direction(
 
 def _note(finding: Finding) -> str:
     p_value = "" if finding.p_value is None else f", p {_p(finding.p_value)}"
-    moved = "shifted, but suppressed: accuracy holds" if finding.suppressed else "as before"
+    outcome = "shifted, but suppressed: accuracy holds" if finding.suppressed else "as before"
     if finding.fired:
-        moved = "moved (information)" if finding.signal == "image" else "moved"
-    return f"{moved}: effect {number(finding.effect)}{p_value}"
+        outcome = "shifted (information)" if finding.signal == "image" else "shifted"
+    return f"{outcome}: effect {number(finding.effect)}{p_value}"
 
 
 def _p(value: float) -> str:

@@ -71,7 +71,7 @@ class ClassLooks:
 
     @cached_property
     def _inverse(self) -> Floats | None:
-        """None where the matrix is no farther from a singular one than chance moves it, as in `label_shift`."""
+        """None where the matrix is no farther from a singular one than chance shifts it, as in `label_shift`."""
         of_class = self.confusion.sum(axis=0)
         if (of_class == 0).any():
             return None
@@ -83,8 +83,8 @@ class ClassLooks:
     def at_the_mix_of(self, clean: Look, now: Look) -> Mixed:
         """`clean` under the mix of classes of `now`: black box shift estimation (Lipton et al. 2018), shrunk twice.
 
-        Towards the old mix by as much as chance moves the predicted classes (as James and Stein do), and to the part
-        that it explains: another mix moves the mean embedding to where its classes lie, changed images do not.
+        Towards the old mix by as much as chance shifts the predicted classes (as James and Stein do), and to the part
+        that it explains: another mix shifts the mean embedding to where its classes lie, changed images do not.
         """
         change = self._change(clean, now)
         explained = _explained(clean, now, change @ self.centre)
@@ -101,11 +101,11 @@ class ClassLooks:
 
     def _change(self, clean: Look, now: Look) -> Floats:
         """(K,) of the true classes' shares, shrunk by chance."""
-        moved = now.shares - clean.shares
+        shifted = now.shares - clean.shares
         chance = sum(float((each.shares * (1 - each.shares)).sum()) / each.rows for each in (clean, now))
-        kept = 1 - chance / max(float(np.square(moved).sum()), 1e-12)
+        kept = 1 - chance / max(float(np.square(shifted).sum()), 1e-12)
         if kept <= 0 or self._inverse is None:
-            return np.zeros(len(moved))
+            return np.zeros(len(shifted))
         shares = np.clip(self._inverse @ now.shares, 0, None)
         return np.asarray(kept * (shares / shares.sum() - self.shares), dtype=np.float64)
 
@@ -128,16 +128,16 @@ def _explained(clean: Look, now: Look, by_mix: Floats) -> float:
     if not by_mix.any():
         return 0.0
     chance = clean.spread / clean.rows + now.spread / now.rows
-    moved = now.centre - clean.centre
-    whole = float(np.square(moved).sum()) - chance
-    rest = max(float(np.square(moved - by_mix).sum()) - chance, 0.0)
+    shifted = now.centre - clean.centre
+    whole = float(np.square(shifted).sum()) - chance
+    rest = max(float(np.square(shifted - by_mix).sum()) - chance, 0.0)
     return max(0.0, 1 - rest / whole) if whole > 1e-12 else 0.0
 
 
 def shifts(clean: Look, now: Look) -> Floats:
-    """(6,) what moved: certainty, confidence, classes, their variety, the embeddings' centre and their spread.
+    """(6,) what shifted: certainty, confidence, classes, their variety, the embeddings' centre and their spread.
 
-    Distances are less what chance alone moves, so that few rows look no more moved than many.
+    Distances are less what chance alone shifts, so that few rows look no more shifted than many.
     """
     m, n = clean.rows, now.rows
     chance = sum(float((each.shares * (1 - each.shares)).sum()) / each.rows for each in (clean, now))

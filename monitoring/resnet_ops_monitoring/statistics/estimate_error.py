@@ -175,14 +175,14 @@ class _Regressions:
 
 
 def scale_of(given: Floats) -> Floats:
-    """(6,) by which moves are divided before they are compared."""
+    """(6,) by which shifts are divided before they are compared."""
     return np.asarray(np.maximum(given.std(axis=0), 1e-3), dtype=np.float64)
 
 
 def regression(given: Floats, gains: Floats, noise: Floats) -> Any:
-    """scikit-learn's Gaussian process from (R, 6) scaled moves to gains: what is proportional, what bends, and chance.
+    """scikit-learn's Gaussian process from (R, 6) scaled shifts to gains: what is proportional, what bends, and chance.
 
-    The kernel's numbers are in accuracy, and in standard deviations of the moves. Fitting them to each reference
+    The kernel's numbers are in accuracy, and in standard deviations of the shifts. Fitting them to each reference
     instead changed the error by less than half a point.
     """
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -209,14 +209,14 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
             noise.append(chance)
             given.append([each for each, _ in dealt])
             gains.append([each for _, each in dealt])
-    moved, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
+    shifted, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
     names, chances = np.array(kinds), np.array(noise)
-    left_out = [_left_out(*each, names, chances) for each in zip(moved, gained, strict=True)]
+    left_out = [_left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
     return Calibration(
         classes=classes,
         kinds=tuple(kinds),
         sizes=np.array(_SIZES, dtype=np.int64),
-        shifts=moved,
+        shifts=shifted,
         gains=gained,
         noise=chances,
         guards=np.array(

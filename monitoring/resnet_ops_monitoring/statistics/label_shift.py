@@ -29,7 +29,7 @@ def estimate_label_shift(
 
     confusion: (K, K) reference rows, [predicted class, true class]. predicted: (K,). None where it cannot be told: the
     window is empty, a class is missing from the reference, or the matrix is ill-conditioned, that is no farther from a
-    singular one (its smallest singular value) than chance at this size of the reference moves it.
+    singular one (its smallest singular value) than chance at this size of the reference shifts it.
     """
     of_class, n = confusion.sum(axis=0), int(predicted.sum())
     if n == 0 or (of_class == 0).any():

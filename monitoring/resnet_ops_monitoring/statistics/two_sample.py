@@ -58,8 +58,8 @@ def class_shift(
     """Largest deviance of one class in two samples' counts, its p value, and the total variation distance in [0, 1].
 
     reference, window: (K,) counts. A class's deviance is twice the log likelihood ratio of two Poisson rates against
-    one. The largest, and not the sum over classes that chi-square is: a kind of image that stays away or comes in moves
-    one class, and what moves all a little moves the probabilities too. The p value is a permutation test: under no
+    one. The largest, and not the sum over classes that chi-square is: a kind of image that stays away or is new shifts
+    one class, and what shifts all a little shifts the probabilities too. The p value is a permutation test: under no
     change the window's counts are a draw without replacement from both together, so rare and missing classes are no
     special case.
     """

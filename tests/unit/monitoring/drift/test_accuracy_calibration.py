@@ -88,15 +88,15 @@ def test_the_estimate_is_near_the_truth_for_what_was_not_tried(
 @pytest.mark.slow
 def test_chance_alone_moves_few_rows_no_farther_than_many(served: Served) -> None:
     found = served.scorer.model.predict(held_out(served)[0])
-    rng, moved = np.random.default_rng(0), {}
+    rng, shifted = np.random.default_rng(0), {}
     known = rows_of(found.probabilities, found.embeddings, -0.5)
     clean = known.look()
     for n in (40, 160):
         drawn = [rng.choice(len(found.predicted), n, replace=True) for _ in range(200)]
         parts = [known.look(rows) for rows in drawn]
-        moved[n] = np.mean([shifts(clean, part) for part in parts], axis=0)
-    assert np.abs(moved[40] - moved[160]).max() < 0.06
-    assert np.abs(moved[160][[0, 1, 3, 5]]).max() < 0.02
+        shifted[n] = np.mean([shifts(clean, part) for part in parts], axis=0)
+    assert np.abs(shifted[40] - shifted[160]).max() < 0.06
+    assert np.abs(shifted[160][[0, 1, 3, 5]]).max() < 0.02
 
 
 @pytest.mark.slow

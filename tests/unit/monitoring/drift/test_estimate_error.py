@@ -38,15 +38,15 @@ def _predictions(frame: pd.DataFrame) -> Predictions:
 def _changed(
     frame: pd.DataFrame, direction: np.ndarray, blur: float, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Embeddings moved along a direction that the head does not see, and towards each other, which hurts."""
+    """Embeddings shifted along a direction that the head does not see, and towards each other, which hurts."""
     old = matrix(frame, "embedding").astype(float)
     centres = np.random.default_rng(99).normal(0, 1.2, (10, 8))
-    moved = (1 - blur) * old + rng.normal(0, 2 * blur, old.shape)
-    logits = moved @ centres.T - (centres**2).sum(axis=1) / 2
+    shifted = (1 - blur) * old + rng.normal(0, 2 * blur, old.shape)
+    logits = shifted @ centres.T - (centres**2).sum(axis=1) / 2
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     found = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
     return frame.assign(
-        embedding=list((moved + direction).astype(np.float32)),
+        embedding=list((shifted + direction).astype(np.float32)),
         probabilities=list(found),
         predicted=[str(each) for each in found.argmax(axis=1)],
     )
@@ -92,15 +92,15 @@ def test_harmless_changes_of_a_kind_that_was_not_tried_hardly_ever_alarm_and_har
 ) -> None:
     rng = np.random.default_rng(5)
     alarms: dict[float, list[bool]] = {0.0: [], 0.3: []}
-    moved: list[bool] = []
+    shifted: list[bool] = []
     for blur, found in alarms.items():
         for number in range(12):
             direction = rng.normal(0, 0.4, 8)
             window = _changed(made_up(rng, 300), direction, blur, rng)
             verdict = judge(window, reference, replace(params, seed=number), window="w")
-            moved.append(any(each.fired or each.suppressed for each in verdict.findings))
+            shifted.append(any(each.fired or each.suppressed for each in verdict.findings))
             found.append(verdict.status == "alarm")
-    assert np.mean(moved) >= 0.9
+    assert np.mean(shifted) >= 0.9
     assert np.mean(alarms[0.0]) <= 0.15
     assert np.mean(alarms[0.3]) >= 0.9
 

@@ -1,4 +1,4 @@
-"""What moves and what hurts are told apart: by the estimate, and in words."""
+"""What shifts and what hurts are told apart: by the estimate, and in words."""
 
 from __future__ import annotations
 
@@ -172,10 +172,10 @@ def test_kinds_that_move_nothing_are_like_nothing(calibrated_accuracy: Reference
     assert accuracy_calibration is not None
     still = replace(accuracy_calibration, centres=np.zeros_like(accuracy_calibration.centres))
     metric = Whitening.of(calibrated_accuracy.summary.reservoir.embedding)
-    moved = accuracy_calibration.centres[-1].astype(float)
-    assert accuracy_calibration.most_alike(moved, metric) == "darkened"
-    assert still.most_alike(moved, metric) is None
-    assert accuracy_calibration.most_alike(np.zeros_like(moved), metric) is None
+    shifted = accuracy_calibration.centres[-1].astype(float)
+    assert accuracy_calibration.most_alike(shifted, metric) == "darkened"
+    assert still.most_alike(shifted, metric) is None
+    assert accuracy_calibration.most_alike(np.zeros_like(shifted), metric) is None
 
 
 def test_advice_about_a_missing_class_does_not_blame_the_lamp(

@@ -52,7 +52,7 @@ def test_the_page_says_first_what_happened_and_what_to_do(served: Served, params
             "look at camera",
             "Real accuracy now",
             "challenger",
-            "What moved most",
+            "What shifted most",
             "newest to the model",
             "The tests",
         )

@@ -36,14 +36,14 @@ def alarm(served: Served) -> Verdict:
 def _before(verdict: Verdict, hours: int, **more: object) -> Verdict:
     assert verdict.start is not None
     assert verdict.end is not None
-    moved = replace(
+    shifted = replace(
         verdict,
         window=f"{hours}-before",
         status="ok",
         start=verdict.start - hours * HOUR,
         end=verdict.end - hours * HOUR,
     )
-    return replace(moved, **more)  # type: ignore[arg-type]
+    return replace(shifted, **more)  # type: ignore[arg-type]
 
 
 def test_accuracy_over_time_shows_estimates_labels_alarms_and_windows_that_were_not_judged(

@@ -53,7 +53,7 @@ def test_harder_images_lower_the_estimate() -> None:
 
 
 def test_the_interval_grows_with_the_drift_that_the_model_sees() -> None:
-    guesses = [estimated_accuracy(800, 1000, 1800, 2000, moved, 0.95) for moved in (0.0, 0.2, 0.8)]
+    guesses = [estimated_accuracy(800, 1000, 1800, 2000, shifted, 0.95) for shifted in (0.0, 0.2, 0.8)]
     widths = [guess.high - guess.low for guess in guesses]
     assert widths == sorted(widths)
     assert widths[0] < 0.06

@@ -139,8 +139,8 @@ def test_the_distance_in_bins_misses_the_exact_one_by_at_most_a_bin(
 
 def test_a_constant_column_that_moves_by_a_hair_is_seen() -> None:
     edges = edges_of(np.zeros(500))
-    for moved in (-1e-9, 1e-9):
-        both = count(np.zeros(500), edges)[0], count(np.full(99, moved), edges)[0]
+    for shifted in (-1e-9, 1e-9):
+        both = count(np.zeros(500), edges)[0], count(np.full(99, shifted), edges)[0]
         distance, _ = kolmogorov_smirnov_counts(*both)
         assert distance == 1
     assert edges_of(np.full(9, np.nan)).tolist() == [0.0] * (BINS - 1)
@@ -165,10 +165,10 @@ def test_an_accepted_window_is_the_new_normal_with_its_story(
     made_up: Frames, params: DriftParams, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(3)
-    labelled, moved = _reference(), made_up(rng, 600, shift=0.8).assign(label=None)
+    labelled, shifted = _reference(), made_up(rng, 600, shift=0.8).assign(label=None)
     later = made_up(rng, 300, shift=0.8).assign(label=None)
     assert judge(later, labelled, params, window="w").status == "alarm"
-    accepted = accept_window(labelled, moved, by="Ada", why="new lens", at=NOON)
+    accepted = accept_window(labelled, shifted, by="Ada", why="new lens", at=NOON)
     accepted.save(tmp_path / "accepted.parquet")
     back = load_reference(tmp_path / "accepted.parquet")
     assert back.accepted == accepted.accepted
