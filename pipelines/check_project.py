@@ -36,13 +36,13 @@ def check_images(data: DataParams) -> None:
 
 def check_machine(params: Params) -> None:
     """What this machine cannot do of what the settings ask, said before hours are spent."""
-    said: dict[str, None] = {}
+    found: dict[str, None] = {}
     for name, recipe in params.family.items():
         settings, member = params.recipes[recipe], params.members[name]
         plan = Plan(name=name, member=member, recipe=settings, engine=params.train, seed=params.seed)
         size = settings.image_size or params.data.image_size
-        said |= dict.fromkeys(remarks(plan, size, params.data.channels))
-    for remark in said:
+        found |= dict.fromkeys(remarks(plan, size, params.data.channels))
+    for remark in found:
         console.print(remark)
     for name, profile in params.benchmark.profiles.items():
         if profile.device == "cpu" and profile.threads > usable_cores():

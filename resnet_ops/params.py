@@ -41,7 +41,7 @@ def parse_params(path: Path, shape: type[T]) -> T:
     try:
         return TypeAdapter(shape).validate_python(_renamed(content)[0])
     except ValidationError as error:
-        wrong = [_say(dict(problem)) for problem in error.errors(include_url=False)]
+        wrong = [_explain(dict(problem)) for problem in error.errors(include_url=False)]
         raise ConfigError(f"{path}: " + "; ".join(wrong)) from error
 
 
@@ -69,7 +69,7 @@ def _renamed(content: Any) -> tuple[Any, list[str]]:
     return content, found
 
 
-def _say(problem: dict[str, Any]) -> str:
+def _explain(problem: dict[str, Any]) -> str:
     parts = [str(part) for part in problem["loc"] if not str(part).startswith("(")]  # "(cifar)" is no key
     key = ".".join(parts) or "the file"
     match problem["type"]:

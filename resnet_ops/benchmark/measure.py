@@ -118,8 +118,8 @@ def _run_worker(folder: Path, name: str, profile: Profile, progress: Progress) -
                     done, total = line.split()
                     progress(int(done), int(total))
         if worker.returncode != 0:
-            said = errors.read_text().strip().splitlines()[-1:] or [f"exit status {worker.returncode}"]
-            raise DataError(f"Measuring {folder} on {name} failed: {said[0]}")
+            last_line = errors.read_text().strip().splitlines()[-1:] or [f"exit status {worker.returncode}"]
+            raise DataError(f"Measuring {folder} on {name} failed: {last_line[0]}")
         return dict(read_json(result))
 
 

@@ -34,15 +34,15 @@ def notes_on_images(names: Sequence[str], facts: Sequence[Facts], params: DataPa
             f"{len(dark)} images have colours of 16 bits that use less than a quarter of their range ({dark[0]} ...). "
             "Of these the upper 8 bits are read, and little would be left. Save them with 8 bits."
         )
-    notes = _said(
+    notes = _note(
         [name for name, each in of.items() if each.metadata_damaged],
         "have damaged metadata, which were passed over; their pixels are used",
     )
-    notes += _said(
+    notes += _note(
         [name for name, each in of.items() if each.several],
         "are files of several frames or pages, of which the first is used",
     )
-    notes += _said(
+    notes += _note(
         [name for name, each in of.items() if each.transparent],
         f"are transparent: grey {params.background} shows through (data.background in params.yaml)",
     )
@@ -50,7 +50,7 @@ def notes_on_images(names: Sequence[str], facts: Sequence[Facts], params: DataPa
         lost = {name: 1 - min(each.size) / max(each.size) for name, each in of.items()}
         odd = [name for name in sorted(lost, key=lambda name: -lost[name]) if lost[name] >= CUT_OFF]
         most = f"{max(lost.values()):.0%}"
-        notes += _said(
+        notes += _note(
             odd, f"are not square and lose up to {most} of their area; data.fit: pad keeps all of it"
         )
     notes += _notes_on_windows(of, params)
@@ -62,17 +62,17 @@ def _notes_on_windows(of: dict[str, Facts], params: DataParams) -> list[str]:
         what: [name for name, each in of.items() if each.shown_by == what] for what in ("file", "bits", None)
     }
     if params.window is not None:
-        return _said(by[None], "have 8 bits, which data.window leaves as they are")
+        return _note(by[None], "have 8 bits, which data.window leaves as they are")
     wish = (
         "set data.window in params.yaml, so that equal values look alike in all images, and in those to come"
     )
     return [
-        *_said(by["file"], f"are DICOM, and are shown through the window that each file brings; {wish}"),
-        *_said(by["bits"], f"are DICOM without a window, and are shown by all bits that are stored; {wish}"),
+        *_note(by["file"], f"are DICOM, and are shown through the window that each file brings; {wish}"),
+        *_note(by["bits"], f"are DICOM without a window, and are shown by all bits that are stored; {wish}"),
     ]
 
 
-def _said(odd: list[str], what: str) -> list[str]:
+def _note(odd: list[str], what: str) -> list[str]:
     """A line with how many images and the first of them; none where there is none."""
     return [f"{len(odd)} images {what} ({', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''})"] if odd else []
 

@@ -130,8 +130,8 @@ def _measure_error(bins: Reliability, confidence: float, seed: int) -> Measureme
     chance = (bins.accuracy[used] * count + PSEUDO) / (count + 2 * PSEUDO)
     drawn = rng.multinomial(n, count / n, DRAWS)
     right = rng.binomial(drawn, chance)
-    said = drawn * stated + np.sqrt(drawn) * spread * rng.normal(size=drawn.shape)
-    noise = np.abs((said - right) / n - count / n * (stated - chance)).sum(axis=1)
+    claimed = drawn * stated + np.sqrt(drawn) * spread * rng.normal(size=drawn.shape)
+    noise = np.abs((claimed - right) / n - count / n * (stated - chance)).sum(axis=1)
     reach = float(np.quantile(noise, confidence))
     low, high = max(0.0, bins.error - reach), min(1.0, bins.error + reach)
     method = f"length of the noise {confidence:g}"

@@ -39,11 +39,11 @@ def mistakes_page(title: str, data: PreparedData, log_probabilities: np.ndarray,
 
 
 def _figure(data: PreparedData, log_probabilities: np.ndarray, row: int, loss: float) -> str:
-    said, truth, about = int(log_probabilities.argmax()), int(data.labels[row]), data.rows[row]
+    predicted, truth, about = int(log_probabilities.argmax()), int(data.labels[row]), data.rows[row]
     shares = np.exp(log_probabilities)
     return (
         f'<figure><img alt="" src="{thumbnail(data.images[row], 2 * SHOWN_SIDE)}">'
-        f"<figcaption><b>{escape(data.classes[said])}</b> {shares[said]:.3f}, "
+        f"<figcaption><b>{escape(data.classes[predicted])}</b> {shares[predicted]:.3f}, "
         f"but it is {escape(data.classes[truth])} {shares[truth]:.3f}<br>loss {loss:.2f}<br>"
         f"<small>{escape(about.path)}<br>sha256 {escape(about.sha256[:12])}</small></figcaption></figure>"
     )

@@ -127,9 +127,9 @@ def measure_predictions(
     """
     n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
-    hits, present, said = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
+    hits, present, claimed = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
     recalls = {name: (hits[i], int(present[i])) for i, name in enumerate(classes) if present[i]}
-    precisions = {name: (hits[i], int(said[i])) for i, name in enumerate(classes) if said[i]}
+    precisions = {name: (hits[i], int(claimed[i])) for i, name in enumerate(classes) if claimed[i]}
     measured = {"top1": share_right(predicted == labels, confidence, groups)}
     if len(classes) > TOP_K:
         measured["top5"] = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)

@@ -96,8 +96,8 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, params: Operating
         cost = params.at_least * (hits[-1] - hits) + alarms
         place = int(np.argmin(cost))
     else:
-        said = np.maximum(hits + alarms, 1)
-        reached = {"sensitivity": sensitivity, "specificity": specificity, "precision": hits / said}[
+        called = np.maximum(hits + alarms, 1)
+        reached = {"sensitivity": sensitivity, "specificity": specificity, "precision": hits / called}[
             params.aim
         ]
         enough = np.flatnonzero(reached >= params.at_least - 1e-12)

@@ -38,8 +38,8 @@ def save_predictions(
     predicted = probabilities.argmax(axis=1)
     names = np.array(data.classes, dtype=object)
     rows = [
-        (row.index, row.path, truth, said, f"{probability:.6f}", *others)
-        for row, truth, said, probability, *others in zip(
+        (row.index, row.path, truth, answer, f"{probability:.6f}", *others)
+        for row, truth, answer, probability, *others in zip(
             data.rows,
             names[data.labels],
             names[predicted],
@@ -72,7 +72,7 @@ def save_confusion(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[
     """Write how often each class was taken for which: actual, predicted, count; what never happened is left out."""
     confusion = confusion_matrix(labels, predicted, len(classes))
     happened = zip(*np.nonzero(confusion), strict=True)
-    rows = [(classes[truth], classes[said], int(confusion[truth, said])) for truth, said in happened]
+    rows = [(classes[truth], classes[answer], int(confusion[truth, answer])) for truth, answer in happened]
     _write_csv(path, ["actual", "predicted", "count"], rows)
 
 

@@ -86,13 +86,13 @@ def judge_parity(
     if not equal.value >= allowed.min_equal_predictions:
         refusals.append(f"predicts the same on {equal.value:.2%}, needed {allowed.min_equal_predictions:.2%}")
     if not _is_shown(loss, allowed):
-        said = _in_points(loss, allowed)
+        loss_shown = _in_points(loss, allowed)
         if loss.value > allowed.max_accuracy_loss:
-            refusals.append(said)
+            refusals.append(loss_shown)
         elif loss.n >= (needed := _images_needed(allowed, confidence)):
-            refusals.append(f"{said} at the interval's upper end")
+            refusals.append(f"{loss_shown} at the interval's upper end")
         else:
-            short = f"{said}: not shown with {loss.n:,} images, needs about {_rounded_up(needed):,}"
+            short = f"{loss_shown}: not shown with {loss.n:,} images, needs about {_rounded_up(needed):,}"
             (doubts if too_few == "estimate" else refusals).append(short)
     return Verdict(loss.n, tuple(refusals), tuple(doubts))
 

@@ -64,7 +64,7 @@ def remarks(plan: Plan, image_size: int, channels: int) -> list[str]:
     """
     engine = plan.engine
     require_machine(engine)
-    return [said for said in (_threads(engine), _precision(plan, image_size, channels)) if said]
+    return [remark for remark in (_threads(engine), _precision(plan, image_size, channels)) if remark]
 
 
 def _threads(engine: Engine) -> str | None:

@@ -92,7 +92,7 @@ class Registry:
         digest = folder_digest(self.files(number, model))
         subject = Subject(model, number, int(made.creation_timestamp), digest)
         evidence = evidence_of(f"{number:064x}", low)
-        return sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key).text
+        return sign(Statement(subject, EVIDENCE_TYPE, evidence.as_signed()), key).text
 
     def digest(self, number: int, model: str = MODEL) -> str | None:
         """As the gate hashes the version's files."""

@@ -180,7 +180,7 @@ class Scene:
         """Evidence about a version, signed by the pipeline, as the text of its envelope."""
         subject = Subject(self.name, version.number, version.created, self.digest(version))
         evidence = evidence_of(hashlib.sha256(version.root.encode()).hexdigest(), low)
-        return sign(Statement(subject, EVIDENCE_TYPE, evidence.predicate()), key or self.arena.key).text
+        return sign(Statement(subject, EVIDENCE_TYPE, evidence.as_signed()), key or self.arena.key).text
 
     def digest(self, version: Version) -> str:
         folder = self.arena.keys / "files" / self.name / str(version.number)

@@ -193,7 +193,7 @@ def _prove_one(store: Any, registry: Registry, model: str, folder: Path) -> None
     store.create_registered_model(model)
     made = store.create_model_version(model, str(folder))
     subject = Subject(model, 1, int(made.creation_timestamp), folder_digest(folder))
-    said = evidence_of("1" * 64, 0.96).predicate()
+    said = evidence_of("1" * 64, 0.96).as_signed()
     envelope = sign(Statement(subject, EVIDENCE_TYPE, said), registry.keys["pipeline"])
     tag: Any = ModelVersionTag
     store.set_model_version_tag(model, "1", tag("resnet_ops.statement", envelope.text))

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 State = Literal["ok", "warning", "alarm", "insufficient data", "invalid data"]
 Status = Annotated[
     State,
-    BeforeValidator(lambda said: "warning" if said == "watch" else said),  # the word of earlier releases
+    BeforeValidator(lambda state: "warning" if state == "watch" else state),  # the word of earlier releases
 ]
 """warning: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
 Signal = Literal["softmax", "classes", "embeddings", "copies", "image", "unusable"]

@@ -58,8 +58,8 @@ def findings_section(verdict: Verdict) -> str:
     more = f" The {left_out} classes whose probability shifted least are left out." if left_out > 0 else ""
     return (
         "<h2>The tests</h2><p class='soft small'>An alarm needs a signal that the model can see: predicted classes, "
-        "embeddings or probabilities. Embeddings count where the estimated accuracy fell too; where they shifted and "
-        "it did not fall, probabilities do not count. Image statistics are information. Predicted classes show the class "
-        f"that shifted most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>"
+        "embeddings or probabilities. Embeddings count where the estimated accuracy fell too; where they shifted "
+        "and it did not fall, probabilities do not count. Image statistics are information. Predicted classes show the "
+        f"class that shifted most. Judged against {verdict.compared_with}, {verdict.reference_rows:,} images.{more}</p>"
         f"{table(columns, rows)}"
     )

@@ -13,7 +13,7 @@ _SECTION = re.compile(r'<section id="reviews">.*?</section>', re.DOTALL)
 
 def reviews_section(verdict: Verdict, lines: Sequence[str]) -> str:
     """Who said what and when, newest first, as `gate.reviews.reviews_of` gives it; and how to answer."""
-    said = (
+    reviews = (
         f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else "<p>Nobody yet.</p>"
     )
     window = verdict.window
@@ -30,7 +30,7 @@ def reviews_section(verdict: Verdict, lines: Sequence[str]) -> str:
         f"<li>{escape(what)}: <code>resnet-ops {escape(command)}</code></li>" for what, command in answers
     )
     return (
-        f'<section id="reviews"><h2>Reviewed by</h2>{said}<p class="soft small">Answers are signed, and kept in the '
+        f'<section id="reviews"><h2>Reviewed by</h2>{reviews}<p class="soft small">Answers are signed, and kept in the '
         f'ledger (<code>resnet-ops ledger show</code>):</p><ul class="soft small">{steps}</ul></section>'
     )
 

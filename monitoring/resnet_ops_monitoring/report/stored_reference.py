@@ -50,8 +50,8 @@ def store_reference(client: MlflowClient, reference: Reference, key: PrivateKey 
 def _sign(client: MlflowClient, reference: Reference, digest: str, key: PrivateKey) -> None:
     version = registered_version(client, reference.identity)
     if labelled_reference(version) != digest:
-        said = spoken(Baseline, reference=digest, images=reference.seen, created=datetime.now(UTC))
-        attest(client, version.name, int(version.version), said, key)
+        baseline = spoken(Baseline, reference=digest, images=reference.seen, created=datetime.now(UTC))
+        attest(client, version.name, int(version.version), baseline, key)
 
 
 def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:

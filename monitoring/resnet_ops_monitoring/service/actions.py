@@ -84,8 +84,8 @@ def queue_retraining(window: str) -> str:
     command = [sys.executable, "-m", "dvc", "exp", "run", "--queue", "--force", "--name", name]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: S603
     if ran.returncode != 0:
-        said = (ran.stderr.strip() or ran.stdout.strip()).splitlines()
-        return f"The experiment could not be queued: {said[-1] if said else 'dvc said nothing'}"
+        output = (ran.stderr.strip() or ran.stdout.strip()).splitlines()
+        return f"The experiment could not be queued: {output[-1] if output else 'dvc said nothing'}"
     return f"Experiment {name} is queued; start it: dvc queue start"
 
 

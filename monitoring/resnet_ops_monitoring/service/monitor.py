@@ -127,8 +127,8 @@ class Monitor:
             role=self.watched.alias, history=[*earlier, *history.beside(identity, time_range.since)]
         )
         if self.publishes:
-            said = reviews_of(registered_version(self.client, identity), time_range.name)
-            context = replace(context, reviews=said)
+            reviews = reviews_of(registered_version(self.client, identity), time_range.name)
+            context = replace(context, reviews=reviews)
         if self.showing is None:
             return context
         return replace(

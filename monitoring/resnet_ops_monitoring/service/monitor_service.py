@@ -49,17 +49,17 @@ class Cycle:
     @property
     def lines(self) -> list[str]:
         """For people."""
-        said = [
+        lines = [
             f"{verdict.window}: {verdict.headline}. {verdict.reason}\nLook at: {page}"
             for verdict, page in zip(self.verdicts, self.pages, strict=True)
         ]
         state = "An alarm lasts." if self.alarm else "No alarm."
-        said.append(f"{self.watched}: {len(self.verdicts)} windows judged. {state}")
+        lines.append(f"{self.watched}: {len(self.verdicts)} windows judged. {state}")
         if self.set_aside:
-            said.append(
+            lines.append(
                 f"{self.set_aside:,} rows are set aside: their times lie in the future. Set the clock of who sent them."
             )
-        return [*said, *self.actions, *(f"Not told yet, tried again later: {each}" for each in self.silent)]
+        return [*lines, *self.actions, *(f"Not told yet, tried again later: {each}" for each in self.silent)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""

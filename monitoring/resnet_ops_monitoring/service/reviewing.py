@@ -64,7 +64,7 @@ def review(
     cannot be signed, EvidenceError when the registry does not accept the statement.
     """
     verdict, digest = load_verdict(folder / VERDICT), file_digest(folder / VERDICT)
-    said = spoken(
+    review = spoken(
         Review,
         window=verdict.window,
         verdict=verdict.headline,
@@ -75,7 +75,7 @@ def review(
         created=datetime.now(UTC),
     )
     registered_version(client, verdict.identity)
-    found = attest(client, verdict.identity.name, int(verdict.identity.version), said, key)
+    found = attest(client, verdict.identity.name, int(verdict.identity.version), review, key)
     if (folder / PAGE).is_file():
         page = (folder / PAGE).read_text()
         write_text(folder / PAGE, with_reviews(page, verdict, reviews_of(found, verdict.window)))

@@ -100,7 +100,7 @@ class Rule:
     level: Level
     words: str
     expectation: Any
-    say: Callable[[dict[str, Any]], str]
+    describe: Callable[[dict[str, Any]], str]
 
 
 def check_manifest(
@@ -122,7 +122,7 @@ def check_manifest(
         rules = rules[:1]
     results = _run(frame, [rule.expectation for rule in rules])
     checks = [
-        ManifestCheck(rule.level, rule.words, success, "" if success else rule.say(result))
+        ManifestCheck(rule.level, rule.words, success, "" if success else rule.describe(result))
         for rule, (success, result) in zip(rules, results, strict=True)
     ]
     return ManifestReport(len(frame), tuple(checks))

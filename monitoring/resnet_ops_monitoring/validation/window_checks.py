@@ -307,4 +307,4 @@ def _answer(rule: Rule, outcome: Any, log: InferenceLog) -> ManifestCheck:
         return ManifestCheck(rule.level, rule.words, True, "")
     if not outcome.result:  # it could not be asked; that says nothing about the data
         raise DataError(f"{log.place} could not be asked for “{rule.words}”. Judge the window again later.")
-    return ManifestCheck(rule.level, rule.words, False, rule.say(dict(outcome.result)))
+    return ManifestCheck(rule.level, rule.words, False, rule.describe(dict(outcome.result)))

@@ -157,19 +157,19 @@ class Evidence(Frozen):
     def _as_iso(self, created: datetime) -> str:
         return created.isoformat()
 
-    def predicate(self) -> dict[str, Any]:
+    def as_signed(self) -> dict[str, Any]:
         """As it is signed."""
-        said = self.model_dump(mode="json")
+        content = self.model_dump(mode="json")
         if self.replaces is None:
-            del said["replaces"]  # so that releases which do not know the field can read it
-        for outcomes in said["outcomes"].values():
+            del content["replaces"]  # so that releases which do not know the field can read it
+        for outcomes in content["outcomes"].values():
             if outcomes["starts"] is None:
                 del outcomes["starts"]
-        return said
+        return content
 
     def digest(self) -> str:
         """The sha256 of what was found: another day or another commit that found the same has the same."""
-        found = self.predicate()
+        found = self.as_signed()
         del found["created"], found["source"]["commit"], found["source"]["dirty"]
         return hashlib.sha256(canonical_json(found)).hexdigest()
 

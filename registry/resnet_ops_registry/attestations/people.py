@@ -15,16 +15,18 @@ def told_by_people(verified: VerifiedStatements) -> dict[str, str]:
     """A short line for each kind of statement that a person made; kinds without one are left out."""
     evidence = verified.evidence()
     approvals = [
-        f"{each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
+        f"{each.predicate.target.label} by {each.key.name} until {each.predicate.until:%Y-%m-%d}"
         for each in verified.of(Approval)
     ]
     waivers = [
-        f"{each.said.rule} for {each.said.target.label} by {each.key.name} until {each.said.until:%Y-%m-%d}"
+        f"{each.predicate.rule} for {each.predicate.target.label} by {each.key.name} "
+        f"until {each.predicate.until:%Y-%m-%d}"
         for each in verified.of(Waiver)
     ]
+    digest = evidence.predicate.weights_digest if evidence else None
     reproductions = [
-        f"{'identical' if evidence and each.said.weights_digest == evidence.said.weights_digest else 'other weights'}"
-        f" by {each.key.name} on {each.said.created:%Y-%m-%d}"
+        f"{'identical' if each.predicate.weights_digest == digest else 'other weights'} by {each.key.name} "
+        f"on {each.predicate.created:%Y-%m-%d}"
         for each in verified.of(Reproduction)
     ]
     told = {
@@ -35,16 +37,18 @@ def told_by_people(verified: VerifiedStatements) -> dict[str, str]:
     retirement = verified.retirement
     if retirement is not None:
         told["retired"] = (
-            f"by {retirement.key.name} on {retirement.said.created:%Y-%m-%d}: {retirement.said.why}"
+            f"by {retirement.key.name} on {retirement.predicate.created:%Y-%m-%d}: {retirement.predicate.why}"
         )
     return {name: text[:4000] for name, text in told.items() if text}
 
 
 def in_words(detail: Mapping[str, Any]) -> str:
     """Who said what, from the detail of a ledger entry about a person's statement, in a line; empty for others."""
-    said = detail.get("said")
-    if not said:
+    statement = detail.get("said")
+    if not statement:
         return ""
-    words = str(said.get("comment") or said.get("why") or "")
-    about = f"{said['action']}, window {said['window']} ({said['verdict']})" if "window" in said else ""
+    words = str(statement.get("comment") or statement.get("why") or "")
+    about = ""
+    if "window" in statement:
+        about = f"{statement['action']}, window {statement['window']} ({statement['verdict']})"
     return ": ".join(filter(None, (str(detail.get("name", "")), about, words)))

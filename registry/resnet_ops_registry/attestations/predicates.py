@@ -38,7 +38,7 @@ class _Signed(Frozen):
     def _as_iso(self, moment: datetime) -> str:
         return moment.isoformat()
 
-    def predicate(self) -> dict[str, Any]:
+    def as_signed(self) -> dict[str, Any]:
         """As it is signed."""
         return self.model_dump(mode="json")
 
@@ -121,14 +121,14 @@ _TYPES: dict[str, type[Predicate]] = {
 }
 
 
-def predicate_type(said: Predicate) -> str:
+def predicate_type(predicate: Predicate) -> str:
     """The URI that names this kind of statement."""
-    return next(uri for uri, kind in _TYPES.items() if isinstance(said, kind))
+    return next(uri for uri, kind in _TYPES.items() if isinstance(predicate, kind))
 
 
-def kind_of(said: Predicate) -> str:
+def kind_of(predicate: Predicate) -> str:
     """In a word: evidence, approval, waiver, reproduction, retirement, review or baseline."""
-    return type(said).__name__.lower()
+    return type(predicate).__name__.lower()
 
 
 def spoken(kind: type[_S], **fields: Any) -> _S:

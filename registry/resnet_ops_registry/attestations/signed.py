@@ -19,7 +19,7 @@ class Signed(NamedTuple):
 
     id: str
     subject: Subject
-    said: Predicate
+    predicate: Predicate
 
 
 class _Checked(NamedTuple):
@@ -37,8 +37,8 @@ def read_signed(text: str, key: PublicKey) -> Signed:
     check = _checked if len(text) <= KEPT_LENGTH else _checked.__wrapped__
     checked = check(text, key)
     # parsed anew each time: a rule of another package could change what it is given
-    said = read_predicate(checked.predicate_type, json.loads(checked.payload)["predicate"])
-    return Signed(checked.id, checked.subject, said)
+    predicate = read_predicate(checked.predicate_type, json.loads(checked.payload)["predicate"])
+    return Signed(checked.id, checked.subject, predicate)
 
 
 @lru_cache(maxsize=256)

@@ -80,9 +80,9 @@ def _robustness(evidence: Evidence) -> Iterator[str]:
 
 def _exports(evidence: Evidence) -> Iterator[str]:
     """Which formats were refused; and of an export, on which processor it was measured, for another may differ."""
-    for format_, said in sorted(evidence.exports.items()):
-        if said.startswith(REFUSED) or evidence.exported_from:
-            yield f"As {format_}: {said}."
+    for format_, outcome in sorted(evidence.exports.items()):
+        if outcome.startswith(REFUSED) or evidence.exported_from:
+            yield f"As {format_}: {outcome}."
     steps = {
         name: str(facts["int8_instructions"])
         for name, facts in sorted(evidence.hardware.items())

@@ -69,10 +69,10 @@ class ModelCard:
     @property
     def origin(self) -> str:
         """In one line: what it is and what it was made from."""
-        said = self.evidence
-        commit = said.source.commit[:12] + (" (with changes)" if said.source.dirty else "")
-        made_from = f"{said.format} of {said.exported_from[:12]}, " if said.exported_from else ""
-        return f"{said.member}, {made_from}weights {said.weights_digest[:12]}, commit {commit or 'unknown'}"
+        evidence = self.evidence
+        commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
+        made_from = f"{evidence.format} of {evidence.exported_from[:12]}, " if evidence.exported_from else ""
+        return f"{evidence.member}, {made_from}weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -103,8 +103,8 @@ def build_card(
 
     signed_by: id of the key. verdicts: by alias or stage, what the gate said at the time `judged`.
     """
-    said = (f"Written by people: {texts.limits}",) if texts.limits else ()
-    limits = (*limits_of(evidence), *said)
+    by_hand = (f"Written by people: {texts.limits}",) if texts.limits else ()
+    limits = (*limits_of(evidence), *by_hand)
     sections = (
         Section("Intended use", by_hand=True, notes=(texts.intended_use or NOT_SAID,)),
         Section("Limits", points=limits),

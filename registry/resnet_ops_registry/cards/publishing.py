@@ -33,8 +33,8 @@ def card_of(client: "MlflowClient", model: str, version: int) -> ModelCard:
     """
     with asked(f"Reading {model} v{version}"):
         found = client.get_model_version(model, str(version))
-        said = evidence_of(client, found)
-        return _card(found, said, _texts(client, found))
+        signed = evidence_of(client, found)
+        return _card(found, signed, _texts(client, found))
 
 
 def refresh_card(client: "MlflowClient", model: str, version: int) -> None:
@@ -45,10 +45,10 @@ def refresh_card(client: "MlflowClient", model: str, version: int) -> None:
     with reported(f"Writing the model card of {model} v{version}"):
         found = client.get_model_version(model, str(version))
         try:
-            said = evidence_of(client, found)
+            signed = evidence_of(client, found)
         except EvidenceError:
             return
-        publish_card(client, found, _texts(client, found), lambda _: said)
+        publish_card(client, found, _texts(client, found), lambda _: signed)
 
 
 def publish_card(
@@ -59,15 +59,15 @@ def publish_card(
 ) -> None:
     """Keep the card with the version's run and show it on the version's page, unless just that is there.
 
-    say: gives the signed evidence, where the registry reached over HTTP has not kept it yet.
+    attest: gives the signed evidence, where the registry reached over HTTP has not kept it yet.
     """
     version = client.get_model_version(version.name, version.version)
     try:
-        said = evidence_of(client, version)
+        signed = evidence_of(client, version)
     except ResnetOpsError:
-        said = attest(version)
+        signed = attest(version)
     run = client.get_run(str(version.run_id))
-    run_id, card = run.info.run_id, _card(version, said, texts)
+    run_id, card = run.info.run_id, _card(version, signed, texts)
     shown = description(card, f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{PAGE}")
     fingerprint = _fingerprint(card, shown)
     there = {each.path for each in client.list_artifacts(run_id)}
@@ -75,21 +75,21 @@ def publish_card(
     if not complete:
         for name, text in vars(texts).items():
             client.set_tag(run_id, TEXT_TAG + name, text)
-        _log(client, run_id, card, said)
+        _log(client, run_id, card, signed)
     if version.description != shown:
         client.update_model_version(version.name, version.version, shown)
     if not complete:
         client.set_tag(run_id, CARD_TAG, fingerprint)  # last: all of this is there now
 
 
-def _card(version: "ModelVersion", said: SignedEvidence, texts: CardTexts) -> ModelCard:
+def _card(version: "ModelVersion", signed: SignedEvidence, texts: CardTexts) -> ModelCard:
     verdicts = {
         _label(key.removeprefix(GATE_TAG_PREFIX)): value
         for key, value in version.tags.items()
         if key.startswith(GATE_TAG_PREFIX)
     }
     now = datetime.now(UTC)
-    return build_card(version.name, int(version.version), said.evidence, said.key.id, texts, verdicts, now)
+    return build_card(version.name, int(version.version), signed.evidence, signed.key.id, texts, verdicts, now)
 
 
 def _label(name: str) -> str:
@@ -117,10 +117,10 @@ def _fingerprint(card: ModelCard, shown: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _log(client: "MlflowClient", run_id: str, card: ModelCard, said: SignedEvidence) -> None:
+def _log(client: "MlflowClient", run_id: str, card: ModelCard, signed: SignedEvidence) -> None:
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         folder = Path(temporary)
         (folder / MARKDOWN).write_text(as_markdown(card), encoding="utf-8")
         (folder / PAGE).write_text(as_page(card), encoding="utf-8")
-        keep_copy(said, folder)
+        keep_copy(signed, folder)
         client.log_artifacts(run_id, temporary)

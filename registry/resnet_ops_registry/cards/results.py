@@ -197,8 +197,8 @@ def export(evidence: Evidence) -> Section:
 def exports(evidence: Evidence) -> Section:
     """What came of each export: of trained weights every format, of an export itself."""
     rows = [
-        Row((format_, said), "hit" if said.startswith(REFUSED) else "")
-        for format_, said in sorted(evidence.exports.items())
+        Row((format_, outcome), "hit" if outcome.startswith(REFUSED) else "")
+        for format_, outcome in sorted(evidence.exports.items())
     ]
     return Section("Exports", table=Table((("format", False), ("what came of it", False)), tuple(rows)))
 

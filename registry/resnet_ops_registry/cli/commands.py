@@ -68,7 +68,7 @@ def gate_check(
     if as_json:
         print_json([verdict.as_json() for verdict in verdicts])
     else:
-        _say_unguarded(model, verdicts)
+        _print_unguarded(model, verdicts)
         for verdict in verdicts:
             console.print(verdict.message)
     raise typer.Exit(0 if all(verdict.allowed for verdict in verdicts) else 1)
@@ -86,7 +86,7 @@ def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
     if as_json:
         print_json([verdict.as_json() for verdict in verdicts])
         return
-    _say_unguarded(model, verdicts)
+    _print_unguarded(model, verdicts)
     for verdict in verdicts:
         console.print(verdict.message)
         table = Table("", "metric", "measured", "needed", "why")
@@ -102,7 +102,7 @@ def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
             console.print(table)
 
 
-def _say_unguarded(model: str, verdicts: "list[Verdict]") -> None:
+def _print_unguarded(model: str, verdicts: "list[Verdict]") -> None:
     if not verdicts:
         console.print(f"No policy governs {model}. Apply one with: resnet-ops policy apply FILE")
 

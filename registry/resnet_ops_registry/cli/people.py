@@ -46,10 +46,10 @@ def approve(
     from resnet_ops_registry.common.deadlines import read_until
 
     now, target = datetime.now(UTC), _target(alias, stage)
-    said = spoken(Approval, target=target, until=read_until(until, now), comment=comment, created=now)
-    found = attest(connect(), model, version, said, read_key(key))
-    console.print(f"{key} approves {model} v{version} for {target.label} until {said.until:%Y-%m-%d}.")
-    _say_verdict(found.tags, target)
+    approval = spoken(Approval, target=target, until=read_until(until, now), comment=comment, created=now)
+    found = attest(connect(), model, version, approval, read_key(key))
+    console.print(f"{key} approves {model} v{version} for {target.label} until {approval.until:%Y-%m-%d}.")
+    _print_verdict(found.tags, target)
     console.print(f"Promote it: resnet-ops promote {model} {version} {target.name}")
 
 
@@ -71,12 +71,12 @@ def waive(
     from resnet_ops_registry.common.deadlines import read_until
 
     now, target = datetime.now(UTC), _target(alias, stage)
-    said = spoken(Waiver, target=target, rule=rule, until=read_until(until, now), why=why, created=now)
-    found = attest(connect(), model, version, said, read_key(key))
+    waiver = spoken(Waiver, target=target, rule=rule, until=read_until(until, now), why=why, created=now)
+    found = attest(connect(), model, version, waiver, read_key(key))
     console.print(
-        f"{key} waives {rule} of {model} v{version} for {target.label} until {said.until:%Y-%m-%d}."
+        f"{key} waives {rule} of {model} v{version} for {target.label} until {waiver.until:%Y-%m-%d}."
     )
-    _say_verdict(found.tags, target)
+    _print_verdict(found.tags, target)
     console.print(f"Whether it counts: resnet-ops gate explain {model} {version}")
 
 
@@ -182,7 +182,7 @@ def _target(alias: str, stage: bool) -> "Target":
     return Target.named(alias, "stage" if stage else "alias")
 
 
-def _say_verdict(tags: dict[str, str], target: "Target") -> None:
+def _print_verdict(tags: dict[str, str], target: "Target") -> None:
     verdict = tags.get(f"gate {target.name if target.kind == 'alias' else target.label}")
     if verdict is not None:
         console.print(f"The gate says: {verdict}")

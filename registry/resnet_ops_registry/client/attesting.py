@@ -39,7 +39,7 @@ def find_model_version(client: "MlflowClient", model: str, version: int) -> "Mod
 
 
 def attest(
-    client: "MlflowClient", model: str, version: int, said: Predicate, key: PrivateKey
+    client: "MlflowClient", model: str, version: int, predicate: Predicate, key: PrivateKey
 ) -> "ModelVersion":
     """Sign a statement about the version's files as they are now, and hand it over. Gives the version afterwards.
 
@@ -49,25 +49,25 @@ def attest(
     found = find_model_version(client, model, version)
     with reported(f"Signing for {model} v{version}"):
         digest = location_digest(location_of(client, found))
-        send(client, found, said, key, digest)
+        send(client, found, predicate, key, digest)
         return client.get_model_version(model, str(version))
 
 
 def send(
-    client: "MlflowClient", version: "ModelVersion", said: Predicate, key: PrivateKey, digest: str
+    client: "MlflowClient", version: "ModelVersion", predicate: Predicate, key: PrivateKey, digest: str
 ) -> None:
     """Sign a statement about a version with files of this digest, and hand it over."""
     from mlflow.exceptions import MlflowException
 
     subject = Subject(version.name, int(version.version), int(version.creation_timestamp), digest)
-    envelope = sign(Statement(subject, predicate_type(said), said.predicate()), key)
+    envelope = sign(Statement(subject, predicate_type(predicate), predicate.as_signed()), key)
     try:
         client.set_model_version_tag(version.name, version.version, STATEMENT_TAG, envelope.text)
     except MlflowException as error:
         if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_CONFLICT"):
             raise
         raise EvidenceError(
-            f"The {kind_of(said)} for {version.name} v{version.version} was not accepted: {error.message}"
+            f"The {kind_of(predicate)} for {version.name} v{version.version} was not accepted: {error.message}"
         ) from error
     if STATEMENT_TAG in client.get_model_version(version.name, version.version).tags:
         client.delete_model_version_tag(version.name, version.version, STATEMENT_TAG)

@@ -123,11 +123,11 @@ def publish(
 def _check_origin(model_folder: Path, evidence: Evidence) -> None:
     """The evidence must say of the files what they say of themselves: their format, and what they were made from."""
     description = read_json(model_folder / DESCRIPTION)
-    said = description.get("format", "weights"), description.get("exported_from")
-    if said != (evidence.format, evidence.exported_from):
+    own = description.get("format", "weights"), description.get("exported_from")
+    if own != (evidence.format, evidence.exported_from):
         raise EvidenceError(
             f"The evidence for {evidence.member} is about {evidence.format} made from {evidence.exported_from}, but "
-            f"{model_folder} holds {said[0]} made from {said[1]}. Export the model again: dvc repro"
+            f"{model_folder} holds {own[0]} made from {own[1]}. Export the model again: dvc repro"
         )
 
 

@@ -34,7 +34,7 @@ def attest_reproduction(
     """
     if not (weights / DESCRIPTION).is_file():
         raise ConfigError(f"{weights} holds no model. Name a folder such as models/resnet20.")
-    said = spoken(
+    reproduction = spoken(
         Reproduction,
         weights_digest=model_digest(weights),
         metrics=_metrics(measurements) if measurements else {},
@@ -43,8 +43,8 @@ def attest_reproduction(
     )
     client = connect()
     known = find_model_version(client, model, version)
-    lines = _compare(said, known, _known_metrics(client, known))
-    attest(client, model, version, said, key)
+    lines = _compare(reproduction, known, _known_metrics(client, known))
+    attest(client, model, version, reproduction, key)
     return lines
 
 
@@ -62,13 +62,13 @@ def _known_metrics(client: "MlflowClient", version: "ModelVersion") -> dict[str,
         return dict(client.get_run(version.run_id).data.metrics)
 
 
-def _compare(said: Reproduction, version: "ModelVersion", known: dict[str, float]) -> list[str]:
+def _compare(reproduction: Reproduction, version: "ModelVersion", known: dict[str, float]) -> list[str]:
     label = f"{version.name} v{version.version}"
-    if said.weights_digest == version.tags.get(WEIGHTS_TAG):
+    if reproduction.weights_digest == version.tags.get(WEIGHTS_TAG):
         return [f"The weights are those of {label}, to the bit."]
     differences = [
         f"{name}: {show_number(value)}, was {show_number(known[name])} ({value - known[name]:+.4g})"
-        for name, value in sorted(said.metrics.items())
+        for name, value in sorted(reproduction.metrics.items())
         if name in known and value != known[name]
     ]
     return [f"The weights are not those of {label}.", *differences]

@@ -17,8 +17,8 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
     In this order, so that a call that was cut short leaves nothing that could come back; call it again to finish.
     """
     client = connect()
-    said = spoken(Retirement, retired=True, why=why, created=datetime.now(UTC))
-    found = attest(client, model, version, said, key)
+    retirement = spoken(Retirement, retired=True, why=why, created=datetime.now(UTC))
+    found = attest(client, model, version, retirement, key)
     with reported(f"Retiring {model} v{version}"):
         aliases = client.get_registered_model(model).aliases
         taken = sorted(alias for alias, number in aliases.items() if int(number) == version)
@@ -33,5 +33,5 @@ def retire(model: str, version: int, why: str, key: PrivateKey) -> list[str]:
 
 def unretire(model: str, version: int, why: str, key: PrivateKey) -> None:
     """Let the gate judge a version by its evidence again; only an operator's key can."""
-    said = spoken(Retirement, retired=False, why=why, created=datetime.now(UTC))
-    attest(connect(), model, version, said, key)
+    retirement = spoken(Retirement, retired=False, why=why, created=datetime.now(UTC))
+    attest(connect(), model, version, retirement, key)

@@ -60,7 +60,7 @@ class LiveRun:
         from sqlalchemy.exc import SQLAlchemyError
 
         failures = (ResnetOpsError, MlflowException, RequestException, SQLAlchemyError, OSError)
-        self._sender = Sender(failures, self._say)
+        self._sender = Sender(failures, self._report)
         self._sender.put(self._begin)
         self._sender.start()
         self._system.start()
@@ -107,7 +107,7 @@ class LiveRun:
     def _place(self) -> str:
         return mask_password(tracking_uri())
 
-    def _say(self, error: Exception | None) -> None:
+    def _report(self, error: Exception | None) -> None:
         if error is None:
             console.print(f"MLflow answers again ({self._place}); what it missed is being sent.")
             return

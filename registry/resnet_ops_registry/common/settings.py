@@ -106,15 +106,15 @@ def _mask_word(word: str) -> str:
     return re.sub(r"(?i)([?&]\w*(?:password|passwd|pwd|secret|token)=)[^&#\s'\")]+", r"\1***", word)
 
 
-def ui_address(said: str) -> str:
-    """Where people open MLflow: `said`, unless that is this machine while another server is used.
+def ui_address(configured: str) -> str:
+    """Where people open MLflow: `configured`, unless that is this machine while another server is used.
 
     With the server's prefix, without a slash at the end, name or password.
     """
     tracking = urlsplit(tracking_uri())
-    local = urlsplit(said).hostname in ("127.0.0.1", "::1", "localhost")
+    local = urlsplit(configured).hostname in ("127.0.0.1", "::1", "localhost")
     if not is_http(tracking_uri()) or not local:
-        return said.rstrip("/")
+        return configured.rstrip("/")
     return urlunsplit(tracking._replace(netloc=tracking.netloc.rpartition("@")[2])).rstrip("/")
 
 

@@ -58,7 +58,7 @@ def apply_first_policies(files: Iterable[Path]) -> list[str]:
     """
     if not is_direct():
         return []
-    return [said for file in files if (said := _apply_first_policy(file))]
+    return [applied for file in files if (applied := _apply_first_policy(file))]
 
 
 def _apply_first_policy(file: Path) -> str | None:
@@ -108,14 +108,14 @@ def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, s
         return {v.target.label: None if v.allowed else "; ".join(v.reasons) for v in verdicts}
     with reported(f"Reading {model} v{version}"):
         tags = client.get_model_version(model, str(version)).tags
-    said = {
+    tagged = {
         key.removeprefix(GATE_TAG_PREFIX): value
         for key, value in tags.items()
         if key.startswith(GATE_TAG_PREFIX)
     }
     return {
         name if name.startswith("stage ") else f"@{name}": None if value.startswith(PASSES) else value
-        for name, value in said.items()
+        for name, value in tagged.items()
     }
 
 

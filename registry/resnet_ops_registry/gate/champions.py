@@ -101,4 +101,4 @@ def _champion(
         accepted = verified_about(connection, version, at).evidence(roles)
     except EvidenceError:
         accepted = None
-    return Champion(version.version, itself, accepted.said if accepted else None)
+    return Champion(version.version, itself, accepted.predicate if accepted else None)

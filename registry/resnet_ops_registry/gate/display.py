@@ -104,12 +104,12 @@ def _told(verified: VerifiedStatements, roles: list[str] | None) -> dict[str, st
 
 
 def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
-    headline = accepted.said.metrics.get(HEADLINE_METRIC)
+    headline = accepted.predicate.metrics.get(HEADLINE_METRIC)
     found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
     return {
         "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
-        WEIGHTS_TAG: accepted.said.weights_digest,
-        EVIDENCE_TAG: accepted.said.digest(),
+        WEIGHTS_TAG: accepted.predicate.weights_digest,
+        EVIDENCE_TAG: accepted.predicate.digest(),
         FILES_TAG: accepted.subject.digest,
         KEY_TAG: accepted.key.id,
     }

@@ -162,9 +162,9 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         return verdict((question.files.problem or "its files cannot be read").rstrip("."))
     retirement = verified.retirement
     if retirement is not None:
-        when = f"{retirement.said.created:%Y-%m-%d}"
+        when = f"{retirement.predicate.created:%Y-%m-%d}"
         return verdict(
-            f"it was retired by {retirement.key.name} on {when}: {retirement.said.why}",
+            f"it was retired by {retirement.key.name} on {when}: {retirement.predicate.why}",
             statements=(retirement.id,),
         )
     accepted = verified.evidence(applied.policy.evidence_roles)
@@ -185,7 +185,7 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         question.promoter,
     )
     others = [
-        each.id for each in verified.statements if not isinstance(each.said, Evidence | Review | Baseline)
+        each.id for each in verified.statements if not isinstance(each.predicate, Evidence | Review | Baseline)
     ]
     results = judge_rules(guard.rules, case, applied.policy.waivers)
     return verdict(rules=results, statements=(accepted.id, *others))

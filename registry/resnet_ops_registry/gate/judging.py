@@ -41,13 +41,13 @@ def _waived(result: RuleResult, case: Case, waivers: Waivers | None) -> RuleResu
         return result
     seen: set[str] = set()
     for each in case.verified.of(Waiver, case.digest):
-        said, person = each.said, each.key.person
-        if said.rule != result.id or not said.target.same_as(case.target) or person in seen:
+        waiver, person = each.predicate, each.key.person
+        if waiver.rule != result.id or not waiver.target.same_as(case.target) or person in seen:
             continue
         seen.add(person)
         if _counts(each, case, waivers):
-            waived = f"by {each.key.name} until {said.until:%Y-%m-%d}: {said.why}"
-            return replace(result, waived=waived, until=moment(said.until))
+            waived = f"by {each.key.name} until {waiver.until:%Y-%m-%d}: {waiver.why}"
+            return replace(result, waived=waived, until=moment(waiver.until))
         if case.promoter == UNVERIFIED:
             return replace(
                 result, reason=f"{result.reason}; a waiver counts only where a login says who asks"
@@ -56,10 +56,10 @@ def _waived(result: RuleResult, case: Case, waivers: Waivers | None) -> RuleResu
 
 
 def _counts(each: Accepted[Waiver], case: Case, waivers: Waivers) -> bool:
-    said = each.said
+    waiver = each.predicate
     return (
         each.key.role in waivers.roles
         and not case.is_author(each.key)
-        and case.now < said.until
-        and said.until - said.created <= timedelta(days=waivers.max_days)
+        and case.now < waiver.until
+        and waiver.until - waiver.created <= timedelta(days=waivers.max_days)
     )

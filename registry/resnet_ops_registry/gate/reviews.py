@@ -49,22 +49,23 @@ def told_by_reviewers(verified: VerifiedStatements, roles: Sequence[str] | None)
     """
     told: dict[str, str] = {}
     for each in verified.of(Review):
-        name = REVIEW_TAG_PREFIX + each.said.window
+        name = REVIEW_TAG_PREFIX + each.predicate.window
         told[name] = f"{told[name]}\n{_line(each)}" if name in told else _line(each)
     accepted = verified.accepted_reference
-    if accepted is not None and accepted.said.reference is not None:
-        told[REFERENCE_TAG] = accepted.said.reference
-        told["drift reference"] = f"window {accepted.said.window}, {_line(accepted)}"
+    if accepted is not None and accepted.predicate.reference is not None:
+        told[REFERENCE_TAG] = accepted.predicate.reference
+        told["drift reference"] = f"window {accepted.predicate.window}, {_line(accepted)}"
     baseline = verified.baseline(roles)
     if baseline is not None:
-        told[BASELINE_TAG] = baseline.said.reference
+        told[BASELINE_TAG] = baseline.predicate.reference
     return {name: text[:_LENGTH] for name, text in told.items()}
 
 
 def _line(review: Accepted[Review]) -> str:
-    said = review.said
-    words = f": {' '.join(said.comment.split())}" if said.comment else ""
-    return f"{said.created:%Y-%m-%d %H:%M %Z} {review.key.name} {_DOES[said.action]} ({said.verdict}){words}"
+    predicate = review.predicate
+    words = f": {' '.join(predicate.comment.split())}" if predicate.comment else ""
+    who = f"{predicate.created:%Y-%m-%d %H:%M %Z} {review.key.name}"
+    return f"{who} {_DOES[predicate.action]} ({predicate.verdict}){words}"
 
 
 def reviews_of(version: "ModelVersion", window: str) -> list[str]:
@@ -77,7 +78,7 @@ def accepted_reference(version: "ModelVersion") -> str | None:
     if not is_direct():
         return version.tags.get(REFERENCE_TAG)
     accepted = _verified(version)[0].accepted_reference
-    return accepted.said.reference if accepted else None
+    return accepted.predicate.reference if accepted else None
 
 
 def labelled_reference(version: "ModelVersion") -> str | None:
@@ -86,7 +87,7 @@ def labelled_reference(version: "ModelVersion") -> str | None:
         return version.tags.get(BASELINE_TAG)
     verified, roles = _verified(version)
     baseline = verified.baseline(roles)
-    return baseline.said.reference if baseline else None
+    return baseline.predicate.reference if baseline else None
 
 
 def _verified(version: "ModelVersion") -> tuple[VerifiedStatements, list[str] | None]:

@@ -42,7 +42,7 @@ class SignedEvidence:
     @property
     def evidence(self) -> Evidence:
         """What was said. Raises EvidenceError when the signature is not the key's, or it is no evidence."""
-        found = read_signed(self.text, self.key).said
+        found = read_signed(self.text, self.key).predicate
         if not isinstance(found, Evidence):
             raise EvidenceError("The statement is no evidence.")
         return found
@@ -51,7 +51,7 @@ class SignedEvidence:
 def signed_now(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> SignedEvidence:
     """The evidence signed about a version's files, as the registry accepted it."""
     return SignedEvidence(
-        sign(Statement(_subject(version), EVIDENCE_TYPE, evidence.predicate()), key).text, key.public
+        sign(Statement(_subject(version), EVIDENCE_TYPE, evidence.as_signed()), key).text, key.public
     )
 
 
@@ -92,15 +92,15 @@ def _copied(client: "MlflowClient", version: "ModelVersion") -> SignedEvidence:
         raise EvidenceError(f"The signed evidence of {label} is not among its run's artifacts. {AGAIN}")
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         folder = Path(client.download_artifacts(run_id, FOLDER, temporary))
-        said = SignedEvidence(
+        signed = SignedEvidence(
             (folder / STATEMENT).read_text(encoding="utf-8", errors="replace"), read_public_key(folder / KEY)
         )
-    found = (said.key.id, said.evidence.digest(), read_signed(said.text, said.key).subject)
+    found = (signed.key.id, signed.evidence.digest(), read_signed(signed.text, signed.key).subject)
     if found != (tags[KEY_TAG], tags.get(EVIDENCE_TAG), _subject(version)):
         raise EvidenceError(
             f"The evidence among the artifacts of {label}'s run is not the one that the registry believes. {AGAIN}"
         )
-    return said
+    return signed
 
 
 def _subject(version: "ModelVersion") -> Subject:
@@ -108,8 +108,8 @@ def _subject(version: "ModelVersion") -> Subject:
     return Subject(version.name, number, created, version.tags.get(FILES_TAG, ""))
 
 
-def keep_copy(said: SignedEvidence, folder: Path) -> None:
+def keep_copy(signed: SignedEvidence, folder: Path) -> None:
     """Write the evidence and the key that verifies it, as a run keeps them."""
     (folder / FOLDER).mkdir()
-    (folder / FOLDER / STATEMENT).write_text(said.text, encoding="utf-8")
-    (folder / FOLDER / KEY).write_text(said.key.pem())
+    (folder / FOLDER / STATEMENT).write_text(signed.text, encoding="utf-8")
+    (folder / FOLDER / KEY).write_text(signed.key.pem())

@@ -208,14 +208,14 @@ def _check_statements(connection: Connection) -> Iterator[Finding]:
             yield Finding(where, str(error))
             continue
         subject = statement.subject
-        said = (
+        signed = (
             subject.model,
             subject.version,
             subject.creation_time,
             subject.digest,
             statement.predicate_type,
         )
-        if said != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
+        if signed != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
             yield Finding(where, "it is filed under another version than it speaks of")
 
 

@@ -186,18 +186,18 @@ def _why_not(
 ) -> str:
     refusal = entry.refusals.get(target, "the gate has not judged it")
     if refusal is not None:
-        said = f"refused: {refusal.removeprefix('refused: ')}"
+        reason = f"refused: {refusal.removeprefix('refused: ')}"
     else:
         assert proposed is not None
         mine, best = entry.metrics[by].value, proposed.metrics[by].value
         where = " on validation" if by == CHOSEN_BY else ""
         if mine == best:
-            said = f"passes; as accurate{where}, but registered later"
+            reason = f"passes; as accurate{where}, but registered later"
         else:
-            said = f"passes; less accurate{where} ({show_number(mine)} against {show_number(best)})"
+            reason = f"passes; less accurate{where} ({show_number(mine)} against {show_number(best)})"
     if rival := _dominator(entry, entries, axes):
-        said += f". {rival.label} is {_comparison(rival, entry, axes)}"
-    return said
+        reason += f". {rival.label} is {_comparison(rival, entry, axes)}"
+    return reason
 
 
 def _dominator(entry: Entry, among: Sequence[Entry], axes: Sequence[Axis]) -> Entry | None:

@@ -137,9 +137,9 @@ def _local(reports: Path, known: Sequence[Evidence]) -> Iterator[Entry]:
 def _refused(known: Iterable[Evidence]) -> Iterator[str]:
     """Exports that were not made of versions that are shown, by the word of the versions' evidence."""
     for evidence in known:
-        for format_, said in sorted(evidence.exports.items()):
-            if evidence.exported_from is None and said.startswith(REFUSED):
-                yield f"{evidence.member}-{format_}: {said}"
+        for format_, outcome in sorted(evidence.exports.items()):
+            if evidence.exported_from is None and outcome.startswith(REFUSED):
+                yield f"{evidence.member}-{format_}: {outcome}"
 
 
 def _profiles(entries: Sequence[Entry]) -> tuple[str, ...]:

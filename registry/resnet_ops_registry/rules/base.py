@@ -48,7 +48,7 @@ class Case:
 
     @property
     def evidence(self) -> Evidence:
-        return self.accepted.said
+        return self.accepted.predicate
 
     @property
     def believed(self) -> VerifiedStatements:

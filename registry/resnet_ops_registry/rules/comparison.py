@@ -45,28 +45,28 @@ class Comparison(Rule):
 
     def judge(self, case: Case) -> RuleResult:
         if case.rollback:
-            return self._say(
+            return self._result(
                 True, "a rollback", f"the return to an earlier {case.target.label} is not compared"
             )
         if not case.champions:
             measured = f"no {case.target.label} yet"
-            return self._say(
+            return self._result(
                 self.without_champion == "pass", measured, f"there is {measured} to compare with"
             )
         others = [champion for champion in case.champions if not champion.itself]
         if not others:
-            return self._say(True, "itself", f"it is {case.target.label} already")
+            return self._result(True, "itself", f"it is {case.target.label} already")
         results = [self._against(case, champion) for champion in others]
         return next((result for result in results if not result.passed), results[0])
 
     def _against(self, case: Case, champion: Champion) -> RuleResult:
         name = f"{case.target.label} v{champion.version}"
         if champion.evidence is None:
-            return self._say(False, "unknown", f"{name} has no evidence that is believed, to compare with")
+            return self._result(False, "unknown", f"{name} has no evidence that is believed, to compare with")
         both = [self._outcomes(evidence) for evidence in (case.evidence, champion.evidence)]
         for whose, outcomes in zip(("the candidate", name), both, strict=True):
             if outcomes is None:
-                return self._say(
+                return self._result(
                     False, "unknown", f"the evidence of {whose} has no outcomes on split {self.split}"
                 )
         mine, other = both
@@ -76,7 +76,7 @@ class Comparison(Rule):
             reason = (
                 f"{name} was judged on other images; measure both on the same: resnet-ops attest evaluation"
             )
-            return self._say(False, "other images", reason)
+            return self._result(False, "other images", reason)
         return self._compare(name, mine, other)
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
@@ -100,9 +100,9 @@ class Comparison(Rule):
         passed = p <= self.alpha
         verb = "is" if passed else "is not shown to be"
         what = self.split if self.split.startswith("operating.") else f"{self.split} accuracy"
-        return self._say(passed, measured, f"{what} {measured} {verb} {self._wanted()}")
+        return self._result(passed, measured, f"{what} {measured} {verb} {self._wanted()}")
 
-    def _say(self, passed: bool, measured: str, reason: str) -> RuleResult:
+    def _result(self, passed: bool, measured: str, reason: str) -> RuleResult:
         needed = f"{self._wanted()} (alpha {show_number(self.alpha)})"
         return self.result(passed, f"{self.split} against champion", measured, needed, reason)
 

@@ -39,22 +39,22 @@ class Hardware(Rule):
 
     def judge(self, case: Case) -> RuleResult:
         if self.formats is not None and case.evidence.format not in self.formats:
-            return self._say(True, case.evidence.format, f"{case.evidence.format} is not asked")
+            return self._result(True, case.evidence.format, f"{case.evidence.format} is not asked")
         measured = case.evidence.hardware.get(self.profile)
         if measured is None:
-            return self._say(
+            return self._result(
                 False, "unknown", f"the evidence does not say what {self.profile} was measured on"
             )
         facts = ", ".join(f"{name} {measured.get(name, 'unknown')}" for name in self.match)
         for name, wanted in self.match.items():
             if name not in measured:
-                return self._say(False, facts, f"the evidence does not say {self.profile}'s {name}")
+                return self._result(False, facts, f"the evidence does not say {self.profile}'s {name}")
             if not _equal(wanted, measured[name]):
                 reason = f"{self.profile} was measured on {name} {measured[name]}, not {wanted}"
-                return self._say(False, facts, reason)
-        return self._say(True, facts, f"{self.profile} was measured on {facts}")
+                return self._result(False, facts, reason)
+        return self._result(True, facts, f"{self.profile} was measured on {facts}")
 
-    def _say(self, passed: bool, measured: str, reason: str) -> RuleResult:
+    def _result(self, passed: bool, measured: str, reason: str) -> RuleResult:
         needed = ", ".join(f"{name} {wanted}" for name, wanted in self.match.items())
         return self.result(passed, f"{self.profile} hardware", measured, needed, reason)
 

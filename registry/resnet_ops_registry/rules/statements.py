@@ -47,18 +47,18 @@ class Statements(Rule):
         judged: dict[str, str] = {}
         counted: dict[str, str] = {}
         ends: list[datetime] = []
-        said: list[Accepted[Approval]] | list[Accepted[Reproduction]] = (
+        statements: list[Accepted[Approval]] | list[Accepted[Reproduction]] = (
             case.verified.of(Approval, case.digest)
             if self.kind == "approval"
             else case.verified.of(Reproduction, case.digest)
         )
-        for each in said:
+        for each in statements:
             if each.key.person in judged or not self._is_about(case, each):
                 continue
             judged[each.key.person] = problem = self._problem(case, each)
             if not problem:
                 counted[each.key.person] = each.key.name
-                ends += [each.said.until] if isinstance(each.said, Approval) else []
+                ends += [each.predicate.until] if isinstance(each.predicate, Approval) else []
         measured = f"{len(counted)} ({', '.join(counted.values())})" if counted else "none"
         left_out = "; ".join(dict.fromkeys(filter(None, judged.values())))
         reason = f"{len(counted)} of {self.count} {self.kind}s by {' or '.join(self.roles)}"
@@ -69,29 +69,29 @@ class Statements(Rule):
         return self.result(len(counted) >= self.count, self.kind, measured, needed, reason, until)
 
     def _is_about(self, case: Case, each: Accepted[Approval] | Accepted[Reproduction]) -> bool:
-        return not isinstance(each.said, Approval) or each.said.target.same_as(case.target)
+        return not isinstance(each.predicate, Approval) or each.predicate.target.same_as(case.target)
 
     def _problem(self, case: Case, each: Accepted[Approval] | Accepted[Reproduction]) -> str:
         """Why a statement does not count; empty where it does."""
-        said, key = each.said, each.key
+        predicate, key = each.predicate, each.key
         if key.role not in self.roles:
             return f"{key.name} is {key.role}"
         if case.is_author(key):
             return f"{key.name} is the author or promoter"
-        if isinstance(said, Approval):
-            return "" if case.now < said.until else f"{key.name}'s ended {said.until:%Y-%m-%d}"
-        return self._difference(case, key.name, said)
+        if isinstance(predicate, Approval):
+            return "" if case.now < predicate.until else f"{key.name}'s ended {predicate.until:%Y-%m-%d}"
+        return self._difference(case, key.name, predicate)
 
-    def _difference(self, case: Case, name: str, said: Reproduction) -> str:
+    def _difference(self, case: Case, name: str, reproduction: Reproduction) -> str:
         evidence = case.evidence
-        if said.weights_digest == evidence.weights_digest:
+        if reproduction.weights_digest == evidence.weights_digest:
             return ""
         if not self.within:
             return f"{name}'s has other weights"
         for metric, most in self.within.items():
-            if metric not in evidence.metrics or metric not in said.metrics:
+            if metric not in evidence.metrics or metric not in reproduction.metrics:
                 return f"{name}'s lacks {metric}"
-            apart = abs(said.metrics[metric] - evidence.metrics[metric].value)
+            apart = abs(reproduction.metrics[metric] - evidence.metrics[metric].value)
             if not apart <= most:
                 return f"{name}'s {metric} differs by {apart:.4g}"
         return ""

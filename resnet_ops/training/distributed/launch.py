@@ -43,8 +43,8 @@ def start_workers(count: int, script: Sequence[str]) -> None:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             if rank:
-                for said in Path(folder).rglob(f"{rank}/stderr.log"):
-                    sys.stderr.write(said.read_text())
+                for log in Path(folder).rglob(f"{rank}/stderr.log"):
+                    sys.stderr.write(log.read_text())
             if failure.exitcode < 0:
                 raise ServiceError(
                     f"Worker {rank} of {count} was killed by {signal.Signals(-failure.exitcode).name}. Run the same "

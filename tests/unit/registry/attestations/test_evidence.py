@@ -47,11 +47,11 @@ def make_evidence(**more: Any) -> Evidence:
 
 def test_evidence_survives_its_signed_form() -> None:
     found = make_evidence()
-    assert read_evidence(json.loads(json.dumps(found.predicate()))) == found
+    assert read_evidence(json.loads(json.dumps(found.as_signed()))) == found
 
 
 def test_evidence_signed_before_there_were_outcomes_is_still_read() -> None:
-    old = make_evidence().predicate()
+    old = make_evidence().as_signed()
     del old["outcomes"], old["checks"]
     assert read_evidence(old).outcomes == {}
 
@@ -113,7 +113,7 @@ def test_outcomes_are_packed_without_loss(right: list[bool]) -> None:
 )
 def test_outcomes_of_another_size_than_they_say_are_refused(n: int, right: bytes | str) -> None:
     text = right if isinstance(right, str) else base64.b64encode(right).decode()
-    predicate = make_evidence().predicate()
+    predicate = make_evidence().as_signed()
     predicate["outcomes"]["test"].update(n=n, right=text)
     with pytest.raises(EvidenceError, match=r"malformed at outcomes\.test"):
         read_evidence(predicate)
@@ -122,19 +122,19 @@ def test_outcomes_of_another_size_than_they_say_are_refused(n: int, right: bytes
 @pytest.mark.parametrize("starts", [b"\x00", b"\x7f", b"\xff\x00", b"", "/w= ="])
 def test_groups_that_are_not_told_image_by_image_are_refused(starts: bytes | str) -> None:
     text = starts if isinstance(starts, str) else base64.b64encode(starts).decode()
-    predicate = make_evidence().predicate()
+    predicate = make_evidence().as_signed()
     predicate["outcomes"]["test"].update(n=8, right="/w==", starts=text)
     with pytest.raises(EvidenceError, match=r"malformed at outcomes\.test.*starts"):
         read_evidence(predicate)
 
 
 def test_evidence_without_groups_is_as_a_release_without_them_writes_it() -> None:
-    assert set(make_evidence().predicate()["outcomes"]["test"]) == {"images", "n", "right"}
+    assert set(make_evidence().as_signed()["outcomes"]["test"]) == {"images", "n", "right"}
     grouped = make_evidence(
         outcomes={"test": pack_outcomes("2" * 64, np.array([True, False]), np.array([True, True]))}
     )
-    assert grouped.predicate()["outcomes"]["test"]["starts"] == "wA=="
-    assert read_evidence(grouped.predicate()) == grouped
+    assert grouped.as_signed()["outcomes"]["test"]["starts"] == "wA=="
+    assert read_evidence(grouped.as_signed()) == grouped
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ JSON = st.recursive(
 
 @given(key=st.sampled_from([*Evidence.model_fields, "extra"]), value=JSON)
 def test_evidence_with_any_field_replaced_is_read_or_refused_without_a_crash(key: str, value: Any) -> None:
-    predicate = {**make_evidence().predicate(), key: value}
+    predicate = {**make_evidence().as_signed(), key: value}
     with suppress(EvidenceError):
         assert read_evidence(predicate).created
 

@@ -135,16 +135,16 @@ def test_no_other_signature_is_believed(key: PrivateKey, signature: bytes) -> No
 def test_what_is_said_with_anything_put_anywhere_is_read_or_refused(
     said: Predicate, data: st.DataObject, value: Any
 ) -> None:
-    predicate = said.predicate()
+    predicate = said.as_signed()
     changed = put(predicate, data.draw(st.sampled_from(paths(predicate))), value)
     with suppress(EvidenceError):
         again = read_predicate(predicate_type(said), changed)
-        assert json.loads(json.dumps(again.predicate(), allow_nan=False)) == again.predicate()
+        assert json.loads(json.dumps(again.as_signed(), allow_nan=False)) == again.as_signed()
 
 
 @pytest.mark.parametrize("said", SAID, ids=lambda said: type(said).__name__)
 def test_what_is_said_survives_being_signed(said: Predicate, key: PrivateKey) -> None:
-    statement = Statement(Subject("m", 1, 1, "a" * 64), predicate_type(said), said.predicate())
+    statement = Statement(Subject("m", 1, 1, "a" * 64), predicate_type(said), said.as_signed())
     read = read_envelope(sign(statement, key).text).verify(key.public)
     assert read_predicate(read.predicate_type, read.predicate) == said
 
@@ -157,7 +157,7 @@ def test_a_kind_of_statement_that_is_not_known_is_refused(uri: str) -> None:
 
 def test_evidence_is_not_read_as_an_approval() -> None:
     with pytest.raises(EvidenceError, match="malformed"):
-        read_predicate(EVIDENCE_TYPE, SAID[1].predicate())
+        read_predicate(EVIDENCE_TYPE, SAID[1].as_signed())
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -119,7 +119,7 @@ def evidence(metrics: dict[str, Metric]) -> Evidence:
 def test_evidence_without_what_makes_a_number_believable_is_refused(
     metric: dict[str, float], problem: str
 ) -> None:
-    predicate = evidence({"acc": Metric(value=1, n=1)}).predicate()
+    predicate = evidence({"acc": Metric(value=1, n=1)}).as_signed()
     with pytest.raises(Exception, match="malformed at") as caught:
         read_evidence({**predicate, "metrics": {"acc": metric}})
     assert problem in str(caught.value)

@@ -135,7 +135,7 @@ def test_a_waiver_counts_within_the_policys_bounds_only(said: Accepted[Any], cou
     about = case(said, metrics={"acc": Metric(value=0.5, n=1)})
     (result,) = judge_rules(policy.guards[0].rules, about, policy.waivers)
     assert (result.passed, result.holds) == (False, counts)
-    assert result.waived == (f"by jo until {said.said.until:%Y-%m-%d}: demo" if counts else "")
+    assert result.waived == (f"by jo until {said.predicate.until:%Y-%m-%d}: demo" if counts else "")
 
 
 def test_a_rule_that_passes_needs_no_waiver() -> None:

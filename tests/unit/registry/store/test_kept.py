@@ -174,16 +174,16 @@ def key(tmp_path: Path) -> PrivateKey:
 @pytest.fixture
 def statement(make_evidence: Callable[..., Evidence]) -> Statement:
     return Statement(
-        Subject(NAME, 1, 1_700_000_000_000, "a" * 64), EVIDENCE_TYPE, make_evidence().predicate()
+        Subject(NAME, 1, 1_700_000_000_000, "a" * 64), EVIDENCE_TYPE, make_evidence().as_signed()
     )
 
 
 def test_what_a_reader_does_to_it_is_not_kept(key: PrivateKey, statement: Statement) -> None:
     text = sign(statement, key).text
-    first = read_signed(text, key.public).said
+    first = read_signed(text, key.public).predicate
     assert isinstance(first, Evidence)
     first.metrics.clear()
-    assert read_signed(text, key.public).said.predicate() == statement.predicate
+    assert read_signed(text, key.public).predicate.as_signed() == statement.predicate
 
 
 def test_a_right_signature_makes_no_other_one_right(
