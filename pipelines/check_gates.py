@@ -40,7 +40,7 @@ def main() -> None:
         for target, refusal in candidate.refusals.items():
             console.print(f"{candidate.member} v{candidate.version} {target}: {refusal or 'passes'}")
     for name, refusal in refused.items():
-        console.print(f"{name}: {refusal}, so it is no candidate")
+        console.print(f"{name}: {refusal}, so it is not a candidate")
     judged = [asdict(candidate) for candidate in candidates]
     gates = {"challenger": challenger, "candidates": judged, "refused": refused}
     write_json(Path("reports/gates.json"), gates)

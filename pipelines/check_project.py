@@ -29,7 +29,7 @@ def check_images(data: DataParams) -> None:
     check_source(data)
     if not data.root or not Path(data.root).exists():
         raise ConfigError(
-            f"params.yaml: data.root is {data.root!r}, where there is nothing that DVC could watch. Name your image "
+            f"params.yaml: data.root is {data.root!r}, which does not exist, so DVC cannot watch it. Name your image "
             "folder; or, for the digits, resnet_ops/data/sources.py"
         )
 
@@ -93,7 +93,7 @@ if __name__ == "__main__":
             console.print(line, style="yellow")
         if left := left_from_digits(params):
             console.print(
-                f"Your images are no digits (data.source: {params.data.source}), but params.yaml still says so in "
+                f"Your images are not digits (data.source: {params.data.source}), but params.yaml still says so in "
                 f"{', '.join(left)}. Name your own use case there, and apply a policy for it, before you register.",
                 style="yellow",
             )

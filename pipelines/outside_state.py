@@ -28,7 +28,7 @@ def outside_state(
     if EXPERIMENT is None:
         client = connect()
         version = registered_version(client, identity)
-        reviews = {name: said for name, said in version.tags.items() if name.startswith(REVIEW_TAG_PREFIX)}
+        reviews = {name: text for name, text in version.tags.items() if name.startswith(REVIEW_TAG_PREFIX)}
         state |= {
             "reviews": _digest(reviews),
             "accepted_reference": accepted_reference(version),

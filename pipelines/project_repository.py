@@ -18,7 +18,7 @@ def check_repository() -> None:
     without_git = Path(".dvc/config").exists() and "no_scm = true" in Path(".dvc/config").read_text()
     if not without_git and not any((folder / ".git").exists() for folder in (here, *here.parents)):
         raise ConfigError(
-            f"{here} is no git repository, and DVC needs one. Run: git init && git add -A && git commit -m start. "
+            f"{here} is not a git repository, and DVC needs one. Run: git init && git add -A && git commit -m start. "
             "Or let DVC work without: dvc config core.no_scm true"
         )
     for path in _FILES:
@@ -30,7 +30,7 @@ def _check(path: Path) -> None:
         text = path.read_text(encoding="utf-8-sig")
         if any(line.startswith(_CONFLICT) for line in text.splitlines()):
             raise ConfigError(
-                f"{path} holds both sides of a merge that did not fit. Take one, then run the same command again: "
+                f"{path} holds both sides of a merge conflict. Take one, then run the same command again: "
                 f"git checkout --theirs {path}"
             )
         yaml.safe_load(text)

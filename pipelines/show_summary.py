@@ -76,7 +76,7 @@ def main() -> None:
     serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
     if serving["version"] is None:
         console.print(
-            f"{NOBODY} The table says what each version lacks; resnet-ops gate explain {model} VERSION, all of it."
+            f"{NOBODY} The table says what each version lacks. In full: resnet-ops gate explain {model} VERSION"
         )
     else:
         console.print(f"Windows of simulated traffic, scored by v{serving['version']} (@{serving['alias']}):")
@@ -88,7 +88,7 @@ def main() -> None:
     console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:
-        console.print(f"  {server}/{portfolio}   to see what each costs, and why which is proposed")
+        console.print(f"  {server}/{portfolio}   to see what each costs, and which is proposed and why")
     for window in filter(lambda window: window["link"], windows):
         console.print(f"  {server}/{window['link']}   {window['traffic']}")
 

@@ -76,7 +76,7 @@ def _explain(problem: dict[str, Any]) -> str:
         case "missing":
             return f"{key} is missing"
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"{key} is no known setting (check the spelling, or remove it)"
+            return f"{key} is not a known setting (check the spelling, or remove it)"
         case "value_error":
             message = str(problem["ctx"]["error"])
             field = message.partition(" ")[0]

@@ -36,15 +36,15 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
             for same in at_odds.values()
         )
         raise DataError(
-            f"{len(at_odds)} images are there with two labels or more. Correct them; or, where you cannot, say in "
+            f"{len(at_odds)} images appear with two labels or more. Correct them; or, where you cannot, say in "
             f"params.yaml what becomes of them: data.conflicts: drop (all {count} are left out) or first (the label "
             f"that comes first counts):\n  {shown}"
         )
     if how == "drop":
-        note = f"{count} images are left out: they are there with two labels (data.conflicts: drop)"
+        note = f"{count} images are left out: they appear with two labels (data.conflicts: drop)"
         return replace(known, left_out=frozenset(at_odds), notes=(*raw.notes, note))
     labels = raw.labels.copy()
     for same in at_odds.values():
         labels[same] = labels[same[0]]
-    note = f"{count} images are there with two labels, of which the first counts (data.conflicts: first)"
+    note = f"{count} images appear with two labels, of which the first counts (data.conflicts: first)"
     return replace(known, labels=labels, notes=(*raw.notes, note))

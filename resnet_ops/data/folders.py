@@ -82,12 +82,12 @@ def notes_on(found: Found) -> list[str]:
     if found.droppings:
         names = ", ".join(dict.fromkeys(found.droppings[:3]))
         notes.append(
-            f"Passed over {len(found.droppings)} files that systems leave behind or hide ({names} ...)"
+            f"Skipped {len(found.droppings)} files that systems leave behind or hide ({names} ...)"
         )
     if found.unreadable:
-        notes.append(f"Passed over {_count(found.unreadable)}: not readable as images{_remedy(found)}")
+        notes.append(f"Skipped {_count(found.unreadable)}: not readable as images{_remedy(found)}")
     if found.texts:
-        notes.append(f"Passed over {_count(found.texts)}: no images")
+        notes.append(f"Skipped {_count(found.texts)}: not images")
     return notes
 
 

@@ -116,7 +116,7 @@ def _lines(path: Path) -> tuple[str, ...]:
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}). Save it so.") from error
+        raise DataError(f"{path} is not UTF-8 ({error}). Save it as UTF-8.") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path} has {', '.join(twice)} twice. Correct it.")

@@ -82,7 +82,7 @@ def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
             else f"{len(classes)} class folder(s), not 2"
         )
         raise DataError(
-            f"{root}: {what}. Lay images out as {root}/CLASS/IMAGE, and remove folders that are no class."
+            f"{root}: {what}. Lay images out as {root}/CLASS/IMAGE, and remove folders that are not classes."
         )
     images = [Listed(path, name) for name in classes for path in files[name].images]
     beside = find(root, deep=False)
@@ -91,7 +91,7 @@ def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
         everything += each
     notes = notes_on(everything)
     if beside.images:
-        notes.append(f"Passed over {len(beside.images)} images that lie beside the class folders")
+        notes.append(f"Skipped {len(beside.images)} images that lie beside the class folders")
         if len(beside.images) > len(images):
             raise DataError(
                 f"{root}: {len(beside.images)} images lie beside the class folders, and only {len(images)} in them. "

@@ -36,7 +36,7 @@ def notes_on_images(names: Sequence[str], facts: Sequence[Facts], params: DataPa
         )
     notes = _note(
         [name for name, each in of.items() if each.metadata_damaged],
-        "have damaged metadata, which were passed over; their pixels are used",
+        "have damaged metadata, which were skipped; their pixels are used",
     )
     notes += _note(
         [name for name, each in of.items() if each.several],

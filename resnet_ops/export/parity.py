@@ -35,7 +35,7 @@ def measure_parity(
     """`max_logit_difference`, `equal_predictions`, `top1` and `accuracy_loss` of an export.
 
     labels: (N,) class indices. `accuracy_loss` is the original's top-1 less the export's, with Tango's interval.
-    A difference that is no number counts as the largest there is.
+    A difference that is not a number counts as the largest there is.
     """
     n = len(labels)
     with np.errstate(invalid="ignore"):

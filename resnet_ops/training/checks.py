@@ -45,7 +45,7 @@ def check_graphs(plan: Plan) -> None:
 
 
 def check_loss(plan: Plan, epoch: int, losses: dict[str, float]) -> None:
-    """Raise ConfigError where the loss on a split is no number. epoch: counted from 1."""
+    """Raise ConfigError where the loss on a split is not a number. epoch: counted from 1."""
     for split, value in losses.items():
         if not math.isfinite(value):
             raise ConfigError(

@@ -34,7 +34,7 @@ def settle(plan: Plan, data: PreparedData, path: Path, workers: Workers = ALONE)
     key = f"{plan.name}-{_key(plan, data, workers)}"
     chosen = read_json(path) if path.exists() else {}
     if not isinstance(chosen, dict) or not all(type(count) is int and count > 0 for count in chosen.values()):
-        raise DataError(f"{path} is no list of thread counts. Restore it, or delete it to measure again.")
+        raise DataError(f"{path} is not a list of thread counts. Restore it, or delete it to measure again.")
     threads = workers.agree(chosen.get(key, 0)) or _measure(plan, data, path, key, workers)
     return replace(plan, engine=replace(plan.engine, threads=threads))
 

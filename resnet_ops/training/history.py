@@ -47,4 +47,4 @@ def read_history(path: Path) -> list[dict[str, float]]:
         with path.open(newline="") as file:
             return [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no learning curve ({error}). Delete it and run: dvc repro") from error
+        raise DataError(f"{path} is not a learning curve ({error}). Delete it and run: dvc repro") from error

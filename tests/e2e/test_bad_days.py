@@ -60,7 +60,7 @@ MISTAKES = {  # what: what stands there, what is written instead, what is said
     "a wrong key": (
         "epochs: 1\n",
         "epocs: 1\n",
-        r"recipes\.digits\.epochs is missing; recipes\.digits\.epocs is no known setting",
+        r"recipes\.digits\.epochs is missing; recipes\.digits\.epocs is not a known setting",
     ),
     "a wrong type": (
         "epochs: 1\n",

@@ -123,7 +123,7 @@ def test_the_clean_window_is_quiet_and_the_dirty_camera_alarms_with_a_reason(rep
     verdicts = [(window["traffic"], window["verdict"]) for window in summary]
     assert verdicts == [
         *[("as-recorded", "ok")] * 2,
-        ("dirty-camera", "warning"),  # one alone is no alarm
+        ("dirty-camera", "warning"),  # one alone is not an alarm
         ("dirty-camera", "alarm"),
     ]
     assert "class" in summary[-1]["reason"]

@@ -172,8 +172,8 @@ def _label(
         bool,
         typer.Option(
             "--sample",
-            help="These images were drawn at random, or are all: their labels tell how right the version is. "
-            "Without it, only those do that a list of `monitor propose` drew at random.",
+            help="The images are a random sample, or all of them, so their labels estimate accuracy. Without this, "
+            "only labels of images that `monitor propose` drew at random do.",
         ),
     ] = False,
 ) -> None:
@@ -213,12 +213,12 @@ def _registered_classes(identity: "ModelIdentity") -> "Collection[str] | None":
     try:
         return load(f"models:/{identity.name}/{identity.version}").model.classes
     except (ResnetOpsError, MlflowException) as error:
-        console.print(f"Whether labels are classes of {identity} cannot be told: {error}", style="yellow")
+        console.print(f"Cannot check whether labels are classes of {identity}: {error}", style="yellow")
         return None
 
 
 def _export(
-    folder: Annotated[Path, typer.Argument(help="Where to; hours that are there already are written anew.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; hours that are there already are rewritten.")],
     model: Annotated[str, typer.Option(help="The registered model whose rows are exported.")],
     since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="First moment after the time range.")] = None,

@@ -17,6 +17,6 @@ def read_moment(text: str, option: str) -> datetime:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"{option} {plain(text)} is no time; write for example 2026-01-31T08:00Z"
+            f"{option} {plain(text)} is not a time; write for example 2026-01-31T08:00Z"
         ) from None
     raise typer.BadParameter(f"{option} {plain(text)} has no time zone; write for example {plain(text)}Z")

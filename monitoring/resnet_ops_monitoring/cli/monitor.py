@@ -30,7 +30,7 @@ PARAMS, REPORTS, REFERENCE = (
 def add_monitor_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
     monitor = typer.Typer(
-        no_args_is_help=True, help="Judge production traffic as it comes, tell of it, and act."
+        no_args_is_help=True, help="Judge production traffic as it arrives, send alerts, and act."
     )
     monitor.command("run")(_run)
     monitor.command("serve")(_serve)
@@ -44,7 +44,7 @@ def add_monitor_commands(app: typer.Typer) -> None:
 def _run(
     model: Model = "",
     alias: Alias = "",
-    until: Annotated[str, typer.Option(help="As if it were this moment, such as 2026-01-31T08:00Z.")] = "",
+    until: Annotated[str, typer.Option(help="Judge as if it were this time, such as 2026-01-31T08:00Z.")] = "",
     metrics: Annotated[
         Path | None, typer.Option(help="Write metrics for Prometheus' node exporter, NAME.prom.")
     ] = None,

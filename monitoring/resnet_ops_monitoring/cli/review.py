@@ -11,7 +11,7 @@ __all__ = ["add_review_commands"]
 
 Window = Annotated[str, typer.Argument(help="Name of a judged window, as in `resnet-ops drift report`.")]
 Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
-Why = Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 signs.")]
+Why = Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 characters.")]
 Reports = Annotated[
     Path | None,
     typer.Option(
@@ -30,7 +30,7 @@ def add_review_commands(drift: typer.Typer) -> None:
 def ack(
     window: Window,
     key: Key,
-    comment: Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 signs.")] = "",
+    comment: Annotated[str, typer.Option(help="For whoever reads the ledger, at most 500 characters.")] = "",
     reports: Reports = None,
 ) -> None:
     """Say with your signature that you have seen a window's verdict."""

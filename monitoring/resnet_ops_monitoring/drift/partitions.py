@@ -84,7 +84,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
                     yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} is not a readable export ({error}). Write it anew: resnet-ops log export"
+            f"{path} is not a readable export ({error}). Write it again: resnet-ops log export"
         ) from error
 
 

@@ -68,8 +68,8 @@ def explain(findings: Sequence[Finding]) -> str:
             if finding.signal == "softmax" and finding.column not in shifted
         ),
         *(
-            f"the images look different to it ({percent((1 + finding.effect) / 2)} are told from earlier ones, where "
-            "guessing tells half)"
+            f"the images look different to it (a test tells {percent((1 + finding.effect) / 2)} of them from earlier "
+            "ones; guessing would tell half)"
             for finding in fired
             if finding.signal == "embeddings"
         ),
@@ -91,7 +91,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.status == "alarm":
         return f"Alarm: {verdict.identity} no longer behaves as when it was tested"
     if verdict.status == "warning":
-        return f"Warning: {verdict.identity} looks different in this window; one alone is no alarm"
+        return f"Warning: {verdict.identity} looks different in this window; one alone is not an alarm"
     if verdict.status == "invalid data":
         return f"Not judged: the logged data of {verdict.identity} is not valid"
     if verdict.status == "insufficient data":
@@ -125,7 +125,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             _where_to_look(verdict),
             "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
             "the answers where a mistake is costly.",
-            "If the cause cannot be removed, go back to the version before, if it copes better (resnet-ops drift "
+            "If the cause cannot be removed, return to the previous version, if it does better (resnet-ops drift "
             f"rollback {verdict.window} ALIAS --why TEXT --key NAME), or train on such images.",
         ]
     if verdict.labels_contradict:
@@ -135,7 +135,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "If they were labelled at random, the model is wrong more often: put a better version into production.",
         ]
     if verdict.input_drift:
-        return ["Nothing is urgent. Accuracy holds; look at the camera and the light when you pass by."]
+        return ["Nothing is urgent. Accuracy holds; check the camera and the light when convenient."]
     return ["Nothing."]
 
 

@@ -27,7 +27,7 @@ def as_classes(labels: Sequence[tuple[str, str]], classes: Mapping[str, Collecti
         shown = ", ".join(f"{label!r} ({count} times)" for label, count in strangers.most_common(10))
         names = sorted({name for each in classes.values() for name in each})
         raise DataError(
-            f"{strangers.total()} of {len(labels)} labels are no class of the model that answered: {shown}. Its "
+            f"{strangers.total()} of {len(labels)} labels are not classes of the model that answered: {shown}. Its "
             f"classes are {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}. Nothing was labelled."
         )
     return meant

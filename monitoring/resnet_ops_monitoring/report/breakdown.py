@@ -47,6 +47,6 @@ def label_shift_section(verdict: Verdict) -> str:
     ]
     return (
         "<h2>What the images show, by estimate</h2><p class='soft small'>How often each class truly occurs, from the "
-        "predictions and the mistakes known from testing (BBSE, Lipton et al. 2018). Sound while only the mix of "
-        f"classes shifted, and not where the images look different.</p>{table(columns, rows)}"
+        "predictions and the mistakes known from testing (BBSE, Lipton et al. 2018). This holds while only the mix of "
+        f"classes changed, but not where the images look different.</p>{table(columns, rows)}"
     )

@@ -39,7 +39,7 @@ def most_novel_section(
     shown = places[np.argsort(-distance, kind="stable")[:16]]
     figures = "".join(_figure(images[i], _caption(frame.iloc[int(i)])) for i in shown)
     html = (
-        "<h2>The images that are newest to the model</h2><p class='soft small'>Farthest from anything in the "
+        "<h2>The images most novel to the model</h2><p class='soft small'>Farthest from anything in the "
         f"reference, by embedding; {len(shown)} of {len(frame)}.</p><div class='thumbs'>{figures}</div>"
     )
     if comparison is not None and len(comparison):

@@ -17,11 +17,11 @@ def reviews_section(verdict: Verdict, lines: Sequence[str]) -> str:
         f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else "<p>Nobody yet.</p>"
     )
     window = verdict.window
-    answers = [("Say that you have seen it", f"drift ack {window} --key NAME")]
+    answers = [("Confirm that you have seen it", f"drift ack {window} --key NAME")]
     if verdict.status in ("alarm", "warning"):
         answers += [
             (
-                "Give the alias back to the version before",
+                "Return the alias to the previous version",
                 f"drift rollback {window} champion --why TEXT --key NAME",
             ),
             ("This is the new normal", f"drift accept {window} --why TEXT --key NAME"),

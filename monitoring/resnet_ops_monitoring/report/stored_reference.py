@@ -81,7 +81,7 @@ def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:
 def registered_version(client: MlflowClient, identity: ModelIdentity) -> ModelVersion:
     """The version in the registry. Raises ConfigError when it is gone, or was made anew from other files."""
     if not identity.version.isdecimal():
-        raise ConfigError(f"{identity} is no version of a registered model.")
+        raise ConfigError(f"{identity} is not a version of a registered model.")
     version = find_model_version(client, identity.name, int(identity.version))
     if version.tags.get(WEIGHTS_TAG, identity.digest) != identity.digest:
         raise ConfigError(

@@ -60,7 +60,7 @@ def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
     time_range = next((each for each in time_ranges if each.name == window), None)
     if time_range is None:
         raise DataError(
-            f"{window[:100]!r} is no window of {identity} that monitor run judged. See which are: "
+            f"{window[:100]!r} is not a window of {identity} that monitor run judged. See which are: "
             "resnet-ops monitor show"
         )
     frame = monitor.log.read(
@@ -128,7 +128,7 @@ def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
         return ""
     return (
         f"{found.n} labelled answers of {params.days:g} days are {percent(found.value)} right; the floor is "
-        f"{percent(params.floor)}, and a version that keeps it is taken for worse once in {1 / doubt:.0f} lives"
+        f"{percent(params.floor)}, and 1 in {1 / doubt:.0f} versions that keep it is ever taken for worse"
     )
 
 

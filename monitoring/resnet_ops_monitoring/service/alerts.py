@@ -102,7 +102,7 @@ def configured_addresses() -> tuple[Address, ...]:
     for place, (where, url) in enumerate(found, 1):
         if _apprise(url) is None:
             raise ConfigError(
-                f"Alert address number {place} (in {where}) is none that apprise knows. Write for example "
+                f"Alert address number {place} (in {where}) is not one that apprise supports. Write for example "
                 "jsons://host/path, mailtos://user:password@host or slack://..."
             )
     return tuple(dict.fromkeys(Address(url) for _, url in found))

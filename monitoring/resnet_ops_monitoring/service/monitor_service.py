@@ -57,9 +57,9 @@ class Cycle:
         lines.append(f"{self.watched}: {len(self.verdicts)} windows judged. {state}")
         if self.set_aside:
             lines.append(
-                f"{self.set_aside:,} rows are set aside: their times lie in the future. Set the clock of who sent them."
+                f"{self.set_aside:,} rows are set aside: their times are in the future. Correct the sender's clock."
             )
-        return [*lines, *self.actions, *(f"Not told yet, tried again later: {each}" for each in self.silent)]
+        return [*lines, *self.actions, *(f"Not delivered yet, will be retried: {each}" for each in self.silent)]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""

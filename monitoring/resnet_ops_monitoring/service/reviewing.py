@@ -91,7 +91,7 @@ def accept(client: MlflowClient, folder: Path, why: str, key: PrivateKey, log: I
     verdict = load_verdict(folder / VERDICT)
     if not verdict.findings:
         raise DataError(
-            f"Window {verdict.window} is no reference: {verdict.headline}. Accept one that was judged."
+            f"Window {verdict.window} cannot be a reference: {verdict.headline}. Accept one that was judged."
         )
     now = datetime.now(UTC)
     rows = _rows(log, verdict)

@@ -47,7 +47,7 @@ def find_watched(client: MlflowClient, model: str, alias: str, local: Path | Non
     number = str(found.version)
     if number not in versions:
         raise DataError(
-            f"{model} v{number} was not published by resnet-ops, so its answers cannot be told in the log."
+            f"{model} v{number} was not published by resnet-ops, so its answers cannot be identified in the log."
         )
     identity = ModelIdentity(model, number, versions[number])
     return Watched(identity, alias, _reference(client, identity, local), versions)

@@ -155,7 +155,7 @@ def load_summary(content: bytes) -> WindowSummary:
             )
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"These bytes are no summary of a window ({error}). Summarise the window again."
+            f"These bytes are not a summary of a window ({error}). Summarise the window again."
         ) from error
 
 

@@ -33,7 +33,7 @@ def failures(checks: tuple[ManifestCheck, ...]) -> str:
     failed = [
         f"{check.rule}: {check.found}" for check in checks if check.level == "critical" and not check.held
     ]
-    return f"The window cannot be judged. Not as it must be: {'; '.join(failed)}." if failed else ""
+    return f"The window cannot be judged. Failed checks: {'; '.join(failed)}." if failed else ""
 
 
 def check_window(
@@ -229,7 +229,7 @@ def _text(
     """
     digest = time_range.identity.digest
     if not re.fullmatch(r"[0-9a-f]{1,64}", digest):
-        raise DataError(f"{digest[:80]!r} is no digest of model files.")
+        raise DataError(f"{digest[:80]!r} is not a digest of model files.")
     name = time_range.identity.name.encode().hex()
     sqlite = log.url.get_backend_name() == "sqlite"
     model = f"CAST(X'{name}' AS TEXT)" if sqlite else f"convert_from(decode('{name}', 'hex'), 'UTF8')"

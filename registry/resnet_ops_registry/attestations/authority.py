@@ -39,10 +39,10 @@ def record(
     """
     head = tables.lock(connection)
     if operators and (by is None or by.public.id not in operators):
-        whose = f"{by.name} is the name of no" if by else "there is an"
+        whose = f"{by.name} is not the key of one" if by else "no key was given"
         raise ConfigError(
-            f"This extends what the registry trusts, and {whose} operator's key that is trusted here. Sign it with "
-            "one: --key NAME, as in `resnet-ops keys ls`."
+            f"This extends what the registry trusts, so an operator must sign it, and {whose}. Give an operator's key "
+            "that is trusted here: --key NAME, as in `resnet-ops keys ls`."
         )
     signed = {}
     if by is not None:

@@ -52,7 +52,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             if not _is_plain(name):
                 raise EvidenceError(f"The model files hold an odd name: {relative!r}.")
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise EvidenceError(f"The model files hold {relative!r}, which is a link or no plain file.")
+                raise EvidenceError(f"The model files hold {relative!r}, which is a link or not a plain file.")
             if name in names and relative != LEFT_OUT:
                 yield relative, path
 
@@ -133,18 +133,20 @@ def resolve(location: str) -> str:
     if parsed.scheme != "mlflow-artifacts":
         if parsed.scheme not in ("", "file") and _ODD.search(location):
             raise EvidenceError(
-                "The model files' location holds ?, #, ; or %, after which a store may read on or not."
+                "The location of the model files holds ?, #, ; or %, which stores read differently. Log the model "
+                "again into a folder without them."
             )
         return location
     if parsed.netloc:
         raise EvidenceError(
-            f"The model files' location names a host ({parsed.netloc[:100]}): hashed here, they would be loaded there."
+            f"The location of the model files names a host ({parsed.netloc[:100]}): the files hashed here might not be "
+            "the ones loaded. Log the model again into a location without a host."
         )
     destination = artifacts_destination()
     if not destination:
         raise EvidenceError(
-            "The model files lie behind an MLflow server (mlflow-artifacts:), and can be judged there only. On the "
-            "server's machine, set RESNET_OPS_ARTIFACTS to its --artifacts-destination."
+            "The model files are behind an MLflow server (mlflow-artifacts:), and only there can they be judged. On "
+            "the server's machine, set RESNET_OPS_ARTIFACTS to its --artifacts-destination."
         )
     path = location.partition(":")[2].strip("/")
     if _ODD.search(path) or any(part in ("", ".", "..") for part in path.split("/")):

@@ -126,7 +126,7 @@ def read_public_key(path: Path) -> PublicKey:
             f"There is no file {path}. Name the NAME.pub.pem that `resnet-ops keys new` made."
         ) from None
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{path} is no public key in PEM ({error}). Name a NAME.pub.pem.") from error
+        raise ConfigError(f"{path} is not a public key in PEM ({error}). Name a NAME.pub.pem.") from error
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigError(f"{path} is not an Ed25519 key. Make one with: resnet-ops keys new NAME")
     return PublicKey(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
@@ -134,7 +134,7 @@ def read_public_key(path: Path) -> PublicKey:
 
 def _path(name: str, folder: Path | None) -> Path:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
-        raise ConfigError(f"{name!r} is no name for a key: use small letters, digits, - and _.")
+        raise ConfigError(f"{name!r} cannot name a key: use small letters, digits, - and _.")
     return (folder or keys_folder()) / f"{name}.pem"
 
 
@@ -147,7 +147,7 @@ def _read(path: Path) -> PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{path} is no private key in PEM ({error}). Restore it, or delete it.") from error
+        raise ConfigError(f"{path} is not a private key in PEM ({error}). Restore it, or delete it.") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path} is not an Ed25519 key. Move it away; a new one is made on first use.")
     return PrivateKey(path.stem, key)

@@ -35,5 +35,5 @@ def _stages(lock: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         return {name: recorded[name] for name in names}
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise DataError(
-            f"{lock} does not tell of the stages behind this version ({error!r}). Run: dvc repro"
+            f"{lock} does not list the stages behind this version ({error!r}). Run: dvc repro"
         ) from error

@@ -174,7 +174,7 @@ def accept_statement(
     envelope, accepted = read_statement(connection, version, text, roles)
     label = f"{version.model} v{version.version}"
     if find_version(connection, version.workspace, version.model, version.version) != version:
-        raise EvidenceError(f"{label} was made anew or renamed while its files were hashed. Send it again.")
+        raise EvidenceError(f"{label} was recreated or renamed while its files were hashed. Send the statement again.")
     if accepted.subject.digest != digest:
         raise EvidenceError(f"The statement is about other files than those of {label}.")
     _keep(connection, version, envelope, accepted)
@@ -261,7 +261,7 @@ def _verified(row: Row[Any]) -> Accepted[Predicate] | None:
         if row.key_id is not None:
             return _read(row.envelope, trust.trusted_key(row))
         if read_envelope(row.envelope).key_id != row.signer:
-            raise EvidenceError("It is filed under another key than the one that signed it.")
+            raise EvidenceError("It is stored under another key than the one that signed it.")
     except EvidenceError as error:
         raise EvidenceError(f"Row {row.number} of resnet_ops_statements cannot be read: {error}") from error
     return None
@@ -306,17 +306,16 @@ def _check_predicate(accepted: Accepted[Any], roles: Sequence[str] | None) -> No
         )
     if isinstance(predicate, Retirement) and not predicate.retired and key.role != trust.OPERATOR:
         raise EvidenceError(
-            f"A retired version is brought back by a key of role {trust.OPERATOR} only; {key.name} is {key.role}."
+            f"Only a key of role {trust.OPERATOR} can bring a retired version back; {key.name} is {key.role}."
         )
     if isinstance(predicate, Baseline) and not _may_set_reference(accepted, roles):
         raise EvidenceError(
-            f"What a version made of its held-out images is said by a key whose evidence counts (role "
-            f"{' or '.join(roles or (trust.PIPELINE,))}), or of role {trust.REVIEWER} or {trust.OPERATOR}; "
-            f"{key.name} is {key.role}."
+            f"Only a key whose evidence counts (role {' or '.join(roles or (trust.PIPELINE,))}), or of role "
+            f"{trust.REVIEWER} or {trust.OPERATOR}, can set a version's reference; {key.name} is {key.role}."
         )
     if isinstance(predicate, Review) and predicate.reference and key.role not in _REFERENCE_ROLES:
         raise EvidenceError(
-            f"A reference is accepted by a key of role {trust.REVIEWER} or {trust.OPERATOR}; {key.name} is {key.role}."
+            f"Only a key of role {trust.REVIEWER} or {trust.OPERATOR} can accept a reference; {key.name} is {key.role}."
         )
 
 

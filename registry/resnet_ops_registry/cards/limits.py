@@ -90,7 +90,7 @@ def _exports(evidence: Evidence) -> Iterator[str]:
     }
     if evidence.format == "int8" and steps:
         where = ", ".join(f"{name} on {told}" for name, told in steps.items())
-        yield f"Numbers of 8 bits can sum up otherwise on another processor. Measured with: {where}."
+        yield f"Sums of 8-bit numbers can differ on another processor. Measured with: {where}."
 
 
 def _noisy(evidence: Evidence) -> Iterator[str]:

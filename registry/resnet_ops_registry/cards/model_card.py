@@ -141,7 +141,7 @@ def _verdicts(verdicts: Mapping[str, str], judged: datetime) -> Section:
     return Section(
         "What the gate said",
         notes=(
-            f"As of {judged:%Y-%m-%d}, by the policy in force then. It judges anew whenever somebody promotes.",
+            f"As of {judged:%Y-%m-%d}, by the policy in force then. The gate judges again at every promotion.",
         ),
         table=Table((("for", False), ("verdict", False)), tuple(rows)),
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-gate = typer.Typer(help="What the gate thinks of a version; changes nothing.", no_args_is_help=True)
+gate = typer.Typer(help="Ask the gate about a version; changes nothing.", no_args_is_help=True)
 registry = typer.Typer(help="What is registered.", no_args_is_help=True)
 keys = typer.Typer(help="Whose signatures count.", no_args_is_help=True)
 ledger = typer.Typer(help="Every decision, in order.", no_args_is_help=True)
@@ -223,11 +223,11 @@ def keys_new(name: Annotated[str, typer.Argument(help="Such as pipeline, or your
 @keys.command("trust")
 def keys_trust(
     file: Annotated[Path, typer.Argument(help="A public key, NAME.pub.pem.")],
-    role: Annotated[str, typer.Option(help="What it may say, such as pipeline.")],
+    role: Annotated[str, typer.Option(help="Which of its statements count, such as pipeline.")],
     name: Annotated[str, typer.Option(help="What to call it; without it, the file's name.")] = "",
     key: OperatorKey = "",
 ) -> None:
-    """Let the registry believe what a key signs."""
+    """Trust a key: what it signs counts from now on."""
     from resnet_ops_registry.attestations.keys import read_public_key
     from resnet_ops_registry.attestations.trust import trust_key
     from resnet_ops_registry.database.tables import open_database
@@ -242,7 +242,7 @@ def keys_trust(
 def keys_revoke(
     key: Annotated[str, typer.Argument(help="The key's id, or its first 8 digits or more.")],
 ) -> None:
-    """Make everything a key signed worthless, for ever."""
+    """Revoke a key for good: nothing that it signed counts any more."""
     from resnet_ops_registry.attestations.trust import revoke_key
     from resnet_ops_registry.database.tables import open_database
 

@@ -56,7 +56,7 @@ def refresh_verdicts() -> None:
     with open_database() as connection:
         problems = refresh_tags(connection)
     for problem in problems:
-        console.print(f"Refused until it is mended: {problem}")
+        console.print(f"Refused until this is fixed: {problem}")
 
 
 def print_json(value: Any) -> None:

@@ -16,8 +16,8 @@ from resnet_ops_registry.cli.common import Json, OperatorKey, connect_first, sig
 __all__ = ["add_operator_commands"]
 
 db = typer.Typer(help="The registry's database.", no_args_is_help=True)
-audit = typer.Typer(help="What serves, against what was decided.", no_args_is_help=True)
-webhook = typer.Typer(help="Decisions told to a webhook.", no_args_is_help=True)
+audit = typer.Typer(help="Compare what serves with what was decided.", no_args_is_help=True)
+webhook = typer.Typer(help="Send decisions to a webhook.", no_args_is_help=True)
 
 
 def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
@@ -31,17 +31,17 @@ def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
 
 @db.command("harden")
 def db_harden(key: OperatorKey = "") -> None:
-    """Have the database itself refuse what comes past the gate, by triggers (SQLite, PostgreSQL)."""
+    """Install triggers: the database itself then refuses changes that bypass the gate (SQLite, PostgreSQL)."""
     from resnet_ops_registry.database.tables import open_database
     from resnet_ops_registry.store.harden import harden
 
     connect_first()
     with open_database() as connection:
         new = harden(connection, signer(key))
-    state = "is hardened now" if new else "was hardened already; its triggers were installed anew"
+    state = "is hardened now" if new else "was hardened already; its triggers were installed again"
     console.print(f"The database {state}.")
-    console.print("From now on aliases and stages are set through the gate alone.")
-    console.print("Take it back with: resnet-ops db unharden")
+    console.print("From now on only the gate can set aliases and stages.")
+    console.print("To undo this: resnet-ops db unharden")
 
 
 @db.command("unharden")
@@ -82,7 +82,7 @@ def audit_verify(
         console.print(f"new    {line}")
     looked = f"{report.entries} ledger entries, {report.guarded} guarded aliases and stages"
     looked += f", {report.statements} statements; {'hardened' if report.hardened else 'not hardened'}"
-    verdict = f"{len(report.findings)} findings" if report.findings else "Nothing was changed past the gate"
+    verdict = f"{len(report.findings)} findings" if report.findings else "Nothing bypassed the gate"
     console.print(f"{verdict} ({looked}).")
     console.print(f"Keep this elsewhere for the next audit: --head {report.head}")
     raise typer.Exit(1 if report.findings else 0)
@@ -113,16 +113,16 @@ def ledger_export(
 
 @webhook.command("send")
 def webhook_send(
-    follow: Annotated[bool, typer.Option(help="Stay, and send what comes.")] = False,
+    follow: Annotated[bool, typer.Option(help="Keep running, and send new decisions.")] = False,
     from_start: Annotated[
-        bool, typer.Option(help="A new endpoint is told of all that was ever decided.")
+        bool, typer.Option(help="Send a new endpoint every decision ever made.")
     ] = False,
     every: Annotated[
-        float, typer.Option(help="Seconds between looks, with --follow.", min=0.1, max=3600)
+        float, typer.Option(help="Seconds between checks, with --follow.", min=0.1, max=3600)
     ] = 2.0,
     as_json: Json = False,
 ) -> None:
-    """Tell RESNET_OPS_WEBHOOK_URL of decisions, signed with RESNET_OPS_WEBHOOK_SECRET. Exit status 1 on failure."""
+    """Send decisions to RESNET_OPS_WEBHOOK_URL, signed with RESNET_OPS_WEBHOOK_SECRET. Exit status 1 on failure."""
     from resnet_ops_registry.operations.outbox import configured_endpoint, send_due
 
     endpoint = configured_endpoint()
@@ -142,7 +142,7 @@ def webhook_send(
     if as_json:
         typer.echo(json.dumps(asdict(delivery)))
     else:
-        console.print(f"Told of {delivery.sent} decisions.")
+        console.print(f"Sent {delivery.sent} decisions.")
         if delivery.problem:
-            console.print(f"The next one failed ({delivery.problem}) and is tried again later.")
+            console.print(f"The next one failed ({delivery.problem}) and will be retried.")
     raise typer.Exit(1 if delivery.problem else 0)

@@ -16,10 +16,10 @@ __all__ = ["add_people_commands"]
 
 Alias = Annotated[str, typer.Argument(help="Such as champion.")]
 Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
-Until = Annotated[str, typer.Option(help="A day such as 2027-01-31, or a stretch such as 14d.")]
+Until = Annotated[str, typer.Option(help="A day such as 2027-01-31, or a duration such as 14d.")]
 Stage = Annotated[bool, typer.Option("--stage", help="ALIAS is the name of a stage, such as Production.")]
 
-attest = typer.Typer(help="Say what you found out about a version.", no_args_is_help=True)
+attest = typer.Typer(help="Sign what you found out about a version.", no_args_is_help=True)
 
 
 def add_people_commands(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def waive(
     key: Key,
     stage: Stage = False,
 ) -> None:
-    """Let one rule not count for a version on one alias, for a time, if the policy lets you."""
+    """Waive one failed rule for a version on one alias, for a time, if the policy allows it."""
     from resnet_ops_registry.attestations.keys import read_key
     from resnet_ops_registry.attestations.predicates import Waiver, spoken
     from resnet_ops_registry.client.attesting import attest
@@ -87,10 +87,10 @@ def attest_reproduction(
     weights: Annotated[Path, typer.Option(help="Folder of the retrained model, such as models/resnet20.")],
     key: Key,
     measurements: Annotated[
-        Path | None, typer.Option(help="Its measurements.json, where it was evaluated.")
+        Path | None, typer.Option(help="Its measurements.json, if it was evaluated.")
     ] = None,
 ) -> None:
-    """Say what came out when you repeated a version's training."""
+    """Sign the result of repeating a version's training."""
     from resnet_ops_registry.attestations.keys import read_key
     from resnet_ops_registry.client.reproduction import attest_reproduction as attest_it
 
@@ -107,13 +107,13 @@ def attest_evaluation(
         list[int],
         typer.Argument(
             metavar="VERSION...",
-            help="Versions that are measured on the same images, those that none of them has seen.",
+            help="Versions to measure on the same images, which none of them has seen.",
             min=1,
             max=LARGEST,
         ),
     ],
     key: Annotated[
-        str, typer.Option(help="Name of the key that signs, of a role whose evidence counts.")
+        str, typer.Option(help="Name of the signing key, of a role whose evidence counts.")
     ] = "pipeline",
     data: Annotated[Path, typer.Option(help="Prepared data.")] = Path("data/prepared"),
     params: Annotated[Path, typer.Option(help="File with the settings, under evaluate.")] = Path(
@@ -133,12 +133,12 @@ def attest_evaluation(
 
 
 def rollback(model: Model, alias: Alias) -> None:
-    """Give an alias back to the last version that held it and still passes. Exit status 1 when there is none."""
+    """Return an alias to the last version that held it and still passes. Exit status 1 when there is none."""
     from resnet_ops_registry.client.rollback import roll_back
 
     version, name = roll_back(model, alias)
     console.print(f"{model} v{version} is @{name} again.")
-    console.print(f"Keep the other one out: resnet-ops retire {model} VERSION --why TEXT --key NAME")
+    console.print(f"To keep the other version out: resnet-ops retire {model} VERSION --why TEXT --key NAME")
 
 
 def retire(
@@ -147,7 +147,7 @@ def retire(
     why: Annotated[str, typer.Option(help="For whoever wants to promote it again.")],
     key: Key,
 ) -> None:
-    """Take a version's aliases off and have the gate refuse it, until an operator brings it back."""
+    """Remove a version's aliases and have the gate refuse it, until an operator brings it back."""
     from resnet_ops_registry.attestations.keys import read_key
     from resnet_ops_registry.client.retirement import retire as retire_it
 
@@ -156,9 +156,9 @@ def retire(
     console.print(f"{model} v{version} is retired{rest}.")
     aliases = [label[1:] for label in taken if label.startswith("@")]
     for alias in aliases:
-        console.print(f"Put the one before back: resnet-ops rollback {model} {alias}")
+        console.print(f"To return to the previous version: resnet-ops rollback {model} {alias}")
     if not aliases:
-        console.print(f"Bring it back: resnet-ops unretire {model} {version} --why TEXT --key OPERATOR")
+        console.print(f"To bring it back: resnet-ops unretire {model} {version} --why TEXT --key OPERATOR")
 
 
 def unretire(

@@ -128,13 +128,13 @@ def policy_power(
     file: File,
     true: Annotated[
         float | None,
-        typer.Option(help="The proportion that is assumed; without it, halfway from the limit to 1."),
+        typer.Option(help="The true proportion to assume; without it, halfway from the limit to 1."),
     ] = None,
     confidence: Annotated[float, typer.Option(help="Level of the intervals in the evidence.")] = 0.95,
-    power: Annotated[float, typer.Option(help="How often the rule is to pass then.")] = 0.8,
+    power: Annotated[float, typer.Option(help="How often the rule should then pass.")] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """How many images it takes to show what a policy asks of the lower ends of intervals. Needs no registry."""
+    """Show how many images it takes to pass a policy's lower bounds. Needs no registry."""
     from rich.table import Table
 
     from resnet_ops_registry.gate.policy_file import policy_text, read_policy
@@ -148,7 +148,7 @@ def policy_power(
         print_json([asdict(each) for each in needs])
     elif not needs:
         console.print(
-            f"{file} asks for no lower end of a share of images (rule threshold with `bound: low` and `min`)."
+            f"{file} sets no lower bound on a share of images (rule threshold with `bound: low` and `min`)."
         )
     else:
         table = Table(
@@ -165,7 +165,7 @@ def policy_power(
                 f"{often}, if truly {each.true:.4g}",
             )
         console.print(table)
-        console.print("Of independent images: of groups, such as several of one patient, it takes more.")
+        console.print("These are independent images; groups, such as several images of one patient, take more.")
 
 
 def gate_simulate(file: File, as_json: Json = False) -> None:

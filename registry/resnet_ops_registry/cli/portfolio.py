@@ -18,7 +18,7 @@ __all__ = ["portfolio"]
 def portfolio(
     model: Annotated[str, typer.Argument(help="A registered model; without it, the only one there is.")] = "",
     output: Annotated[Path | None, typer.Option(help="Write the page with the picture here.")] = None,
-    reports: Annotated[Path, typer.Option(help="Where exports that are no version were measured.")] = Path(
+    reports: Annotated[Path, typer.Option(help="Where exports that are not versions were measured.")] = Path(
         "reports"
     ),
     as_json: Json = False,

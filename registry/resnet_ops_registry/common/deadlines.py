@@ -9,7 +9,7 @@ __all__ = ["read_until"]
 
 LONGEST = timedelta(days=3660)
 _HOW = (
-    "Write a day such as 2027-01-31 (to its end, UTC), a time with its zone, or a stretch such as 14d or 6h."
+    "Write a day such as 2027-01-31 (to its end, UTC), a time with its zone, or a duration such as 14d or 6h."
 )
 
 
@@ -21,17 +21,17 @@ def read_until(text: str, now: datetime) -> datetime:
     try:
         until = _moment(text.strip(), now)
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"{text[:60]!r} is no date. {_HOW}") from error
+        raise ConfigError(f"{text[:60]!r} is not a date. {_HOW}") from error
     if not now < until <= now + LONGEST:
         raise ConfigError(f"{text[:60]!r} is not within the next ten years. {_HOW}")
     return until
 
 
 def _moment(text: str, now: datetime) -> datetime:
-    stretch = re.fullmatch(r"([0-9]{1,5})([dh])", text)
-    if stretch:
-        count = int(stretch[1])
-        return now + (timedelta(days=count) if stretch[2] == "d" else timedelta(hours=count))
+    duration = re.fullmatch(r"([0-9]{1,5})([dh])", text)
+    if duration:
+        count = int(duration[1])
+        return now + (timedelta(days=count) if duration[2] == "d" else timedelta(hours=count))
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return datetime.combine(datetime.fromisoformat(text), time(23, 59, 59), UTC)
     moment = datetime.fromisoformat(text)

@@ -87,7 +87,7 @@ def _probe_file(path: Path, variable: str) -> None:
             ) from error
     except sqlite3.DatabaseError as error:
         raise StorageError(
-            f"{path} ({variable}) is no database, or is damaged: {error}. Restore it from a copy; or move it away, "
+            f"{path} ({variable}) is not a database, or is damaged: {error}. Restore it from a copy; or move it away, "
             "and `dvc repro` registers the models in a new one."
         ) from error
 

@@ -34,7 +34,7 @@ class Target(Frozen):
             return Target(kind=kind, name=name.removeprefix("@"))
         except ValidationError as error:
             raise ConfigError(
-                f"{name[:60]!r} is no name for an alias or a stage ({error.errors()[0]['msg'].lower()})."
+                f"{name[:60]!r} cannot name an alias or a stage ({error.errors()[0]['msg'].lower()})."
             ) from error
 
     @property

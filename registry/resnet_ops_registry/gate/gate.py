@@ -113,7 +113,7 @@ def judge(
         )
         return Verdict(version.model, version.version, target, True, None, (problem,), rollback=rollback)
     if applied.problem:
-        problem = f"its policy cannot be read, and an operator applies it again: {applied.problem}".rstrip(
+        problem = f"its policy cannot be read, and an operator must apply it again: {applied.problem}".rstrip(
             "."
         )
         return Verdict(

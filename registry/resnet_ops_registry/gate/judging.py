@@ -32,7 +32,7 @@ def _judge(rule: Rule, case: Case) -> RuleResult:
     try:
         return rule.judge(case)
     except _FAULTS as error:
-        reason = f"the rule {rule.rule} broke ({type(error).__name__})"
+        reason = f"the rule {rule.rule} failed to run ({type(error).__name__})"
         return RuleResult(rule.rule, rule.rule, "broke", "", False, reason, rule.why, rule.id)
 
 

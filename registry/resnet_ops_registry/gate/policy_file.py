@@ -128,7 +128,7 @@ class _Reader:
             return _unread()
         if kind is None:
             known = ", ".join(rule_names())
-            self._tell((*path, "rule"), f"{name!r} is no rule; known here: {known}. Name one of these")
+            self._tell((*path, "rule"), f"{name!r} is not a rule; known here: {known}. Name one of these")
             return _unread()
         rule = self._validate(kind, value, path)
         return rule or _unread(value.get("id"))

@@ -33,8 +33,8 @@ def choose_earlier(connection: Connection, workspace: str, model: str, alias: st
     earlier = _earlier_champions(connection, workspace, model, target, current)
     if not earlier:
         raise EvidenceError(
-            f"No other version of {model} held {target.label} before, as far as the ledger knows: it writes down "
-            "what a policy guards. Promote one: resnet-ops promote MODEL VERSION ALIAS"
+            f"No other version of {model} held {target.label} before, by the ledger, which records only what a policy "
+            "guards. Promote one: resnet-ops promote MODEL VERSION ALIAS"
         )
     with rolling_back():
         for version in earlier:

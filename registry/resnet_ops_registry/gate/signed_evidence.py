@@ -44,7 +44,7 @@ class SignedEvidence:
         """What was said. Raises EvidenceError when the signature is not the key's, or it is no evidence."""
         found = read_signed(self.text, self.key).predicate
         if not isinstance(found, Evidence):
-            raise EvidenceError("The statement is no evidence.")
+            raise EvidenceError("The statement is not evidence.")
         return found
 
 

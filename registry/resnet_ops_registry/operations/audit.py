@@ -109,7 +109,7 @@ def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Fi
         and connection.execute(select(table.c.seq).where(table.c.hash == known_head)).first() is None
     ):
         yield Finding(
-            "ledger", f"the entry {known_head[:16]} that was known is gone: the ledger was written anew"
+            "ledger", f"the entry {known_head[:16]} that was known is gone: the ledger was rewritten"
         )
 
 
@@ -163,13 +163,13 @@ def _check_holder(
     if target.kind == "stage" and target.name not in ACTIVE_STAGES:
         yield Finding(where, f"v{number} is in a stage that MLflow does not know")
     if decided is None:
-        yield Finding(where, f"v{number} was set past the gate: no entry of the ledger allowed it")
+        yield Finding(where, f"v{number} bypassed the gate: no entry of the ledger allowed it")
     elif decided[0] != number:
-        yield Finding(where, f"v{number} was set past the gate: the ledger's last decision is v{decided[0]}")
+        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is v{decided[0]}")
     elif version is None:
         yield Finding(where, f"v{number} does not exist any more")
     elif decided[1] not in (None, version.creation_time):
-        yield Finding(where, f"v{number} is another one than the ledger allowed: it was made again later")
+        yield Finding(where, f"v{number} is not the one that the ledger allowed: it was created again later")
 
 
 def _check_version(
@@ -216,7 +216,7 @@ def _check_statements(connection: Connection) -> Iterator[Finding]:
             statement.predicate_type,
         )
         if signed != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
-            yield Finding(where, "it is filed under another version than it speaks of")
+            yield Finding(where, "it is stored under another version than it is about")
 
 
 def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
@@ -225,11 +225,9 @@ def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Findin
     revoked = {e.event.detail.get("key") for e in entries if e.event.action == "key revoked"}
     for key in list_trusted(connection):
         if key.id not in trusted:
-            yield Finding(f"key {key.name} {key.id[:12]}", "it was put in past the gate: no entry trusts it")
+            yield Finding(f"key {key.name} {key.id[:12]}", "it bypassed the gate: no entry of the ledger trusts it")
         if key.id in revoked and key.revoked_at is None:
-            yield Finding(
-                f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone past the gate"
-            )
+            yield Finding(f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone, bypassing the gate")
 
 
 def _check_authority(connection: Connection, entries: list[Entry], known_seq: int) -> Iterator[Finding]:
@@ -245,7 +243,7 @@ def _check_second_line(connection: Connection, entries: list[Entry]) -> Iterator
     words = ("database hardened", "database unhardened")
     last = next((e.event.action for e in reversed(entries) if e.event.action in words), words[1])
     if harden.is_hardened(connection) != (last == words[0]):
-        yield Finding("database", f"the ledger's last word is {last!r}, and that was changed past the gate")
+        yield Finding("database", f"the ledger's last word is {last!r}, and that was changed, bypassing the gate")
     for name in harden.missing_triggers(connection):
         yield Finding("database", f"trigger {name} is missing or changed")
 
@@ -263,6 +261,6 @@ def _check_policies(connection: Connection, entries: list[Entry]) -> Iterator[Fi
         if hashlib.sha256(row.content.encode()).hexdigest() != row.digest:
             yield Finding(where, "its text was changed after it was applied")
         elif (row.model, row.version, row.digest) not in applied:
-            yield Finding(where, "it was put in past the gate: no entry of the ledger applied it")
+            yield Finding(where, "it bypassed the gate: no entry of the ledger applied it")
     for model, version, _ in sorted(applied - present, key=json.dumps):
         yield Finding(f"{model} policy {version}", "it was applied, and is gone")

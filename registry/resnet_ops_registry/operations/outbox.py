@@ -54,7 +54,7 @@ def configured_endpoint() -> Endpoint | None:
     if not url:
         return None
     if urlparse(url).scheme not in ("http", "https") or not urlparse(url).hostname:
-        raise ConfigError(f"RESNET_OPS_WEBHOOK_URL is no http address: {url!r}.")
+        raise ConfigError(f"RESNET_OPS_WEBHOOK_URL is not an http address: {url!r}.")
     secret = os.environ.get("RESNET_OPS_WEBHOOK_SECRET", "")
     if len(secret) < MIN_SECRET:
         raise ConfigError(f"RESNET_OPS_WEBHOOK_SECRET must hold at least {MIN_SECRET} characters.")

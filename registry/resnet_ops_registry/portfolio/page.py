@@ -19,8 +19,8 @@ def portfolio_page(portfolio: Portfolio) -> str:
     count = sum(entry.version is not None for entry in portfolio.entries)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="soft">{count} versions, {escape(judged)}, and {len(portfolio.entries) - count} exports that are no '
-        "version of their own.</p>",
+        f'<p class="soft">{count} versions, {escape(judged)}, and {len(portfolio.entries) - count} exports that are '
+        "not versions of their own.</p>",
         *(_choice(choice) for choice in portfolio.choices),
         _refused(portfolio),
         "<h2>Accuracy against what it costs</h2>",
@@ -68,14 +68,14 @@ def _others(choice: Choice) -> str:
 
 def _notes(portfolio: Portfolio) -> str:
     notes = [
-        "Proposed is the most accurate version that the gate lets pass; of equally accurate ones the earlier.",
-        "Worse than another means: nowhere better and somewhere worse, by the numbers without their intervals.",
-        "Exports that are no version are timed with single images and fewer requests; profiles with the same device "
+        "The proposal is the most accurate version that the gate accepts; of equally accurate ones, the earlier.",
+        "“Worse than another” means nowhere better and somewhere worse, by the numbers without their intervals.",
+        "Exports that are not versions are timed with single images and fewer requests; profiles with the same device "
         "and threads share that measurement.",
     ]
     if any(entry.noisy for entry in portfolio.entries):
         notes.append("* something else ran on the machine while this was measured, or nobody can tell.")
     if not portfolio.policy:
-        notes.append("The policy in force is known on the server alone, so its limits are not drawn.")
+        notes.append("Only the server knows the policy in force, so its limits are not drawn.")
     notes += [f"Not shown: {each}." for each in portfolio.unknown]
     return "".join(f'<p class="soft small">{escape(note)}</p>' for note in notes)

@@ -160,7 +160,7 @@ def _hint(proposed: Entry, passing: Sequence[Entry], entries: Sequence[Entry], a
     loose = [entry for entry in entries if entry.version is None]
     if rival := _dominator(proposed, loose, axes):
         hint += (
-            f" And {rival.label}, which is no version yet, is {_comparison(rival, proposed, axes)}: name it under "
+            f" And {rival.label}, which is not a version yet, is {_comparison(rival, proposed, axes)}: name it under "
             "deployments to have it judged."
         )
     return hint

@@ -49,6 +49,6 @@ def rule_kind(name: str) -> type[Rule] | None:
         raise ConfigError(f"the rule {name!r} cannot be loaded from {points[0].value}: {error!r}") from error
     if not (isinstance(kind, type) and issubclass(kind, Rule)):
         raise ConfigError(
-            f"{points[0].value} is no rule: make it a subclass of resnet_ops_registry.rules.Rule"
+            f"{points[0].value} is not a rule: make it a subclass of resnet_ops_registry.rules.Rule"
         )
     return kind

@@ -34,7 +34,7 @@ class Hardware(Rule):
                 try:
                     re.compile(wanted)
                 except re.error as error:
-                    raise ValueError(f"{name}: {wanted!r} is no regular expression ({error})") from error
+                    raise ValueError(f"{name}: {wanted!r} is not a regular expression ({error})") from error
         return match
 
     def judge(self, case: Case) -> RuleResult:

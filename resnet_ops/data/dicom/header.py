@@ -204,5 +204,5 @@ def _number(found: "Dataset", keyword: str, empty: float) -> float:
     except Exception:  # noqa: BLE001 - on damaged bytes pydicom raises anything, and quotes it
         number = math.inf
     if math.isinf(number) or (math.isnan(number) and not math.isnan(empty)):
-        raise DataError(f"its tag {keyword} is no number")
+        raise DataError(f"its tag {keyword} is not a number")
     return number

@@ -92,7 +92,7 @@ def _rescaled(header: Header) -> np.ndarray:
     with np.errstate(over="ignore"):
         rescaled = values * header.slope + header.intercept
     if not np.isfinite(rescaled).all():
-        raise DataError("its rescaled values are no numbers")
+        raise DataError("its rescaled values are not numbers")
     return rescaled
 
 

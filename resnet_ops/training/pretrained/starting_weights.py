@@ -92,7 +92,7 @@ def _read_safetensors(path: Path, start: Start) -> StartingWeights:
     try:
         return StartingWeights(load(content), None, None)
     except SafetensorError as error:
-        raise DataError(f"{path} is no safetensors file ({error}). Fetch it again.") from error
+        raise DataError(f"{path} is not a safetensors file ({error}). Fetch it again.") from error
 
 
 def _read_torchvision(name: str, start: Start) -> StartingWeights:
@@ -107,7 +107,7 @@ def _read_torchvision(name: str, start: Start) -> StartingWeights:
         ) from error
     if "categories" not in weights.meta:
         raise ConfigError(
-            f"torchvision's {name} are no weights of a classifier. Correct start.source in params.yaml."
+            f"torchvision's {name} are not weights of a classifier. Correct start.source in params.yaml."
         )
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
     if not path.exists():

@@ -373,7 +373,7 @@ def test_equal_images_with_two_labels_are_all_named_or_settled_as_asked(tmp_path
     assert "data.conflicts: drop (all 4 are left out) or first" in str(caught.value)
     first = settle_conflicts(twins, "first")
     assert first.labels[[3, 10, 20, 80]].tolist() == [0, 0, 0, 0]
-    assert "4 images are there with two labels" in first.notes[-1]
+    assert "4 images appear with two labels" in first.notes[-1]
     dropped = settle_conflicts(twins, "drop")
     rows = split_images(dropped, SHARES, 0).rows
     assert [row.index for row in rows if row.split not in SHARES.as_dict()] == [3, 10, 20, 80]

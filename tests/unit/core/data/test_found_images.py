@@ -51,7 +51,7 @@ def test_what_systems_leave_behind_is_passed_over_in_one_line(tmp_path: Path) ->
     assert len(raw.paths) == 10
     assert raw.classes == ("cat", "dog")
     (note,) = raw.notes
-    assert note.startswith("Passed over 15 files that systems leave behind or hide (")
+    assert note.startswith("Skipped 15 files that systems leave behind or hide (")
 
 
 def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path) -> None:
         (tmp_path / name / "notes.txt").write_text("a note")
     fill(tmp_path, 2)
     notes = read_source(folder_params(tmp_path)).notes
-    assert notes[0].startswith("Passed over 2 .heic, 2 .svg: not readable as images; for HEIC: pip install")
+    assert notes[0].startswith("Skipped 2 .heic, 2 .svg: not readable as images; for HEIC: pip install")
     assert notes[1:] == (
-        "Passed over 2 .txt: no images",
-        "Passed over 2 images that lie beside the class folders",
+        "Skipped 2 .txt: not images",
+        "Skipped 2 images that lie beside the class folders",
     )
 
 
@@ -113,7 +113,7 @@ def test_dicom_without_its_extra_is_counted_and_named_with_what_reads_it(
     notes = read_source(folder_params(tmp_path)).notes
     image_suffixes.cache_clear()
     assert notes == (
-        "Passed over 4 .dcm: not readable as images; for DICOM: pip install 'resnet-ops[dicom]'",
+        "Skipped 4 .dcm: not readable as images; for DICOM: pip install 'resnet-ops[dicom]'",
     )
     (tmp_path / "list.csv").write_text("path,class\ncat/000.png,cat\ndog/IM0001,dog\n")
     params = replace(folder_params(tmp_path / "list.csv"), source="csv")
@@ -203,5 +203,5 @@ def test_classes_that_differ_only_in_case_or_blanks_are_asked_about(
 def test_a_class_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "a\nb", 1)
     fill(tmp_path / "c", 1)
-    with pytest.raises(DataError, match=r"hold signs that cannot be shown: 'a\\nb'\. Rename"):
+    with pytest.raises(DataError, match=r"hold characters that cannot be shown: 'a\\nb'\. Rename"):
         check_source(folder_params(tmp_path))

@@ -102,7 +102,7 @@ def test_images_of_8_bits_are_left_as_they_are_and_it_is_said(tmp_path: Path) ->
         ({"center": 40, "width": float("nan")}, "width is nan, but must be 1 or more"),
         ({"center": float("inf"), "width": 9}, "center is inf, but must be a finite number"),
         ({"center": 40}, "data.window.width is missing"),
-        ({"center": 40, "width": 400, "low": 1}, "data.window.low is no known setting"),
+        ({"center": 40, "width": 400, "low": 1}, "data.window.low is not a known setting"),
         (40, "data.window"),
     ],
 )

@@ -94,7 +94,7 @@ def test_the_family_of_a_member_decides_its_settings(tmp_path: Path, settings: A
     [
         ({**CIFAR, "depth": 9}, "members.mine.depth is 9, but must be 6n"),
         ({**CIFAR, "family": "vgg"}, "members.mine: family must be cifar, preactivation, imagenet"),
-        ({**IMAGENET, "depth": 18}, "members.mine.depth is no known setting"),
+        ({**IMAGENET, "depth": 18}, "members.mine.depth is not a known setting"),
         ({**IMAGENET, "layers": [2, 2, 2]}, "members.mine.layers.3 is missing"),
         ({**IMAGENET, "groups": 2}, "members.mine.groups must be 1"),
         ({**IMAGENET, "stem": "big"}, "members.mine.stem: input should be 'standard', 'deep' or 'small'"),

@@ -56,8 +56,8 @@ def wrong(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (wrong(train__peek_lr=0.1), "train.peek_lr is no known setting"),
-        (wrong(lerning=0.1), "lerning is no known setting"),
+        (wrong(train__peek_lr=0.1), "train.peek_lr is not a known setting"),
+        (wrong(lerning=0.1), "lerning is not a known setting"),
         (wrong(train__epochs="many"), "train.epochs: input should be a valid integer.*, got 'many'"),
         (wrong(train__epochs=1.5), "train.epochs: input should be a valid integer.*, got 1.5"),
         (wrong(train__flip=3), "train.flip: input should be a valid boolean.*, got 3"),

@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_project_without_git_is_told_what_to_do(project: Path) -> None:
     check_repository()
     (project / ".git").rmdir()
-    with pytest.raises(ConfigError, match=r"is no git repository.*git init.*dvc config core\.no_scm true"):
+    with pytest.raises(ConfigError, match=r"is not a git repository.*git init.*dvc config core\.no_scm true"):
         check_repository()
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")

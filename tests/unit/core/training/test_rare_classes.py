@@ -197,7 +197,7 @@ def test_a_file_may_have_the_setting_or_null_or_no_such_key(tmp_path: Path) -> N
     [
         ("focal: 0", "focal: -1", "imbalance.focal is -1.0, but must be at least 0"),
         ("focal: 0, ", "", "imbalance.focal is missing"),
-        ("focal", "gamma", "imbalance.gamma is no known setting"),
+        ("focal", "gamma", "imbalance.gamma is not a known setting"),
         ("weights: none", "weights: inverse", "imbalance.weights: input should be 'none', 'balanced' or"),
         (
             "weights: none, sampling: natural",

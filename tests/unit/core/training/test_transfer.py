@@ -227,7 +227,7 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(small: PreparedData, tmp
 def test_a_missing_or_damaged_file_is_named(small: PreparedData, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"{}")
-    with pytest.raises(DataError, match=r"w\.safetensors is no safetensors file"):
+    with pytest.raises(DataError, match=r"w\.safetensors is not a safetensors file"):
         fit(plan_of_file(path), small)
     plan = plan_of_file(path)
     path.unlink()

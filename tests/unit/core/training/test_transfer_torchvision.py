@@ -108,7 +108,7 @@ def test_a_file_of_torchvisions_that_could_run_code_is_not_loaded(small: Prepare
         ),
         ("ResNet18_Weights.NOPE", ConfigError, "torchvision has no weights ResNet18_Weights.NOPE"),
         ("nonsense", ConfigError, "torchvision has no weights nonsense"),
-        ("Raft_Large_Weights.DEFAULT", ConfigError, "are no weights of a classifier"),
+        ("Raft_Large_Weights.DEFAULT", ConfigError, "are not weights of a classifier"),
     ],
 )
 def test_weights_that_torchvision_cannot_give_are_said_with_the_way_out(

@@ -100,9 +100,7 @@ def test_labels_that_are_no_class_of_the_model_are_refused_and_counted(
     rows: Any = list(np.full((len(frame), len(classes)), 0.25, np.float32))
     answers = [classes[row % len(classes)] for row in range(len(frame))]
     log.append(frame.assign(label=None, predicted=answers, probabilities=rows))
-    with pytest.raises(
-        DataError, match=r"3 of 4 labels are no class .*: 'eu' \(2 times\), '9\.0' \(1 times\)"
-    ):
+    with pytest.raises(DataError, match=r"3 of 4 labels .*: 'eu' \(2 times\), '9\.0' \(1 times\)"):
         log.label(["r1", "r2", "r3", "r4"], ["eu", "NA", "eu", "9.0"])
     assert log.read("made-up")["label"].isna().all()
     assert log.label(["r1", "r2", "r3"], ["7.0", " NA ", "a"]) == 3
@@ -121,9 +119,7 @@ def test_classes_that_were_never_answered_are_asked_for(log: InferenceLog, frame
     assert asked == []
     assert log.label(["r2"], ["8"], classes_of) == 1
     assert asked == ["made-up v1"]
-    with pytest.raises(
-        DataError, match=r"1 of 1 labels are no class .*'9' \(1 times\)\. Its classes are 7, 8"
-    ):
+    with pytest.raises(DataError, match=r"1 of 1 labels .*'9' \(1 times\)\. .* 7, 8"):
         log.label(["r3"], ["9"], classes_of)
 
 

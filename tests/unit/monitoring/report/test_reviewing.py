@@ -226,7 +226,7 @@ def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> Non
         fetch_reference(scene.client, replace(scene.identity, version="9"))
     with pytest.raises(ConfigError, match="has other files in the registry"):
         fetch_reference(scene.client, replace(scene.identity, digest="e" * 64))
-    with pytest.raises(ConfigError, match="is no version"):
+    with pytest.raises(ConfigError, match="vx is not a version"):
         fetch_reference(scene.client, replace(scene.identity, version="x"))
 
 

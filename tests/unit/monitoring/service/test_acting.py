@@ -243,7 +243,7 @@ def test_retraining_is_queued_with_dvc_under_the_windows_name(scene: Scene) -> N
         [sys.executable, "-m", "dvc", "queue", "status"], capture_output=True, text=True, check=True
     )
     assert "Queued" in listed.stdout
-    with pytest.raises(DataError, match="is no window of digits-classifier v3"):
+    with pytest.raises(DataError, match="is not a window of digits-classifier v3"):
         propose_retraining(scene.rounds().monitor(), "nothing", queue=False)
 
 

@@ -172,5 +172,5 @@ def test_a_name_that_would_break_a_query_is_only_a_name(frame: pd.DataFrame) -> 
     frame["model"] = name
     frame.loc[7, "brightness"] = 1.5
     assert "brightness between 0 and 1: 1 rows" in found(frame, replace(MODEL, name=name))
-    with pytest.raises(DataError, match="is no digest"):
+    with pytest.raises(DataError, match="is not a digest"):
         checked(InferenceLog.open(), replace(MODEL, digest="' OR 1=1"))

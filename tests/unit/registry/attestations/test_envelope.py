@@ -153,5 +153,5 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../me", "", "a/b", "Me", ".me"])
 def test_a_key_cannot_be_named_out_of_its_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name for a key"):
+    with pytest.raises(ConfigError, match="cannot name a key"):
         open_key(name, tmp_path)

@@ -73,7 +73,7 @@ def test_a_teams_rule_judges_and_its_fields_are_checked(site: Path, monkeypatch:
 
 def test_a_teams_rule_whose_package_is_gone_is_no_pass() -> None:
     _parse.cache_clear()
-    with pytest.raises(ConfigError, match="'weekday' is no rule; known here"):
+    with pytest.raises(ConfigError, match="'weekday' is not a rule; known here"):
         read_policy(POLICY, "p.yaml")
 
 

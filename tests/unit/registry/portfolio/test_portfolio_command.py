@@ -131,7 +131,7 @@ def test_an_export_measured_here_is_shown_where_it_was_made_from_a_version_and_i
     write_export(Path("reports"), "stranger", "f" * 64)
     found = read_portfolio("", Path("reports"))
     assert [(entry.label, entry.format) for entry in found.entries][2:] == [("slow-onnx", "onnx")]
-    assert "slow-onnx, which is no version yet" not in found.choices[0].reason, "its memory was not measured"
+    assert "slow-onnx, which is not a version yet" not in found.choices[0].reason, "its memory was not measured"
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def test_the_same_portfolio_gives_the_same_bytes(portfolio: Portfolio) -> None:
 def test_without_a_policy_no_limit_is_drawn_and_the_page_says_why(portfolio: Portfolio) -> None:
     blind = replace(portfolio, policy=None, budgets=())
     assert "≤" not in "".join(words(draw_portfolio(blind)))
-    assert "known on the server alone" in portfolio_page(blind)
+    assert "Only the server knows the policy" in portfolio_page(blind)
 
 
 def test_an_empty_portfolio_is_a_page_too() -> None:

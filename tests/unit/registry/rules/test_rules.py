@@ -150,7 +150,7 @@ def test_a_check_must_have_been_made_and_held(checks: dict[str, bool], passed: b
     [
         ("rule: threshold, metric: a", "give min, max or both"),
         ("rule: threshold, metric: a, min: 1, at_least: 2", "at_least is for a metric with a *"),
-        ("rule: hardware, profile: a, match: {cpu: '('}", "'(' is no regular expression"),
+        ("rule: hardware, profile: a, match: {cpu: '('}", "'(' is not a regular expression"),
         ("rule: hardware, profile: a, match: {}", "match"),
         ("rule: hardware, profile: a, match: {cores: 2}, formats: []", "formats"),
         ("rule: age, max_days: .inf", "max_days"),
@@ -163,9 +163,9 @@ def test_a_check_must_have_been_made_and_held(checks: dict[str, bool], passed: b
         (MCNEMAR.replace(", without_champion: refuse", ""), "without_champion: Field required"),
         ("rule: check, chek: a", "chek: is not known here; did you mean check"),
         ("rule: check, check: a, id: 'A b'", "id: String should match"),
-        ("rule: mood", "'mood' is no rule; known here: age, check, comparison, data, hardware, statements, threshold"),
-        ("rule: [a]", "is no rule; known here"),
-        ("nothing: 1", "None is no rule"),
+        ("rule: mood", "known here: age, check, comparison, data, hardware, statements, threshold"),
+        ("rule: [a]", "is not a rule; known here"),
+        ("nothing: 1", "None is not a rule"),
     ],
 )  # fmt: skip
 def test_a_wrong_rule_is_told_with_its_line_and_what_to_do(text: str, problem: str) -> None:
@@ -195,7 +195,7 @@ class Broken(Rule):
     ("points", "problem"),
     [
         ([_Entry("team", "team:Gone", ImportError("gone"))], "cannot be loaded from team:Gone"),
-        ([_Entry("team", "team:dict", dict)], "is no rule: make it a subclass"),
+        ([_Entry("team", "team:dict", dict)], "is not a rule: make it a subclass"),
         ([_Entry("team", "a:A", Broken), _Entry("team", "b:B", Broken)], "two packages offer a rule 'team'"),
     ],
 )
@@ -209,7 +209,7 @@ def test_a_teams_rule_that_cannot_be_used_is_told(
 def test_a_teams_rule_that_breaks_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "entry_points", lambda **_: [_Entry("team", "team:Broken", Broken)])
     result = judged("rule: team", case())
-    assert (result.passed, result.reason) == (False, "the rule team broke (KeyError)")
+    assert (result.passed, result.reason) == (False, "the rule team failed to run (KeyError)")
 
 
 def test_a_package_cannot_take_one_of_our_rules_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def test_dicom_is_found_with_and_without_an_ending_and_what_is_odd_is_said(tmp_p
         "set data.window in params.yaml, so that equal values look alike in all images, and in those to come"
     )
     assert raw.notes == (
-        "Passed over 1 files that systems leave behind or hide (DICOMDIR ...)",
+        "Skipped 1 files that systems leave behind or hide (DICOMDIR ...)",
         "1 images are files of several frames or pages, of which the first is used (b/frames.dcm)",
         f"1 images are DICOM, and are shown through the window that each file brings; {wish} (a/IM0001)",
         f"2 images are DICOM without a window, and are shown by all bits that are stored; {wish} "

@@ -281,7 +281,7 @@ def test_a_picture_of_any_shape_is_brought_to_the_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("slope", "why"),
-    [(b"nan       ", "tag RescaleSlope is no number"), (b"9.990e+307", "rescaled values are no numbers")],
+    [(b"nan       ", "tag RescaleSlope is not a number"), (b"9.990e+307", "rescaled values are not numbers")],
 )
 def test_a_slope_that_gives_no_numbers_is_named_with_any_window(
     tmp_path: Path, slope: bytes, why: str
