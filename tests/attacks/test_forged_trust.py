@@ -109,7 +109,7 @@ def test_a_revoked_operators_key_signs_nothing_more_and_the_signatures_before_st
     second = operator(registry, "second", ops)
     with open_database(registry.database) as connection:
         revoke_key(connection, ops.public.id)
-        with pytest.raises(ConfigError, match="no operator's key"):
+        with pytest.raises(ConfigError, match="an operator must sign it"):
             apply_policy(connection, POLICY.replace("0.95", "0.9"), "p.yaml", ops)
     with open_database(registry.database) as connection:
         apply_policy(connection, POLICY.replace("0.95", "0.9"), "p.yaml", second)

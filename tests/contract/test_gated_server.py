@@ -98,7 +98,7 @@ def test_an_unguarded_alias_is_free(server: Any, client: MlflowClient) -> None:
 def test_a_rename_does_not_carry_a_champion_out_of_its_policy(
     server: Any, client: MlflowClient, champion: str
 ) -> None:
-    with pytest.raises(MlflowException, match="may not become @champion: no policy governs other"):
+    with pytest.raises(MlflowException, match="no policy governs other"):
         client.rename_registered_model(NAME, "other")
     assert client.get_model_version_by_alias(NAME, "champion").version == champion
 
@@ -160,7 +160,7 @@ def test_mlflow_loads_the_champion_from_the_server(server: Any, champion: str) -
 
 
 def test_an_unset_alias_says_how_to_set_it(server: Any) -> None:
-    with pytest.raises(ConfigError, match="No version of digits-classifier is @nobody yet"):
+    with pytest.raises(ConfigError, match="digits-classifier is @nobody"):
         load(f"models:/{NAME}@nobody")
 
 

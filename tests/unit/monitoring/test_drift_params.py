@@ -38,7 +38,7 @@ def test_a_wrong_value_names_its_field(params: DriftParams, field: str, value: A
 
 
 def test_too_few_permutations_for_alpha_say_how_many_are_needed(params: DriftParams) -> None:
-    with pytest.raises(ValueError, match=r"permutations must be at least 500 for alpha 0\.01"):
+    with pytest.raises(ValueError, match=r"permutations .* 500 .* 0\.01"):
         replace(params, alpha=0.01, permutations=199)
 
 

@@ -277,7 +277,7 @@ def test_a_profile_that_measures_nothing_is_refused(change: dict[str, Any], mess
 
 @pytest.mark.parametrize("change", [{"attempts": 0}, {"max_others": -0.1}])
 def test_limits_that_mean_nothing_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="attempts must be at least 1"):
+    with pytest.raises(ValueError, match="attempts must be"):
         replace(LIMITS, **change)
 
 

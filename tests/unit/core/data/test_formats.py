@@ -85,7 +85,7 @@ def test_class_names_stand_in_a_file_beside_and_images_are_brought_to_size(tmp_p
     assert raw.images.shape == (90, 32, 32, 3)
     assert raw.sizes[0] == (28, 28)
     (tmp_path / "classes.txt").write_text("shirt\nshoe\n")
-    with pytest.raises(DataError, match="has 2 names, but there are 3 classes, with labels 0 to 2"):
+    with pytest.raises(DataError, match="has 2 names, .* 3 classes, .* 0 to 2"):
         read_source(params("idx", tmp_path, 32, 3))
 
 
@@ -112,7 +112,7 @@ def test_every_idx_file_that_is_cut_off_missing_or_another_is_named(tmp_path: Pa
 def test_images_and_labels_of_different_number_are_named(tmp_path: Path) -> None:
     write_idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros(59, np.uint8))))
-    with pytest.raises(DataError, match="train: 60 images but 59 labels"):
+    with pytest.raises(DataError, match="60 images but 59 labels"):
         read_source(params("idx", tmp_path, 28, 1))
 
 
@@ -155,7 +155,7 @@ def test_cifar_is_read_with_its_planes_labels_and_held_out_images(
     assert np.array_equal(raw.labels, labels)
     assert raw.classes == tuple(names)
     if fine:
-        with pytest.raises(DataError, match="Class name10 has only 0 different images"):
+        with pytest.raises(DataError, match="Class name10 has only 0"):
             split_images(raw, SHARES, 0)
     else:
         found = splits_of(raw)
@@ -195,7 +195,7 @@ def test_imagenets_layout_keeps_its_validation_images_from_training(tmp_path: Pa
     assert splits_of(raw) == {"train": {"train", "validation"}, "val": {"test", "production"}}
     write_images(tmp_path / "val" / "cow", 1, 9)
     for read in (read_source, check_source):
-        with pytest.raises(DataError, match="class cow is in only one of train and val"):
+        with pytest.raises(DataError, match="class cow .* train and val"):
             read(params("imagenet", tmp_path, 8, 3))
 
 
@@ -269,7 +269,7 @@ def test_a_csv_file_that_is_none_says_what_it_needs(
 
 @pytest.mark.parametrize("source", ["idx", "cifar10", "cifar100"])
 def test_a_missing_folder_is_said_before_anything_is_read(source: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"The folder .*gone is missing\. Set data\.root"):
+    with pytest.raises(DataError, match=r"gone is missing\. Set data\.root"):
         check_source(params(source, tmp_path / "gone", 28, 1))
 
 
@@ -292,7 +292,7 @@ def test_idx_labels_may_begin_at_1_and_have_gaps(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n")
     assert read_source(params("idx", tmp_path, 28, 1)).classes == ("one", "three", "seven")
     (tmp_path / "classes.txt").write_text("A\nB\nC\nD\n")
-    with pytest.raises(DataError, match="has 4 names, but there are 3 classes, with labels 1 to 7"):
+    with pytest.raises(DataError, match="has 4 names, .* 3 classes, .* 1 to 7"):
         read_source(params("idx", tmp_path, 28, 1))
     (tmp_path / "classes.txt").write_text("A\nB\nA\n")
     with pytest.raises(DataError, match="has A twice"):

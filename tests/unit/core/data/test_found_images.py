@@ -76,7 +76,7 @@ def test_a_class_of_which_most_would_be_lost_stops_the_run(tmp_path: Path) -> No
         (tmp_path / "dog" / f"{number}.CR2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(100))
     for read in (read_source, check_source):
         with pytest.raises(
-            DataError, match=r"dog: 3 of 5 files cannot be read .*left out: 3 \.cr2\. Convert"
+            DataError, match=r"dog: 3 of 5 files .* 3 \.cr2\."
         ):
             read(folder_params(tmp_path))
 
@@ -89,7 +89,7 @@ def test_images_beside_the_classes_and_folders_called_like_splits_stop_the_run(t
     fill(tmp_path / "b" / "cat", 1)
     fill(tmp_path / "b" / "dog", 1)
     fill(tmp_path / "b", 3)
-    with pytest.raises(DataError, match="3 images lie beside the class folders, and only 2 in them"):
+    with pytest.raises(DataError, match="3 images .* only 2 in them"):
         read_source(folder_params(tmp_path / "b"))
 
 
@@ -153,7 +153,7 @@ def test_grey_of_12_bits_keeps_its_levels_and_the_setting_is_named(tmp_path: Pat
     assert np.array_equal(fixed.images, raw.images)
     assert fixed.notes == ()
     too_few = read_source(replace(folder_params(tmp_path, channels=1), grey_bits=10))
-    assert "2 grey images are brighter than data.grey_bits: 10 holds" in too_few.notes[0]
+    assert "brighter than data.grey_bits: 10" in too_few.notes[0]
 
 
 def test_one_bright_pixel_that_makes_all_others_black_is_said(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_one_bright_pixel_that_makes_all_others_black_is_said(tmp_path: Path) ->
         write_grey(tmp_path / "a" / f"{number}.png", 4000)
         write_grey(tmp_path / "b" / f"{number}.png", 65535 if number == 0 else 4000)
     notes = read_source(folder_params(tmp_path, channels=1)).notes
-    assert "use 16 of them (up to 65,535 in b/0.png)" in notes[0]
-    assert "Half of the 10 grey images of 16 bits are nearly black: they reach 4,000 of 65,535" in notes[1]
+    assert "(up to 65,535 in b/0.png)" in notes[0]
+    assert "they reach 4,000 of 65,535" in notes[1]
 
 
 def test_colours_of_16_bits_that_use_12_are_refused(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_colours_of_16_bits_that_use_12_are_refused(tmp_path: Path) -> None:
     )
     (tmp_path / "b" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     with pytest.raises(
-        DataError, match=r"1 images have colours of 16 bits .*b/x\.png.*Save them with 8 bits"
+        DataError, match=r"1 images .*b/x\.png.* 8 bits"
     ):
         read_source(folder_params(tmp_path))
 
@@ -192,7 +192,7 @@ def test_classes_that_differ_only_in_case_or_blanks_are_asked_about(
     fill(tmp_path / names[1], 3)
     fill(tmp_path / "other", 2)
     params = folder_params(tmp_path)
-    with pytest.raises(DataError, match=r"differ only in case.*data\.similar_classes: merge .* or keep"):
+    with pytest.raises(DataError, match=r"data\.similar_classes: merge .* or keep"):
         check_source(params)
     merged = read_source(replace(params, similar_classes="merge"))
     assert set(merged.classes) == {names[1], "other"}
@@ -203,5 +203,5 @@ def test_classes_that_differ_only_in_case_or_blanks_are_asked_about(
 def test_a_class_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "a\nb", 1)
     fill(tmp_path / "c", 1)
-    with pytest.raises(DataError, match=r"hold characters that cannot be shown: 'a\\nb'\. Rename"):
+    with pytest.raises(DataError, match=r"cannot be shown: 'a\\nb'\."):
         check_source(folder_params(tmp_path))

@@ -108,7 +108,7 @@ def test_groups_are_dealt_out_by_the_shares_as_chance_has_it() -> None:
 def test_groups_that_share_an_image_are_one() -> None:
     groups = [f"p{number}" for number in range(40) for _ in range(2)]
     pixels = [number + second for number in range(40) for second in range(2)]  # each with the next: a chain
-    with pytest.raises(DataError, match="is in 1 groups, which cannot be in every split"):
+    with pytest.raises(DataError, match="is in 1 groups"):
         dealt(made(groups, pixels, [0] * 80))
 
 
@@ -121,7 +121,7 @@ def test_a_class_with_few_groups_is_in_every_split_or_named() -> None:
     assert {row.split for row in data.rows if row.label == 1} == set(SPLITS)
     labels[12:16] = 0
     with pytest.raises(
-        DataError, match="Class 1 is in 3 groups, which cannot be in every split: none is left for"
+        DataError, match="Class 1 is in 3 groups"
     ):
         dealt(replace(rare, labels=labels))
 
@@ -130,7 +130,7 @@ def test_a_group_that_the_data_set_wants_in_two_splits_is_named_with_files() -> 
     raw = many(30, 2, classes=1)
     allowed: list[tuple[str, ...]] = [SPLITS] * 60
     allowed[0], allowed[1] = ("train",), ("test",)
-    with pytest.raises(DataError, match=r"Group p0 may go to no split: .*0\.png and 1\.png"):
+    with pytest.raises(DataError, match=r"Group p0 .*0\.png and 1\.png"):
         dealt(replace(raw, allowed=allowed))
 
 
@@ -143,8 +143,8 @@ def test_where_the_data_set_says_where_a_group_goes_it_goes_there() -> None:
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(
         DataError,
-        match=r"data\.group in params\.yaml names column 'site'; the data set's columns are: patient",
+        match=r"data\.group .* 'site'; .*: patient",
     ):
         split_images(many(8, 2), SHARES, 0, "site")
-    with pytest.raises(ValueError, match="group names a column of a CSV file, but source is digits"):
+    with pytest.raises(ValueError, match="group .* source is digits"):
         make_data_params(group="patient")

@@ -95,7 +95,7 @@ def test_an_image_of_32_bit_values_is_refused_as_its_range_is_unknown(tmp_path: 
     write_image(tmp_path / "a" / "1.png")
     (tmp_path / "b").mkdir()
     Image.fromarray(np.full((16, 16), 0.5, np.float32)).save(tmp_path / "b" / "1.tif")
-    with pytest.raises(DataError, match=r"b/1\.tif \(ValueError: 32-bit pixels have no agreed range"):
+    with pytest.raises(DataError, match=r"b/1\.tif \(ValueError: 32-bit pixels"):
         read_source(folder_params(tmp_path))
 
 
@@ -175,7 +175,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path: Path) -> None
     if not Path("/dev/full").exists():
         pytest.skip("needs Linux")
     with pytest.raises(
-        StorageError, match=r"Cannot keep images in .*nowhere.*after 0 bytes\. Free some space"
+        StorageError, match=r"nowhere.*after 0 bytes\. Free"
     ):
         spool([np.zeros((2, 2, 1), np.uint8)], (2, 2, 1), tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +183,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path: Path) -> None
 
 def test_a_missing_folder_is_named_with_the_setting_to_change(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=rf"image folder {tmp_path}/nowhere is missing. Set data.root in params.yaml"
+        DataError, match=rf"image folder {tmp_path}/nowhere is missing. Set data.root"
     ):
         read_source(folder_params(tmp_path / "nowhere"))
 
@@ -200,7 +200,7 @@ def test_every_empty_class_is_named(tmp_path: Path) -> None:
     (tmp_path / "hollow").mkdir()
     (tmp_path / "vacant").mkdir()
     (tmp_path / "vacant" / "notes.txt").write_text("nothing to see")
-    with pytest.raises(DataError, match="no image in class folder hollow, vacant"):
+    with pytest.raises(DataError, match="folder hollow, vacant"):
         read_source(folder_params(tmp_path))
 
 
@@ -251,9 +251,9 @@ def test_shares_that_are_no_partition_are_refused(
 
 
 def test_settings_that_contradict_the_source_are_refused() -> None:
-    with pytest.raises(ValueError, match="root must name the image folder"):
+    with pytest.raises(ValueError, match="root must name"):
         make_data_params(source="imagefolder", root=None, image_size=32, channels=3)
-    with pytest.raises(ValueError, match="image_size must be 8 and channels 1"):
+    with pytest.raises(ValueError, match="image_size must be 8"):
         make_data_params(source="digits", root=None, image_size=32, channels=3)
-    with pytest.raises(ValueError, match="image_size is 7, but must be within 8 and 1024"):
+    with pytest.raises(ValueError, match="image_size is 7, .* 8 and 1024"):
         make_data_params(source="imagefolder", root="x", image_size=7, channels=3)

@@ -124,7 +124,7 @@ def test_rows_say_what_each_image_is() -> None:
 def test_a_class_too_small_for_every_split_is_named_with_the_split_that_stays_empty() -> None:
     with pytest.raises(
         DataError,
-        match=r"Class rare has only 3 different images.*into (\w+)\. Add images, or raise data\.split\.\1",
+        match=r"Class rare has only 3 .*into (\w+)\. .* data\.split\.\1",
     ):
         split_images(make_raw({"common": 50, "rare": 3}), SHARES, seed=0)
 
@@ -133,7 +133,7 @@ def test_copies_of_one_image_do_not_fill_a_class() -> None:
     raw = make_raw({"a": 50, "b": 50})
     images = raw.images.copy()
     images[raw.labels == 1] = images[np.flatnonzero(raw.labels == 1)[0]]
-    with pytest.raises(DataError, match="Class b has only 1 different images"):
+    with pytest.raises(DataError, match="Class b has only 1"):
         split_images(replace(raw, images=images), SHARES, seed=0)
 
 

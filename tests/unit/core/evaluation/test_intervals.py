@@ -54,7 +54,7 @@ def test_wilson_is_wider_when_surer() -> None:
 
 @pytest.mark.parametrize(("successes", "n"), [(-1, 10), (11, 10)])
 def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
-    with pytest.raises(ValueError, match=f"successes is {successes}, but must be within 0 and n = 10"):
+    with pytest.raises(ValueError, match=f"successes is {successes}, but must be .* n = 10"):
         wilson(successes, n, 0.95)
 
 

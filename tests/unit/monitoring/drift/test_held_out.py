@@ -68,11 +68,11 @@ def command(*words: str) -> Result:
 @pytest.mark.slow
 def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) -> None:
     identity = publish_tested(prepared, "lens-check", wrong=0)
-    with pytest.raises(DataError, match="Make it: resnet-ops drift reference lens-check 1"):
+    with pytest.raises(DataError, match="drift reference lens-check 1"):
         fetch_reference(connect(), identity)
     done = command("lens-check", "1")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert f"a reference of {identity} now, of 384 held-out images" in done.stdout
+    assert f"{identity} now, of 384" in done.stdout
     reference = fetch_reference(connect(), identity)
     assert reference.accuracy_calibration is not None
     frame = prepared.served.score(prepared.served.unseen).assign(model="lens-check", version="1")
@@ -85,7 +85,7 @@ def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) 
     identity = publish_tested(prepared, "lens-check", wrong=5)
     done = command("lens-check", "1")
     assert done.exit_code == 1
-    assert "These are not the held-out images that lens-check v1 was tested on" in done.stderr
+    assert "that lens-check v1 was tested on" in done.stderr
     assert "dvc repro prepare_data" in done.stderr
     with pytest.raises(DataError, match="keeps no signed reference"):
         fetch_reference(connect(), identity)

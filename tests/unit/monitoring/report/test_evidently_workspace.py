@@ -55,7 +55,7 @@ def test_a_window_is_in_the_workspace_once_with_its_verdict_and_the_dashboard_fo
 
 
 def test_without_a_workspace_the_ui_says_what_to_run(project: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no Evidently workspace at var/evidently yet.*dvc repro"):
+    with pytest.raises(ConfigError, match=r"at var/evidently yet.*dvc repro"):
         run_ui("127.0.0.1", 8000)
 
 

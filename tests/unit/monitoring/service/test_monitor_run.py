@@ -120,7 +120,7 @@ def test_a_full_disk_ends_no_service(
     monkeypatch.setattr(monitor_service, "Event", lambda: stop)
     scene.rounds().serve()
     assert (
-        "monitor serve: [Errno 28] No space left on device: 'var/artifacts/page.html'"
+        "[Errno 28] No space left"
         in capsys.readouterr().err
     )
 
@@ -211,12 +211,12 @@ def test_a_reference_that_mlflow_keeps_comes_first_and_needs_no_local_file(scene
 
 
 def test_an_alias_that_nobody_has_is_named_with_what_to_do(scene: Scene) -> None:
-    with pytest.raises(ConfigError, match=r"No version of digits-classifier is @edge.*resnet-ops promote"):
+    with pytest.raises(ConfigError, match=r"digits-classifier is @edge.*resnet-ops promote"):
         replace(scene.rounds(), alias="edge").once(at(1))
 
 
 def test_a_budget_that_no_test_can_keep_is_refused_with_the_setting(scene: Scene) -> None:
     scene.traffic(0)
     strict = replace(scene.settings.run, false_alarms_per_day=0.0001)
-    with pytest.raises(DataError, match=r"No level keeps 0\.0001 false alarms a day.*monitor\.run"):
+    with pytest.raises(DataError, match=r"0\.0001 false alarms a day.*monitor\.run"):
         scene.once(1.02, run=strict)

@@ -184,7 +184,7 @@ def test_an_accepted_window_is_the_new_normal_with_its_story(
 
 @pytest.mark.parametrize(("by", "why"), [("", "new lens"), ("Ada", " ")])
 def test_a_window_is_not_accepted_without_name_and_reason(made_up: Frames, by: str, why: str) -> None:
-    with pytest.raises(DataError, match="must give a name and a reason"):
+    with pytest.raises(DataError, match="a name and a reason"):
         accept_window(_reference(), made_up(np.random.default_rng(0), 60), by=by, why=why, at=NOON)
 
 
@@ -202,11 +202,11 @@ def test_rows_that_are_not_finite_are_left_out_of_an_accepted_window(
 def test_windows_without_usable_rows_or_of_other_files_are_not_accepted(made_up: Frames) -> None:
     rows = made_up(np.random.default_rng(0), 60)
     nothing: Any = [np.full(8, np.nan, np.float32)] * 60
-    with pytest.raises(DataError, match="60 rows, of which 60 are not finite"):
+    with pytest.raises(DataError, match="60 are not finite"):
         accept_window(_reference(), rows.assign(embedding=nothing), by="Ada", why="so", at=NOON)
     with pytest.raises(DataError, match="other files"):
         accept_window(_reference(), rows.assign(digest="e" * 64), by="Ada", why="so", at=NOON)
     for few in (0, 3):
-        with pytest.raises(DataError, match=f"{few} rows, .* needs 4 usable rows"):
+        with pytest.raises(DataError, match=f"{few} rows, .* 4 usable rows"):
             accept_window(_reference(), rows.iloc[:few], by="Ada", why="so", at=NOON)
     assert accept_window(_reference(), rows.iloc[:4], by="Ada", why="so", at=NOON).seen == 4

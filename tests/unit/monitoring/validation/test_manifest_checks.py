@@ -119,7 +119,7 @@ def test_unequal_classes_are_a_warning_that_names_what_to_set(digits: pd.DataFra
     assert warning.rule == "no class more than 3 times as large as the smallest"
     assert f"has {largest} images, the smallest (8) 44 ({largest / 44:.3g} : 1)" in warning.found
     assert "Set recipes.<name>.imbalance, see docs/training.md#rare-classes" in warning.found
-    assert "recall by class with its number of images is on the model card" in warning.found
+    assert "recall by class" in warning.found
     report.write_html(tmp_path / "index.html")
     assert "recipes.&lt;name&gt;.imbalance" in (tmp_path / "index.html").read_text()
 

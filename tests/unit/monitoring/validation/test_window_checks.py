@@ -119,10 +119,7 @@ def test_rows_that_are_not_finite_are_the_judges_to_count(frame: pd.DataFrame) -
 def test_a_clock_that_runs_backwards_is_noticed_by_the_order_of_arrival(frame: pd.DataFrame) -> None:
     frame["time"] = frame["time"][::-1].to_numpy()
     said = found(frame)
-    assert (
-        "clock of a source never back by more than 60 s: a row is 199 s older than one that its source logged "
-        "before it" in said
-    )
+    assert "by more than 60 s: a row is 199 s older" in said
 
 
 def test_rows_a_little_out_of_order_are_allowed(frame: pd.DataFrame) -> None:

@@ -88,5 +88,5 @@ def test_a_proxied_location_is_read_at_the_servers_destination(
 def test_a_library_that_a_store_needs_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("boto3", "botocore"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(EvidenceError, match=r"cannot be read \(boto\w+ is not installed here\)"):
+    with pytest.raises(EvidenceError, match=r"boto\w+ is not installed here"):
         location_digest("s3://bucket/model")

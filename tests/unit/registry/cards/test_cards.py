@@ -163,7 +163,7 @@ def test_no_card_is_made_of_evidence_whose_key_is_not_trusted(
     with open_database() as connection:
         revoke_key(connection, list_trusted(connection)[0].id)
         refresh_tags(connection)
-    with pytest.raises(EvidenceError, match="v1 has no evidence from a trusted key"):
+    with pytest.raises(EvidenceError, match="v1 has no evidence"):
         run("card", NAME, "1")
     refresh_card(client, NAME, 1)
     assert kept() == before
@@ -176,7 +176,7 @@ def test_no_card_is_made_of_evidence_in_a_role_that_the_policy_does_not_ask(
     published()
     with open_database() as connection:
         apply_policy(connection, POLICY.replace("[pipeline]", "[auditor]"), "p.yaml")
-    with pytest.raises(EvidenceError, match="no evidence from a trusted key"):
+    with pytest.raises(EvidenceError, match="no evidence"):
         card_of(client, NAME, 1)
 
 
@@ -245,7 +245,7 @@ def test_over_http_better_numbers_signed_by_a_stranger_are_refused(
         forged = signed_evidence.signed_now(version, said, make_key(key))
         (copies / "statement.json").write_text(forged.text)
         (copies / "key.pub.pem").write_text(forged.key.pem())
-        with pytest.raises(EvidenceError, match="is not the one that the registry believes"):
+        with pytest.raises(EvidenceError, match="the one that the registry believes"):
             evidence_of(client, version)
 
 
@@ -255,7 +255,7 @@ def test_over_http_the_evidence_of_another_version_is_refused(
 ) -> None:
     evidence, key = evidence_of(client, version).evidence, open_key("pipeline")
     other = client.create_model_version(NAME, str(version.source), run_id=version.run_id)
-    with pytest.raises(EvidenceError, match="v2 has no evidence from a trusted key"):
+    with pytest.raises(EvidenceError, match="v2 has no evidence"):
         evidence_of(client, other)
     send(client, other, evidence, key, version.tags["resnet_ops.files_digest"])
     with pytest.raises(EvidenceError, match="v2's run is not the one"):

@@ -16,7 +16,7 @@ POLICY = Path(__file__).parents[4] / "policies" / "digits-classifier.yaml"
 
 
 def test_a_new_user_is_told_what_to_do(run: Runner) -> None:
-    assert "Nothing is registered yet. Run: make repro" in run("registry", "ls")
+    assert "Run: make repro" in run("registry", "ls")
     assert "resnet-ops policy apply FILE" in run("policy", "show")
 
 

@@ -246,7 +246,7 @@ def _check_answer(answer: Answer, scene: Scene) -> None:
     if answer.status != 0:
         assert len(printed.strip()) > 10, "a refusal says what is wrong"
     # what a user got wrong is no fault of the database, and trying it again does not help
-    assert "Nothing is lost; run the same command again" not in answer.err, answer.err
+    assert "run the same command again" not in answer.err, answer.err
     assert not [secret for secret in scene.secrets() if secret in printed]
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", printed.replace("\r\n", "\n")), (
         "nothing moves the terminal"

@@ -99,7 +99,7 @@ def test_only_the_first_key_is_trusted_by_itself(published: Publisher, project: 
         revoke_key(connection, list_trusted(connection)[0].id)
     (project / "var" / "keys" / "pipeline.pem").unlink()
     (project / "var" / "keys" / "pipeline.pub.pem").unlink()
-    with pytest.raises(EvidenceError, match=r"not trusted here.*resnet-ops keys trust FILE --role pipeline"):
+    with pytest.raises(EvidenceError, match=r"keys trust FILE --role pipeline"):
         published(low=0.97)
     assert len(open_key("pipeline").public.id) == 64
 
@@ -210,7 +210,7 @@ def test_an_export_is_loaded_verified_and_run_by_us_and_by_mlflow(
 def test_evidence_that_says_otherwise_than_the_export_is_not_published(
     published: Publisher, make_evidence: Callable[..., Evidence], export: Path, changes: dict[str, object]
 ) -> None:
-    with pytest.raises(EvidenceError, match=r"holds onnx made from .*Export the model again"):
+    with pytest.raises(EvidenceError, match=r"holds onnx made from"):
         published(evidence=about_export(make_evidence, export, **changes), folder=export)
 
 
@@ -218,5 +218,5 @@ def test_an_export_that_would_be_unpickled_is_not_published(
     published: Publisher, make_evidence: Callable[..., Evidence], export: Path
 ) -> None:
     (export / "model.onnx").rename(export / "model.pt2")
-    with pytest.raises(ConfigError, match="cannot be registered, because loading it reads a pickle"):
+    with pytest.raises(ConfigError, match="reads a pickle"):
         published(evidence=about_export(make_evidence, export), folder=export)

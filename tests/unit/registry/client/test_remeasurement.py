@@ -46,7 +46,7 @@ def test_a_version_says_what_it_was_trained_on_and_a_changed_list_is_not_believe
     shutil.rmtree(project / "var/cache")
     (kept,) = project.glob("var/**/trained_on.txt")
     kept.write_text("")
-    with pytest.raises(EvidenceError, match="were changed after they were published"):
+    with pytest.raises(EvidenceError, match="changed after they were published"):
         load(NAME, version)
 
 
@@ -123,7 +123,7 @@ def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
         for seed, seen in enumerate((test[:20], test[10:40]))
     )
     said = run("attest", "evaluation", NAME, str(first), str(second))
-    assert "40 test images are left out, because a version has seen them" in said
+    assert "40 test images are left out" in said
     both = [now(client, version).outcomes["test"] for version in (first, second)]
     assert both[0].images == both[1].images
     assert both[0].n == len(test) - 40
@@ -140,14 +140,14 @@ def test_what_cannot_be_measured_is_said(
     version = register(
         client, data, 5, [*learned(data), *(row.sha256 for row in data.split("test").rows)]
     ).version
-    with pytest.raises(DataError, match="trained on every image of split test"):
+    with pytest.raises(DataError, match="every image of split test"):
         run("attest", "evaluation", NAME, str(version))
     unknown = published().version
-    with pytest.raises(EvidenceError, match=f"v{unknown} does not say which images it was trained on"):
+    with pytest.raises(EvidenceError, match=f"v{unknown} does not say"):
         run("attest", "evaluation", NAME, str(unknown))
     other = replace(data, classes=tuple("abcdefghij"))
     save_prepared(other, project / "data/prepared", SPLITS)
-    with pytest.raises(DataError, match="has other classes than these images"):
+    with pytest.raises(DataError, match="has other classes"):
         run("attest", "evaluation", NAME, str(version))
 
 
@@ -180,7 +180,7 @@ def test_reference_and_production_leave_out_what_the_serving_version_has_seen(
     serving = Serving(loaded.model, identity, "champion", loaded.trained_on)
     rest = serving.unseen(project / "data/prepared", "test")
     assert [row.sha256 for row in rest.rows] == [row.sha256 for row in test[50:]]
-    assert f"was trained on 50 of {len(test)} images of split test" in capsys.readouterr().out
+    assert f"trained on 50 of {len(test)} images" in capsys.readouterr().out
     unknown = replace(serving, trained_on=None).unseen(project / "data/prepared", "test")
     assert len(unknown) == len(test)
-    assert "does not say which images it was trained on" in capsys.readouterr().out
+    assert "which images it was trained on" in capsys.readouterr().out

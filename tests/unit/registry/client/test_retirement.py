@@ -24,10 +24,10 @@ def test_a_retired_version_loses_its_aliases_and_is_refused_until_an_operator_br
     promote(NAME, 1, "champion")
     client.set_registered_model_alias(NAME, "blue", "1")
     said = run("retire", NAME, "1", "--why", "misreads sevens", "--key", "kim")
-    assert "it was @blue and @champion until now" in said
+    assert "@blue and @champion" in said
     assert f"resnet-ops rollback {NAME} champion" in said
     assert client.get_registered_model(NAME).aliases == {}
-    assert "it was retired by kim on" in refusal()
+    assert "retired by kim" in refusal()
     assert client.get_model_version(NAME, "1").tags["retired"].endswith("misreads sevens")
     with pytest.raises(EvidenceError, match="role operator .*; kim is reviewer"):
         run("unretire", NAME, "1", "--why", "it was me", "--key", "kim")
@@ -68,7 +68,7 @@ def test_a_rollback_that_finds_nothing_fit_leaves_the_champion_and_is_recorded(
     promote(NAME, 1, "champion")
     promote(NAME, 2, "champion")
     run("retire", NAME, "1", "--why", "broken", "--key", "kim")
-    with pytest.raises(GateDenied, match="v1 may not become @champion: it was retired by kim"):
+    with pytest.raises(GateDenied, match="retired by kim"):
         run("rollback", NAME, "champion")
     assert client.get_registered_model(NAME).aliases == {"champion": 2}
     last = entries()[-1].event

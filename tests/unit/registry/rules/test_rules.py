@@ -109,7 +109,7 @@ def test_where_an_export_was_compared_is_asked_apart_from_where_it_was_timed() -
     rule = "rule: hardware, profile: export, match: {int8_instructions: '.*vnni|amx.*'}, formats: [int8]"
     assert judged(rule, on("avx2", export="avx512_vnni")).passed
     assert not judged(rule, on("avx512_vnni", export="avx2")).passed
-    assert "does not say what export was measured on" in judged(rule, on("avx512_vnni")).reason
+    assert "what export was measured on" in judged(rule, on("avx512_vnni")).reason
 
 
 def test_a_hardware_rule_for_some_formats_asks_no_other() -> None:
@@ -122,7 +122,7 @@ def test_a_hardware_rule_for_some_formats_asks_no_other() -> None:
 
 def test_a_profile_without_hardware_is_a_refusal() -> None:
     result = judged("rule: hardware, profile: edge-cpu, match: {cpu: '.*'}", case(**HARDWARE))
-    assert (result.passed, "does not say what edge-cpu was measured on" in result.reason) == (False, True)
+    assert (result.passed, "what edge-cpu was measured on" in result.reason) == (False, True)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_revoked_key_makes_its_evidence_worthless(published: Publisher) -> Non
         revoke_key(connection, list_trusted(connection)[0].id)
     with pytest.raises(GateDenied, match="no evidence signed by a trusted pipeline key"):
         promote(NAME, version, "champion")
-    with pytest.raises(EvidenceError, match="no evidence from a trusted key"):
+    with pytest.raises(EvidenceError, match="no evidence"):
         load(NAME, version)
 
 
@@ -90,7 +90,7 @@ def test_changed_files_are_not_promoted_and_not_loaded(published: Publisher, pro
     version = published().version
     (code,) = (project / "var" / "artifacts").rglob("served_model.py")
     code.write_text(code.read_text() + "\nimport os\n")
-    with pytest.raises(GateDenied, match="files were changed after the evidence was signed"):
+    with pytest.raises(GateDenied, match="changed after the evidence was signed"):
         promote(NAME, version, "champion")
     with pytest.raises(EvidenceError, match="changed after they were published"):
         load(NAME, version)
@@ -119,7 +119,7 @@ def test_evidence_of_a_deleted_version_does_not_count_for_one_made_anew(
     assert int(client.create_model_version(NAME, str(source)).version) == 1
     with pytest.raises(GateDenied, match="no evidence"):
         promote(NAME, 1, "champion")
-    with pytest.raises(MlflowException, match="about an earlier digits-classifier v1, since deleted"):
+    with pytest.raises(MlflowException, match="an earlier digits-classifier v1"):
         client.set_model_version_tag(NAME, "1", "resnet_ops.statement", old)
 
 
@@ -130,7 +130,7 @@ def test_evidence_of_one_version_does_not_count_for_another(
     published()
     source = client.get_model_version(NAME, "1").source
     client.create_model_version(NAME, str(source))
-    with pytest.raises(MlflowException, match="about digits-classifier v1, not digits-classifier v2"):
+    with pytest.raises(MlflowException, match="v1, not digits-classifier v2"):
         client.set_model_version_tag(NAME, "2", "resnet_ops.statement", envelope_of(1))
 
 
@@ -172,7 +172,7 @@ def test_the_operator_chooses_what_holds_without_a_policy(
                 with pytest.raises(GateDenied, match="no policy governs other"):
                     promote("other", 1, alias)
         case _:
-            with pytest.raises(GateDenied, match="RESNET_OPS_UNGOVERNED must be open or closed"):
+            with pytest.raises(GateDenied, match="RESNET_OPS_UNGOVERNED must be"):
                 promote("other", 1, "champion")
 
 
