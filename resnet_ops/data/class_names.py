@@ -21,8 +21,8 @@ def spelling_of(
     impossible = [name for name in counts if not name.strip() or not name.isprintable()]
     if impossible:
         raise DataError(
-            f"{where}: class names are empty or hold characters that cannot be shown: {', '.join(map(repr, impossible))}. "
-            "Rename them."
+            f"{where}: class names are empty or hold characters that cannot be shown: "
+            f"{', '.join(map(repr, impossible))}. Rename them."
         )
     groups = defaultdict(list)
     for name in sorted(counts):

@@ -1,4 +1,4 @@
-"""Dealing groups out to splits: images of one patient, part or document never stand in two of them."""
+"""Assigning groups to splits: images of one patient, part or document are never in two of them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence

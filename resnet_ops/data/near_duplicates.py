@@ -13,12 +13,12 @@ __all__ = ["LIKENESS", "NearDuplicate", "find_near_duplicates"]
 SIDE = 16
 """Of the thumbnails that are compared; smaller images are compared as they are."""
 LIKENESS = 0.995
-"""Correlation of two grey thumbnails, the usual one taken out of both, from which on they count as nearly equal.
+"""Correlation of two grey thumbnails, the typical one taken out of both, from which on they count as nearly equal.
 
 Of the digits and CIFAR-10 none is that like another, of Fashion-MNIST 1 in 2,000, of pictures of one design with noise
 none; saved anew as JPEG of quality 50, brighter by a fifth or with noise 80 to 99 % are, shifted by a pixel none."""
 MOST, TYPICAL = 20_000, 2_000
-"""Images that are looked up among those trained on, and those whose mean is the usual one; of more, so many, evenly."""
+"""Images looked up among those trained on, and those whose mean is the typical one; of more, so many, evenly."""
 CHUNK, BLOCK = 256, 4096
 """Images read at once, and thumbnails compared at once, to bound the memory."""
 
@@ -37,17 +37,17 @@ def find_near_duplicates(
 ) -> tuple[list[NearDuplicate], int]:
     """Images of the splits `others` that are nearly equal to one of split `trained`, most alike first.
 
-    And how many were looked up. Equal images count too. An image of one value alone, or just the usual one, is like
+    And how many were looked up. Equal images count too. An image of one value alone, or just the typical one, is like
     none. Raises DataError where a split has no image.
     """
     known, asked = data.places(trained), data.places(*others)
     asked = _evenly(asked, MOST)
-    usual: np.ndarray = _thumbnails(data.images, _evenly(known, TYPICAL)).mean(axis=0)
-    wanted = _unusual(_thumbnails(data.images, asked), usual)
+    typical: np.ndarray = _thumbnails(data.images, _evenly(known, TYPICAL)).mean(axis=0)
+    wanted = _deviations(_thumbnails(data.images, asked), typical)
     best, where = np.full(len(asked), -1.0, np.float32), np.zeros(len(asked), np.int64)
     for start in range(0, len(known), BLOCK):
         places = known[start : start + BLOCK]
-        some = _unusual(_thumbnails(data.images, places), usual).T
+        some = _deviations(_thumbnails(data.images, places), typical).T
         for first in range(0, len(asked), BLOCK):
             rows = slice(first, first + BLOCK)
             likeness = wanted[rows] @ some
@@ -70,10 +70,10 @@ def _thumbnails(images: np.ndarray, places: np.ndarray) -> np.ndarray:
     return _at_length_1(grey)
 
 
-def _unusual(thumbnails: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """How they differ from the usual one, at length 1: parts in one place before one camera are all alike otherwise."""
+def _deviations(thumbnails: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    """How they differ from the typical one, at length 1: parts in one place before one camera are otherwise alike."""
     seen = thumbnails.any(axis=1, keepdims=True)
-    return _at_length_1(np.where(seen, thumbnails - usual, np.float32(0)))
+    return _at_length_1(np.where(seen, thumbnails - typical, np.float32(0)))
 
 
 def _at_length_1(rows: np.ndarray) -> np.ndarray:

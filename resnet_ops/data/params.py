@@ -1,4 +1,4 @@
-"""Which images are used, and how they are dealt out."""
+"""Which images are used, and how they are split."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class SplitParams:
             raise ValueError(f"shares must each be above 0 and sum to 1, but are {shares}")
 
     def as_dict(self) -> dict[str, float]:
-        """The shares by name, in the order in which images are dealt out."""
+        """The shares by name, in the order in which splits are filled."""
         return {
             "train": self.train,
             "validation": self.validation,
@@ -91,7 +91,7 @@ class DataParams:
     group: str | None
     """A column of the CSV file, such as patient or part, whose images are all in one split; null for none."""
     split: SplitParams
-    """How the images are dealt out."""
+    """How the images are split."""
 
     def __post_init__(self) -> None:
         if self.source != "digits" and not self.root:

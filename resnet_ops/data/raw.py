@@ -1,4 +1,4 @@
-"""Images as they were read, before they are dealt out to splits."""
+"""Images as they were read, before they are split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Dealing images out to splits by a hash of their pixels: an image stays in its split when others come or go."""
+"""Assigning images to splits by a hash of their pixels: an image stays in its split when others come or go."""
 
 import hashlib
 from collections import Counter

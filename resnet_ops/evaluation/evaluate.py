@@ -114,7 +114,7 @@ def evaluate(
 
 
 def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
-    """(N,) which group each image is of; one without a group is its own, as it is when images are dealt out."""
+    """(N,) which group each image is of; one without a group is its own, as it is when images are split."""
     if column is None:
         return None
     columns = data.columns()

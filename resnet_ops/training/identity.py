@@ -13,8 +13,8 @@ from resnet_ops.training.plan import Plan
 
 __all__ = ["training_key"]
 
-SPARED = ("images", "processes")
-"""Settings of the engine by which a checkpoint may be continued differently."""
+LEFT_OUT = ("images", "processes")
+"""Settings of the engine that may differ when a checkpoint is continued."""
 SHOWN = 5
 """Changed images that are named."""
 
@@ -37,7 +37,7 @@ def training_key(plan: Plan, data: PreparedData) -> str:
     depends_on = {
         "member": asdict(plan.member),
         "recipe": plan.recipe.as_dict(),
-        "engine": {name: value for name, value in asdict(plan.engine).items() if name not in SPARED},
+        "engine": {name: value for name, value in asdict(plan.engine).items() if name not in LEFT_OUT},
         "seed": plan.seed,
         "classes": data.classes,
         "images": images.hexdigest(),

@@ -1,10 +1,10 @@
 """How far the estimate of accuracy can be trusted for one version, found on its own accuracy calibration before it is
 watched.
 
-Each perturbation is dealt out again as windows of the sizes that come, so that what the regression learns holds the
-chance of such windows. Then each kind of change is estimated by a regression that does not know it. How far that misses
+Windows of the usual sizes are drawn from each perturbation, so that what the regression learns includes the chance
+in such windows. Then each kind of change is estimated by a regression that does not know it. How far that misses
 is the estimate's error for changes that nobody thought of; how low it puts changes that cost nothing is the guard: an
-estimated loss below it is no reason to wake anybody.
+estimated loss below it raises no alarm.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,10 +34,10 @@ HARMLESS = 0.01
 """Loss of accuracy up to which a change counts as harmless, as in docs/drift-measured.md."""
 NOT_PERTURBED = ("as they are", "class gone", "other mix")
 """Kinds of trials whose images are as they were."""
-_SPARED = 0.9
+_SUPPRESSED = 0.9
 """Share of harmless trials, each of a kind unknown to the regression, whose estimated loss the guard lies above."""
 _SIZES = (50, 100, 200, 500, 1000)
-_DEALS = 2
+_DRAWS = 2
 _LEAST = 10
 """Fewer harmless trials than this set no guard of their own."""
 _ARRAYS = {"moves": "shifts"} | {
@@ -99,9 +99,9 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """kinds: (R,). sizes: (S,) rows of windows. shifts: (S, R, 6) of trials dealt as such windows, and what they gained
+    """kinds: (R,). sizes: (S,) rows of windows. shifts: (S, R, 6) of trials drawn as such windows, and what they gained
     beside the mix, gains: (S, R), of which noise: (R,) is the variance by chance. guards: (S,) estimated losses below
-    which nobody is woken. misses: (S, R) errors in standard errors, each kind by a regression without it."""
+    which there is no alarm. misses: (S, R) errors in standard errors, each kind by a regression without it."""
 
     classes: ClassLooks
     kinds: tuple[str, ...]
@@ -193,7 +193,7 @@ def regression(given: Floats, gains: Floats, noise: Floats) -> Any:
 
 
 def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: int) -> Calibration:
-    """From trials, dealt out as windows of each size by the seed."""
+    """From trials, of which windows of each size are drawn by the seed."""
     rng = np.random.default_rng((seed, 2))
     kinds: list[str] = []
     noise: list[float] = []
@@ -203,12 +203,12 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
         m = len(trial.right)
         change = trial.right.astype(np.float64) - trial.before
         chance = float(change.var() + 0.5 / m) / m
-        for _ in range(_DEALS):
-            dealt = list(_dealt(clean, classes, trial, float(change.mean()), rng))
+        for _ in range(_DRAWS):
+            drawn = list(_drawn(clean, classes, trial, float(change.mean()), rng))
             kinds.append(trial.kind)
             noise.append(chance)
-            given.append([each for each, _ in dealt])
-            gains.append([each for _, each in dealt])
+            given.append([each for each, _ in drawn])
+            gains.append([each for _, each in drawn])
     shifted, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
     names, chances = np.array(kinds), np.array(noise)
     left_out = [_left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
@@ -231,10 +231,10 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
     )
 
 
-def _dealt(
+def _drawn(
     clean: Look, classes: ClassLooks, trial: Trial, change: float, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, float]]:
-    """Moves and gain of the trial as a window of each size; less what its images differ from all as they were."""
+    """Shifts and gain of the trial as a window of each size; less what its images differ from all as they were."""
     same = trial.same.look()
     for size in _SIZES:
         rows = rng.choice(len(trial.right), size, p=trial.weights)
@@ -273,10 +273,10 @@ def _left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Floa
 
 
 def _guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
-    """Above `_SPARED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
+    """Above `_SUPPRESSED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
     plain = np.isin(kinds, NOT_PERTURBED)
     harmless = gains >= -HARMLESS
     groups = [-found[harmless & part] for part in (plain, ~plain)]
     return max(
-        HARMLESS, *(float(np.quantile(losses, _SPARED)) for losses in groups if len(losses) >= _LEAST), 0.0
+        HARMLESS, *(float(np.quantile(losses, _SUPPRESSED)) for losses in groups if len(losses) >= _LEAST), 0.0
     )

@@ -39,7 +39,7 @@ def check_near_duplicates(data: PreparedData) -> tuple[ManifestCheck, str]:
     section = (
         "<h2>Nearly equal images in two splits</h2><p class='soft small'>Pairs of an image that is measured on and one "
         f"that is trained on, {min(SHOWN, len(pairs))} of {len(pairs)}, the most alike first: correlation of their "
-        f"thumbnails, from which the usual image is taken out, {LIKENESS} and above.</p>"
+        f"thumbnails, from which the typical image is taken out, {LIKENESS} and above.</p>"
         f"<div class='thumbs'>{figures}</div>"
     )
     return ManifestCheck("warning", rule, False, found), section

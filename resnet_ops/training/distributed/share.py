@@ -28,7 +28,7 @@ class Share:
 def share_of(size: int, parts: int, rank: int, workers: int) -> Share:
     """The share of worker `rank` in a batch of `size` images that is trained on in `parts` parts of equal size.
 
-    Each part is dealt out by itself, so that normalisation sees the same images together as in one process. Raises
+    Each part is divided by itself, so that normalisation sees the same images together as in one process. Raises
     ConfigError where a part has fewer images than there are workers.
     """
     length = -(-size // parts)
