@@ -29,7 +29,7 @@ def test_an_audit_finds_files_that_were_changed_after_the_promotion(registry: Re
     registry.client.set_registered_model_alias(MODEL, "champion", str(number))
     (registry.files(number) / "weights.safetensors").write_bytes(b"evil")
     (found,) = findings(registry)
-    assert found == f"{MODEL} @champion: v{number}: its files were changed after the evidence was signed"
+    assert found.startswith(f"{MODEL} @champion: v{number}: its files were changed")
 
 
 def test_an_audit_finds_a_ledger_written_anew(registry: Registry) -> None:

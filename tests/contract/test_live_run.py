@@ -94,7 +94,7 @@ def test_a_server_that_comes_back_gets_what_it_missed_in_order(
         expected = [(epoch.epoch, getattr(epoch, name)) for epoch in seen]
         assert curve(client, run, name) == expected
     said = capsys.readouterr().out
-    assert said.count("Training goes on without a live view in MLflow.") == 1
+    assert said.count("without a live view") == 1
     assert said.count("MLflow answers again") == 1
 
     for name in ("process_memory_megabytes", "system_memory_usage_megabytes", "cpu_utilization_percentage"):

@@ -51,7 +51,7 @@ def test_what_systems_leave_behind_is_passed_over_in_one_line(tmp_path: Path) ->
     assert len(raw.paths) == 10
     assert raw.classes == ("cat", "dog")
     (note,) = raw.notes
-    assert note.startswith("Skipped 15 files that systems leave behind or hide (")
+    assert note.startswith("Skipped 15 files")
 
 
 def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path) -> None:
@@ -62,11 +62,10 @@ def test_files_that_are_no_images_are_counted_by_ending(tmp_path: Path) -> None:
         (tmp_path / name / "notes.txt").write_text("a note")
     fill(tmp_path, 2)
     notes = read_source(folder_params(tmp_path)).notes
-    assert notes[0].startswith("Skipped 2 .heic, 2 .svg: not readable as images; for HEIC: pip install")
-    assert notes[1:] == (
-        "Skipped 2 .txt: not images",
-        "Skipped 2 images that lie beside the class folders",
-    )
+    assert notes[0].startswith("Skipped 2 .heic, 2 .svg:")
+    assert "resnet-ops[heif]" in notes[0]
+    assert notes[1].startswith("Skipped 2 .txt:")
+    assert [note.startswith("Skipped 2 images") for note in notes[2:]] == [True]
 
 
 def test_a_class_of_which_most_would_be_lost_stops_the_run(tmp_path: Path) -> None:
@@ -112,9 +111,9 @@ def test_dicom_without_its_extra_is_counted_and_named_with_what_reads_it(
             (tmp_path / name / scan).write_bytes(bytes(128) + b"DICM" + bytes(60))
     notes = read_source(folder_params(tmp_path)).notes
     image_suffixes.cache_clear()
-    assert notes == (
-        "Skipped 4 .dcm: not readable as images; for DICOM: pip install 'resnet-ops[dicom]'",
-    )
+    (note,) = notes
+    assert note.startswith("Skipped 4 .dcm:")
+    assert note.endswith("pip install 'resnet-ops[dicom]'")
     (tmp_path / "list.csv").write_text("path,class\ncat/000.png,cat\ndog/IM0001,dog\n")
     params = replace(folder_params(tmp_path / "list.csv"), source="csv")
     with pytest.raises(DataError, match=r"dog/IM0001 \(a DICOM file needs pydicom, .*'resnet-ops\[dicom\]'"):
@@ -128,11 +127,10 @@ def test_what_is_odd_about_images_is_counted(tmp_path: Path) -> None:
     pages = [Image.new("L", (20, 20), grey) for grey in (10, 200)]
     pages[0].save(tmp_path / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
     notes = read_source(folder_params(tmp_path)).notes
-    assert notes == (
-        "1 images are files of several frames or pages, of which the first is used (dog/pages.tif)",
-        "1 images are transparent: grey 255 shows through (data.background in params.yaml) (dog/glass.png)",
-        "1 images are not square and lose up to 75% of their area; data.fit: pad keeps all of it (dog/wide.png)",
-    )
+    facts = (("dog/pages.tif",), ("grey 255", "data.background", "dog/glass.png"), ("75%", "data.fit", "dog/wide.png"))
+    for note, told in zip(notes, facts, strict=True):
+        assert note.startswith("1 images ")
+        assert all(fact in note for fact in told)
 
 
 def write_grey(path: Path, highest: int) -> None:
@@ -146,7 +144,7 @@ def test_grey_of_12_bits_keeps_its_levels_and_the_setting_is_named(tmp_path: Pat
     raw = read_source(folder_params(tmp_path, channels=1))
     assert len(np.unique(raw.images)) > 240
     assert (
-        "2 grey images of 16 bits use 12 of them (up to 4,000 in a/1.png). Set data.grey_bits: 12"
+        "(up to 4,000 in a/1.png). Set data.grey_bits: 12"
         in raw.notes[0]
     )
     fixed = read_source(replace(folder_params(tmp_path, channels=1), grey_bits=12))

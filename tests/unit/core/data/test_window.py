@@ -92,7 +92,9 @@ def test_images_of_8_bits_are_left_as_they_are_and_it_is_said(tmp_path: Path) ->
     images, notes = read(tmp_path, WindowParams(center=1000, width=100))
     plain, _ = read(tmp_path, None)
     assert np.array_equal(images[0], plain[0])
-    assert notes == ("1 images have 8 bits, which data.window leaves as they are (a/x.png)",)
+    (note,) = notes
+    assert "8 bits" in note
+    assert "(a/x.png)" in note
 
 
 @pytest.mark.parametrize(

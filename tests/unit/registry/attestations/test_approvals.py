@@ -122,7 +122,7 @@ def test_revoking_a_key_changes_what_the_page_says(
     before = client.get_model_version(NAME, "1").tags
     run("keys", "revoke", before["resnet_ops.evidence_key"])
     after = client.get_model_version(NAME, "1").tags
-    assert after["gate champion"] == "refused: there is no evidence signed by a trusted pipeline key"
+    assert after["gate champion"].startswith("refused: there is no evidence")
     assert "evidence" not in after
     assert after["resnet_ops.weights_digest"] == before["resnet_ops.weights_digest"]
 
@@ -179,7 +179,7 @@ def test_a_forged_or_untrusted_statement_is_refused_and_the_refusal_recorded(
     assert "payload" not in json.dumps(last.detail)
     with pytest.raises(MlflowException, match="not plain JSON"):
         connect_and_send(1, "{nonsense")
-    assert entries()[-1].event.detail["reasons"][0].startswith("The statement is not plain JSON")
+    assert "not plain JSON" in entries()[-1].event.detail["reasons"][0]
 
 
 @pytest.mark.slow

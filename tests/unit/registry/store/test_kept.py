@@ -60,7 +60,7 @@ def version(policy: None, published: Publisher) -> int:
 @pytest.mark.slow
 def test_a_key_that_another_process_revokes_counts_no_more(version: int) -> None:
     elsewhere(REVOKE)
-    with pytest.raises(GateDenied, match="no evidence signed by a trusted pipeline key"):
+    with pytest.raises(GateDenied, match="no evidence signed"):
         promote(NAME, version, "champion")
 
 
@@ -126,9 +126,8 @@ def test_files_of_the_same_size_and_time_are_read_again(version: int, project: P
 def test_a_deleted_key_takes_its_evidence_along(version: int) -> None:
     with open_database() as connection:
         connection.execute(text("DELETE FROM resnet_ops_trusted_keys"))
-    assert check(NAME, version, "champion").problems == (
-        "there is no evidence signed by a trusted pipeline key",
-    )
+    (problem,) = check(NAME, version, "champion").problems
+    assert problem.startswith("there is no evidence")
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_a_revoked_key_makes_its_evidence_worthless(published: Publisher) -> Non
     version = published().version
     with open_database() as connection:
         revoke_key(connection, list_trusted(connection)[0].id)
-    with pytest.raises(GateDenied, match="no evidence signed by a trusted pipeline key"):
+    with pytest.raises(GateDenied, match="no evidence signed"):
         promote(NAME, version, "champion")
     with pytest.raises(EvidenceError, match="no evidence"):
         load(NAME, version)

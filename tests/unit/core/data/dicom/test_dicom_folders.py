@@ -24,16 +24,10 @@ def test_dicom_is_found_with_and_without_an_ending_and_what_is_odd_is_said(tmp_p
     params = folder_params(tmp_path, channels=1)
     raw = read_source(params)
     assert raw.paths == ["a/IM0001", "a/x.DCM", "b/frames.dcm", "b/x.png"]
-    wish = (
-        "set data.window in params.yaml, so that equal values look alike in all images, and in those to come"
-    )
-    assert raw.notes == (
-        "Skipped 1 files that systems leave behind or hide (DICOMDIR ...)",
-        "1 images are files of several frames or pages, of which the first is used (b/frames.dcm)",
-        f"1 images are DICOM, and are shown through the window that each file brings; {wish} (a/IM0001)",
-        f"2 images are DICOM without a window, and are shown by all bits that are stored; {wish} "
-        "(a/x.DCM, b/frames.dcm)",
-    )
+    odd = ("DICOMDIR", "(b/frames.dcm)", "(a/IM0001)", "(a/x.DCM, b/frames.dcm)")
+    assert all(name in note for name, note in zip(odd, raw.notes, strict=True))
+    assert all("set data.window" in note for note in raw.notes[2:])
     windowed = read_source(replace(params, window=WindowParams(center=1000, width=1)))
     assert (windowed.images[:3] == 255).all()
-    assert windowed.notes[2:] == ("1 images have 8 bits, which data.window leaves as they are (b/x.png)",)
+    (eight_bits,) = windowed.notes[2:]
+    assert "(b/x.png)" in eight_bits
