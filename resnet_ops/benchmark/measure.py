@@ -88,7 +88,11 @@ def benchmark_profile(
             break
     assert best is not None
     seen, raw = best
-    noise = {"waiting": seen.cpu_wait, "others": seen.other_load, "drift": seen.drift}  # as evidence names them
+    noise = {
+        "waiting": seen.cpu_wait,
+        "others": seen.other_load,
+        "drift": seen.drift,
+    }  # as evidence names them
     facts: dict[str, Fact] = {
         "threads": profile.threads,
         "interference": seen.is_interference(limits),

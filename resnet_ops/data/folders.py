@@ -81,9 +81,7 @@ def notes_on(found: Found) -> list[str]:
     notes = []
     if found.droppings:
         names = ", ".join(dict.fromkeys(found.droppings[:3]))
-        notes.append(
-            f"Skipped {len(found.droppings)} files that systems leave behind or hide ({names} ...)"
-        )
+        notes.append(f"Skipped {len(found.droppings)} files that systems leave behind or hide ({names} ...)")
     if found.unreadable:
         notes.append(f"Skipped {_count(found.unreadable)}: not readable as images{_remedy(found)}")
     if found.texts:

@@ -246,10 +246,7 @@ def test_training_goes_on_without_mlflow_and_what_needs_it_says_so(project: Proj
     server = f"http://127.0.0.1:{dead_port}"
     done = project.run(*stage("train_model", "--member", "resnet8"), MLFLOW_TRACKING_URI=server)
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout.count(f"without a live view in MLflow. The MLflow server at {server}")
-        == 1
-    )
+    assert done.stdout.count(f"without a live view in MLflow. The MLflow server at {server}") == 1
     assert "epoch 1/1" in done.stdout
     for name in ("register_models", "check_gates"):
         began = time.monotonic()

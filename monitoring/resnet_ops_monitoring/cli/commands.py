@@ -218,7 +218,9 @@ def _registered_classes(identity: "ModelIdentity") -> "Collection[str] | None":
 
 
 def _export(
-    folder: Annotated[Path, typer.Argument(help="Folder to write to; hours that are there already are rewritten.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write to; hours that are there already are rewritten.")
+    ],
     model: Annotated[str, typer.Option(help="The registered model whose rows are exported.")],
     since: Annotated[str | None, typer.Option(help="First moment, such as 2026-01-31T08:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="First moment after the time range.")] = None,

@@ -44,7 +44,9 @@ def add_monitor_commands(app: typer.Typer) -> None:
 def _run(
     model: Model = "",
     alias: Alias = "",
-    until: Annotated[str, typer.Option(help="Judge as if it were this time, such as 2026-01-31T08:00Z.")] = "",
+    until: Annotated[
+        str, typer.Option(help="Judge as if it were this time, such as 2026-01-31T08:00Z.")
+    ] = "",
     metrics: Annotated[
         Path | None, typer.Option(help="Write metrics for Prometheus' node exporter, NAME.prom.")
     ] = None,

@@ -38,9 +38,7 @@ def shifted_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference
         columns = [rows[finding.column].to_numpy(dtype=float) for rows in (before, now)]
         columns = [values[np.isfinite(values)] for values in columns]
         charts.append(histogram(f"Image {finding.column}", columns[0], columns[1], _note(finding)))
-    return (
-        f'<h2>What shifted most</h2>{legend(verdict.compared_with)}<div class="charts">{"".join(charts)}</div>'
-    )
+    return f'<h2>What shifted most</h2>{legend(verdict.compared_with)}<div class="charts">{"".join(charts)}</div>'
 
 
 def _strongest(verdict: Verdict, signal: str) -> list[Finding]:

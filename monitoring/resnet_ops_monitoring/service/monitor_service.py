@@ -59,7 +59,11 @@ class Cycle:
             lines.append(
                 f"{self.set_aside:,} rows are set aside: their times are in the future. Correct the sender's clock."
             )
-        return [*lines, *self.actions, *(f"Not delivered yet, will be retried: {each}" for each in self.silent)]
+        return [
+            *lines,
+            *self.actions,
+            *(f"Not delivered yet, will be retried: {each}" for each in self.silent),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""

@@ -278,5 +278,7 @@ def _guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
     harmless = gains >= -HARMLESS
     groups = [-found[harmless & part] for part in (plain, ~plain)]
     return max(
-        HARMLESS, *(float(np.quantile(losses, _SUPPRESSED)) for losses in groups if len(losses) >= _LEAST), 0.0
+        HARMLESS,
+        *(float(np.quantile(losses, _SUPPRESSED)) for losses in groups if len(losses) >= _LEAST),
+        0.0,
     )

@@ -52,7 +52,9 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             if not _is_plain(name):
                 raise EvidenceError(f"The model files hold an odd name: {relative!r}.")
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise EvidenceError(f"The model files hold {relative!r}, which is a link or not a plain file.")
+                raise EvidenceError(
+                    f"The model files hold {relative!r}, which is a link or not a plain file."
+                )
             if name in names and relative != LEFT_OUT:
                 yield relative, path
 

@@ -147,7 +147,9 @@ def _read(path: Path) -> PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{path} is not a private key in PEM ({error}). Restore it, or delete it.") from error
+        raise ConfigError(
+            f"{path} is not a private key in PEM ({error}). Restore it, or delete it."
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path} is not an Ed25519 key. Move it away; a new one is made on first use.")
     return PrivateKey(path.stem, key)

@@ -174,7 +174,9 @@ def accept_statement(
     envelope, accepted = read_statement(connection, version, text, roles)
     label = f"{version.model} v{version.version}"
     if find_version(connection, version.workspace, version.model, version.version) != version:
-        raise EvidenceError(f"{label} was recreated or renamed while its files were hashed. Send the statement again.")
+        raise EvidenceError(
+            f"{label} was recreated or renamed while its files were hashed. Send the statement again."
+        )
     if accepted.subject.digest != digest:
         raise EvidenceError(f"The statement is about other files than those of {label}.")
     _keep(connection, version, envelope, accepted)

@@ -89,7 +89,9 @@ def _card(version: "ModelVersion", signed: SignedEvidence, texts: CardTexts) -> 
         if key.startswith(GATE_TAG_PREFIX)
     }
     now = datetime.now(UTC)
-    return build_card(version.name, int(version.version), signed.evidence, signed.key.id, texts, verdicts, now)
+    return build_card(
+        version.name, int(version.version), signed.evidence, signed.key.id, texts, verdicts, now
+    )
 
 
 def _label(name: str) -> str:

@@ -15,7 +15,8 @@ def card(
     model: Model,
     version: Version,
     output: Annotated[
-        Path | None, typer.Option(help="Write it to this file: a page if the name ends in .html, else markdown.")
+        Path | None,
+        typer.Option(help="Write it to this file: a page if the name ends in .html, else markdown."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -114,9 +114,7 @@ def ledger_export(
 @webhook.command("send")
 def webhook_send(
     follow: Annotated[bool, typer.Option(help="Keep running, and send new decisions.")] = False,
-    from_start: Annotated[
-        bool, typer.Option(help="Send a new endpoint every decision ever made.")
-    ] = False,
+    from_start: Annotated[bool, typer.Option(help="Send a new endpoint every decision ever made.")] = False,
     every: Annotated[
         float, typer.Option(help="Seconds between checks, with --follow.", min=0.1, max=3600)
     ] = 2.0,

@@ -165,7 +165,9 @@ def policy_power(
                 f"{often}, if truly {each.true:.4g}",
             )
         console.print(table)
-        console.print("These are independent images; groups, such as several images of one patient, take more.")
+        console.print(
+            "These are independent images; groups, such as several images of one patient, take more."
+        )
 
 
 def gate_simulate(file: File, as_json: Json = False) -> None:

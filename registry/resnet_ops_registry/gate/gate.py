@@ -185,7 +185,9 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         question.promoter,
     )
     others = [
-        each.id for each in verified.statements if not isinstance(each.predicate, Evidence | Review | Baseline)
+        each.id
+        for each in verified.statements
+        if not isinstance(each.predicate, Evidence | Review | Baseline)
     ]
     results = judge_rules(guard.rules, case, applied.policy.waivers)
     return verdict(rules=results, statements=(accepted.id, *others))

@@ -225,9 +225,13 @@ def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Findin
     revoked = {e.event.detail.get("key") for e in entries if e.event.action == "key revoked"}
     for key in list_trusted(connection):
         if key.id not in trusted:
-            yield Finding(f"key {key.name} {key.id[:12]}", "it bypassed the gate: no entry of the ledger trusts it")
+            yield Finding(
+                f"key {key.name} {key.id[:12]}", "it bypassed the gate: no entry of the ledger trusts it"
+            )
         if key.id in revoked and key.revoked_at is None:
-            yield Finding(f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone, bypassing the gate")
+            yield Finding(
+                f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone, bypassing the gate"
+            )
 
 
 def _check_authority(connection: Connection, entries: list[Entry], known_seq: int) -> Iterator[Finding]:
@@ -243,7 +247,9 @@ def _check_second_line(connection: Connection, entries: list[Entry]) -> Iterator
     words = ("database hardened", "database unhardened")
     last = next((e.event.action for e in reversed(entries) if e.event.action in words), words[1])
     if harden.is_hardened(connection) != (last == words[0]):
-        yield Finding("database", f"the ledger's last word is {last!r}, and that was changed, bypassing the gate")
+        yield Finding(
+            "database", f"the ledger's last word is {last!r}, and that was changed, bypassing the gate"
+        )
     for name in harden.missing_triggers(connection):
         yield Finding("database", f"trigger {name} is missing or changed")
 

@@ -93,9 +93,7 @@ def small_limit() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_limit")
 def test_a_write_that_the_system_cuts_off_leaves_the_old_content(path: Path) -> None:
-    with pytest.raises(
-        StorageError, match=rf"Cannot write {path}: File too large"
-    ):
+    with pytest.raises(StorageError, match=rf"Cannot write {path}: File too large"):
         write_bytes(path, b"x" * 10_000)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
@@ -111,9 +109,7 @@ def test_a_full_disk_leaves_the_old_content(path: Path) -> None:
             temporary.symlink_to("/dev/full")
             temporary.write_bytes(b"new")
 
-    with pytest.raises(
-        StorageError, match=rf"Cannot write {path}: No space left on device"
-    ):
+    with pytest.raises(StorageError, match=rf"Cannot write {path}: No space left on device"):
         write_to_full_disk()
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]

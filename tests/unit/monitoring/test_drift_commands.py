@@ -122,7 +122,5 @@ def test_old_rows_are_counted_first_and_deleted_on_demand(logged: Path) -> None:
     counted = _run(*words).output
     assert "Nothing was deleted" in " ".join(counted.split())
     assert len(InferenceLog.open().summary()) == 2
-    assert "00:00 UTC deleted" in " ".join(
-        _run(*words, "--yes").output.split()
-    )
+    assert "00:00 UTC deleted" in " ".join(_run(*words, "--yes").output.split())
     assert InferenceLog.open().summary().empty

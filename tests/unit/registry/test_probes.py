@@ -60,9 +60,7 @@ def test_another_web_server_is_not_taken_for_mlflow(
     web_server: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", web_server)
-    with pytest.raises(
-        ServiceError, match=r"\(MLFLOW_TRACKING_URI\) answers with status 404"
-    ):
+    with pytest.raises(ServiceError, match=r"\(MLFLOW_TRACKING_URI\) answers with status 404"):
         connect()
 
 

@@ -85,7 +85,7 @@ def test_class_names_stand_in_a_file_beside_and_images_are_brought_to_size(tmp_p
     assert raw.images.shape == (90, 32, 32, 3)
     assert raw.sizes[0] == (28, 28)
     (tmp_path / "classes.txt").write_text("shirt\nshoe\n")
-    with pytest.raises(DataError, match="has 2 names, .* 3 classes, .* 0 to 2"):
+    with pytest.raises(DataError, match=r"has 2 names, .* 3 classes, .* 0 to 2"):
         read_source(params("idx", tmp_path, 32, 3))
 
 
@@ -195,7 +195,7 @@ def test_imagenets_layout_keeps_its_validation_images_from_training(tmp_path: Pa
     assert splits_of(raw) == {"train": {"train", "validation"}, "val": {"test", "production"}}
     write_images(tmp_path / "val" / "cow", 1, 9)
     for read in (read_source, check_source):
-        with pytest.raises(DataError, match="class cow .* train and val"):
+        with pytest.raises(DataError, match=r"class cow .* train and val"):
             read(params("imagenet", tmp_path, 8, 3))
 
 
@@ -292,7 +292,7 @@ def test_idx_labels_may_begin_at_1_and_have_gaps(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\n")
     assert read_source(params("idx", tmp_path, 28, 1)).classes == ("one", "three", "seven")
     (tmp_path / "classes.txt").write_text("A\nB\nC\nD\n")
-    with pytest.raises(DataError, match="has 4 names, .* 3 classes, .* 1 to 7"):
+    with pytest.raises(DataError, match=r"has 4 names, .* 3 classes, .* 1 to 7"):
         read_source(params("idx", tmp_path, 28, 1))
     (tmp_path / "classes.txt").write_text("A\nB\nA\n")
     with pytest.raises(DataError, match="has A twice"):

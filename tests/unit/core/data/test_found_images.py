@@ -74,9 +74,7 @@ def test_a_class_of_which_most_would_be_lost_stops_the_run(tmp_path: Path) -> No
     for number in range(3):
         (tmp_path / "dog" / f"{number}.CR2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(100))
     for read in (read_source, check_source):
-        with pytest.raises(
-            DataError, match=r"dog: 3 of 5 files .* 3 \.cr2\."
-        ):
+        with pytest.raises(DataError, match=r"dog: 3 of 5 files .* 3 \.cr2\."):
             read(folder_params(tmp_path))
 
 
@@ -88,7 +86,7 @@ def test_images_beside_the_classes_and_folders_called_like_splits_stop_the_run(t
     fill(tmp_path / "b" / "cat", 1)
     fill(tmp_path / "b" / "dog", 1)
     fill(tmp_path / "b", 3)
-    with pytest.raises(DataError, match="3 images .* only 2 in them"):
+    with pytest.raises(DataError, match=r"3 images .* only 2 in them"):
         read_source(folder_params(tmp_path / "b"))
 
 
@@ -127,7 +125,11 @@ def test_what_is_odd_about_images_is_counted(tmp_path: Path) -> None:
     pages = [Image.new("L", (20, 20), grey) for grey in (10, 200)]
     pages[0].save(tmp_path / "dog" / "pages.tif", save_all=True, append_images=pages[1:])
     notes = read_source(folder_params(tmp_path)).notes
-    facts = (("dog/pages.tif",), ("grey 255", "data.background", "dog/glass.png"), ("75%", "data.fit", "dog/wide.png"))
+    facts = (
+        ("dog/pages.tif",),
+        ("grey 255", "data.background", "dog/glass.png"),
+        ("75%", "data.fit", "dog/wide.png"),
+    )
     for note, told in zip(notes, facts, strict=True):
         assert note.startswith("1 images ")
         assert all(fact in note for fact in told)
@@ -143,10 +145,7 @@ def test_grey_of_12_bits_keeps_its_levels_and_the_setting_is_named(tmp_path: Pat
         write_grey(tmp_path / name / "1.png", 4000)
     raw = read_source(folder_params(tmp_path, channels=1))
     assert len(np.unique(raw.images)) > 240
-    assert (
-        "(up to 4,000 in a/1.png). Set data.grey_bits: 12"
-        in raw.notes[0]
-    )
+    assert "(up to 4,000 in a/1.png). Set data.grey_bits: 12" in raw.notes[0]
     fixed = read_source(replace(folder_params(tmp_path, channels=1), grey_bits=12))
     assert np.array_equal(fixed.images, raw.images)
     assert fixed.notes == ()
@@ -174,9 +173,7 @@ def test_colours_of_16_bits_that_use_12_are_refused(tmp_path: Path) -> None:
         for kind, content in chunks
     )
     (tmp_path / "b" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    with pytest.raises(
-        DataError, match=r"1 images .*b/x\.png.* 8 bits"
-    ):
+    with pytest.raises(DataError, match=r"1 images .*b/x\.png.* 8 bits"):
         read_source(folder_params(tmp_path))
 
 

@@ -120,9 +120,7 @@ def test_a_class_with_few_groups_is_in_every_split_or_named() -> None:
     data = dealt(rare)
     assert {row.split for row in data.rows if row.label == 1} == set(SPLITS)
     labels[12:16] = 0
-    with pytest.raises(
-        DataError, match="Class 1 is in 3 groups"
-    ):
+    with pytest.raises(DataError, match="Class 1 is in 3 groups"):
         dealt(replace(rare, labels=labels))
 
 
@@ -146,5 +144,5 @@ def test_a_column_that_is_not_there_is_named() -> None:
         match=r"data\.group .* 'site'; .*: patient",
     ):
         split_images(many(8, 2), SHARES, 0, "site")
-    with pytest.raises(ValueError, match="group .* source is digits"):
+    with pytest.raises(ValueError, match=r"group .* source is digits"):
         make_data_params(group="patient")

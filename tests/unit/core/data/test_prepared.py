@@ -85,9 +85,7 @@ def test_the_images_file_is_the_one_that_numpy_would_write(data: PreparedData, f
 
 
 def test_an_empty_split_is_an_error_that_names_it(data: PreparedData) -> None:
-    with pytest.raises(
-        DataError, match=r"in split validation\. Check data\.split"
-    ):
+    with pytest.raises(DataError, match=r"in split validation\. Check data\.split"):
         data.split("validation")
 
 

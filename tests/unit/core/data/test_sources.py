@@ -174,17 +174,13 @@ def test_225_mebibytes_of_images_are_prepared_with_150_of_memory(tmp_path: Path)
 def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs Linux")
-    with pytest.raises(
-        StorageError, match=r"nowhere.*after 0 bytes\. Free"
-    ):
+    with pytest.raises(StorageError, match=r"nowhere.*after 0 bytes\. Free"):
         spool([np.zeros((2, 2, 1), np.uint8)], (2, 2, 1), tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_is_named_with_the_setting_to_change(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=rf"image folder {tmp_path}/nowhere is missing. Set data.root"
-    ):
+    with pytest.raises(DataError, match=rf"image folder {tmp_path}/nowhere is missing. Set data.root"):
         read_source(folder_params(tmp_path / "nowhere"))
 
 
@@ -255,5 +251,5 @@ def test_settings_that_contradict_the_source_are_refused() -> None:
         make_data_params(source="imagefolder", root=None, image_size=32, channels=3)
     with pytest.raises(ValueError, match="image_size must be 8"):
         make_data_params(source="digits", root=None, image_size=32, channels=3)
-    with pytest.raises(ValueError, match="image_size is 7, .* 8 and 1024"):
+    with pytest.raises(ValueError, match=r"image_size is 7, .* 8 and 1024"):
         make_data_params(source="imagefolder", root="x", image_size=7, channels=3)

@@ -114,7 +114,7 @@ def test_a_window_that_is_none_is_named(tmp_path: Path, window: Any, why: str) -
 
 
 def test_a_window_is_for_image_files() -> None:
-    with pytest.raises(ValueError, match="window .* source is digits"):
+    with pytest.raises(ValueError, match=r"window .* source is digits"):
         make_data_params(window=WindowParams(center=40, width=400))
 
 

@@ -98,9 +98,7 @@ def test_an_image_without_a_group_is_its_own(digits: PreparedData) -> None:
 
 
 def test_a_group_that_the_prepared_data_lack_is_named(digits: PreparedData) -> None:
-    with pytest.raises(
-        ConfigError, match=r"data\.group names patient, .* index, .*dvc repro"
-    ):
+    with pytest.raises(ConfigError, match=r"data\.group names patient, .* index, .*dvc repro"):
         evaluate(untrained(), digits, make_params(), seed=0, group="patient")
 
 

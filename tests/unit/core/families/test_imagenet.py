@@ -129,7 +129,7 @@ def test_attention_equals_a_plain_computation_of_every_pair_of_pixels(size: tupl
 
 
 def test_attention_refuses_a_map_larger_than_its_positions() -> None:
-    with pytest.raises(ValueError, match="map of 5x4 .* allows: 4"):
+    with pytest.raises(ValueError, match=r"map of 5x4 .* allows: 4"):
         SelfAttention(16, 4)(torch.zeros(1, 16, 5, 4))
 
 

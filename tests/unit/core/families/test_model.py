@@ -184,9 +184,7 @@ def test_no_images_give_empty_predictions_of_the_right_shapes() -> None:
     ],
 )
 def test_images_of_another_shape_or_type_are_refused_with_what_is_needed(images: np.ndarray) -> None:
-    with pytest.raises(
-        DataError, match=r"tiny takes uint8 .*\(N, 8, 8, 1\), .*data\.image_size"
-    ):
+    with pytest.raises(DataError, match=r"tiny takes uint8 .*\(N, 8, 8, 1\), .*data\.image_size"):
         untrained().predict(images)
 
 

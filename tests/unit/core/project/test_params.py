@@ -104,9 +104,7 @@ def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"train: [1, 2", b"a: b: c", b"\ttrain: 1", b"name: caf\xe9"])
 def test_a_file_that_is_no_yaml_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
-    with pytest.raises(
-        ConfigError, match=r"(?s)params\.yaml is not valid YAML.*git checkout -- "
-    ):
+    with pytest.raises(ConfigError, match=r"(?s)params\.yaml is not valid YAML.*git checkout -- "):
         parse_params(tmp_path / "params.yaml", Settings)
 
 

@@ -53,9 +53,7 @@ def test_running_out_of_memory_says_what_to_change(
         torch.empty(2**60)
 
     monkeypatch.setattr(loop, "take_step", exhaust)
-    with pytest.raises(
-        ConfigError, match=r"tiny at batch_size 32 .*accumulate to 2"
-    ):
+    with pytest.raises(ConfigError, match=r"tiny at batch_size 32 .*accumulate to 2"):
         fit(make_plan(), small)
 
 

@@ -174,9 +174,7 @@ def test_a_loss_that_is_no_number_names_the_setting_to_change(
     recipe: Recipe, split: str, small: PreparedData
 ) -> None:
     seen: list[Epoch] = []
-    with pytest.raises(
-        ConfigError, match=rf"tiny: the {split} loss is (nan|inf) in epoch 1"
-    ):
+    with pytest.raises(ConfigError, match=rf"tiny: the {split} loss is (nan|inf) in epoch 1"):
         fit(make_plan(recipe), small, [seen.append])
     assert seen == []
 

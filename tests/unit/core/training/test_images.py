@@ -143,9 +143,7 @@ def test_an_image_that_is_not_the_one_of_its_manifest_is_named_before_it_is_trai
     pixels = np.array(data.images)
     pixels[2, 3, 4] ^= 1
     pixels[7:14] = 0
-    with pytest.raises(
-        DataError, match=r"8 of 96 prepared images"
-    ) as caught:
+    with pytest.raises(DataError, match=r"8 of 96 prepared images") as caught:
         training_key(make_plan(), replace(data, images=pixels))
     named = [data.rows[place].path for place in (2, 7, 8, 9, 10)]
     assert f"manifest: {', '.join(named)} and 3 more. Delete" in str(caught.value)

@@ -99,6 +99,6 @@ def test_a_step_schedule_without_milestones_is_refused() -> None:
 
 
 def test_a_training_size_without_a_crop_that_resizes_to_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="image_size is 160, .* crop_area"):
+    with pytest.raises(ValueError, match=r"image_size is 160, .* crop_area"):
         make_recipe(image_size=160)
     assert make_recipe(image_size=160, crop_area=0.08).image_size == 160

@@ -205,9 +205,7 @@ def test_shares_deal_out_every_part_and_bring_each_image_its_neighbour(
 
 
 def test_more_workers_than_images_in_a_part_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"4 workers .*batch of 33 in 10 .*accumulate"
-    ):
+    with pytest.raises(ConfigError, match=r"4 workers .*batch of 33 in 10 .*accumulate"):
         share_of(33, 10, 0, 4)
 
 

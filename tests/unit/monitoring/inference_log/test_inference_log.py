@@ -148,7 +148,7 @@ def test_the_hour_that_comes_twice_in_autumn_is_two_hours(log: InferenceLog, fra
 
 def test_an_unknown_id_labels_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
     log.append(frame.assign(label=None))
-    with pytest.raises(DataError, match="1 of 2 request ids .* 'nobody'"):
+    with pytest.raises(DataError, match=r"1 of 2 request ids .* 'nobody'"):
         log.label(["r1", "nobody"], ["7", "8"])
     assert log.read("made-up")["label"].isna().all()
 
@@ -190,9 +190,7 @@ def test_a_read_only_log_can_be_read_and_says_why_not_written(
     log.append(frame.iloc[:5])
     locked = InferenceLog(f"sqlite:///file:{tmp_path}/deep/inference.db?mode=ro&uri=true")
     assert len(locked.read("made-up")) == 5
-    with pytest.raises(
-        StorageError, match=r"Cannot write .*readonly.*writable"
-    ):
+    with pytest.raises(StorageError, match=r"Cannot write .*readonly.*writable"):
         locked.append(frame)
 
 
@@ -232,7 +230,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, frame: pd.DataFram
     "place", ["me:hush@127.0.0.1:1/log?", "me:a/hush@127.0.0.1:1/log?", "127.0.0.1:1/log?password=hush&"]
 )
 def test_a_database_that_does_not_answer_is_named_without_its_password(place: str) -> None:
-    with pytest.raises(ServiceError, match="Cannot open .* postgresql") as caught:
+    with pytest.raises(ServiceError, match=r"Cannot open .* postgresql") as caught:
         InferenceLog(f"postgresql://{place}connect_timeout=2")
     assert "hush" not in str(caught.value)
     assert "RESNET_OPS_INFERENCE_LOG" in str(caught.value)
@@ -273,7 +271,7 @@ def test_another_schema_version_is_refused(log: InferenceLog) -> None:
     with sqlite3.connect(str(log.url.database)) as connection:
         connection.execute("UPDATE inference_log_schema SET version = 9")
     connection.close()
-    with pytest.raises(StorageError, match="schema version 9, .* version 1"):
+    with pytest.raises(StorageError, match=r"schema version 9, .* version 1"):
         InferenceLog(str(log.url))
 
 

@@ -152,7 +152,7 @@ def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_k
     store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     said = scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
-    assert f"v2: 200 rows, accepted by kim" in said
+    assert "v2: 200 rows, accepted by kim" in said
     accepted = fetch_reference(scene.client, scene.identity)
     assert accepted.accepted is not None
     assert (accepted.accepted.by, accepted.accepted.why) == ("kim", "new lamps")

@@ -70,10 +70,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_ledger_tells_the_story(
     assert champion() == "3"
     words = told.replace("TEXT", "dirt").replace("NAME", "ada").split()
     said = command(*words[1:])
-    assert (
-        "because of v3-20260105T090000-20260105T100000 (alarm)"
-        in said
-    )
+    assert "because of v3-20260105T090000-20260105T100000 (alarm)" in said
     assert champion() == "2"
     reviewed, rolled_back = ledger()[-2:]
     assert (reviewed["version"], reviewed["detail"]["name"]) == (3, "ada")
@@ -234,9 +231,7 @@ def test_retraining_is_queued_with_dvc_under_the_windows_name(scene: Scene) -> N
     scene.once(1.02)
     window = "v3-20260105T080000-20260105T090000"
     said = propose_retraining(scene.rounds().monitor(), window, queue=True)
-    assert (
-        "retrain-v3-20260105T080000-20260105T090000 is queued" in said
-    )
+    assert "retrain-v3-20260105T080000-20260105T090000 is queued" in said
     listed = subprocess.run(
         [sys.executable, "-m", "dvc", "queue", "status"], capture_output=True, text=True, check=True
     )

@@ -119,10 +119,7 @@ def test_a_full_disk_ends_no_service(
     monkeypatch.setattr(MonitorService, "once", full)
     monkeypatch.setattr(monitor_service, "Event", lambda: stop)
     scene.rounds().serve()
-    assert (
-        "[Errno 28] No space left"
-        in capsys.readouterr().err
-    )
+    assert "[Errno 28] No space left" in capsys.readouterr().err
 
 
 def test_windows_can_be_counted_in_rows(scene: Scene) -> None:

@@ -89,7 +89,7 @@ def test_a_key_that_nobody_trusts_reviews_nothing_and_a_pipelines_key_accepts_no
     open_key("mallory")
     with pytest.raises(EvidenceError, match=r"not accepted: .*not trusted here"):
         review(client, "mallory")
-    with pytest.raises(EvidenceError, match="reviewer or operator .*; pipeline is pipeline"):
+    with pytest.raises(EvidenceError, match=r"reviewer or operator .*; pipeline is pipeline"):
         accept(client, "pipeline", OLD)
     assert (entries()[-1].event.action, entries()[-1].event.outcome) == ("statement", "refused")
     assert accepted_reference(client.get_model_version(NAME, "1")) is None

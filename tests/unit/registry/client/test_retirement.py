@@ -29,7 +29,7 @@ def test_a_retired_version_loses_its_aliases_and_is_refused_until_an_operator_br
     assert client.get_registered_model(NAME).aliases == {}
     assert "retired by kim" in refusal()
     assert client.get_model_version(NAME, "1").tags["retired"].endswith("misreads sevens")
-    with pytest.raises(EvidenceError, match="role operator .*; kim is reviewer"):
+    with pytest.raises(EvidenceError, match=r"role operator .*; kim is reviewer"):
         run("unretire", NAME, "1", "--why", "it was me", "--key", "kim")
     revoke(key)
     assert "it was retired" in refusal()

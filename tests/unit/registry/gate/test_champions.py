@@ -165,9 +165,7 @@ def test_a_policy_is_tried_on_past_decisions_before_it_is_put_into_force(
         promote(NAME, 3, "champion")
     file = project / "new.yaml"
     file.write_text(POLICY)
-    assert "3 past decisions: 3 stay" in run(
-        "gate", "simulate", str(file)
-    )
+    assert "3 past decisions: 3 stay" in run("gate", "simulate", str(file))
     file.write_text(STRICT.replace("LIMIT", "0.99"))
     before = json.loads(run("ledger", "verify", "--json"))
     replayed = json.loads(run("gate", "simulate", str(file), "--json"))

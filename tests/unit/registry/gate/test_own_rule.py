@@ -65,9 +65,7 @@ def test_a_teams_rule_judges_and_its_fields_are_checked(site: Path, monkeypatch:
     assert NOW.weekday() == 0
     assert (result.passed, result.reason) == (True, "it is weekday 0")
     assert not read_policy(POLICY.replace("[4]", "[0]"), "p.yaml").guards[0].rules[0].judge(case()).passed
-    with pytest.raises(
-        ConfigError, match=r"p\.yaml:6: guards\.0\.rules\.0\.not_on\.0"
-    ):
+    with pytest.raises(ConfigError, match=r"p\.yaml:6: guards\.0\.rules\.0\.not_on\.0"):
         read_policy(POLICY.replace("[4]", "[friday]"), "p.yaml")
 
 

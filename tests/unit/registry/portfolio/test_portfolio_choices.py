@@ -78,7 +78,9 @@ def test_a_better_export_that_is_no_version_is_pointed_at_but_never_proposed() -
     loose = entry("a-onnx", None, 0.98, p95=1, format_="onnx")
     choice = choose("@champion", [version, loose], AXES)
     assert choice.proposed is version
-    assert "And a-onnx, which is not a version yet, is nowhere worse, and better in p95 on edge" in choice.reason
+    assert (
+        "And a-onnx, which is not a version yet, is nowhere worse, and better in p95 on edge" in choice.reason
+    )
     assert "deployments" in choice.reason
     assert choice.others == ()
 
