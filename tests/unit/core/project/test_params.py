@@ -90,7 +90,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     for part in (
         "seed: ",
         "train.epochs is missing",
-        "train.peek_lr is no known",
+        "train.peek_lr is not a known",
         "members.tiny.depth is 9",
     ):
         assert part in str(caught.value)

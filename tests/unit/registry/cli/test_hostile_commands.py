@@ -165,21 +165,21 @@ REFUSED: list[tuple[list[Word], int, str]] = [
     (["promote", *TARGET, "a\udc80b"], 2, "Word 4 of the command, .* is not UTF-8"),
     (["ledger", "show", "--limit", "9223372036854775808"], 2, "2147483647"),
     (["ui", "--host", "é" * 70], 1, "Cannot listen on .*encoding"),
-    (["gate", "check", *TARGET, "--alias", "x" * 301], 1, "is no name for an alias"),
-    (["approve", *TARGET, "x" * 301, *BY_KIM], 1, "is no name for an alias"),
-    (["rollback", "digits-classifier", "x" * 301], 1, "is no name for an alias"),
+    (["gate", "check", *TARGET, "--alias", "x" * 301], 1, "cannot name an alias"),
+    (["approve", *TARGET, "x" * 301, *BY_KIM], 1, "cannot name an alias"),
+    (["rollback", "digits-classifier", "x" * 301], 1, "cannot name an alias"),
     (["approve", *TARGET, "champion", *BY_KIM, "--comment", "x" * 501], 1, "Such a comment"),
     (["waive", *TARGET, "champion", *BY_KIM, "--rule", "", "--why", "so"], 1, "Such a rule"),
     (["waive", *TARGET, "champion", *BY_KIM, "--rule", "accuracy", "--why", ""], 1, "Such a why"),
     (["retire", *TARGET, "--key", "kim", "--why", ""], 1, "Such a why"),
     (["registry", "ls", "none"], 1, "name=none not found. See what there is"),
-    (["keys", "trust", "hostile/folder", "--role", "reviewer"], 1, "hostile/folder is no public key"),
-    (["keys", "trust", "/proc/self/mem", "--role", "reviewer"], 1, "/proc/self/mem is no public key"),
+    (["keys", "trust", "hostile/folder", "--role", "reviewer"], 1, "hostile/folder is not a public key"),
+    (["keys", "trust", "/proc/self/mem", "--role", "reviewer"], 1, "/proc/self/mem is not a public key"),
     (["attest", "reproduction", *TARGET, "--key", "kim", "--weights", "x" * 300], 1, "name too long"),
     (["log", "label", "hostile/folder"], 1, "The CSV file hostile/folder cannot be read"),
     (["drift", "judge", "--window", "../../../x"], 1, "must be named by"),
     (["drift", "judge", "--window", "[/]"], 1, "must be named by"),
-    (["drift", "judge", "--since", "0001-01-01T00:00+23:59"], 2, "is no time"),
+    (["drift", "judge", "--since", "0001-01-01T00:00+23:59"], 2, "is not a time"),
     (
         ["drift", "judge", "--window", "calm", "--reference", "hostile/about.parquet"],
         1,
@@ -246,7 +246,7 @@ def _check_answer(answer: Answer, scene: Scene) -> None:
     if answer.status != 0:
         assert len(printed.strip()) > 10, "a refusal says what is wrong"
     # what a user got wrong is no fault of the database, and trying it again does not help
-    assert "run the same command again" not in answer.err, answer.err
+    assert "Nothing is lost; run the same command again" not in answer.err, answer.err
     assert not [secret for secret in scene.secrets() if secret in printed]
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", printed.replace("\r\n", "\n")), (
         "nothing moves the terminal"

@@ -147,8 +147,8 @@ def test_a_new_endpoint_may_be_told_of_all_that_was_decided(
 @pytest.mark.parametrize(
     ("url", "secret", "problem"),
     [
-        ("ftp://x", SECRET, "no http address"),
-        ("http://", SECRET, "no http address"),
+        ("ftp://x", SECRET, "not an http address"),
+        ("http://", SECRET, "not an http address"),
         ("http://x", "short", "16 char"),
     ],
 )
