@@ -97,7 +97,7 @@ def test_saved_bytes_come_back_and_damaged_ones_are_refused() -> None:
     assert load_summary(content) == summary
     assert load_summary(empty(_reference().schema).to_bytes()) == empty(_reference().schema)
     for damaged in (content[:-40], b"", b"PK nothing"):
-        with pytest.raises(DataError, match="no summary of a window"):
+        with pytest.raises(DataError, match="not a summary of a window"):
             load_summary(damaged)
 
 
