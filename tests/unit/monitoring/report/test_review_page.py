@@ -53,7 +53,7 @@ def test_the_page_says_first_what_happened_and_what_to_do(served: Served, params
             "Real accuracy now",
             "challenger",
             "What shifted most",
-            "newest to the model",
+            "novel to the model",
             "The tests",
         )
     ]
