@@ -63,8 +63,8 @@ class Look:
         """For this image, before its pixels are looked at. Raises ValueError for pixels without an agreed range."""
         if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
             raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
-        tags = getattr(image, "tag_v2", {})
-        inverted = _PHOTOMETRIC in tags and tags[_PHOTOMETRIC] == _MIN_IS_WHITE
+        # of a damaged file, a tag can be listed and yet hold nothing
+        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _MIN_IS_WHITE
         return cls(mode, background, grey_bits, window, inverted)
 
     def convert(self, part: Image.Image) -> Image.Image:

@@ -155,6 +155,18 @@ def test_damaged_files_are_read_or_named_in_one_line_and_nothing_is_raised(tmp_p
     assert min(outcomes.values()) > 150
 
 
+def test_a_tiff_whose_kind_of_grey_is_listed_and_holds_nothing_is_read(tmp_path: Path) -> None:
+    *_, (name, content) = mutated(1426, seed=0)
+    path = tmp_path / name
+    path.write_bytes(content)
+    with quiet_decoders(), Image.open(path) as image:
+        assert 262 in image.tag_v2  # type: ignore[attr-defined]
+        with pytest.raises(KeyError):
+            image.tag_v2[262]  # type: ignore[attr-defined]
+        params = make_data_params(source="imagefolder", root="x", image_size=16, channels=3)
+        assert not isinstance(decode(path, params, 16), str)
+
+
 def test_whole_files_of_every_kind_look_as_pillow_converts_them_on_the_background(tmp_path: Path) -> None:
     for name, content in whole_files().items():
         path = tmp_path / name
