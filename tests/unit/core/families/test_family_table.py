@@ -1,6 +1,8 @@
 """The table of architectures: published sizes, and the docs that hold it as the code counts it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
 from resnet_ops.errors import ConfigError
+from resnet_ops.families.catalogue import CATALOGUE
+from resnet_ops.families.counting import count
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.families.table import Row, family_table, table_as_markdown
@@ -25,6 +29,20 @@ def rows() -> dict[str, Row]:
 
 
 @pytest.mark.slow
+def test_what_is_kept_is_what_the_networks_weigh(rows: dict[str, Row]) -> None:
+    for entry in CATALOGUE:
+        row = rows[entry.name]
+        kept = {"parameters": row.parameters, "flops": row.flops, "features": row.features}
+        assert kept == count(entry), (
+            "run: python -m resnet_ops.families.counting > resnet_ops/families/counts.json"
+        )
+
+
+def test_the_command_loads_no_network() -> None:
+    code = "import sys, resnet_ops.families.table as t; t.family_table(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("name", "millions", "digits"),
     [
@@ -43,7 +61,6 @@ def test_parameters_are_those_of_the_papers_tables(
     assert round(rows[name].parameters / 1e6, digits) == millions
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "billions"), [("resnet18", 1.814), ("resnet50", 4.089), ("resnet152", 11.514)]
 )
@@ -51,7 +68,6 @@ def test_multiply_adds_are_the_published_ones(name: str, billions: float, rows: 
     assert round(rows[name].flops / 2e9, 3) == billions
 
 
-@pytest.mark.slow
 def test_the_docs_hold_the_table_as_the_code_counts_it(rows: dict[str, Row]) -> None:
     said = (
         "docs/families.md is out of date: replace its table by what `resnet-ops families --markdown` prints"
@@ -59,7 +75,6 @@ def test_the_docs_hold_the_table_as_the_code_counts_it(rows: dict[str, Row]) -> 
     assert table_as_markdown(rows.values()) in (ROOT / "docs/families.md").read_text(), said
 
 
-@pytest.mark.slow
 def test_the_command_prints_the_table_for_people_and_programs(rows: dict[str, Row]) -> None:
     plain = CliRunner().invoke(build_app(), ["families"])
     assert plain.exit_code == 0
