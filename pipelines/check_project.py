@@ -5,6 +5,7 @@ process number belongs to another process by now, as it does after a container's
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -99,4 +100,5 @@ if __name__ == "__main__":
             )
         check_images(params.data)
         check_machine(params)
-        clear_lock()
+        if "--look" not in sys.argv[1:]:
+            clear_lock()

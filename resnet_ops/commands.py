@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` about the core: which architectures there are."""
+"""Commands of `resnet-ops` about the core: which architectures there are, and whether all is set up right."""
 
 import json
 from dataclasses import asdict
@@ -14,6 +14,7 @@ __all__ = ["add_commands"]
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
     app.command("families")(families)
+    app.command("doctor")(doctor)
 
 
 def families(
@@ -44,3 +45,19 @@ def families(
         table.add_row(row.name, f"{row.parameters:,}", flops, str(row.image_size), accuracy, paper)
     console.print(table)
     console.print("Settings and what they mean: docs/families.md")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Look at packages, settings, servers, databases, keys and this folder: what is wrong, and the remedy."""
+    from resnet_ops.doctor import run_checks
+
+    found = []
+    for each in run_checks():
+        found.append(each)
+        if not as_json:
+            style = {"fine": "green", "note": "yellow", "wrong": "bold red"}[each.state]
+            console.print(f"{each.state:5}  {each.subject}: {each.text}", style=style)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+    if any(each.state == "wrong" for each in found):
+        raise SystemExit(1)

@@ -12,7 +12,7 @@ from rich import progress
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from resnet_ops.errors import ResnetOpsError
+from resnet_ops.errors import ResnetOpsError, ServiceError, StorageError
 from resnet_ops.extras import needed_by
 from resnet_ops.messages import Progress, plain
 
@@ -41,6 +41,8 @@ def report_errors(task: str = "") -> Iterator[None]:
     prefix = f"{task}: " if task else ""
     try:
         yield
+    except (ServiceError, StorageError) as error:
+        message = f"{error} What is set up wrong: resnet-ops doctor"
     except ResnetOpsError as error:
         message = str(error)
     except ModuleNotFoundError as error:

@@ -45,6 +45,7 @@ __all__ = [
     "places",
     "policies",
     "registered_models",
+    "revision",
     "standing",
     "state",
     "statements",
@@ -199,7 +200,7 @@ def make_engine(uri: str) -> Engine:
 def upgrade(engine: Engine) -> None:
     """Bring our tables to this version's schema; a few milliseconds where they already are."""
     with engine.begin() as connection:
-        if _revision(connection) == HEAD:
+        if revision(connection) == HEAD:
             return
     with engine.begin() as connection:
         # several workers start at once: one migrates, the others wait here and then find it done
@@ -207,11 +208,12 @@ def upgrade(engine: Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         elif connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(1919251310)"))
-        if _revision(connection) != HEAD:
+        if revision(connection) != HEAD:
             _migrate(connection)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """The version of our tables in this database; None where there are none."""
     from alembic.migration import MigrationContext
 
     return MigrationContext.configure(

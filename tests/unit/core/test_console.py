@@ -27,7 +27,9 @@ def test_an_expected_error_is_one_line_on_stderr_and_status_1(
         raise error("The disk is on fire. Put it out.")
     assert caught.value.code == 1
     printed = capsys.readouterr()
-    assert printed.err == "train_model resnet8: The disk is on fire. Put it out.\n"
+    set_up = error in (errors.ServiceError, errors.StorageError)
+    more = " What is set up wrong: resnet-ops doctor" if set_up else ""
+    assert printed.err == f"train_model resnet8: The disk is on fire. Put it out.{more}\n"
     assert printed.out == ""
 
 

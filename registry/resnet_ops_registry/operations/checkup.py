@@ -1,0 +1,117 @@
+"""What `resnet-ops doctor` looks at of the registry: plugin, server, database, keys. It changes nothing."""
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sqlalchemy import select
+
+from resnet_ops.doctor import Finding, examined
+from resnet_ops.errors import ConfigError, StorageError
+from resnet_ops_registry.attestations.keys import list_keys
+from resnet_ops_registry.common.probes import probe
+from resnet_ops_registry.common.settings import (
+    GATED_SCHEME,
+    database_uri,
+    is_direct,
+    is_http,
+    keys_folder,
+    mask_password,
+    registry_uri,
+    tracking_uri,
+)
+from resnet_ops_registry.database import tables
+
+__all__ = ["registry_checks"]
+
+PLUGINS = {"mlflow.model_registry_store": "gated", "mlflow.artifact_repository": "write-once"}
+
+
+def registry_checks() -> Iterator[Finding]:
+    """Findings about the registry that the environment names."""
+    for group, name in PLUGINS.items():
+        yield examined(f"MLflow plugin {name}", partial(_plugin, group, name))
+    yield examined("way to the registry", _way)
+    for variable, uri in (("MLFLOW_TRACKING_URI", tracking_uri()), ("MLFLOW_REGISTRY_URI", registry_uri())):
+        answer = examined(variable, partial(_answers, variable, uri.removeprefix(GATED_SCHEME)))
+        yield answer
+    if is_direct() and answer.state == "fine":  # the last one is the registry's
+        yield examined("registry's tables", _tables)
+    yield examined("keys", _keys)
+    if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false").lower() == "true":
+        text = "is true: a model file may run any code when it is loaded. Unset it."
+        yield Finding("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "note", text)
+
+
+def _plugin(group: str, name: str) -> str:
+    found = [point for point in entry_points(group=group) if point.name == name]
+    if len(found) != 1:
+        problem = "is not registered" if not found else f"is registered {len(found)} times"
+        raise ConfigError(
+            f"It {problem}, so an MLflow server would run without the gate. Install again: pip install resnet-ops"
+        )
+    found[0].load()
+    return f"{group}: {found[0].value}"
+
+
+def _way() -> str:
+    """Whether the registry is reached through the gate."""
+    uri = registry_uri()
+    shown = mask_password(uri)
+    if is_http(uri) or uri.startswith(GATED_SCHEME):
+        return shown
+    raise ConfigError(
+        f"MLFLOW_REGISTRY_URI is {shown}, which goes around the gate: nothing would be refused. Write "
+        f"{GATED_SCHEME}{shown}"
+    )
+
+
+def _answers(variable: str, uri: str) -> str:
+    file = _sqlite_file(uri)
+    if file is not None and not file.exists():
+        return f"{mask_password(uri)}: not there yet, made on first use"
+    probe(uri, variable)
+    return f"{mask_password(uri)} answers"
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    name = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(name) if uri.startswith("sqlite:///") and name else None
+
+
+def _tables() -> str:
+    uri = database_uri()
+    file = _sqlite_file(uri)
+    if file is not None and not file.exists():
+        return "not there yet, made on first use"
+    engine = tables.make_engine(uri)
+    try:
+        with engine.connect() as connection:
+            found = tables.revision(connection)
+            if found is None:
+                return "not there yet, made on first use"
+            trusted = connection.execute(
+                select(tables.trusted_keys.c.key_id).where(tables.trusted_keys.c.revoked_at.is_(None))
+            ).all()
+    finally:
+        engine.dispose()
+    if found > tables.HEAD:
+        raise StorageError(
+            f"They are of version {found}, and this release knows up to {tables.HEAD}. Install the release that "
+            "wrote them: pip install --upgrade resnet-ops"
+        )
+    older = "" if found == tables.HEAD else f", brought up to {tables.HEAD} on next use"
+    return f"version {found}{older}; {len(trusted)} trusted key(s)"
+
+
+def _keys() -> str:
+    folder = keys_folder()
+    if not folder.exists():
+        return f"none in {folder} yet; the pipeline makes its own on first use"
+    if stat.S_IMODE(folder.stat().st_mode) & 0o022:
+        raise ConfigError(f"{folder} can be written by others. Run: chmod go-w {folder}")
+    names = [key.name for key in list_keys(folder)]
+    return f"{', '.join(names) or 'none'} in {folder}"

@@ -1,0 +1,174 @@
+"""The doctor: is what this installation and this folder are set up with fit for use? It changes nothing.
+
+Each package brings its own checks, as an entry point in the group `resnet_ops.checks`: a function without arguments
+that yields findings.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from resnet_ops.cores import usable_cores
+from resnet_ops.errors import ResnetOpsError
+from resnet_ops.extras import EXTRAS
+
+__all__ = ["Finding", "core_checks", "examined", "run_checks"]
+
+State = Literal["fine", "note", "wrong"]
+NAME = "resnet-ops"
+SHADOWED = (
+    "dvc",
+    "evidently",
+    "mlflow",
+    "resnet_ops",
+    "resnet_ops_monitoring",
+    "resnet_ops_registry",
+    "torch",
+)
+LEAST_SPACE = 2 * 2**30
+"""Bytes below which a disk is too full for one run of the pipeline."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. note: nothing is broken, but somebody should know. text: with the remedy."""
+
+    subject: str
+    state: State
+    text: str
+
+
+def examined(subject: str, check: Callable[[], str]) -> Finding:
+    """What `check` says of a subject; wrong, in the words of the error, where it raises one of ours."""
+    try:
+        return Finding(subject, "fine", check())
+    except ResnetOpsError as error:
+        return Finding(subject, "wrong", str(error))
+
+
+def run_checks() -> Iterator[Finding]:
+    """The findings of every installed package. A check that breaks is a finding itself."""
+    for point in sorted(entry_points(group="resnet_ops.checks"), key=lambda point: point.name):
+        try:
+            yield from point.load()()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks go on, and it is told
+            yield _broken(point, error)
+
+
+def _broken(point: EntryPoint, error: Exception) -> Finding:
+    what = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    return Finding(f"checks of {point.name}", "wrong", f"They ended with {what}. Please report this.")
+
+
+def core_checks() -> Iterator[Finding]:
+    """Python, packages, this folder, this machine."""
+    yield from _packages()
+    yield from _shadows()
+    yield _space()
+    yield from _threads()
+    if Path("pipelines/check_project.py").exists():
+        yield from _project()
+
+
+def _packages() -> Iterator[Finding]:
+    """Versions outside of what this release was tested with; which extras are complete."""
+    from packaging.requirements import Requirement
+
+    missing: dict[str, list[str]] = {}
+    wrong = False
+    for requirement in map(Requirement, requires(NAME) or ()):
+        extra = next((name for name in (*EXTRAS.values(), "") if _wanted(requirement, name)), None)
+        if extra is None or requirement.name == NAME:
+            continue  # for developers, or for another system
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            missing.setdefault(extra, []).append(requirement.name)
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            wrong = True
+            need = f"{requirement.name}{requirement.specifier}"
+            yield Finding(
+                requirement.name,
+                "wrong",
+                f"{found} is installed, and this release was tested with {need}. Install: pip install '{need}'",
+            )
+    if bare := missing.pop("", []):
+        yield Finding("packages", "wrong", f"{', '.join(bare)} is missing. Install again: pip install {NAME}")
+    elif not wrong:
+        yield Finding(
+            "packages", "fine", f"{NAME} {version(NAME)} on Python {sys.version.split()[0]}, as tested"
+        )
+    for extra, names in sorted(missing.items()):
+        yield Finding(
+            f"extra {extra}",
+            "note",
+            f"not installed ({', '.join(names)}). Who needs it: pip install '{NAME}[{extra}]'",
+        )
+
+
+def _wanted(requirement: object, extra: str) -> bool:
+    marker = getattr(requirement, "marker", None)
+    if marker is None:
+        return not extra
+    return bool(marker.evaluate({"extra": extra})) and (bool(extra) or "extra" not in str(marker))
+
+
+def _shadows() -> Iterator[Finding]:
+    """Folders here that Python would import instead of the installed packages."""
+    for name in SHADOWED:
+        here = Path.cwd() / name
+        origin = (spec := find_spec(name)) and spec.origin and Path(spec.origin).parent
+        if here.is_dir() and origin != here and any(here.glob("*.py")):
+            yield Finding(
+                f"folder {name}",
+                "wrong",
+                f"{here} has the name of an installed package: commands that are run here may import it instead. "
+                "Rename the folder.",
+            )
+
+
+def _space() -> Finding:
+    here = Path.cwd()
+    free = shutil.disk_usage(here).free
+    if not os.access(here, os.W_OK):
+        text = f"{here} cannot be written. Change its permissions, or work in another folder."
+        return Finding("disk", "wrong", text)
+    if free < LEAST_SPACE:
+        text = f"{free / 2**30:.1f} GiB are free at {here}: one run needs about 2. Free some space."
+        return Finding("disk", "wrong", text)
+    return Finding("disk", "fine", f"{free / 2**30:.0f} GiB free at {here}")
+
+
+def _threads() -> Iterator[Finding]:
+    """Settings of the machine that make it slow."""
+    said, cores = os.environ.get("OMP_NUM_THREADS", ""), usable_cores()
+    if said.isdigit() and int(said) > cores:
+        yield Finding(
+            "OMP_NUM_THREADS",
+            "note",
+            f"is {said}, but this process may use {cores} core(s): threads that wait for each other are slower "
+            "than fewer. Unset it.",
+        )
+
+
+def _project() -> Iterator[Finding]:
+    """What `make repro` asks before it begins."""
+    ended = subprocess.run(
+        [sys.executable, "pipelines/check_project.py", "--look"], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+    if ended.returncode:
+        yield Finding("project", "wrong", " ".join(lines[-1:]).removeprefix("check_project: "))
+        lines = lines[:-1]
+    else:
+        yield Finding("project", "fine", "settings, images and repository are as `dvc repro` needs them")
+    for line in lines:
+        yield Finding("project", "note", line)
