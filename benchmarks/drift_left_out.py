@@ -28,6 +28,7 @@ from benchmarks.left_out_scores import held_out_scores, rehearsed_rows
 from benchmarks.left_out_sets import CHANGES, KIN, SETS
 from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.detector import judge
@@ -47,11 +48,12 @@ HARMLESS, HARMFUL = 0.01, 0.025
 
 @dataclass(frozen=True)
 class Version:
-    """A data set's scores and its reference."""
+    """A data set's scores and its reference, with an operating point where one is given."""
 
     name: str
     scores: dict[str, Scores]
     seed: int
+    operating: OperatingPoint | None = None
 
     @property
     def half(self) -> int:
@@ -70,11 +72,16 @@ class Version:
     def reference(self) -> Reference:
         base = self.scores[CLEAN][slice(0, self.half)]
         made = build_reference(
-            frame_of(base, self.classes), IDENTITY, self.classes, rows=2000, seed=self.seed
+            frame_of(base, self.classes),
+            IDENTITY,
+            self.classes,
+            rows=2000,
+            seed=self.seed,
+            operating=self.operating,
         )
         clean = predictions_of(base)
         accuracy_calibration = calibrated_accuracy(
-            made.schema.threshold, clean, base.labels, self._tried(base), self.seed
+            made.schema, clean, base.labels, self._tried(base), self.seed
         )
         return replace(made, accuracy_calibration=accuracy_calibration)
 

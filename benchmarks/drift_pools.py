@@ -75,7 +75,7 @@ class Pool:
         reference = build_reference(frame, IDENTITY, self.classes, rows=REFERENCE, seed=seed)
         tried = [each for each in self._tried if each.kind not in without]
         accuracy_calibration = calibrated_accuracy(
-            reference.schema.threshold, predictions_of(base), base.labels, tried, seed
+            reference.schema, predictions_of(base), base.labels, tried, seed
         )
         return replace(reference, accuracy_calibration=accuracy_calibration)
 

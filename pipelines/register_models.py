@@ -57,12 +57,19 @@ def evidence_of(name: str, params: Params) -> Evidence:
         environment=machine["environment"],
         hardware=made_on | machine["hardware"],
         seeds={"training": params.seed},
+        positive=positive_of(evaluation),
         outcomes=read_outcomes(evaluation / "predictions.csv", MANIFEST, "test", seen or ()),
         checks={"data_validation": read_json(VALIDATION)["passed"]},
         exports=exports,
         created=datetime.now(UTC),
         **origin,
     )
+
+
+def positive_of(evaluation: Path) -> tuple[str, ...]:
+    """The classes that the operating point looks for; none where there is none."""
+    found = read_json(evaluation / "operating_point.json")
+    return () if found is None or found["threshold"] is None else tuple(found["positive"])
 
 
 def stages_of(name: str, deployment: Deployment | None) -> list[str]:

@@ -7,6 +7,7 @@ from resnet_ops.console import console
 from resnet_ops.data import PreparedData, load_prepared
 from resnet_ops.data.trained_on import leave_out
 from resnet_ops.errors import DataError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import read_json
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -29,6 +30,8 @@ class Serving:
     role: str
     trained_on: frozenset[str] | None
     """Images that it has seen; None where nobody noted them."""
+    operating: OperatingPoint | None
+    """Where it decides, by its signed evidence."""
 
     def unseen(self, folder: Path, split: str) -> PreparedData:
         """A split of prepared data, without the images that this version was trained on."""
@@ -61,4 +64,6 @@ def read_serving() -> Serving | None:
             f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
         )
     identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
-    return Serving(loaded.model, identity, serving["alias"], loaded.trained_on)
+    point = serving["operating_point"]
+    operating = point and OperatingPoint(tuple(point["positive"]), point["threshold"])
+    return Serving(loaded.model, identity, serving["alias"], loaded.trained_on, operating)

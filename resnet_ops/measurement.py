@@ -14,6 +14,8 @@ _DECIDING = (
         "test.worst_class_recall",
         "operating.sensitivity",
         "operating.specificity",
+        "reject.coverage",
+        "reject.risk",
         "calibrated.ece",
         "robustness.mean_accuracy",
     ),

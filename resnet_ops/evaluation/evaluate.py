@@ -1,5 +1,6 @@
 """Evaluate a model on the test split: every number with its interval, and the files that show where they come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from resnet_ops.evaluation.gallery import mistakes_page
 from resnet_ops.evaluation.metrics import measure_predictions, share_right
 from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
+from resnet_ops.evaluation.reject import measure_reject, reject_panel
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
 from resnet_ops.evaluation.square import sheet
@@ -30,9 +32,11 @@ from resnet_ops.measurement import Measurement, deciding_values, measurements_to
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 
-__all__ = ["Evaluation", "evaluate", "save_evaluation"]
+__all__ = ["THRESHOLDS", "Evaluation", "evaluate", "save_evaluation"]
 
 SPLIT = "test"
+OPERATING, REJECT = THRESHOLDS = "operating.threshold", "reject.threshold"
+"""Chosen on validation; they belong to a model as its weights do."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Evaluation:
     @property
     def called(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(N,) bool each: which images are positive, and which are called so; None without a threshold."""
-        threshold = self.measured.get("operating.threshold")
+        threshold = self.measured.get(OPERATING)
         if self.decided is None or threshold is None:
             return None
         positive, scores = self.decided
@@ -76,13 +80,14 @@ def evaluate(
     seed: int,
     progress: Progress = lambda done, total: None,
     group: str | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Measure a model on the test split of `data`; its validation split sets the temperature.
 
     Top-1 on the validation split is measured too: models are chosen by it, so that their numbers on the test split are
     not those of the luckiest. The same seed gives the same numbers. group: the column of the manifest whose images
-    belong together; docs/evaluation.md says which intervals know it. progress: takes predictions of corrupted images,
-    done and in all.
+    belong together; docs/evaluation.md says which intervals know it. thresholds: those of `THRESHOLDS` that the model
+    has already, and keeps. progress: takes predictions of corrupted images, done and in all.
     """
     validation, test = data.split("validation"), data.split(SPLIT)
     slices = find_slices(test.columns(), image_stats(test.images), params.slices)
@@ -99,18 +104,38 @@ def evaluate(
     measured["calibrated.temperature"] = temperature
     chosen_by = learned.argmax(axis=1) == validation.labels
     measured["validation.top1"] = share_right(chosen_by, level, _groups(validation, group))
-    decided = None
-    if params.operating_point is not None:
-        wanted = params.operating_point.positive
-        tuned = score(np.exp(log_softmax(learned)), validation.labels, validation.classes, wanted)
-        decided = score(np.exp(plain), test.labels, test.classes, wanted)
-        measured |= measure_operating_point(tuned, decided, params.operating_point, level, groups)
+    before = np.exp(log_softmax(learned)), validation
+    decisions, decided = _measure_decisions(before, (np.exp(plain), test), params, groups, thresholds or {})
+    measured |= decisions
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level, groups)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)
     shown = {"as it is": plain, f"temperature {temperature.value:.3f}": calibrated}
     tables = {name: reliability(np.exp(each), test.labels, bins) for name, each in shown.items()}
     return Evaluation(measured, test, plain, slices, tables, robustness, decided, groups)
+
+
+def _measure_decisions(
+    validation: tuple[np.ndarray, PreparedData],
+    test: tuple[np.ndarray, PreparedData],
+    params: EvaluateParams,
+    groups: np.ndarray | None,
+    thresholds: Mapping[str, float],
+) -> tuple[dict[str, Measurement], tuple[np.ndarray, np.ndarray] | None]:
+    """What holds at the operating point and with the reject option, and `Evaluation.decided`.
+
+    validation, test: (N, C) probabilities, and the images that they are of.
+    """
+    found: dict[str, Measurement] = {}
+    decided, splits = None, (validation, test)
+    if (point := params.operating_point) is not None:
+        tuned, decided = (score(each, of.labels, of.classes, point.positive) for each, of in splits)
+        at = thresholds.get(OPERATING)
+        found |= measure_operating_point(tuned, decided, point, params.confidence, groups, at)
+    if params.reject is not None:
+        tuned, sure = ((each.max(axis=1), each.argmax(axis=1) == of.labels) for each, of in splits)
+        found |= measure_reject(tuned, sure, params.reject, params.confidence, groups, thresholds.get(REJECT))
+    return found, decided
 
 
 def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
@@ -139,12 +164,17 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     page = mistakes_page(title, found.data, found.log_probabilities, params.gallery)
     write_text(folder / "mistakes.html", page)
     write_json(folder / "calibration.json", _calibration(found))
-    threshold = found.measured.get("operating.threshold")
+    threshold = found.measured.get(OPERATING)
     at = threshold.value if threshold else None
     drawn = curve(found.decided, at) if found.decided else None
-    write_json(folder / "operating_point.json", drawn)
+    looked_for = params.operating_point.positive if params.operating_point else ()
+    write_json(folder / "operating_point.json", drawn and {"positive": looked_for, **drawn})
     panels = [reliability_panel(way, bins, params.confidence) for way, bins in found.reliability.items()]
     panels += curve_panels(drawn) if drawn else []
+    if params.reject is not None:
+        chosen = found.measured.get(REJECT)
+        sure = np.exp(found.log_probabilities).max(axis=1)
+        panels.append(reject_panel(sure, found.right, chosen.value if chosen else None))
     write_text(folder / "reliability.svg", sheet(f"{name} on {SPLIT}", panels))
 
 

@@ -11,6 +11,7 @@ from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
 
 __all__ = [
+    "OperatingPoint",
     "OperatingPointParams",
     "check_positive",
     "choose_threshold",
@@ -58,6 +59,28 @@ class OperatingPointParams:
         return f"chosen on validation: {aim} {self.at_least:g}; positive: {', '.join(self.positive)}"
 
 
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Where a version decides: an image is positive from this score on, the sum of its `positive` classes'
+    probabilities.
+    """
+
+    positive: tuple[str, ...]
+    threshold: float
+
+    def scores(self, probabilities: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+        """(N,) in [0, 1], of (N, C) rows that sum to 1."""
+        return _scores(probabilities, classes, self.positive)
+
+    def called(self, probabilities: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+        """(N,) bool, which images are called positive; one without finite numbers is not."""
+        return np.asarray(self.scores(probabilities, classes) >= self.threshold)
+
+    def counted(self, classes: tuple[str, ...]) -> np.ndarray:
+        """(C,) bool, which classes are positive."""
+        return np.isin(classes, self.positive)
+
+
 def check_positive(positive: tuple[str, ...], classes: tuple[str, ...]) -> None:
     """Raises ConfigError for a class that is none, or where no class is left on the other side."""
     key = "params.yaml: evaluate.operating_point.positive"
@@ -76,7 +99,12 @@ def score(
     """
     check_positive(positive, classes)
     places = [classes.index(name) for name in positive]
-    return np.isin(labels, places), np.clip(probabilities[:, places].sum(axis=1), 0, 1)
+    return np.isin(labels, places), _scores(probabilities, classes, positive)
+
+
+def _scores(probabilities: np.ndarray, classes: tuple[str, ...], positive: tuple[str, ...]) -> np.ndarray:
+    places = [classes.index(name) for name in positive]
+    return np.asarray(np.clip(probabilities[:, places].sum(axis=1, dtype=np.float64), 0, 1))
 
 
 def choose_threshold(positive: np.ndarray, scores: np.ndarray, params: OperatingPointParams) -> float | None:
@@ -117,19 +145,21 @@ def measure_operating_point(
     params: OperatingPointParams,
     confidence: float,
     groups: np.ndarray | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Measurement]:
     """What two splits, each as `score` gives it, come to: `test.roc_auc`, `operating.threshold` and what holds there.
 
     groups: (N,) which group each test image is of; then sensitivity and specificity have intervals that know it, and
-    the others have none. Nothing where a side has no image; no `operating.` where no threshold reaches the aim on
-    validation.
+    the others have none. threshold: one that was chosen before, which stays. Nothing where a side has no image; no
+    `operating.` where no threshold reaches the aim on validation.
     """
     positive, scores = test
     found: dict[str, Measurement] = {}
     if positive.any() and (~positive).any():
         found["test.roc_auc"] = roc_auc(positive, scores, confidence)
         found["test.average_precision"] = average_precision(positive, scores, confidence)
-    threshold = choose_threshold(*validation, params)
+    if threshold is None:
+        threshold = choose_threshold(*validation, params)
     if threshold is None:
         return found if groups is None else {name: each.bare() for name, each in found.items()}
     chosen = Measurement(value=threshold, n=len(validation[0]), method=params.words, unit="probability")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from resnet_ops.evaluation.operating_point import OperatingPointParams
+from resnet_ops.evaluation.reject import RejectParams
 
 __all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params", "together"]
 
@@ -81,6 +82,8 @@ class EvaluateParams:
     """Images in the gallery of the worst mistakes."""
     operating_point: OperatingPointParams | None
     """Where a decision is made between some classes and all others; null for none."""
+    reject: RejectParams | None = None
+    """When the model abstains; null, or nothing said, where it always answers."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:

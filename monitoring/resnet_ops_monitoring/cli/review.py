@@ -137,7 +137,9 @@ def reference(
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Calibrating with {identity}") as progress:
-            made = held_out_reference(loaded.model, identity, test, settings, seed, progress)
+            made = held_out_reference(
+                loaded.model, identity, test, settings, seed, progress, evidence.operating_point
+            )
         check_tested(made, evidence.metrics.get("test.top1"))
         store_reference(client, made, signer)
         console.print(

@@ -22,26 +22,43 @@ from resnet_ops_monitoring.drift.likeness import SILENT, most_like, named
 from resnet_ops_monitoring.statistics.accuracy import Estimate, chance_of, negative_entropy
 from resnet_ops_monitoring.statistics.class_mix import Look, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Calibration, Rows, regression, scale_of
-from resnet_ops_monitoring.statistics.summary import WindowSummary
+from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
+from resnet_ops_monitoring.statistics.summary import SCORE_UNIT, SummarySchema, WindowSummary
 from resnet_ops_monitoring.statistics.two_sample import Whitening
 
-__all__ = ["AccuracyCalibration", "Harm", "far_shifted", "look_of_summary", "rows_of"]
+__all__ = ["AccuracyCalibration", "Harm", "SideEstimate", "far_shifted", "look_of_summary", "rows_of"]
 
 Floats = NDArray[np.float64]
 _SHIFTS = 6
-_LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread")
-_CALIBRATION = "calibration."
+_LOOK = ("rows", "certain", "confidence", "shares", "centre", "spread", "called", "score")
+_CALIBRATION, _OPERATING = "calibration.", "operating."
 
 
 @dataclass(frozen=True)
 class Harm:
     """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
     least loss that may alarm; None where the accuracy calibration does not know it. mix: share of the embeddings' move,
-    in [0, 1], that is another mix of classes."""
+    in [0, 1], that is another mix of classes. decisions: whether sensitivity or specificity lose what may alarm."""
 
     loss: float
     guard: float | None = None
     mix: float = 0.0
+    decisions: bool = False
+
+    def below(self, guard: float) -> bool:
+        """Whether the model does about as well, where this is the guard."""
+        return self.loss < guard and not self.decisions
+
+
+@dataclass(frozen=True)
+class SideEstimate:
+    """One side of the operating point. right, tested: of its held-out images. alarming: whether the estimated loss is
+    one that may alarm."""
+
+    right: int
+    tested: int
+    estimate: Estimate
+    alarming: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +68,8 @@ class AccuracyCalibration:
     kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding shifted, 0 where they were as they are; (R, 0) in accuracy
     calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
-    it was kept. margin: by which a likely reason must lead (`likeness`).
+    it was kept. margin: by which a likely reason must lead (`likeness`). operating: what was found at the operating
+    point, where the version has one.
     """
 
     clean: Look
@@ -64,6 +82,7 @@ class AccuracyCalibration:
     centres: NDArray[np.float32]
     calibration: Calibration | None = None
     margin: float = SILENT
+    operating: OperatingCalibration | None = None
 
     def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
         """The share of right answers in a window with usable rows, and an interval for it.
@@ -72,15 +91,25 @@ class AccuracyCalibration:
         holds `confidence` of the perturbations, each kind judged by the others).
         """
         value, error = self._guess(window)
-        normal = NormalDist().inv_cdf((1 + confidence) / 2)
         if self.calibration is None:
             missed = float(np.quantile(self._misses, confidence))
         else:
             missed = self.calibration.quantile(window.usable, confidence)
-        n, scale = window.usable, max(1.0, missed / normal)
-        chance = chance_of(round(value * n), n) + chance_of(self.right, self.tested)
-        half = normal * math.sqrt(chance + (scale * error) ** 2)
-        return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
+        return _estimate(value, window.usable, (self.right, self.tested), error, missed, confidence)
+
+    def sides(self, window: WindowSummary, confidence: float) -> dict[str, SideEstimate]:
+        """Sensitivity and specificity in the window, as `estimate` does it; none without an operating point."""
+        if self.calibration is None or self.operating is None:
+            return {}
+        guesses = self.operating.guesses(self.clean, self.calibration.classes, look_of_summary(window))
+        found = {}
+        for name, guess in guesses.items():
+            side = self.operating.sides[name]
+            right, tested = side.tested.tolist()
+            missed = side.quantile(window.usable, confidence)
+            estimate = _estimate(guess.value, guess.rows, (right, tested), guess.error, missed, confidence)
+            found[name] = SideEstimate(right, tested, estimate, guess.alarming)
+        return found
 
     def harm(self, window: WindowSummary) -> Harm:
         """What the change of the images costs, beside that of another mix of classes where the accuracy calibration
@@ -88,8 +117,13 @@ class AccuracyCalibration:
         """
         if self.calibration is None:
             return Harm(self.right / self.tested - self._guess(window)[0])
-        found = self.calibration.guess(self.clean, look_of_summary(window))
-        return Harm(-found.gain, self.calibration.guard(window.usable), found.explained)
+        now = look_of_summary(window)
+        found = self.calibration.guess(self.clean, now)
+        lost = self.operating is not None and any(
+            guess.alarming
+            for guess in self.operating.guesses(self.clean, self.calibration.classes, now).values()
+        )
+        return Harm(-found.gain, self.calibration.guard(window.usable), found.explained, lost)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
@@ -155,6 +189,11 @@ class AccuracyCalibration:
             "tried": self.tried,
             "centres": self.centres,
             **self._kept(),
+            **(
+                {}
+                if self.operating is None
+                else {f"{_OPERATING}{name}": each for name, each in self.operating.to_arrays().items()}
+            ),
         }
 
     def _kept(self) -> dict[str, NDArray[Any]]:
@@ -166,15 +205,14 @@ class AccuracyCalibration:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "AccuracyCalibration":
         """Raises LookupError or ValueError when something is missing or does not fit."""
-        rows, certain, confidence, shares, centre, spread = (arrays[f"clean.{name}"] for name in _LOOK)
+        rows, certain, confidence, shares, centre, spread = (arrays[f"clean.{name}"] for name in _LOOK[:6])
+        called, score = (float(arrays.get(f"clean.{name}", 0.0)) for name in _LOOK[6:])
         right, tested = arrays["tested"].tolist()
-        kept = {
-            name.removeprefix(_CALIBRATION): each
-            for name, each in arrays.items()
-            if name.startswith(_CALIBRATION)
-        }
+        kept, decided = _below(arrays, _CALIBRATION), _below(arrays, _OPERATING)
         accuracy_calibration = cls(
-            clean=Look(int(rows), float(certain), float(confidence), shares, centre, float(spread)),
+            clean=Look(
+                int(rows), float(certain), float(confidence), shares, centre, float(spread), called, score
+            ),
             right=right,
             tested=tested,
             kinds=tuple(arrays["kinds"].tolist()),
@@ -184,6 +222,7 @@ class AccuracyCalibration:
             centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
             calibration=Calibration.from_arrays(kept) if kept else None,
             margin=float(arrays["margin"]) if kept else SILENT,
+            operating=OperatingCalibration.from_arrays(decided) if decided else None,
         )
         many = len(accuracy_calibration.kinds)
         shapes = [
@@ -210,14 +249,35 @@ def far_shifted(
     return shifted, squares > 2 * centres.shape[1] * (1 / tried + 1 / rows)
 
 
-def rows_of(probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], threshold: float) -> Rows:
-    """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0. threshold: `accuracy.accuracy_threshold`."""
+def _estimate(
+    value: float, n: int, reference: tuple[int, int], error: float, missed: float, confidence: float
+) -> Estimate:
+    """A share among n rows. reference: right of tested. missed: standard errors that hold as much of the trials."""
+    normal = NormalDist().inv_cdf((1 + confidence) / 2)
+    chance = chance_of(round(value * n), n) + chance_of(*reference)
+    half = normal * math.sqrt(chance + (max(1.0, missed / normal) * error) ** 2)
+    return Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
+
+
+def _below(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
+
+
+def rows_of(
+    probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], schema: SummarySchema
+) -> Rows:
+    """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0."""
+    scores, point = np.zeros(len(probabilities)), schema.operating
+    if point is not None:
+        scores = point.scores(probabilities, schema.classes).astype(np.float64)
     return Rows(
-        certain=negative_entropy(probabilities) >= threshold,
+        certain=negative_entropy(probabilities) >= schema.threshold,
         confidence=probabilities.max(axis=1).astype(np.float64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         embeddings=embeddings,
         classes=probabilities.shape[1],
+        called=np.zeros(len(scores), dtype=bool) if point is None else scores >= point.threshold,
+        scores=scores,
     )
 
 
@@ -232,4 +292,6 @@ def look_of_summary(summary: WindowSummary) -> Look:
         shares=summary.predicted / n,
         centre=rows.mean(axis=0),
         spread=float(rows.var(axis=0).sum()),
+        called=summary.called / n,
+        score=summary.scores / SCORE_UNIT / n,
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.accuracy_calibration import Harm
+from resnet_ops_monitoring.drift.operating_verdict import lost_words, operating_verdict
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
@@ -234,12 +235,16 @@ def _verdict(
     expected = reference.accuracy(params.confidence)
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
     estimate = _estimate(summary, reference, findings, params.confidence)
+    at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
+    reason = _reason(status, findings, sources, summary, params.min_rows, expected, real, likely)
+    if status == "alarm" and at_point is not None:
+        reason = " ".join((reason, *lost_words(at_point)))
     return Verdict(
         window=window,
         identity=reference.identity,
         status=status,
         input_drift=any(finding.fired for finding in findings if finding.signal == "image"),
-        reason=_reason(status, findings, sources, summary, params.min_rows, expected, real, likely),
+        reason=reason,
         rows=summary.rows,
         unusable=summary.unusable,
         start=summary.start,
@@ -255,6 +260,7 @@ def _verdict(
         sources=sources,
         compared_with=_compared_with(reference, seasonal),
         likely_reason=likely,
+        operating=at_point,
     )
 
 

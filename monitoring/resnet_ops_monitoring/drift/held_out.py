@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
@@ -25,8 +26,10 @@ def held_out_reference(
     params: ReferenceParams,
     seed: int,
     progress: Progress,
+    operating: OperatingPoint | None = None,
 ) -> Reference:
     """The labelled, calibrated reference of a version. test: images that it was not trained on, with their labels.
+    operating: where it decides, by its evidence.
 
     Raises DataError when the images are not the model's, or it gives no numbers for them.
     """
@@ -36,7 +39,9 @@ def held_out_reference(
         [NO_TIME] * len(test),
         labels=[row.class_name for row in test.rows],
     )
-    reference = build_reference(frame, identity, model.classes, rows=params.reference_rows, seed=seed)
+    reference = build_reference(
+        frame, identity, model.classes, rows=params.reference_rows, seed=seed, operating=operating
+    )
     each = params.perturbed_images
     return calibrate_accuracy(
         reference, model, test.images, test.labels, each=each, seed=seed, progress=progress

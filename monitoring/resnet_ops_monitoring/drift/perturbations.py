@@ -21,6 +21,8 @@ from resnet_ops_monitoring.drift.likeness import margin_of
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.statistics.class_mix import ClassLooks, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Rows, Trial, calibrated
+from resnet_ops_monitoring.statistics.operating_estimate import calibrated_sides
+from resnet_ops_monitoring.statistics.summary import SummarySchema
 from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 __all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed"]
@@ -104,7 +106,7 @@ def calibrate_accuracy(
 
     return replace(
         reference,
-        accuracy_calibration=calibrated_accuracy(reference.schema.threshold, clean, labels, tried(), seed),
+        accuracy_calibration=calibrated_accuracy(reference.schema, clean, labels, tried(), seed),
     )
 
 
@@ -121,10 +123,10 @@ class Tried:
 
 
 def calibrated_accuracy(
-    threshold: float, clean: Predictions, labels: Labels, tried: Iterable[Tried], seed: int
+    schema: SummarySchema, clean: Predictions, labels: Labels, tried: Iterable[Tried], seed: int
 ) -> AccuracyCalibration:
     """What the predictions of clean and of perturbed images teach."""
-    known = rows_of(clean.probabilities, clean.embeddings, threshold)
+    known = rows_of(clean.probabilities, clean.embeddings, schema)
     look, least = known.look(), min(_LEAST, len(labels))
     kinds, shifted, hits, counts, centres, trials = [], [], [], [], [], []
     for each in (*_as_they_are(clean, labels, seed), *tried):
@@ -133,7 +135,7 @@ def calibrated_accuracy(
         )
         if finite.sum() < least:
             continue
-        trial = _trial(each, finite, threshold)
+        trial = _trial(each, finite, schema)
         now, same = trial.changed.look(), trial.same.look()
         kinds.append(each.kind)
         shifted.append(shifts(look, now))
@@ -144,7 +146,7 @@ def calibrated_accuracy(
             trials.append(trial)
     trials += _mixes(known, clean.predicted == labels, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
-    metric = Whitening.of(clean.embeddings)
+    metric, of_class, point = Whitening.of(clean.embeddings), _classes(known, labels), schema.operating
     white, visible = far_shifted(far, many, look.rows, metric)
     return AccuracyCalibration(
         clean=look,
@@ -155,17 +157,21 @@ def calibrated_accuracy(
         hits=np.array(hits, dtype=np.int64),
         tried=many,
         centres=far,
-        calibration=calibrated(look, _classes(known, labels), trials, seed),
+        calibration=calibrated(look, of_class, trials, seed),
         margin=margin_of(np.array(kinds)[visible], white[visible], look.rows, seed),
+        operating=None
+        if point is None
+        else calibrated_sides(look, of_class, point.counted(schema.classes), trials, seed),
     )
 
 
-def _trial(each: Tried, finite: NDArray[np.bool_], threshold: float) -> Trial:
+def _trial(each: Tried, finite: NDArray[np.bool_], schema: SummarySchema) -> Trial:
     found, before, labels = each.found, each.before, each.labels[finite]
     return Trial(
         kind=each.kind,
-        changed=rows_of(found.probabilities[finite], found.embeddings[finite], threshold),
-        same=rows_of(before.probabilities[finite], before.embeddings[finite], threshold),
+        changed=rows_of(found.probabilities[finite], found.embeddings[finite], schema),
+        same=rows_of(before.probabilities[finite], before.embeddings[finite], schema),
+        labels=labels,
         right=found.predicted[finite] == labels,
         before=before.predicted[finite] == labels,
     )
@@ -177,12 +183,13 @@ def _classes(known: Rows, labels: Labels) -> ClassLooks:
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (known.predicted, labels), 1)
     centre = np.zeros((classes, known.embeddings.shape[1]))
-    certain, confidence = np.zeros(classes), np.zeros(classes)
+    certain, confidence, called, score = np.zeros((4, classes))
     for label in np.unique(labels):
         of = labels == label
         certain[label], confidence[label] = known.certain[of].mean(), known.confidence[of].mean()
+        called[label], score[label] = known.called[of].mean(), known.scores[of].mean()
         centre[label] = known.embeddings[of].mean(axis=0, dtype=np.float64)
-    return ClassLooks(confusion, certain, confidence, centre)
+    return ClassLooks(confusion, certain, confidence, centre, called, score)
 
 
 def _as_they_are(clean: Predictions, labels: Labels, seed: int) -> Iterator[Tried]:
@@ -208,7 +215,7 @@ def _mixes(known: Rows, right: NDArray[np.bool_], labels: Labels, seed: int) -> 
         weights = np.zeros(known.classes)
         weights[there] = mix / shares[there]
         of_row = weights[labels]
-        yield Trial(kind, known, known, right, right, of_row / of_row.sum())
+        yield Trial(kind, known, known, labels, right, right, of_row / of_row.sum())
 
 
 def _some(predictions: Predictions, rows: NDArray[np.int64]) -> Predictions:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import write_path
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration
 from resnet_ops_monitoring.inference_log.frames import (
@@ -101,6 +102,7 @@ class Reference:
             "classes": list(self.classes),
             "seen": self.seen,
             "basis": {name: getattr(self.schema, name) for name in ("features", "threshold", "rows", "seed")},
+            "operating": None if self.schema.operating is None else asdict(self.schema.operating),
             "accepted": None if self.accepted is None else _written(self.accepted),
         }
         arrays = io.BytesIO()
@@ -121,13 +123,19 @@ class Reference:
 
 
 def build_reference(
-    frame: pd.DataFrame, identity: ModelIdentity, classes: tuple[str, ...], *, rows: int, seed: int
+    frame: pd.DataFrame,
+    identity: ModelIdentity,
+    classes: tuple[str, ...],
+    *,
+    rows: int,
+    seed: int,
+    operating: OperatingPoint | None = None,
 ) -> Reference:
     """A reference from the labelled predictions of a split that the model was not trained on.
 
     frame: as made by `Scorer.score`, with labels. All rows are counted; at most `rows` are kept, drawn with `seed`, in
-    their order; windows' reservoirs have the same size. Raises DataError for rows of another model, without labels, of
-    unknown classes or with values that are not finite.
+    their order; windows' reservoirs have the same size. operating: where the version decides. Raises DataError for rows
+    of another model, without labels, of unknown classes or with values that are not finite.
     """
     check_columns(frame, COLUMNS, "The reference's frame")
     if len(frame) < _LEAST:
@@ -151,7 +159,7 @@ def build_reference(
         raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
     right = np.asarray(frame["predicted"] == frame["label"], dtype=bool)
     threshold = accuracy_threshold(negative_entropy(probabilities), right)
-    schema = _schema(frame, identity, classes, threshold, rows, seed)
+    schema = _schema(frame, identity, classes, threshold, rows, seed, operating)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(
@@ -177,7 +185,7 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
             f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
             f"{_LEAST} usable rows at the very least. Accept another window."
         )
-    schema = _schema(frame, old.identity, old.classes, old.threshold, old.rows, old.seed)
+    schema = _schema(frame, old.identity, old.classes, old.threshold, old.rows, old.seed, old.operating)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
     made = _reference(frame, schema, reference.confusion)
     return replace(made, accepted=accepted, accuracy_calibration=reference.accuracy_calibration)
@@ -190,6 +198,7 @@ def _schema(
     threshold: float,
     rows: int,
     seed: int,
+    operating: OperatingPoint | None,
 ) -> SummarySchema:
     columns = columns_of(frame, matrix(frame, "probabilities"))
     return SummarySchema(
@@ -200,6 +209,7 @@ def _schema(
         threshold=threshold,
         rows=rows,
         seed=seed,
+        operating=operating,
     )
 
 
@@ -249,7 +259,14 @@ def _from_table(table: pa.Table) -> Reference:
         rows[name] = pd.Series([np.asarray(value, dtype=np.float32) for value in rows[name]], dtype=object)
     identity, classes = ModelIdentity(**about["identity"]), tuple(about["classes"])
     with np.load(io.BytesIO(metadata[_ARRAYS]), allow_pickle=False) as arrays:
-        schema = SummarySchema(identity=identity, classes=classes, edges=arrays["edges"], **about["basis"])
+        point = about.get("operating")  # references of before there were operating points lack it
+        schema = SummarySchema(
+            identity=identity,
+            classes=classes,
+            edges=arrays["edges"],
+            operating=point and OperatingPoint(tuple(point["positive"]), float(point["threshold"])),
+            **about["basis"],
+        )
         confusion = arrays["confusion"]
         calibrated_accuracy = {
             name.removeprefix(_CALIBRATION): arrays[name] for name in arrays if name.startswith(_CALIBRATION)

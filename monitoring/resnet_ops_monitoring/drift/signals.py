@@ -86,7 +86,7 @@ class Comparison:
             return False
         if self.harm.guard is None:
             return (images.fired or images.suppressed) and self.harm.loss < 0
-        return self.harm.loss < self.harm.guard
+        return self.harm.below(self.harm.guard)
 
     def _images_changed(self, images: Finding, alpha: float) -> bool:
         """Whether the embeddings shifted, by a test at this level, and no other mix of classes is behind it."""
@@ -236,7 +236,7 @@ class Comparison:
         if self.harm is None:
             return False
         guard = self.params.embeddings_loss if self.harm.guard is None else self.harm.guard
-        return self.harm.loss < guard
+        return self.harm.below(guard)
 
     def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows that are tested: the first of a reservoir are a draw from it."""

@@ -16,6 +16,8 @@ from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate
 __all__ = [
     "ClassShare",
     "Finding",
+    "OperatingVerdict",
+    "SideVerdict",
     "Signal",
     "SourceVerdict",
     "State",
@@ -84,6 +86,30 @@ class SourceVerdict:
 
 
 @dataclass(frozen=True)
+class SideVerdict:
+    """Sensitivity or specificity at the operating point: when it was tested, estimated now, counted where labels are
+    known. lost: whether the estimate is lower by as much as may alarm.
+    """
+
+    tested: Accuracy
+    estimated: Estimate
+    real: Accuracy | None
+    lost: bool
+
+
+@dataclass(frozen=True)
+class OperatingVerdict:
+    """What the window comes to where the version decides. called, called_before: share of images called positive."""
+
+    positive: tuple[str, ...]
+    threshold: float
+    called: float
+    called_before: float
+    sensitivity: SideVerdict
+    specificity: SideVerdict
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The judgement of one window of one model version.
 
@@ -92,7 +118,8 @@ class Verdict:
     interval. reason: whole sentences for a person. alpha: the share of windows without drift that may fire.
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
     the window has several. compared_with: which reference, in words. likely_reason: the kind of
-    `perturbations.PERTURBATIONS` that changes images most alike, None where none does.
+    `perturbations.PERTURBATIONS` that changes images most alike, None where none does. operating: at the version's
+    operating point, None where it has none or nothing can be estimated.
     """
 
     window: str
@@ -115,6 +142,7 @@ class Verdict:
     sources: tuple[SourceVerdict, ...] = ()
     compared_with: str = "the labelled reference"
     likely_reason: str | None = None
+    operating: OperatingVerdict | None = None
 
     @property
     def fired(self) -> bool:

@@ -1,12 +1,38 @@
-"""A window taken apart: by the source of its images, and by what the images truly show."""
+"""A window taken apart: at the operating point, by the source of its images, and by what the images truly show."""
+
+from html import escape
 
 from resnet_ops.page import table
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.drift.words import percent
+from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate
 
-__all__ = ["label_shift_section", "sources_section"]
+__all__ = ["label_shift_section", "operating_section", "sources_section"]
 
 _SHIFTS = 12
+
+
+def operating_section(verdict: Verdict) -> str:
+    """Sensitivity and specificity, and how many images are called positive; empty without an operating point."""
+    found = verdict.operating
+    if found is None:
+        return ""
+    columns = [("", False), ("When tested", True), ("Estimated now", True), ("Counted by labels", True)]
+    rows = []
+    for name, side in (("Sensitivity", found.sensitivity), ("Specificity", found.specificity)):
+        real = "no labels yet" if side.real is None else _share(side.real, f", n = {side.real.n}")
+        tested = _share(side.tested, f", n = {side.tested.n}")
+        rows.append(("hit" if side.lost else "", [name, tested, _share(side.estimated), real]))
+    rows.append(("", ["Called positive", percent(found.called_before), percent(found.called), ""]))
+    return (
+        f"<h2>At the operating point</h2><p class='soft small'>Positive: {escape(', '.join(found.positive))}, from a "
+        f"score of {found.threshold:.4g} on. The estimate is made like that of the accuracy, among the positive images "
+        f"or all others; a side in red is estimated to have lost as much as may alarm.</p>{table(columns, rows)}"
+    )
+
+
+def _share(found: Accuracy | Estimate, more: str = "") -> str:
+    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)}{more})"
 
 
 def sources_section(verdict: Verdict) -> str:

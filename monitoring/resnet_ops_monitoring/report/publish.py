@@ -11,9 +11,10 @@ from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ServiceError
 from resnet_ops.files import canonical_json, file_digest
-from resnet_ops_monitoring.drift.verdict import Verdict, check_window_name, load_verdict
+from resnet_ops_monitoring.drift.verdict import SideVerdict, Verdict, check_window_name, load_verdict
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.report import EVIDENTLY, PAGE, VERDICT
+from resnet_ops_monitoring.statistics.operating_estimate import SIDES
 from resnet_ops_registry.common.connection import ensure_experiment
 from resnet_ops_registry.common.settings import mask_password
 from resnet_ops_registry.operations.server import TRAINING_VIEW
@@ -98,6 +99,13 @@ def _metrics(verdict: Verdict, step: int) -> list[Metric]:
         values["estimated_accuracy"] = verdict.estimated_accuracy
     if verdict.real_accuracy is not None:
         values["real_accuracy"] = verdict.real_accuracy.value
+    if verdict.operating is not None:
+        values["called_positive"] = verdict.operating.called
+        for name in SIDES:
+            side: SideVerdict = getattr(verdict.operating, name)
+            values[f"estimated_{name}"] = side.estimated.value
+            if side.real is not None:
+                values[f"real_{name}"] = side.real.value
     for finding in verdict.findings:
         if finding.signal == "softmax":
             values["drift.softmax"] = max(values.get("drift.softmax", 0.0), finding.statistic)

@@ -16,7 +16,7 @@ from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.drift.words import advice, headline, percent
 from resnet_ops_monitoring.inference_log.frames import matrix
-from resnet_ops_monitoring.report.breakdown import label_shift_section, sources_section
+from resnet_ops_monitoring.report.breakdown import label_shift_section, operating_section, sources_section
 from resnet_ops_monitoring.report.evidently_page import evidently_snapshot, write_evidently_report
 from resnet_ops_monitoring.report.evidently_workspace import add_snapshot
 from resnet_ops_monitoring.report.findings_table import findings_section
@@ -94,7 +94,7 @@ def review_page(
     """
     if context.images is not None and len(context.images) != len(frame):
         raise DataError(f"{len(context.images)} images for {len(frame)} rows of window {verdict.window}.")
-    parts = [_top(verdict, params, context), _facts(verdict, context)]
+    parts = [_top(verdict, params, context), _facts(verdict, context), operating_section(verdict)]
     parts.append(over_time_section(verdict, context.history))
     if verdict.findings:
         usable = _usable(frame)

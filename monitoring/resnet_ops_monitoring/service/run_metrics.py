@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest, start_h
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import write_bytes
 from resnet_ops_monitoring.drift.verdict import State, Verdict
+from resnet_ops_monitoring.statistics.accuracy import Estimate
+from resnet_ops_monitoring.statistics.operating_estimate import SIDES
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -39,6 +41,13 @@ class RunMetrics:
         self._labelled = gauge(
             "labelled_accuracy", "share of right answers among the last window's labelled rows"
         )
+        self._side = gauge(
+            "estimated_at_operating_point",
+            "sensitivity and specificity, estimated without labels",
+            "side",
+            "bound",
+        )
+        self._called = gauge("called_positive", "share of images called positive at the operating point")
         self._waiting = gauge("alerts_waiting", "alerts that have not arrived")
         self._of_version = [each for each in vars(self).values() if isinstance(each, Gauge)]
         self._ran = Gauge(
@@ -75,9 +84,14 @@ class RunMetrics:
             (self._high, verdict.estimated.high if verdict.estimated else None),
             (self._labelled, verdict.real_accuracy.value if verdict.real_accuracy else None),
         ]
+        numbers.append((self._called, verdict.operating.called if verdict.operating else None))
         for gauge, value in numbers:
             if value is not None:
                 gauge.labels(*who).set(value)
+        for side in SIDES if verdict.operating else ():
+            estimate: Estimate = getattr(verdict.operating, side).estimated
+            for bound in ("value", "low", "high"):
+                self._side.labels(*who, side, bound).set(getattr(estimate, bound))
 
     def failed(self) -> None:
         """A run did not come to its end."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["ClassLooks", "Look", "Mixed", "shifts"]
 
 Floats = NDArray[np.float64]
-_ARRAYS = ("confusion", "certain", "confidence", "centre")
+_ARRAYS = ("confusion", "certain", "confidence", "centre", "called", "score")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,8 @@ class Look:
 
     rows: how many. certain: share of them as certain as answers that are right (`accuracy_threshold`). confidence: mean
     of the highest probability. shares: (K,) of the predicted classes. centre: (F,) mean embedding; spread: sum of the
-    variances of its F numbers.
+    variances of its F numbers. called: share that is positive at the operating point, score: mean of their scores;
+    both 0 where there is none.
     """
 
     rows: int
@@ -29,30 +30,35 @@ class Look:
     shares: Floats
     centre: Floats
     spread: float
+    called: float = 0.0
+    score: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
     """The look of the images as they were under another mix of classes, their accuracy then, and how much of the
-    embeddings' move the mix explains, in [0, 1]."""
+    embeddings' move the mix explains, in [0, 1]. classes: (K,) how often each class truly comes in it."""
 
     look: Look
     accuracy: float
     explained: float
+    classes: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class ClassLooks:
     """The images as they were, class by class.
 
-    confusion: (K, K) counts, [predicted class, true class]. certain, confidence: (K,) and centre: (K, F), as in `Look`,
-    of the images of each true class; 0 where there are none.
+    confusion: (K, K) counts, [predicted class, true class]. certain, confidence, called, score: (K,) and centre:
+    (K, F), as in `Look`, of the images of each true class; 0 where there are none.
     """
 
     confusion: NDArray[np.int64]
     certain: Floats
     confidence: Floats
     centre: Floats
+    called: Floats
+    score: Floats
 
     @cached_property
     def shares(self) -> Floats:
@@ -96,8 +102,11 @@ class ClassLooks:
             shares=np.clip(clean.shares + self.given @ change, 1e-9, None),
             centre=clean.centre + change @ self.centre,
             spread=clean.spread,
+            called=clean.called + float(change @ self.called),
+            score=clean.score + float(change @ self.score),
         )
-        return Mixed(look, self.accuracy + float(change @ np.diag(self.given)), explained)
+        classes = np.clip(self.shares + change, 0, None)
+        return Mixed(look, self.accuracy + float(change @ np.diag(self.given)), explained, classes)
 
     def _change(self, clean: Look, now: Look) -> Floats:
         """(K,) of the true classes' shares, shrunk by chance."""
@@ -116,10 +125,15 @@ class ClassLooks:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "ClassLooks":
         """Raises LookupError or ValueError when something is missing or does not fit."""
-        found = cls(**{name: arrays[name] for name in _ARRAYS})
-        many = len(found.confusion)
-        shapes = found.confusion.shape, found.certain.shape, found.confidence.shape, found.centre.shape[:1]
-        if shapes != ((many, many), (many,), (many,), (many,)) or not found.confusion.sum() > 0:
+        many = len(arrays["confusion"])
+        none = np.zeros(many)  # as in references of before there were operating points
+        found = cls(
+            **{name: arrays[name] for name in _ARRAYS[:4]},
+            **{name: arrays.get(name, none) for name in _ARRAYS[4:]},
+        )
+        rest = (found.certain, found.confidence, found.called, found.score, found.centre[:, 0])
+        fit = found.confusion.shape == (many, many) and all(each.shape == (many,) for each in rest)
+        if not fit or not found.confusion.sum() > 0:
             raise ValueError("the classes of its accuracy calibration do not fit together")
         return found
 

@@ -15,18 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, shifts
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, Mixed, shifts
 
 __all__ = [
     "HARMLESS",
     "NOT_PERTURBED",
+    "SIZES",
     "Calibration",
     "Guess",
     "Rows",
     "Trial",
     "calibrated",
+    "guard",
+    "left_out",
     "regression",
     "scale_of",
+    "windows_of",
 ]
 
 Floats = NDArray[np.float64]
@@ -36,7 +40,8 @@ NOT_PERTURBED = ("as they are", "class gone", "other mix")
 """Kinds of trials whose images are as they were."""
 _SUPPRESSED = 0.9
 """Share of harmless trials, each of a kind unknown to the regression, whose estimated loss the guard lies above."""
-_SIZES = (50, 100, 200, 500, 1000)
+SIZES = (50, 100, 200, 500, 1000)
+"""Rows of the windows that trials are drawn as."""
 _DRAWS = 2
 _LEAST = 10
 """Fewer harmless trials than this set no guard of their own."""
@@ -48,13 +53,16 @@ _ARRAYS = {"moves": "shifts"} | {
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Numbers of some images: certain (n,) bool, confidence (n,), predicted (n,), embeddings (n, F)."""
+    """Numbers of some images: certain (n,) bool, confidence (n,), predicted (n,), embeddings (n, F); called (n,) bool
+    and scores (n,) at the operating point, none of them called where there is none."""
 
     certain: NDArray[np.bool_]
     confidence: Floats
     predicted: NDArray[np.int64]
     embeddings: NDArray[np.float32]
     classes: int
+    called: NDArray[np.bool_]
+    scores: Floats
 
     def look(self, rows: NDArray[np.int64] | None = None) -> Look:
         """Of these rows, which may repeat; None: all."""
@@ -67,6 +75,8 @@ class Rows:
             shares=np.bincount(self.predicted[chosen], minlength=self.classes) / len(chosen),
             centre=embeddings.mean(axis=0),
             spread=float(embeddings.var(axis=0).sum()),
+            called=float(self.called[chosen].mean()),
+            score=float(self.scores[chosen].mean()),
         )
 
 
@@ -74,13 +84,14 @@ class Rows:
 class Trial:
     """Images of one kind of change, and the same ones as they were, row by row.
 
-    right: (n,) whether the answers are; before: of the same images as they were. weights: (n,) of a draw of rows, for
-    another mix of classes; None: all alike.
+    labels: (n,) places of their classes. right: (n,) whether the answers are; before: of the same images as they were.
+    weights: (n,) of a draw of rows, for another mix of classes; None: all alike.
     """
 
     kind: str
     changed: Rows
     same: Rows
+    labels: NDArray[np.int64]
     right: NDArray[np.bool_]
     before: NDArray[np.bool_]
     weights: Floats | None = None
@@ -203,49 +214,51 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
         m = len(trial.right)
         change = trial.right.astype(np.float64) - trial.before
         chance = float(change.var() + 0.5 / m) / m
-        for _ in range(_DRAWS):
-            drawn = list(_drawn(clean, classes, trial, float(change.mean()), rng))
+        truth = classes.accuracy + float(change.mean())
+        if trial.weights is not None:
+            truth = float(trial.weights @ trial.right)
+        for found in windows_of(clean, classes, trial, rng):
             kinds.append(trial.kind)
             noise.append(chance)
-            given.append([each for each, _ in drawn])
-            gains.append([each for _, each in drawn])
+            given.append([shifts(mixed.look, now) for now, mixed in found])
+            gains.append([truth - mixed.accuracy for _, mixed in found])
     shifted, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
     names, chances = np.array(kinds), np.array(noise)
-    left_out = [_left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
+    strange = [left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
     return Calibration(
         classes=classes,
         kinds=tuple(kinds),
-        sizes=np.array(_SIZES, dtype=np.int64),
+        sizes=np.array(SIZES, dtype=np.int64),
         shifts=shifted,
         gains=gained,
         noise=chances,
         guards=np.array(
-            [_guard(found, each, names) for (found, _), each in zip(left_out, gained, strict=True)]
+            [guard(found, each, names) for (found, _), each in zip(strange, gained, strict=True)]
         ),
         misses=np.array(
             [
                 np.abs(found - each) / np.sqrt(error**2 + chances)
-                for (found, error), each in zip(left_out, gained, strict=True)
+                for (found, error), each in zip(strange, gained, strict=True)
             ]
         ),
     )
 
 
-def _drawn(
-    clean: Look, classes: ClassLooks, trial: Trial, change: float, rng: np.random.Generator
-) -> Iterator[tuple[Floats, float]]:
-    """Shifts and gain of the trial as a window of each size; less what its images differ from all as they were."""
+def windows_of(
+    clean: Look, classes: ClassLooks, trial: Trial, rng: np.random.Generator
+) -> Iterator[list[tuple[Look, Mixed]]]:
+    """The trial drawn as a window of each of `SIZES`, a few times over: how it looks, less what its images differ
+    from all as they were, and what the images as they were would look like at its mix of classes.
+    """
     same = trial.same.look()
-    for size in _SIZES:
-        rows = rng.choice(len(trial.right), size, p=trial.weights)
-        now = trial.changed.look(rows)
-        truth = classes.accuracy + change
-        if trial.weights is None:
-            now = _paired(now, same, clean)
-        else:
-            truth = float(trial.weights @ trial.right)
-        mixed = classes.at_the_mix_of(clean, now)
-        yield shifts(mixed.look, now), truth - mixed.accuracy
+    for _ in range(_DRAWS):
+        found = []
+        for size in SIZES:
+            now = trial.changed.look(rng.choice(len(trial.right), size, p=trial.weights))
+            if trial.weights is None:
+                now = _paired(now, same, clean)
+            found.append((now, classes.at_the_mix_of(clean, now)))
+        yield found
 
 
 def _paired(now: Look, same: Look, clean: Look) -> Look:
@@ -257,10 +270,12 @@ def _paired(now: Look, same: Look, clean: Look) -> Look:
         shares=shares / shares.sum(),
         centre=now.centre - same.centre + clean.centre,
         spread=now.spread * clean.spread / max(same.spread, 1e-12),
+        called=now.called - same.called + clean.called,
+        score=now.score - same.score + clean.score,
     )
 
 
-def _left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Floats) -> tuple[Floats, Floats]:
+def left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Floats) -> tuple[Floats, Floats]:
     """(R,) gains and their errors, each kind by a regression that does not know it."""
     found, errors = np.empty(len(kinds)), np.empty(len(kinds))
     scale = scale_of(given)
@@ -272,7 +287,7 @@ def _left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Floa
     return found, errors
 
 
-def _guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
+def guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
     """Above `_SUPPRESSED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
     plain = np.isin(kinds, NOT_PERTURBED)
     harmless = gains >= -HARMLESS

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import canonical_json
 from resnet_ops_monitoring.inference_log.frames import (
     COLUMNS,
@@ -34,6 +35,7 @@ from resnet_ops_monitoring.statistics.bins import BINS, column_names, count, mea
 from resnet_ops_monitoring.statistics.reservoir import Reservoir, draw, hash_priority, join
 
 __all__ = [
+    "SCORE_UNIT",
     "SummarySchema",
     "WindowSummary",
     "by_source",
@@ -44,12 +46,18 @@ __all__ = [
     "summarise",
 ]
 
-_FORMAT = 2
+_FORMAT = 3
 _BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarising needs beside the frame
+SCORE_UNIT = 2**20
+"""Scores are added up as whole numbers of one part of so many."""
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = np.iinfo(np.int64).min
 _COUNTED = ("counts", "sums", "predicted")
-_NUMBERS = ("rows", "unusable", "confident", "labelled", "right")
+_PLAIN = ("rows", "unusable", "confident", "labelled", "right")
+_DECIDED = ("called", "scores", "positives", "caught", "cleared")
+_NUMBERS = _PLAIN + _DECIDED
+_NUMBERS_OF = {2: _PLAIN, _FORMAT: _NUMBERS}
+"""By format; what an older one lacks is 0, as it is without an operating point."""
 _DRAWN = ("priorities", "ids", "embedding", "probabilities")
 
 
@@ -59,7 +67,7 @@ class SummarySchema:
 
     edges: (C, 255) of the columns of `bins.column_names`. features: numbers in an embedding. threshold: of the
     negative entropy, at or above which a row counts as right (average thresholded confidence). rows: size of the
-    reservoir; seed: of its hash priorities.
+    reservoir; seed: of its hash priorities. operating: where the version decides, where it has such a point.
     """
 
     identity: ModelIdentity
@@ -69,6 +77,7 @@ class SummarySchema:
     threshold: float
     rows: int
     seed: int
+    operating: OperatingPoint | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -80,6 +89,7 @@ class SummarySchema:
             repr(self.threshold),
             self.rows,
             self.seed,
+            *([] if self.operating is None else [self.operating.positive, repr(self.operating.threshold)]),
         ]
         return hashlib.sha256(canonical_json(about) + self.edges.astype("<f8").tobytes()).hexdigest()
 
@@ -89,8 +99,11 @@ class WindowSummary:
     """What a window's rows come to. Two are equal when their bytes are.
 
     schema: digest of the `SummarySchema`. unusable: rows with a value that is not finite in embedding or probabilities;
-    those are in no number below but labelled and right. counts: (C, 256). sums: (C,) by `bins.count`. predicted: (K,).
-    confident: rows at or above the schema's threshold. start, end: of all rows.
+    those are in no number below but those of labelled rows. counts: (C, 256). sums: (C,) by `bins.count`. predicted:
+    (K,). confident: rows at or above the schema's threshold. called: rows that are positive at the operating point;
+    scores: the sum of all rows' scores, in parts of `SCORE_UNIT`. Of labelled rows, positives: those that truly are,
+    caught: of them, those called so, cleared: of the others, those not called so. All of these are 0 where the schema
+    has no operating point. start, end: of all rows.
     """
 
     schema: str
@@ -104,6 +117,11 @@ class WindowSummary:
     confident: int
     labelled: int
     right: int
+    called: int
+    scores: int
+    positives: int
+    caught: int
+    cleared: int
     reservoir: Reservoir
 
     @property
@@ -139,12 +157,13 @@ def load_summary(content: bytes) -> WindowSummary:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             head = [int(value) for value in arrays["head"]]
-            if head[0] != _FORMAT:
+            if head[0] not in _NUMBERS_OF:
                 raise ValueError(f"format {head[0]}, not {_FORMAT}")
             moments = [
                 None if micros == _NEVER else _ORIGIN + timedelta(microseconds=micros) for micros in head[-2:]
             ]
-            added: dict[str, Any] = dict(zip(_NUMBERS, head[1:-2], strict=True))
+            added: dict[str, Any] = dict.fromkeys(_NUMBERS, 0)
+            added |= zip(_NUMBERS_OF[head[0]], head[1:-2], strict=True)
             added |= {name: arrays[name] for name in _COUNTED}
             return WindowSummary(
                 schema=str(arrays["schema"]),
@@ -171,9 +190,7 @@ def empty(schema: SummarySchema) -> WindowSummary:
         counts=np.zeros((columns, BINS), dtype=np.int64),
         sums=np.zeros(columns, dtype=np.int64),
         predicted=np.zeros(classes, dtype=np.int64),
-        confident=0,
-        labelled=0,
-        right=0,
+        **dict.fromkeys(_NUMBERS[2:], 0),
         reservoir=Reservoir(
             np.zeros(0, dtype=np.uint64),
             np.zeros(0, dtype=np.str_),
@@ -239,7 +256,7 @@ def _block(
 ) -> WindowSummary:
     probabilities, embedding, predicted = _checked(frame, schema)
     priorities = hash_priority(frame["request_id"], schema.seed) if priorities is None else priorities
-    usable = frame
+    usable, labelled = frame, known(frame["label"])
     if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
         finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
         usable, priorities = frame.iloc[np.flatnonzero(finite)], priorities[finite]
@@ -248,7 +265,6 @@ def _block(
     counted = [count(values, edges) for values, edges in zip(columns, schema.edges, strict=True)]
     ids = usable["request_id"].to_numpy(dtype=object)
     drawn = draw(priorities, ids, schema.rows)
-    labelled = known(frame["label"])
     agreed = frame["predicted"].to_numpy(dtype=object) == frame["label"].to_numpy(dtype=object)
     return WindowSummary(
         schema=schema.digest,
@@ -262,10 +278,31 @@ def _block(
         confident=int((columns[-1] >= schema.threshold).sum()),
         labelled=int(labelled.sum()),
         right=int(agreed[labelled].sum()),
+        **_decided(frame, usable, probabilities, schema),
         reservoir=Reservoir(
             priorities[drawn], ids[drawn].astype(np.str_), embedding[drawn], probabilities[drawn]
         ),
     )
+
+
+def _decided(
+    frame: pd.DataFrame, usable: pd.DataFrame, probabilities: NDArray[np.float32], schema: SummarySchema
+) -> dict[str, int]:
+    """The numbers at the operating point; labelled rows that are not usable are mistakes. probabilities: of
+    `usable`.
+    """
+    point = schema.operating
+    if point is None:
+        return dict.fromkeys(_DECIDED, 0)
+    scores = point.scores(probabilities, schema.classes)
+    called, positive = scores >= point.threshold, usable["label"].isin(point.positive).to_numpy(dtype=bool)
+    return {
+        "called": int(called.sum()),
+        "scores": int(np.rint(scores * SCORE_UNIT).astype(np.int64).sum()),
+        "positives": int(frame["label"].isin(point.positive).sum()),
+        "caught": int((positive & called).sum()),
+        "cleared": int((known(usable["label"]) & ~positive & ~called).sum()),
+    }
 
 
 def columns_of(

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from resnet_ops.errors import EvidenceError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import canonical_json
 from resnet_ops.measurement import Measurement
 from resnet_ops_registry.common.frozen import Frozen, Sha256
@@ -140,6 +141,9 @@ class Evidence(Frozen):
         description="by split, such as test; `operating.sensitivity` are the positive images of test at the operating "
         "point, `operating.specificity` all others",
     )
+    positive: tuple[str, ...] = Field(
+        default=(), description="the classes that are looked for, positive from `operating.threshold` on"
+    )
     checks: dict[str, bool] = Field(
         default_factory=dict, description="what was checked and whether it held, such as data_validation"
     )
@@ -157,11 +161,20 @@ class Evidence(Frozen):
     def _as_iso(self, created: datetime) -> str:
         return created.isoformat()
 
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """Where the version decides; None where it was measured without one."""
+        threshold = self.metrics.get("operating.threshold")
+        return OperatingPoint(self.positive, threshold.value) if self.positive and threshold else None
+
     def as_signed(self) -> dict[str, Any]:
         """As it is signed."""
         content = self.model_dump(mode="json")
+        # so that releases which do not know these fields can read it
         if self.replaces is None:
-            del content["replaces"]  # so that releases which do not know the field can read it
+            del content["replaces"]
+        if not self.positive:
+            del content["positive"]
         for outcomes in content["outcomes"].values():
             if outcomes["starts"] is None:
                 del outcomes["starts"]

@@ -89,6 +89,8 @@ OPERATING = (
             ("net benefit", "net_benefit"),
         )
     ),
+    ("share of images answered, with the reject option", "reject.coverage"),
+    ("share of wrong answers among them (risk)", "reject.risk"),
 )
 
 
@@ -105,6 +107,8 @@ def results(evidence: Evidence) -> Section:
     notes = [f"The interval of top-1: {top1.method}."] if top1 is not None and top1.method else []
     if (point := found.get("operating.threshold")) is not None and point.method:
         notes.append(f"The operating point was {point.method}.")
+    if (least := found.get("reject.threshold")) is not None and least.method:
+        notes.append(f"It answers from a probability of {show_number(least.value)} on, {least.method}.")
     return Section("Results on the test split", notes=tuple(notes), table=measured_table(found, rows))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from resnet_ops.data import PreparedData, load_prepared
 from resnet_ops.data.trained_on import leave_out
 from resnet_ops.errors import DataError, EvidenceError
-from resnet_ops.evaluation.evaluate import Evaluation, evaluate
+from resnet_ops.evaluation.evaluate import THRESHOLDS, Evaluation, evaluate
 from resnet_ops.evaluation.params import EvaluateParams, read_evaluate_params
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attest_evaluation"]
 
-_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "operating.", "data.test.")
+_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "operating.", "reject.", "data.test.")
 """How the metrics begin that an evaluation replaces; speed, size and the export's loss stay as they were."""
 
 
@@ -107,15 +107,20 @@ def _measure(
     progress: Progress,
     group: str | None,
 ) -> Evidence:
-    found = evaluate(subject.model, data, settings, seed, progress, group)
+    thresholds = _thresholds_of(subject.before, settings)
+    values = {name: each.value for name, each in thresholds.items()}
+    found = evaluate(subject.model, data, settings, seed, progress, group, values)
     kept = {name: metric for name, metric in subject.before.metrics.items() if not name.startswith(_MEASURED)}
     images = [(row.sha256, row.class_name) for row in found.data.rows]
     outcomes = all_outcomes("test", images, found.right, found.groups, found.called)
     before = {name: each for name, each in subject.before.outcomes.items() if not name.startswith(_MEASURED)}
     return subject.before.model_copy(
         update={
-            "metrics": kept | _metrics(found),
+            "metrics": kept | _metrics(found, thresholds),
             "outcomes": before | outcomes,
+            "positive": settings.operating_point.positive
+            if settings.operating_point and found.called
+            else (),
             "data": subject.before.data | {"test images": f"sha256:{images_digest(images)}"},
             "hardware": subject.before.hardware | {"evaluation": hardware()},
             "replaces": subject.before.replaces or subject.before.digest(),
@@ -124,6 +129,14 @@ def _measure(
     )
 
 
-def _metrics(found: Evaluation) -> dict[str, Metric]:
-    n = len(found.data)
-    return metrics_from(found.measured) | {"data.test.images": Metric(value=n, n=n, unit="images")}
+def _thresholds_of(before: Evidence, settings: EvaluateParams) -> dict[str, Metric]:
+    """Where the version decides and abstains since it was published, but for what has another aim now."""
+    aims = zip(THRESHOLDS, (settings.operating_point, settings.reject), strict=True)
+    found = {name: (before.metrics.get(name), aim) for name, aim in aims}
+    return {name: each for name, (each, aim) in found.items() if each and aim and each.method == aim.words}
+
+
+def _metrics(found: Evaluation, thresholds: dict[str, Metric]) -> dict[str, Metric]:
+    n, measured = len(found.data), metrics_from(found.measured)
+    kept = {name: each for name, each in thresholds.items() if name in measured}
+    return measured | kept | {"data.test.images": Metric(value=n, n=n, unit="images")}

@@ -1,7 +1,7 @@
 """Candidates of a registered model: what the gate says of each, which one is proposed, which one serves."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,8 @@ def aliases(client: "MlflowClient", model: str) -> dict[str, int]:
 def serving_version(client: "MlflowClient", model: str) -> dict[str, Any]:
     """The version that serves: the champion, else the challenger; `version` is None where there is neither.
 
-    `created` tells a registry that was wiped and filled again from the one before.
+    `created` tells a registry that was wiped and filled again from the one before. operating_point: where the version
+    decides, by its signed evidence; None without one.
     """
     with reported(f"Looking for the champion of {model}"):
         known = aliases(client, model)
@@ -184,5 +185,15 @@ def serving_version(client: "MlflowClient", model: str) -> dict[str, Any]:
                     "version": known[alias],
                     "created": found.creation_timestamp,
                     "weights_digest": found.tags.get(WEIGHTS_TAG),
+                    "operating_point": _operating_point(client, found),
                 }
-    return {"model": model, "alias": None, "version": None, "created": None, "weights_digest": None}
+    nobody = ("alias", "version", "created", "weights_digest", "operating_point")
+    return {"model": model, **dict.fromkeys(nobody)}
+
+
+def _operating_point(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any] | None:
+    try:
+        point = evidence_of(client, version).evidence.operating_point
+    except EvidenceError:  # whoever loads the version says it
+        return None
+    return None if point is None else asdict(point)

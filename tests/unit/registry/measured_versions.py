@@ -46,6 +46,7 @@ def register(
         update={
             "metrics": evidence.metrics | metrics_from(found.measured),
             "outcomes": {"test": pack_outcomes(images, found.right)},
+            "positive": settings.operating_point.positive if settings.operating_point else (),
         }
     )
     return publish(

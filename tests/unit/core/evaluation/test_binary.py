@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 
 from resnet_ops.evaluation.binary import Counts, average_precision, measure_counts, roc_auc
 
-DRAWS, LEVEL = 400, 0.95
+DRAWS, LEVEL = 1000, 0.95
 
 
 def drawn(
@@ -116,10 +116,10 @@ def test_intervals_of_counts_hold_the_truth_as_often_as_they_say(
     )
     exact = measure_counts(Counts(*(int(each) for each in shares * 1_000_000)), threshold, prevalence, LEVEL)
     held = dict.fromkeys(exact, 0)
-    for _ in range(DRAWS * 2):
+    for _ in range(DRAWS):
         hits, passes = rng.binomial(n[0], sensitivity), rng.binomial(n[1], specificity)
         at = measure_counts(Counts(hits, n[0] - hits, n[1] - passes, passes), threshold, prevalence, LEVEL)
         for name, each in at.items():
             # a coefficient of too few mistakes has none; Wilson itself holds .92 near 1 (Brown, Cai, DasGupta 2001)
             held[name] += each.low is None or each.high is None or each.low <= exact[name].value <= each.high
-    assert {name: times for name, times in held.items() if times < 0.91 * DRAWS * 2} == {}
+    assert {name: times for name, times in held.items() if times < 0.91 * DRAWS} == {}

@@ -82,6 +82,7 @@ def test_an_operating_point_is_measured_and_its_curve_kept(digits: PreparedData,
     save_evaluation(found, "tiny", params, tmp_path)
     kept = json.loads((tmp_path / "operating_point.json").read_text())
     assert kept["threshold"] == found.measured["operating.threshold"].value
+    assert kept["positive"] == ["0", "1"]
     assert kept["counts"]["hits"] + kept["counts"]["misses"] == positives
     assert found.measured["test.roc_auc"].n == len(test)
     rows = rows_of(tmp_path / "predictions.csv")

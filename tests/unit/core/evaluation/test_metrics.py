@@ -149,7 +149,7 @@ def test_images_in_groups_widen_the_intervals_of_shares() -> None:
 @pytest.mark.slow
 def test_the_lowest_of_sites_whose_patients_have_several_images_is_covered_at_the_stated_level() -> None:
     """4 sites of 25 patients with 8 images, of which a patient's are right or wrong together, .85 at each site."""
-    rng, groups, draws = np.random.default_rng(4), np.repeat(np.arange(100), 8), 400
+    rng, groups, draws = np.random.default_rng(4), np.repeat(np.arange(100), 8), 1000
     sites = np.split(np.arange(800), 4)
     held = {"groups": 0, "images": 0}
     for _ in range(draws):

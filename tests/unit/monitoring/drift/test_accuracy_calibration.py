@@ -89,7 +89,8 @@ def test_the_estimate_is_near_the_truth_for_what_was_not_tried(
 def test_chance_alone_moves_few_rows_no_farther_than_many(served: Served) -> None:
     found = served.scorer.model.predict(held_out(served)[0])
     rng, shifted = np.random.default_rng(0), {}
-    known = rows_of(found.probabilities, found.embeddings, -0.5)
+    schema = replace(served.reference.schema, threshold=-0.5)
+    known = rows_of(found.probabilities, found.embeddings, schema)
     clean = known.look()
     for n in (40, 160):
         drawn = [rng.choice(len(found.predicted), n, replace=True) for _ in range(200)]

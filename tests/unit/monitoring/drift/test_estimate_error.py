@@ -74,9 +74,7 @@ def reference() -> Reference:
 
     return replace(
         made,
-        accuracy_calibration=calibrated_accuracy(
-            made.schema.threshold, _predictions(frame), labels, tried(), 0
-        ),
+        accuracy_calibration=calibrated_accuracy(made.schema, _predictions(frame), labels, tried(), 0),
     )
 
 
@@ -123,7 +121,7 @@ def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     frame.loc[confused, "label"] = "1"
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=2000, seed=0)
     labels = np.array(frame["label"], dtype=np.int64)
-    accuracy_calibration = calibrated_accuracy(made.schema.threshold, _predictions(frame), labels, [], 0)
+    accuracy_calibration = calibrated_accuracy(made.schema, _predictions(frame), labels, [], 0)
     now = made_up(rng, 1000, weights=[0.02] * 5 + [0.18] * 5)
     found = judge(now, replace(made, accuracy_calibration=accuracy_calibration), params, window="w")
     truth = float((now["predicted"] == now["label"]).mean())

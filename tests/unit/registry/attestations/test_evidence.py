@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_ops.errors import DataError, EvidenceError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_registry.attestations.evidence import (
     Evidence,
     Metric,
@@ -54,6 +55,19 @@ def test_evidence_signed_before_there_were_outcomes_is_still_read() -> None:
     old = make_evidence().as_signed()
     del old["outcomes"], old["checks"]
     assert read_evidence(old).outcomes == {}
+
+
+def test_an_operating_point_is_signed_and_without_one_evidence_is_as_older_releases_read_it() -> None:
+    assert "positive" not in make_evidence().as_signed()
+    assert make_evidence().operating_point is None
+    threshold = Metric(value=0.25, n=90, method="chosen on validation")
+    metrics = {"operating.threshold": threshold}
+    found = read_evidence(make_evidence(metrics=metrics, positive=("crack",)).as_signed())
+    assert found.operating_point == OperatingPoint(("crack",), 0.25)
+    assert make_evidence(positive=("crack",)).operating_point is None
+    assert make_evidence(metrics=metrics).operating_point is None, (
+        "older evidence has the classes in words only"
+    )
 
 
 def test_the_same_findings_on_another_day_and_commit_have_the_same_digest() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 from serving import Serving
 from train_model import with_weights_at_hand
@@ -18,6 +19,7 @@ from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.outcomes import images_digest
 from resnet_ops_registry.client.attesting import find_model_version
 from resnet_ops_registry.client.loading import load
+from resnet_ops_registry.client.operating_point import operating_point_of
 from resnet_ops_registry.gate.signed_evidence import evidence_of
 from tests.unit.core.makers import make_recipe
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
@@ -68,6 +70,40 @@ def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     assert after.metrics["size.bytes"] == before.metrics["size.bytes"]
     assert (after.source, after.seeds) == (before.source, before.seeds)
     assert f"{NAME} v{version}: test.top1" in said
+
+
+@pytest.mark.slow
+def test_a_version_keeps_deciding_where_it_did_until_another_aim_is_set(
+    client: MlflowClient, data: PreparedData, run: Runner, project: Path
+) -> None:
+    def aim(at_least: float) -> None:
+        settings = yaml.safe_load((project / "params.yaml").read_text())
+        point = {"positive": ["0", "1"], "aim": "specificity", "at_least": at_least, "prevalence": None}
+        settings["evaluate"]["operating_point"] = point
+        (project / "params.yaml").write_text(yaml.safe_dump(settings))
+
+    aim(0.8)
+    version = register(client, data, 0, learned(data)).version
+    first = now(client, version)
+    point = operating_point_of(load(NAME, version))
+    assert point is not None
+    assert point.positive == ("0", "1")
+    assert point.threshold == first.metrics["operating.threshold"].value
+    half = {row.index for row in data.split("validation").rows[::2]}
+    rows = [replace(row, split="train" if row.index in half else row.split) for row in data.rows]
+    save_prepared(replace(data, rows=rows), project / "data/prepared", SPLITS)
+    run("attest", "evaluation", NAME, str(version))
+    again = now(client, version)
+    assert again.metrics["operating.threshold"] == first.metrics["operating.threshold"]
+    assert again.outcomes["operating.sensitivity"].n == again.metrics["operating.sensitivity"].n
+    aim(0.6)
+    run("attest", "evaluation", NAME, str(version))
+    assert now(client, version).metrics["operating.threshold"].value < point.threshold
+    settings = yaml.safe_load((project / "params.yaml").read_text())
+    settings["evaluate"]["operating_point"] = None
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    run("attest", "evaluation", NAME, str(version))
+    assert operating_point_of(load(NAME, version)) is None
 
 
 @pytest.mark.slow
@@ -177,7 +213,7 @@ def test_reference_and_production_leave_out_what_the_serving_version_has_seen(
     version = register(client, data, 0, [*learned(data), *(row.sha256 for row in test[:50])]).version
     loaded = load(NAME, version)
     identity = ModelIdentity(NAME, str(version), loaded.weights_digest)
-    serving = Serving(loaded.model, identity, "champion", loaded.trained_on)
+    serving = Serving(loaded.model, identity, "champion", loaded.trained_on, None)
     rest = serving.unseen(project / "data/prepared", "test")
     assert [row.sha256 for row in rest.rows] == [row.sha256 for row in test[50:]]
     assert f"trained on 50 of {len(test)} images" in capsys.readouterr().out

@@ -81,7 +81,7 @@ def grouped(right: np.ndarray, size: int, name: str = "test") -> dict[str, Outco
 @pytest.mark.slow
 def test_candidates_that_lose_whole_patients_pass_at_most_alpha_of_the_time() -> None:
     """100 patients of 8 images, of whom a candidate that is worse by the margin loses one in 20, all images of each."""
-    patients, size, draws = 100, 8, 400
+    patients, size, draws = 100, 8, 1000
     rng = np.random.default_rng(5)
     right = np.ones(patients * size, dtype=bool)
     mine = [~np.repeat(rng.random(patients) < 0.05, size) for _ in range(draws)]
