@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from resnet_ops_registry.client.loading import LoadedModel, load
     from resnet_ops_registry.client.promotion import promote
     from resnet_ops_registry.client.publish import Published, publish
+    from resnet_ops_registry.client.team_evidence import attest_evidence
     from resnet_ops_registry.common.connection import connect, ensure_experiment
     from resnet_ops_registry.gate.gate import Verdict, check, check_all
 
@@ -24,6 +25,7 @@ __all__ = [
     "Published",
     "Source",
     "Verdict",
+    "attest_evidence",
     "check",
     "check_all",
     "connect",
@@ -41,6 +43,7 @@ _MODULES = {
     "Published": "publish",
     "Source": "attestations.evidence",
     "Verdict": "gate.gate",
+    "attest_evidence": "client.team_evidence",
     "check": "gate.gate",
     "check_all": "gate.gate",
     "connect": "common.connection",

@@ -19,7 +19,9 @@ __all__ = [
     "lowest",
     "lowest_of",
     "macro_f1",
+    "measure_answers",
     "measure_predictions",
+    "measure_top5",
     "proportion",
     "share_right",
     "top_k_hits",
@@ -118,34 +120,61 @@ def measure_predictions(
     confidence: float,
     groups: np.ndarray | None = None,
 ) -> dict[str, Measurement]:
+    """Accuracy of one split in all and by class, where the most probable class is the answer, and top-5.
+
+    probabilities: (N, C) rows that sum to 1. All else as in `measure_answers`.
+    """
+    answers = measure_answers(probabilities.argmax(axis=1), labels, classes, split, confidence, groups)
+    return answers | measure_top5(probabilities, labels, split, confidence, groups)
+
+
+def measure_answers(
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    split: str,
+    confidence: float,
+    groups: np.ndarray | None = None,
+) -> dict[str, Measurement]:
     """Accuracy of one split in all and by class, named `<split>.<metric>`.
 
-    probabilities: (N, C) rows that sum to 1. labels: (N,) class indices. confidence: level of the intervals. groups:
-    (N,) which group each image is of, which widens the intervals of top-1, recall and precision; top-5 and macro F1
-    have none then. What rests on no image, such as the recall of a class without images, is left out: nothing is known
-    about it.
+    predicted, labels: (N,) class indices. confidence: level of the intervals. groups: (N,) which group each image is
+    of, which widens the intervals of top-1, recall and precision; macro F1 has none then. What rests on no image, such
+    as the recall of a class without images, is left out: nothing is known about it.
     """
-    n, predicted = len(labels), probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
-    hits, present, claimed = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
-    recalls = {name: (hits[i], int(present[i])) for i, name in enumerate(classes) if present[i]}
-    precisions = {name: (hits[i], int(claimed[i])) for i, name in enumerate(classes) if claimed[i]}
+    present, claimed = confusion.sum(axis=1), confusion.sum(axis=0)
     measured = {"top1": share_right(predicted == labels, confidence, groups)}
-    if len(classes) > TOP_K:
-        measured["top5"] = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)
-    measured["macro_f1"] = _measure_macro_f1(confusion, labels, predicted, confidence)
-    if groups is not None:
-        measured = {name: each if name == "top1" else each.bare() for name, each in measured.items()}
-    if len(recalls) == len(classes):
+    mean_f1 = _measure_macro_f1(confusion, labels, predicted, confidence)
+    measured["macro_f1"] = mean_f1 if groups is None else mean_f1.bare()
+    if present.all():
         of_class = [np.flatnonzero(labels == place) for place in range(len(classes))]
         measured["worst_class_recall"] = lowest_of(of_class, predicted == labels, groups, confidence)
-    for kind, of, counted in (("recall", labels, recalls), ("precision", predicted, precisions)):
-        for name in counted:
-            chosen = of == classes.index(name)
+    for kind, of, counted in (("recall", labels, present), ("precision", predicted, claimed)):
+        for place in np.flatnonzero(counted):
+            chosen = of == place
             some = None if groups is None else groups[chosen]
             right = (predicted == labels)[chosen]
-            measured[f"{kind}.{name}"] = share_right(right, confidence, some)
+            measured[f"{kind}.{classes[place]}"] = share_right(right, confidence, some)
     return {f"{split}.{name}": measurement for name, measurement in measured.items()}
+
+
+def measure_top5(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    split: str,
+    confidence: float,
+    groups: np.ndarray | None = None,
+) -> dict[str, Measurement]:
+    """`<split>.top5`, without an interval where images come in groups; nothing of five classes or fewer.
+
+    Arguments as in `measure_predictions`.
+    """
+    n, classes = probabilities.shape
+    if classes <= TOP_K:
+        return {}
+    found = proportion(top_k_hits(probabilities, labels, TOP_K), n, confidence)
+    return {f"{split}.top5": found if groups is None else found.bare()}
 
 
 def _measure_macro_f1(

@@ -26,6 +26,7 @@ from resnet_ops_registry.common.frozen import Frozen, Sha256
 
 __all__ = [
     "EVIDENCE_TYPE",
+    "MLFLOW",
     "REFUSED",
     "Evidence",
     "Metric",
@@ -40,6 +41,8 @@ __all__ = [
 EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
 REFUSED = "refused"
 """How `Evidence.exports` begins where an export was not written."""
+MLFLOW = "mlflow"
+"""`Evidence.format` of any other MLflow model, of which its team signed what it measured itself."""
 MAX_OUTCOMES = 2_000_000
 """A signed statement holds at most 2 MB; so many outcomes take 0.45 of them, 1.8 with groups and an operating point."""
 
@@ -120,16 +123,22 @@ class Source(Frozen):
 class Evidence(Frozen):
     """The predicate of an evidence statement. Field names are part of the signed format."""
 
-    member: str
-    weights_digest: Sha256 = Field(description="resnet_ops.model_files.model_digest of the two model files")
+    member: str = Field(description="the network's name; empty for a model of another kind")
+    weights_digest: Sha256 = Field(
+        description="resnet_ops.model_files.model_digest of the two model files; of a model of another kind, the "
+        "digest of all of its files"
+    )
     format: str = Field(
-        default="weights", description="what was measured: trained weights, or an export of them"
+        default="weights",
+        description="what was measured: trained weights, an export of them, or `mlflow` for a model of another kind",
     )
     exported_from: Sha256 | None = Field(
         default=None, description="of an export: the weights_digest of the trained model"
     )
     metrics: dict[str, Metric] = Field(min_length=1)
-    data: dict[str, str] = Field(description="digest of each data set, such as prepared, test")
+    data: dict[str, str] = Field(
+        description="digest of each data set, such as prepared, test; or of the file that was signed"
+    )
     source: Source
     environment: dict[str, str] = Field(description="versions: python, torch, ...")
     hardware: dict[str, dict[str, str | int | float | bool | None]] = Field(

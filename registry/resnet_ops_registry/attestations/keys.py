@@ -106,7 +106,8 @@ def read_key(name: str, folder: Path | None = None) -> PrivateKey:
     if not path.exists():
         raise ConfigError(
             f"There is no key {path}. Make one with: resnet-ops keys new {name}; then have an operator trust it: "
-            f"resnet-ops keys trust {path.with_suffix('.pub.pem')} --role reviewer"
+            f"resnet-ops keys trust {path.with_suffix('.pub.pem')} --role reviewer (or "
+            "pipeline, where it signs evidence)"
         )
     return _read(path)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from resnet_ops_registry.attestations.evidence import REFUSED, Evidence, show_metric, show_number
+from resnet_ops_registry.attestations.evidence import MLFLOW, REFUSED, Evidence, show_metric, show_number
 from resnet_ops_registry.cards.results import CORRUPTION, SLICE, lowest
 from resnet_ops_registry.cards.speed import noisy, profiles
 
@@ -31,7 +31,9 @@ def _checks(evidence: Evidence) -> Iterator[str]:
     for name, held in sorted(evidence.checks.items()):
         if not held:
             yield f"The check {name} failed."
-    if evidence.source.dirty or not evidence.source.commit:
+    if evidence.format == MLFLOW:
+        yield "Its team measured it; which code made it, and on which machine it was measured, is not known."
+    elif evidence.source.dirty or not evidence.source.commit:
         yield "No git commit holds exactly the code that made it: files differed, or git was not there."
 
 

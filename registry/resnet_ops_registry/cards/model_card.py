@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from resnet_ops_registry.attestations.evidence import Evidence
+from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence
 from resnet_ops_registry.cards.limits import limits_of
 from resnet_ops_registry.cards.parts import Fact, Row, Section, Table
 from resnet_ops_registry.cards.results import (
@@ -18,6 +18,7 @@ from resnet_ops_registry.cards.results import (
     export,
     exports,
     headline,
+    measured_by_team,
     results,
     robustness,
     slices,
@@ -64,12 +65,14 @@ class ModelCard:
 
     @property
     def title(self) -> str:
-        return f"{self.model} v{self.version}: {self.evidence.member}"
+        return f"{self.model} v{self.version}" + (f": {self.evidence.member}" if self.evidence.member else "")
 
     @property
     def origin(self) -> str:
         """In one line: what it is and what it was made from."""
         evidence = self.evidence
+        if evidence.format == MLFLOW:
+            return f"MLflow model, files {evidence.weights_digest[:12]}, measured by its team"
         commit = evidence.source.commit[:12] + (" (with changes)" if evidence.source.dirty else "")
         made_from = f"{evidence.format} of {evidence.exported_from[:12]}, " if evidence.exported_from else ""
         return f"{evidence.member}, {made_from}weights {evidence.weights_digest[:12]}, commit {commit or 'unknown'}"
@@ -109,6 +112,7 @@ def build_card(
         Section("Intended use", by_hand=True, notes=(texts.intended_use or NOT_SAID,)),
         Section("Limits", points=limits),
         _verdicts(verdicts, judged),
+        *([measured_by_team(evidence)] if evidence.format == MLFLOW else []),
         results(evidence),
         slices(evidence),
         robustness(evidence),
@@ -164,6 +168,10 @@ def _data(evidence: Evidence) -> Section:
 
 def _reproduce(model: str, version: int, evidence: Evidence) -> Section:
     source = evidence.source
+    if evidence.format == MLFLOW:
+        rows = [("files, sha256", evidence.weights_digest), *sorted(evidence.environment.items())]
+        table = Table((("what", False), ("value", False)), tuple(map(Row, rows)))
+        return Section("How to reproduce", notes=("How it was made is not in the evidence.",), table=table)
     rows = [
         (
             "git commit",
@@ -190,10 +198,13 @@ def _reproduce(model: str, version: int, evidence: Evidence) -> Section:
 
 def _signature(evidence: Evidence, signed_by: str) -> Section:
     when = f"{evidence.created:%Y-%m-%d %H:%M %Z}"
-    return Section(
-        "Where this comes from",
-        notes=(
-            f"Every number here is from the evidence that key {signed_by[:16]} signed on {when}; nobody typed one in. "
-            "People wrote what is marked so: in params.yaml, under register.card.",
-        ),
-    )
+    said = f"Every number here is from the evidence that key {signed_by[:16]} signed on {when}"
+    if evidence.format == MLFLOW:
+        computed = "predictions file" in evidence.data, "metrics file" in evidence.data
+        how = {
+            (True, False): "computed from a file of predictions.",
+            (False, True): "as a file of metrics told them.",
+        }.get(computed, "computed from a file of predictions, or as a file of metrics told them.")
+        return Section("Where this comes from", notes=(f"{said}: {how}",))
+    written = "nobody typed one in. People wrote what is marked so: in params.yaml, under register.card."
+    return Section("Where this comes from", notes=(f"{said}; {written}",))

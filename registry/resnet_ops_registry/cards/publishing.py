@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
+from resnet_ops_registry.attestations.evidence import MLFLOW
 from resnet_ops_registry.cards.model_card import CardTexts, ModelCard, build_card
 from resnet_ops_registry.cards.page import as_page
 from resnet_ops_registry.cards.text import as_markdown, description
@@ -59,7 +60,8 @@ def publish_card(
 ) -> None:
     """Keep the card with the version's run and show it on the version's page, unless just that is there.
 
-    attest: gives the signed evidence, where the registry reached over HTTP has not kept it yet.
+    attest: gives the signed evidence, where the registry reached over HTTP has not kept it yet. What a team
+    wrote itself about a model of another kind stays on its page.
     """
     version = client.get_model_version(version.name, version.version)
     try:
@@ -68,7 +70,8 @@ def publish_card(
         signed = attest(version)
     run = client.get_run(str(version.run_id))
     run_id, card = run.info.run_id, _card(version, signed, texts)
-    shown = description(card, f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{PAGE}")
+    whole = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{PAGE}"
+    shown = description(card, whole)
     fingerprint = _fingerprint(card, shown)
     there = {each.path for each in client.list_artifacts(run_id)}
     complete = run.data.tags.get(CARD_TAG) == fingerprint and {MARKDOWN, PAGE, FOLDER} <= there
@@ -76,7 +79,8 @@ def publish_card(
         for name, text in vars(texts).items():
             client.set_tag(run_id, TEXT_TAG + name, text)
         _log(client, run_id, card, signed)
-    if version.description != shown:
+    theirs = whole not in (version.description or whole)
+    if version.description != shown and not (theirs and signed.evidence.format == MLFLOW):
         client.update_model_version(version.name, version.version, shown)
     if not complete:
         client.set_tag(run_id, CARD_TAG, fingerprint)  # last: all of this is there now

@@ -25,12 +25,20 @@ __all__ = [
     "exports",
     "headline",
     "lowest",
+    "measured_by_team",
     "results",
     "robustness",
     "slices",
 ]
 
-SLICE, CORRUPTION, RECALL = "test.slice.", "robustness.accuracy.", "test.recall."
+SLICE, CORRUPTION, RECALL, PRECISION = (
+    "test.slice.",
+    "robustness.accuracy.",
+    "test.recall.",
+    "test.precision.",
+)
+MOST = 50
+"""Rows of what a team measured; no order tells which of them are the worst."""
 
 
 def lowest(metrics: Mapping[str, Metric], prefix: str) -> list[tuple[str, Metric]]:
@@ -112,6 +120,14 @@ def results(evidence: Evidence) -> Section:
     return Section("Results on the test split", notes=tuple(notes), table=measured_table(found, rows))
 
 
+def measured_by_team(evidence: Evidence) -> Section:
+    """Of a model of another kind: every number but those by class, whatever its name."""
+    named = [name for name in sorted(evidence.metrics) if not name.startswith((RECALL, PRECISION, "data."))]
+    cut = (f"The first {MOST} of {len(named)}; all are in the evidence.",) if len(named) > MOST else ()
+    rows = [(name.replace("_", " "), name) for name in named[:MOST]]
+    return Section("What its team measured", notes=cut, table=measured_table(evidence.metrics, rows))
+
+
 def classes(evidence: Evidence) -> Section:
     worst = lowest(evidence.metrics, RECALL)
     if not worst:
@@ -121,7 +137,7 @@ def classes(evidence: Evidence) -> Section:
         *((name, True) for name in ("recall", "interval", "n", "precision", "interval", "n")),
     )
     rows = [
-        Row((name, *_three(recall), *_three(evidence.metrics.get(f"test.precision.{name}"))))
+        Row((name, *_three(recall), *_three(evidence.metrics.get(f"{PRECISION}{name}"))))
         for name, recall in worst[:LONGEST]
     ]
     return Section(

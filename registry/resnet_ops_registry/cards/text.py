@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from resnet_ops_registry.attestations.evidence import show_metric
+from resnet_ops_registry.attestations.evidence import MLFLOW, show_metric
 from resnet_ops_registry.cards.model_card import ModelCard
 from resnet_ops_registry.cards.parts import Section, Table
 from resnet_ops_registry.cards.results import CORRUPTION, SLICE, lowest
@@ -74,8 +74,12 @@ def description(card: ModelCard, whole: str) -> str:
     """
     found = card.evidence.metrics
     latencies = [name for name in sorted(found) if re.search(r"\.latency_p9[59]_ms$", name)]
-    names = [*MAIN_METRICS, *(name for name in latencies if not re.search(r"\.batch\d+\.", name))][:25]
-    rows = [f"| {as_text(name)} | {show_metric(found[name])} |" for name in names if name in found]
+    names = [*MAIN_METRICS, *(name for name in latencies if not re.search(r"\.batch\d+\.", name))]
+    if card.evidence.format == MLFLOW:
+        names = list(dict.fromkeys([*(name for name in names if name in found), *sorted(found)]))
+    rows = [
+        f"| {as_text(name)} | {as_text(show_metric(found[name]))} |" for name in names[:25] if name in found
+    ]
     use = card.texts.intended_use
     lines = [
         as_text(card.origin),
@@ -104,4 +108,4 @@ def _worst(card: ModelCard) -> Iterator[str]:
         worst = lowest(card.evidence.metrics, prefix)
         if worst:
             name, metric = worst[0]
-            yield f"| {words}: {as_text(name[:200])} | {show_metric(metric)} |"
+            yield f"| {words}: {as_text(name[:200])} | {as_text(show_metric(metric))} |"

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` about the registry: gate, promote, registry, policy, keys, ledger."""
+"""Commands of `resnet-ops` about the registry: promote, registry, keys, ledger, and those of other files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.cli.attest import attest
 from resnet_ops_registry.cli.card import card
 from resnet_ops_registry.cli.common import (
     LARGEST,
@@ -19,19 +20,17 @@ from resnet_ops_registry.cli.common import (
     refresh_verdicts,
     signer,
 )
+from resnet_ops_registry.cli.gate import gate
 from resnet_ops_registry.cli.operator import add_operator_commands
 from resnet_ops_registry.cli.people import add_people_commands
-from resnet_ops_registry.cli.policy import gate_simulate, policy
+from resnet_ops_registry.cli.policy import policy
 from resnet_ops_registry.cli.portfolio import portfolio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from resnet_ops_registry.gate.gate import Verdict
-
 __all__ = ["add_commands"]
 
-gate = typer.Typer(help="Ask the gate about a version; changes nothing.", no_args_is_help=True)
 registry = typer.Typer(help="What is registered.", no_args_is_help=True)
 keys = typer.Typer(help="Whose signatures count.", no_args_is_help=True)
 ledger = typer.Typer(help="Every decision, in order.", no_args_is_help=True)
@@ -39,10 +38,10 @@ ledger = typer.Typer(help="Every decision, in order.", no_args_is_help=True)
 
 def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
+    app.add_typer(attest, name="attest")
     app.add_typer(gate, name="gate")
     app.add_typer(registry, name="registry")
     app.add_typer(policy, name="policy")
-    gate.command("simulate")(gate_simulate)
     app.add_typer(keys, name="keys")
     app.add_typer(ledger, name="ledger")
     app.command("promote")(promote)
@@ -51,60 +50,6 @@ def add_commands(app: typer.Typer) -> None:
     app.command("card")(card)
     add_people_commands(app)
     add_operator_commands(app, ledger)
-
-
-@gate.command("check")
-def gate_check(
-    model: Model,
-    version: Version,
-    alias: Annotated[str, typer.Option(help="An alias; without it, all that the policy guards.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Say whether a version may carry an alias. Exit status 1 when it may not."""
-    from resnet_ops_registry.gate.gate import check, check_all
-
-    connect_first()
-    verdicts = [check(model, version, alias)] if alias else check_all(model, version)
-    if as_json:
-        print_json([verdict.as_json() for verdict in verdicts])
-    else:
-        _print_unguarded(model, verdicts)
-        for verdict in verdicts:
-            console.print(verdict.message)
-    raise typer.Exit(0 if all(verdict.allowed for verdict in verdicts) else 1)
-
-
-@gate.command("explain")
-def gate_explain(model: Model, version: Version, as_json: Json = False) -> None:
-    """Show every rule: what was measured, what is needed, and why."""
-    from rich.table import Table
-
-    from resnet_ops_registry.gate.gate import check_all
-
-    connect_first()
-    verdicts = check_all(model, version)
-    if as_json:
-        print_json([verdict.as_json() for verdict in verdicts])
-        return
-    _print_unguarded(model, verdicts)
-    for verdict in verdicts:
-        console.print(verdict.message)
-        table = Table("", "metric", "measured", "needed", "why")
-        for rule in verdict.rules:
-            table.add_row(
-                "waived" if rule.waived else "passes" if rule.passed else "FAILS",
-                rule.metric,
-                rule.measured,
-                rule.needed,
-                f"{rule.why} (waived {rule.waived})" if rule.waived else rule.why,
-            )
-        if verdict.rules:
-            console.print(table)
-
-
-def _print_unguarded(model: str, verdicts: "list[Verdict]") -> None:
-    if not verdicts:
-        console.print(f"No policy governs {model}. Apply one with: resnet-ops policy apply FILE")
 
 
 def promote(

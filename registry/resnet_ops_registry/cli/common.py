@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST",
     "Json",
+    "Key",
     "Model",
     "OperatorKey",
     "Version",
@@ -24,6 +25,7 @@ LARGEST = 2**31 - 1
 """What an INTEGER column holds in every database."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
 OperatorKey = Annotated[
     str, typer.Option("--key", help="Name of an operator's signing key; needed as soon as one is trusted.")

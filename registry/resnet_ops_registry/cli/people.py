@@ -1,13 +1,12 @@
-"""Commands of `resnet-ops` by which people speak: approve, waive, attest, rollback, retire, unretire."""
+"""Commands of `resnet-ops` by which people speak: approve, waive, rollback, retire, unretire."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_ops.console import console
-from resnet_ops_registry.cli.common import LARGEST, Model, Version
+from resnet_ops_registry.cli.common import Key, Model, Version
 
 if TYPE_CHECKING:
     from resnet_ops_registry.common.target import Target
@@ -15,16 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["add_people_commands"]
 
 Alias = Annotated[str, typer.Argument(help="Such as champion.")]
-Key = Annotated[str, typer.Option(help="Name of your signing key, as in `resnet-ops keys ls`.")]
 Until = Annotated[str, typer.Option(help="A day such as 2027-01-31, or a duration such as 14d.")]
 Stage = Annotated[bool, typer.Option("--stage", help="ALIAS is the name of a stage, such as Production.")]
-
-attest = typer.Typer(help="Sign what you found out about a version.", no_args_is_help=True)
 
 
 def add_people_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
-    app.add_typer(attest, name="attest")
     for command in (approve, waive, rollback, retire, unretire):
         app.command(command.__name__)(command)
 
@@ -78,58 +73,6 @@ def waive(
     )
     _print_verdict(found.tags, target)
     console.print(f"Whether it counts: resnet-ops gate explain {model} {version}")
-
-
-@attest.command("reproduction")
-def attest_reproduction(
-    model: Model,
-    version: Version,
-    weights: Annotated[Path, typer.Option(help="Folder of the retrained model, such as models/resnet20.")],
-    key: Key,
-    measurements: Annotated[
-        Path | None, typer.Option(help="Its measurements.json, if it was evaluated.")
-    ] = None,
-) -> None:
-    """Sign the result of repeating a version's training."""
-    from resnet_ops_registry.attestations.keys import read_key
-    from resnet_ops_registry.client.reproduction import attest_reproduction as attest_it
-
-    compared = attest_it(model, version, weights, measurements, read_key(key))
-    for line in compared:
-        console.print(line)
-    console.print(f"What it changes: resnet-ops gate explain {model} {version}")
-
-
-@attest.command("evaluation")
-def attest_evaluation(
-    model: Model,
-    versions: Annotated[
-        list[int],
-        typer.Argument(
-            metavar="VERSION...",
-            help="Versions to measure on the same images, which none of them has seen.",
-            min=1,
-            max=LARGEST,
-        ),
-    ],
-    key: Annotated[
-        str, typer.Option(help="Name of the signing key, of a role whose evidence counts.")
-    ] = "pipeline",
-    data: Annotated[Path, typer.Option(help="Prepared data.")] = Path("data/prepared"),
-    params: Annotated[Path, typer.Option(help="File with the settings, under evaluate.")] = Path(
-        "params.yaml"
-    ),
-) -> None:
-    """Measure registered versions on today's test images, and sign that as their new evidence."""
-    from resnet_ops.console import progress_bar
-    from resnet_ops_registry.attestations.keys import read_key
-    from resnet_ops_registry.client.remeasurement import attest_evaluation as attest_it
-
-    with progress_bar("Measuring") as progress:
-        lines = attest_it(model, versions, data, params, read_key(key), progress)
-    for line in lines:
-        console.print(line)
-    console.print(f"What it changes: resnet-ops gate explain {model} {versions[-1]}")
 
 
 def rollback(model: Model, alias: Alias) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
 from resnet_ops.export.exported import load_deployed
-from resnet_ops.model_files import model_digest
+from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_registry.attestations.digest import folder_digest, local_folder
 from resnet_ops_registry.attestations.statements import find_version, latest_evidence
@@ -57,14 +57,19 @@ def load(uri: str, version: int | None = None) -> LoadedModel:
     role that the policy names. Over http the server's gate reads it from that evidence when it is asked: the server
     itself is believed, what others write into its database is not.
 
-    Raises EvidenceError when the files are not those, or there is no evidence; ConfigError for a bad URI or
-    an alias that is not set; ServiceError when MLflow fails.
+    Raises EvidenceError when the files are not those, or there is no evidence; ConfigError for a bad URI, an alias
+    that is not set, and a model of another kind; ServiceError when MLflow fails.
     """
     client = connect()
     with reported(f"Loading {uri}"):
         found = _resolve(client, uri, version)
         expected, verified_by = _expected_digest(found)
         folder = _cached(client, found, expected)
+    if not (folder / ARTIFACTS / DESCRIPTION).is_file():
+        raise ConfigError(
+            f"{found.name} v{found.version} is no network of resnet-ops: its files hold no {ARTIFACTS}/{DESCRIPTION}. "
+            f"Load it with MLflow: mlflow.pyfunc.load_model('models:/{found.name}/{found.version}')"
+        )
     model = load_deployed(folder / ARTIFACTS)
     return LoadedModel(
         name=found.name,

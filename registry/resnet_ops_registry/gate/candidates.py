@@ -114,7 +114,9 @@ def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, s
         if key.startswith(GATE_TAG_PREFIX)
     }
     return {
-        name if name.startswith("stage ") else f"@{name}": None if value.startswith(PASSES) else value
+        name if name.startswith("stage ") else f"@{name}": (
+            None if value.startswith(PASSES) else value.removeprefix("refused: ")
+        )
         for name, value in tagged.items()
     }
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLDER", "SignedEvidence", "evidence_of", "keep_copy", "signed_now"]
 
 FOLDER, STATEMENT, KEY = "evidence", "statement.json", "key.pub.pem"
-AGAIN = "Publish it again: dvc repro"
+AGAIN = "Publish it again: dvc repro; of a model of another kind, sign it again: resnet-ops attest evidence"
 
 
 @dataclass(frozen=True)

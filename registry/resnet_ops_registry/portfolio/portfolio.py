@@ -28,6 +28,7 @@ class Entry:
     """One model in one format. `version` is None for an export that is no version of its own."""
 
     name: str
+    """Empty for a model that is no network of ours."""
     format: str
     version: int | None
     metrics: Mapping[str, Metric]
@@ -39,7 +40,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        return self.name if self.version is None else f"v{self.version} {self.name}"
+        return self.name if self.version is None else f"v{self.version} {self.name}".rstrip()
 
     @property
     def short(self) -> str:

@@ -60,7 +60,8 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
             entries.append(_registered(client, version, evidence))
             known.append(evidence)
         except EvidenceError as error:
-            unknown.append(f"v{version['version']} {version['member']}: {str(error).rstrip('.')}".strip())
+            label = f"v{version['version']} {version['member']}".rstrip()
+            unknown.append(f"{label}: {str(error).rstrip('.')}")
     entries += _local(reports, known)
     entries.sort(key=lambda entry: (entry.version is None, entry.version or 0, entry.name))
     applied = _policy(model)

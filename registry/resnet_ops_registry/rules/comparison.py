@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from resnet_ops_registry.attestations.evidence import Evidence, Outcomes, show_number
+from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Outcomes, show_number
 from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
 
 __all__ = ["Comparison"]
@@ -60,23 +60,24 @@ class Comparison(Rule):
         return next((result for result in results if not result.passed), results[0])
 
     def _against(self, case: Case, champion: Champion) -> RuleResult:
-        name = f"{case.target.label} v{champion.version}"
+        name, remedy = f"{case.target.label} v{champion.version}", ""
+        if case.evidence.format == MLFLOW:
+            remedy = "; sign predictions of both on the same ids: resnet-ops attest evidence"
         if champion.evidence is None:
-            return self._result(False, "unknown", f"{name} has no evidence that is believed, to compare with")
+            reason = f"{name} has no evidence that is believed, to compare with"
+            return self._result(False, "unknown", reason + remedy)
         both = [self._outcomes(evidence) for evidence in (case.evidence, champion.evidence)]
         for whose, outcomes in zip(("the candidate", name), both, strict=True):
             if outcomes is None:
-                return self._result(
-                    False, "unknown", f"the evidence of {whose} has no outcomes on split {self.split}"
-                )
+                reason = f"the evidence of {whose} has no outcomes on split {self.split}"
+                return self._result(False, "unknown", reason + remedy)
         mine, other = both
         assert mine is not None
         assert other is not None
         if (mine.images, mine.n, mine.starts) != (other.images, other.n, other.starts):
-            reason = (
-                f"{name} was judged on other images; measure both on the same: resnet-ops attest evaluation"
-            )
-            return self._result(False, "other images", reason)
+            reason = f"{name} was judged on other images"
+            remedy = remedy or "; measure both on the same: resnet-ops attest evaluation"
+            return self._result(False, "other images", reason + remedy)
         return self._compare(name, mine, other)
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:

@@ -199,9 +199,13 @@ def _write_reports(folder: Path) -> None:
 
 
 def write_settings(folder: Path, drift: dict[str, object]) -> None:
-    """Files that are right: settings, labels, measurements."""
+    """Files that are right: settings, labels, measurements, what a team measured."""
     (folder / "params.yaml").write_text(yaml.safe_dump({"monitor": {"drift": drift}}))
     (folder / "labels.csv").write_text("request_id,label\nr0,1\nr1,2\n")
+    (folder / "metrics.json").write_text('{"test.rmse": {"value": 0.98, "n": 360, "low": 0.9, "high": 1}}')
+    (folder / "predictions.csv").write_text(
+        "id,actual,predicted,group,p.a,p.b\n1,a,a,g,0.9,0.1\n2,b,a,,0.6,0.4\n"
+    )
     (folder / "measurements.json").write_text('{"test.top1": {"value": 0.98, "n": 360}}')
 
 

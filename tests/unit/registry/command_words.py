@@ -141,6 +141,8 @@ RIGHT = {
     "drift comment text": Parameter("text", ("the lens is dirty",)),
     "drift judge until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "metrics": Parameter("place", ("metrics.prom",)),
+    "attest evidence metrics": Parameter("file", ("metrics.json",)),
+    "predictions": Parameter("file", ("predictions.csv",)),
     "log export folder": Parameter("place", ("exported",)),
     "log purge before": Parameter("moment", ("2026-01-01T00:00Z",)),
     "log export until": Parameter("moment", ("2026-01-05T08:10Z",)),

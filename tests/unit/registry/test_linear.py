@@ -1,19 +1,23 @@
 """Text from outside is read in time that grows with its length, not with its square."""
 
 import base64
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from resnet_ops.errors import ConfigError, EvidenceError
+from resnet_ops.errors import ConfigError, DataError, EvidenceError
 from resnet_ops_registry.attestations.envelope import parse_strict_json, read_envelope
+from resnet_ops_registry.attestations.metrics_file import read_metrics
 from resnet_ops_registry.attestations.predicates import read_predicate
+from resnet_ops_registry.attestations.predictions_file import read_predictions
 from resnet_ops_registry.attestations.statements import REFUSALS_AN_HOUR
 from resnet_ops_registry.common.deadlines import read_until
 from resnet_ops_registry.common.mlflow_errors import cause
@@ -47,6 +51,16 @@ def rules(count: int) -> str:
     return RULES + "".join(f"      - {{rule: age, id: r{n}, max_days: 1, why: w}}\n" for n in range(count))
 
 
+def in_a_file(read: Callable[[Path], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            return read(Path(file.name))
+
+    return parse
+
+
 PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
     "escaped quotes": (parse_strict_json, lambda n: '\\"' * n, 20_000),
     "escaped quotes in a string": (parse_strict_json, lambda n: '"' + '\\"' * n, 20_000),
@@ -66,6 +80,27 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
         lambda n: " ".join(map(str, range(n))),
         2_000,
     ),
+    "a team's metrics": (
+        in_a_file(read_metrics),
+        lambda n: "{" + ",".join(f'"m{k}":{{"value":0,"n":1}}' for k in range(n)) + "}",
+        2_000,
+    ),
+    "metrics of one name": (
+        in_a_file(read_metrics),
+        lambda n: "{" + ",".join(['"m":{"value":0,"n":1}'] * n) + "}",
+        3_000,
+    ),
+    "a team's predictions": (
+        in_a_file(read_predictions),
+        lambda n: "id,actual,predicted,group\n" + "".join(f"{k},a{k % 9},a0,{k // 9}\n" for k in range(n)),
+        5_000,
+    ),
+    "columns of predictions": (
+        in_a_file(read_predictions),
+        lambda n: ",".join(["actual", "predicted", *(f"c{k}" for k in range(n))]) + "\n",
+        5_000,
+    ),
+    "quotes in predictions": (in_a_file(read_predictions), lambda n: "actual,predicted\n" + '"' * n, 50_000),
     "a review's window": (
         lambda text: read_predicate("https://resnet-ops.dev/review/v1", {"window": text}),
         lambda n: "w." * n + "/",
@@ -98,7 +133,7 @@ def seconds(parse: Callable[[str], Any], text: str) -> float:
     spent = []
     for _ in range(3):
         began = time.process_time()
-        with suppress(EvidenceError, ConfigError):
+        with suppress(ConfigError, DataError, EvidenceError):
             parse(text)
         spent.append(time.process_time() - began)
     return min(spent)
