@@ -331,7 +331,7 @@ def test_a_team_model_is_not_measured_by_what_measures_networks(client: MlflowCl
 
 def test_the_signed_form_has_no_field_that_an_older_release_does_not_know(client: MlflowClient) -> None:
     govern(TOP1)
-    said = sign(make_version(client, "a"), wrong=9).predicate()
+    said = sign(make_version(client, "a"), wrong=9).as_signed()
     fields = [
         "member",
         "weights_digest",
