@@ -16,7 +16,7 @@ from resnet_ops.evaluation.gallery import mistakes_page
 from resnet_ops.evaluation.metrics import measure_predictions, share_right
 from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
-from resnet_ops.evaluation.reject import measure_reject, reject_panel
+from resnet_ops.evaluation.reject import confidence_of, measure_reject, reject_panel
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
 from resnet_ops.evaluation.square import sheet
@@ -133,7 +133,7 @@ def _measure_decisions(
         at = thresholds.get(OPERATING)
         found |= measure_operating_point(tuned, decided, point, params.confidence, groups, at)
     if params.reject is not None:
-        tuned, sure = ((each.max(axis=1), each.argmax(axis=1) == of.labels) for each, of in splits)
+        tuned, sure = ((confidence_of(each), each.argmax(axis=1) == of.labels) for each, of in splits)
         found |= measure_reject(tuned, sure, params.reject, params.confidence, groups, thresholds.get(REJECT))
     return found, decided
 
@@ -173,7 +173,7 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     panels += curve_panels(drawn) if drawn else []
     if params.reject is not None:
         chosen = found.measured.get(REJECT)
-        sure = np.exp(found.log_probabilities).max(axis=1)
+        sure = confidence_of(np.exp(found.log_probabilities))
         panels.append(reject_panel(sure, found.right, chosen.value if chosen else None))
     write_text(folder / "reliability.svg", sheet(f"{name} on {SPLIT}", panels))
 

@@ -55,8 +55,13 @@ class OperatingPointParams:
     @property
     def words(self) -> str:
         """The aim and the classes, for evidence and people."""
+        return f"{self.aim_words}; positive: {', '.join(self.positive)}"
+
+    @property
+    def aim_words(self) -> str:
+        """The aim alone."""
         aim = "least cost, a missed one worth" if self.aim == "cost" else f"{self.aim} at least"
-        return f"chosen on validation: {aim} {self.at_least:g}; positive: {', '.join(self.positive)}"
+        return f"chosen on validation: {aim} {self.at_least:.15g}"
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,10 @@ def score(
 
 
 def _scores(probabilities: np.ndarray, classes: tuple[str, ...], positive: tuple[str, ...]) -> np.ndarray:
+    """As models answer: beyond the digits of float32, a threshold would decide otherwise than it was measured."""
     places = [classes.index(name) for name in positive]
-    return np.asarray(np.clip(probabilities[:, places].sum(axis=1, dtype=np.float64), 0, 1))
+    answered = probabilities[:, places].astype(np.float32)
+    return np.asarray(np.clip(answered.sum(axis=1, dtype=np.float64), 0, 1))
 
 
 def choose_threshold(positive: np.ndarray, scores: np.ndarray, params: OperatingPointParams) -> float | None:

@@ -13,7 +13,7 @@ from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.evaluation.square import BAR, MARK, SIDE, Square, y_of
 from resnet_ops.measurement import Measurement
 
-__all__ = ["RejectParams", "choose_confidence", "measure_reject", "reject_panel"]
+__all__ = ["RejectParams", "choose_confidence", "confidence_of", "measure_reject", "reject_panel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,12 @@ class RejectParams:
     @property
     def words(self) -> str:
         """The aim, for evidence and people."""
-        return f"chosen on validation: risk at most {self.max_risk:g}"
+        return f"chosen on validation: risk at most {self.max_risk:.15g}"
+
+
+def confidence_of(probabilities: np.ndarray) -> np.ndarray:
+    """(N,) of (N, C) rows that sum to 1, with the digits that models answer with."""
+    return np.asarray(probabilities.max(axis=1).astype(np.float32), dtype=np.float64)
 
 
 def choose_confidence(confidence: np.ndarray, right: np.ndarray, params: RejectParams) -> float | None:
@@ -46,7 +51,10 @@ def choose_confidence(confidence: np.ndarray, right: np.ndarray, params: RejectP
     if not len(allowed):
         return None
     last = int(allowed[-1])
-    return 0.0 if last + 1 == len(levels) else float(levels[last] + levels[last + 1]) / 2
+    if last + 1 == len(levels):
+        return 0.0
+    between = float(levels[last] + levels[last + 1]) / 2
+    return between if between > levels[last + 1] else float(levels[last])
 
 
 def measure_reject(

@@ -147,6 +147,11 @@ def build_reference(
         raise DataError(f"The predictions for the reference of {identity} were made by other model files.")
     if not known(frame["label"]).all():
         raise DataError(f"The reference of {identity} needs a label for every row, to know its accuracy.")
+    if operating is not None and (unknown := set(operating.positive) - set(classes)):
+        raise DataError(
+            f"The operating point of {identity} looks for {', '.join(sorted(unknown))}, which the model does not know. "
+            "Measure the version again: resnet-ops attest evaluation"
+        )
     strangers = sorted({*frame["label"], *frame["predicted"]} - set(classes))
     if strangers:
         raise DataError(f"The reference of {identity} holds classes that the model lacks: {strangers}.")

@@ -161,10 +161,14 @@ def _hour(log: InferenceLog, schema: SummarySchema, hour: datetime, split: bool)
     fresh = {part for part, each in numbers.items() if kept.get(part, ())[:2] == (each.rows, each.last_id)}
     if fresh == set(numbers):
         with suppress(DataError):  # kept by another program, or damaged: the rows are still there
-            return {
-                part: replace(load_summary(kept[part][2]), labelled=each.labelled, right=each.right)
-                for part, each in numbers.items()
-            }
+            old = {part: load_summary(kept[part][2]) for part in numbers}
+            if schema.operating is None or all(
+                _same_labels(old[part], each) for part, each in numbers.items()
+            ):
+                return {
+                    part: replace(old[part], labelled=each.labelled, right=each.right)
+                    for part, each in numbers.items()
+                }
     found = _read(log, schema, split, choice)
     with suppress(StorageError, ServiceError):  # a log that cannot be written to is judged all the same
         for part in found.keys() & numbers.keys():
@@ -172,6 +176,11 @@ def _hour(log: InferenceLog, schema: SummarySchema, hour: datetime, split: bool)
                 content = found[part].to_bytes()
                 keep_summary(log, schema.identity.digest, hour, schema.digest, part, numbers[part], content)
     return found
+
+
+def _same_labels(kept: WindowSummary, now: Count) -> bool:
+    """Whether no label came since; what they say of an operating point is known from the rows alone."""
+    return (kept.labelled, kept.right) == (now.labelled, now.right)
 
 
 def _together(counted: dict[str, Count]) -> dict[str, Count]:

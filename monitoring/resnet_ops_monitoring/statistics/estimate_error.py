@@ -21,6 +21,7 @@ __all__ = [
     "HARMLESS",
     "NOT_PERTURBED",
     "SIZES",
+    "SUPPRESSED",
     "Calibration",
     "Guess",
     "Rows",
@@ -38,7 +39,7 @@ HARMLESS = 0.01
 """Loss of accuracy up to which a change counts as harmless, as in docs/drift-measured.md."""
 NOT_PERTURBED = ("as they are", "class gone", "other mix")
 """Kinds of trials whose images are as they were."""
-_SUPPRESSED = 0.9
+SUPPRESSED = 0.9
 """Share of harmless trials, each of a kind unknown to the regression, whose estimated loss the guard lies above."""
 SIZES = (50, 100, 200, 500, 1000)
 """Rows of the windows that trials are drawn as."""
@@ -288,12 +289,12 @@ def left_out(given: Floats, gains: Floats, kinds: NDArray[np.str_], noise: Float
 
 
 def guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
-    """Above `_SUPPRESSED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
+    """Above `SUPPRESSED` of the estimated losses of harmless trials: of changed images, and of images as they were."""
     plain = np.isin(kinds, NOT_PERTURBED)
     harmless = gains >= -HARMLESS
     groups = [-found[harmless & part] for part in (plain, ~plain)]
     return max(
         HARMLESS,
-        *(float(np.quantile(losses, _SUPPRESSED)) for losses in groups if len(losses) >= _LEAST),
+        *(float(np.quantile(losses, SUPPRESSED)) for losses in groups if len(losses) >= _LEAST),
         0.0,
     )

@@ -6,17 +6,21 @@ Neither side changes with how many positives there are, but with which of severa
 of the mix that the embeddings speak for, like the accuracy's.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_ops_monitoring.statistics.accuracy import chance_of
 from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, Mixed, shifts
 from resnet_ops_monitoring.statistics.estimate_error import (
     SIZES,
+    SUPPRESSED,
     Trial,
     guard,
     left_out,
@@ -52,7 +56,8 @@ class Side:
 
     counted: (K,) which classes are of it. rates: (K,) share of each class's images decided right, as they were; tested:
     (2,) how many of its images were, and of how many. gains: (S, R) by size and trial; not a number where a trial has
-    no image of it, as in noise (R,) and misses (S, R). guards: (S,). All but rates as in `estimate_error.Calibration`.
+    no image of it, as in noise (R,) and misses (S, R). guards: (S,), with the sampling error of the reference. All but
+    rates as in `estimate_error.Calibration`.
     """
 
     counted: NDArray[np.bool_]
@@ -225,9 +230,18 @@ def _side(
         found, errors = left_out(given[known], of_size[known], kinds[known], chances[known])
         guards.append(guard(found, of_size[known], kinds[known]))
         misses[place, known] = np.abs(found - of_size[known]) / np.sqrt(errors**2 + chances[known])
-    right = round(float((held * rates)[counted].sum()))
-    tested = np.array([right, held[counted].sum()], dtype=np.int64)
-    return Side(counted, rates, tested, gained, chances, np.array(guards), misses)
+    right, tested = round(float((held * rates)[counted].sum())), int(held[counted].sum())
+    # the trials are the reference's own images, so its sampling error is in none of them
+    luck = NormalDist().inv_cdf(SUPPRESSED) * math.sqrt(chance_of(right, tested))
+    return Side(
+        counted,
+        rates,
+        np.array([right, tested], dtype=np.int64),
+        gained,
+        chances,
+        np.hypot(guards, luck),
+        misses,
+    )
 
 
 def _place(rows: int) -> int:

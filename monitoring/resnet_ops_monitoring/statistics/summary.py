@@ -46,7 +46,7 @@ __all__ = [
     "summarise",
 ]
 
-_FORMAT = 3
+_PLAIN_FORMAT, _FORMAT = 2, 3
 _BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarising needs beside the frame
 SCORE_UNIT = 2**20
 """Scores are added up as whole numbers of one part of so many."""
@@ -56,8 +56,8 @@ _COUNTED = ("counts", "sums", "predicted")
 _PLAIN = ("rows", "unusable", "confident", "labelled", "right")
 _DECIDED = ("called", "scores", "positives", "caught", "cleared")
 _NUMBERS = _PLAIN + _DECIDED
-_NUMBERS_OF = {2: _PLAIN, _FORMAT: _NUMBERS}
-"""By format; what an older one lacks is 0, as it is without an operating point."""
+_NUMBERS_OF = {_PLAIN_FORMAT: _PLAIN, _FORMAT: _NUMBERS}
+"""By format; what the plain one lacks is 0. It is written where that is so, as releases before wrote it."""
 _DRAWN = ("priorities", "ids", "embedding", "probabilities")
 
 
@@ -137,7 +137,10 @@ class WindowSummary:
     def to_bytes(self) -> bytes:
         """A zip of numpy arrays; equal summaries give equal bytes. No pickle."""
         moments = [_NEVER if moment is None else _micros(moment) for moment in (self.start, self.end)]
-        head = np.array([_FORMAT, *(getattr(self, name) for name in _NUMBERS), *moments], dtype=np.int64)
+        kind = _FORMAT if any(getattr(self, name) for name in _DECIDED) else _PLAIN_FORMAT
+        head = np.array(
+            [kind, *(getattr(self, name) for name in _NUMBERS_OF[kind]), *moments], dtype=np.int64
+        )
         arrays = {"head": head, "schema": np.array(self.schema)}
         arrays |= {name: getattr(self, name) for name in _COUNTED}
         arrays |= {name: getattr(self.reservoir, name) for name in _DRAWN}

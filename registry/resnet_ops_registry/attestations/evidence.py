@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_serializer,
+    field_validator,
     model_validator,
 )
 
@@ -169,6 +170,13 @@ class Evidence(Frozen):
     @field_serializer("created")
     def _as_iso(self, created: datetime) -> str:
         return created.isoformat()
+
+    @field_validator("positive")
+    @classmethod
+    def _each_once(cls, positive: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(positive)) < len(positive):
+            raise ValueError("positive must name each class once")
+        return positive
 
     @property
     def operating_point(self) -> OperatingPoint | None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from resnet_ops.data import PreparedData, load_prepared
 from resnet_ops.data.trained_on import leave_out
-from resnet_ops.errors import DataError, EvidenceError
+from resnet_ops.errors import ConfigError, DataError, EvidenceError
 from resnet_ops.evaluation.evaluate import THRESHOLDS, Evaluation, evaluate
+from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.params import EvaluateParams, read_evaluate_params
+from resnet_ops.evaluation.reject import RejectParams
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.provenance import hardware
@@ -130,10 +132,27 @@ def _measure(
 
 
 def _thresholds_of(before: Evidence, settings: EvaluateParams) -> dict[str, Metric]:
-    """Where the version decides and abstains since it was published, but for what has another aim now."""
-    aims = zip(THRESHOLDS, (settings.operating_point, settings.reject), strict=True)
-    found = {name: (before.metrics.get(name), aim) for name, aim in aims}
-    return {name: each for name, (each, aim) in found.items() if each and aim and each.method == aim.words}
+    """Where the version decides and abstains since it was published, but for what has another aim now.
+
+    Raises ConfigError where it has a threshold of which the settings say nothing: its evidence would lose it.
+    """
+    aims = dict(zip(THRESHOLDS, (settings.operating_point, settings.reject), strict=True))
+    found = {name: before.metrics[name] for name in aims if name in before.metrics}
+    for name, threshold in found.items():
+        if aims[name] is None:
+            key = "operating_point" if name == THRESHOLDS[0] else "reject"
+            raise ConfigError(
+                f"The version has a {name} of {threshold.value:.4g} ({threshold.method}), and params.yaml sets no "
+                f"evaluate.{key}: its new evidence would be without. Set it, as it was or anew."
+            )
+    return {name: each for name, each in found.items() if _same_aim(each, before, aims[name])}
+
+
+def _same_aim(threshold: Metric, before: Evidence, aim: OperatingPointParams | RejectParams | None) -> bool:
+    if isinstance(aim, OperatingPointParams) and before.positive:
+        same = str(threshold.method).startswith(f"{aim.aim_words};")
+        return same and set(before.positive) == set(aim.positive)
+    return aim is not None and threshold.method == aim.words
 
 
 def _metrics(found: Evaluation, thresholds: dict[str, Metric]) -> dict[str, Metric]:

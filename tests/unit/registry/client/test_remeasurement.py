@@ -12,7 +12,7 @@ from train_model import with_weights_at_hand
 
 from resnet_ops.data import PreparedData, save_prepared
 from resnet_ops.data.trained_on import read_trained_on
-from resnet_ops.errors import DataError, EvidenceError
+from resnet_ops.errors import ConfigError, DataError, EvidenceError
 from resnet_ops.training.start import Start
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_registry.attestations.evidence import Evidence
@@ -102,8 +102,8 @@ def test_a_version_keeps_deciding_where_it_did_until_another_aim_is_set(
     settings = yaml.safe_load((project / "params.yaml").read_text())
     settings["evaluate"]["operating_point"] = None
     (project / "params.yaml").write_text(yaml.safe_dump(settings))
-    run("attest", "evaluation", NAME, str(version))
-    assert operating_point_of(load(NAME, version)) is None
+    with pytest.raises(ConfigError, match=r"sets no evaluate\.operating_point"):
+        run("attest", "evaluation", NAME, str(version))
 
 
 @pytest.mark.slow
