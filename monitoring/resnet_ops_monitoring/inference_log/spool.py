@@ -1,4 +1,4 @@
-"""A process's folder of segments, under a lock that dies with the process; what that leaves is taken over by one other."""
+"""A process's folder of segments, under a lock that dies with the process; then one other process takes it over."""
 
 import fcntl
 import hashlib
