@@ -117,7 +117,17 @@ def into_sqlite(path: Path, tuples: list[tuple[Any, ...]]) -> float:
 
 def into_postgresql(url: str, tuples: list[tuple[Any, ...]]) -> float:
     """Seconds of one binary COPY."""
-    types = ["text", "timestamptz", *["text"] * 5, *["float8"] * 5, "bytea", "bytea", "text", "float8", "text"]
+    types = [
+        "text",
+        "timestamptz",
+        *["text"] * 5,
+        *["float8"] * 5,
+        "bytea",
+        "bytea",
+        "text",
+        "float8",
+        "text",
+    ]
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         begin = time.perf_counter()
         with cursor.copy(f"COPY inferences ({_names()}) FROM STDIN (FORMAT BINARY)") as copy:

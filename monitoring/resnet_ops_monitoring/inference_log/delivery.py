@@ -9,21 +9,21 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy.engine import URL
 
+from resnet_ops_monitoring.inference_log.destination import Destination
 from resnet_ops_monitoring.inference_log.losses import Losses
 from resnet_ops_monitoring.inference_log.row_queue import RowQueue
 from resnet_ops_monitoring.inference_log.rows import encode_gap
 from resnet_ops_monitoring.inference_log.shipper import Shipper
 from resnet_ops_monitoring.inference_log.spool import Spool, spool_folder
 
-__all__ = ["LIMITS", "SAFE_WITHIN", "Delivery", "Limits"]
+__all__ = ["LIMITS", "SAFE_WITHIN", "Delivery", "Limits", "WriterStats"]
 
 _logger = logging.getLogger(__name__)
 SAFE_WITHIN = 0.2
 """Seconds after which a recorded row is in the database or on the disk, besides what the disk takes for it: this much
 is lost by `kill -9`."""
-_GATHER = 0.04  # seconds that rows are gathered to a batch
-_PATIENCE = 0.06  # seconds that the database may take for a batch before that is put by
-_YOUNG = 0.1  # seconds: rows that waited longer are put by without asking the database
+_GATHER = 0.08  # seconds that rows are gathered to a batch
+_PATIENCE = 0.05  # seconds that the database may take for a batch before that is put by
 _PATIENCE_WITHOUT_DISK = 5.0  # where the database is the only place left
 _RETRY = 0.1  # seconds until rows that had no place are tried again
 _LOOK = 1.0  # seconds between two looks at what is to do besides rows
@@ -49,6 +49,29 @@ class Limits:
 LIMITS = Limits(rows=20_000, bytes=64 * 2**20, disk_bytes=2**30, segment_bytes=4 * 2**20, batch=1000)
 
 
+@dataclass(frozen=True)
+class WriterStats:
+    """What became of the rows of one process so far, and what is under way now.
+
+    recorded: taken by `record`. written: new in the database. spilled: put by in a segment first. dropped: not taken,
+    for want of room. refused: not such rows as the log holds. damaged: records of segments that are lost. depth,
+    depth_bytes: in memory. disk_bytes: in segments, of all processes. oldest_seconds: that the oldest row of this
+    process waits. delay_seconds: from `record` to the database, of the batch that was written last.
+    """
+
+    recorded: int
+    written: int
+    spilled: int
+    dropped: int
+    refused: int
+    damaged: int
+    depth: int
+    depth_bytes: int
+    disk_bytes: int
+    oldest_seconds: float
+    delay_seconds: float
+
+
 class Delivery:
     """One process's rows under way, with two threads: one empties the queue, the other waits for the database.
 
@@ -58,8 +81,9 @@ class Delivery:
     def __init__(self, url: URL, root: Path, limits: Limits) -> None:
         self.queue, self.losses = RowQueue(limits.rows, limits.bytes, limits.batch), Losses()
         self.spool = Spool(spool_folder(root, url), limits.disk_bytes, limits.segment_bytes)
-        self.shipper = Shipper(url.render_as_string(hide_password=False), self.spool, self.losses)
-        self.trouble, self.spilled = "", 0
+        self.destination = Destination(url.render_as_string(hide_password=False), self.losses)
+        self.shipper = Shipper(self.destination, self.spool)
+        self.trouble, self._spilled = "", 0
         self.busy = Lock()
         self._closing, self._give_up_at = Event(), float("inf")
         self._gaps: list[bytes] = []
@@ -82,10 +106,22 @@ class Delivery:
         with self.busy:
             self.spool.close()
 
-    def oldest(self) -> float:
-        """Seconds that the oldest row waits for the database; 0 without any."""
-        put_by = self.spool.oldest()
-        return max(self.queue.age(), 0.0 if put_by is None else time.time() - put_by)
+    def stats(self) -> WriterStats:
+        """What became of the rows of this process."""
+        queue, lost, put_by = self.queue, self.losses.counts, self.spool.oldest()
+        return WriterStats(
+            recorded=queue.recorded,
+            written=self.destination.written,
+            spilled=self._spilled,
+            dropped=lost["dropped"],
+            refused=lost["refused"],
+            damaged=lost["damaged"],
+            depth=queue.rows,
+            depth_bytes=queue.bytes,
+            disk_bytes=self.spool.used(),
+            oldest_seconds=max(queue.age(), 0.0 if put_by is None else time.time() - put_by),
+            delay_seconds=self.shipper.delay,
+        )
 
     def _keep(self) -> None:
         while not self._closing.is_set():
@@ -95,6 +131,7 @@ class Delivery:
                 self._closing.wait(_RETRY)
         while not self._pass() and time.monotonic() < self._give_up_at:
             time.sleep(_RETRY)
+        self._seal()
         self._abandon()
 
     def _pass(self) -> bool:
@@ -114,7 +151,8 @@ class Delivery:
         return moved and not self._gaps
 
     def _move(self, contents: Sequence[bytes], age: float, *, beyond: bool = False) -> bool:
-        if self.shipper.idle and not self.spool.growing and (age < _YOUNG or self.trouble):
+        in_time = age + _PATIENCE <= SAFE_WITHIN
+        if self.shipper.idle and not self.spool.growing and (in_time or self.trouble):
             patience = _PATIENCE_WITHOUT_DISK if self.trouble else _PATIENCE
             if self.shipper.offer(contents, age, patience):
                 self.trouble = ""
@@ -126,7 +164,7 @@ class Delivery:
             self._troubled(f"the database is away, and {error.strerror or error}")
             return False
         self.trouble = ""
-        self.spilled += 0 if beyond else len(contents)
+        self._spilled += 0 if beyond else len(contents)
         if self.spool.full:
             self._seal()
         return True

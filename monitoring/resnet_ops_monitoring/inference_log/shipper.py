@@ -3,22 +3,15 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
-from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError, StatementError
+from sqlalchemy.exc import SQLAlchemyError
 
-from resnet_ops.errors import DataError, ResnetOpsError
-from resnet_ops_monitoring.inference_log.appending import add_rows
-from resnet_ops_monitoring.inference_log.connection import LogDatabase
-from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
-from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.losses import Losses
-from resnet_ops_monitoring.inference_log.rows import decode
+from resnet_ops.errors import ResnetOpsError
+from resnet_ops_monitoring.inference_log.destination import Destination
 from resnet_ops_monitoring.inference_log.segments import read_segment
 from resnet_ops_monitoring.inference_log.spool import Spool
 
@@ -41,22 +34,22 @@ class _Batch:
 
 
 class Shipper(Thread):
-    """Writes to the database at `url`; the database is opened here, so that it may be away when a server starts.
+    """Writes to the database, which may be away when a server starts; alone uses `destination`, and adopts segments.
 
-    busy: held while the database is at work, for whoever must not disturb it.
+    busy: held while the database is at work, for whoever must not disturb it. delay: seconds that the batch or segment
+    waited that was written last.
     """
 
-    def __init__(self, url: str, spool: Spool, losses: Losses) -> None:
+    def __init__(self, destination: Destination, spool: Spool) -> None:
         super().__init__(name="inference-log-shipper", daemon=True)
-        self._url, self._spool, self._losses = url, spool, losses
-        self._database: LogDatabase | None = None
+        self._destination, self._spool = destination, spool
         self._changed, self.busy = Condition(), Lock()
         self._batch: _Batch | None = None
         self._segments = deque[Path]()
         self._repeats: Collection[bytes] = ()  # written after they had been put by, too
         self._working, self._stop_at = False, float("inf")
         self._retry_at, self._wait, self._adopt_at = 0.0, _FIRST_WAIT, 0.0
-        self.written, self.delay = 0, 0.0
+        self.delay = 0.0
 
     @property
     def idle(self) -> bool:
@@ -101,8 +94,7 @@ class Shipper(Thread):
                     self._working = False
                 if isinstance(job, _Batch):
                     job.done.set()
-        if self._database is not None:
-            self._database.close()
+        self._destination.close()
 
     def _next(self) -> _Batch | Path | None:
         """What to write; None when there is nothing more to do."""
@@ -136,7 +128,7 @@ class Shipper(Thread):
 
     def _ship(self, job: _Batch | Path) -> None:
         if isinstance(job, _Batch):
-            self._write(job.contents, late=False)
+            self._destination.write(job.contents)
             job.written = True
             if job.abandoned:
                 self._repeats = frozenset(job.contents)
@@ -144,9 +136,9 @@ class Shipper(Thread):
             return
         found, waited = read_segment(job), max(time.time() - int(job.name[:17]) / 1e6, 0.0)
         contents = [content for _, content in found.records if content not in self._repeats]
-        rows = self._write(contents, late=waited > _LATE)
+        self._destination.write(contents, late=waited > _LATE, damaged=found.damaged)
         if found.damaged:
-            self._tell_damage(job, found.damaged, rows)
+            _logger.warning("%d records of the segment %s are damaged and left out.", found.damaged, job)
         job.unlink()
         with self._changed:
             self._segments.popleft()
@@ -169,66 +161,3 @@ class Shipper(Thread):
         )
         self._retry_at = time.monotonic() + self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
-
-    def _write(self, contents: Sequence[bytes], *, late: bool) -> list[dict[str, Any]]:
-        decoded = list(self._decoded(contents))
-        rows = [each for each in decoded if isinstance(each, dict)]
-        gaps = [each for each in decoded if isinstance(each, Gap)]
-        if self._database is None:
-            self._database = LogDatabase(self._url)
-            self._database.make_tables()  # a log of an older program has no table of gaps
-        self.written += self._insert(self._database, rows, [*gaps, *(_late_gaps(rows) if late else ())])
-        return rows
-
-    def _decoded(self, contents: Sequence[bytes]) -> Iterator[dict[str, Any] | Gap]:
-        for content in contents:
-            try:
-                yield decode(content)
-            except DataError as error:  # whole, but of another program
-                self._losses.counts["damaged"] += 1
-                _logger.warning("A record that was put by is left out: %s", error)
-
-    def _insert(self, database: LogDatabase, rows: list[dict[str, Any]], gaps: list[Gap]) -> int:
-        """How many were new. A row that the database will never take is lost, and no other with it."""
-        try:
-            with database.transaction("write to") as connection:
-                added = add_rows(connection, rows)
-                add_gaps(connection, gaps)
-        except (DataError, StatementError):
-            if not rows:
-                raise
-            if len(rows) == 1:
-                self._lose("refused", rows[0], "the database refuses it")
-                return self._insert(database, [], gaps)
-            middle = len(rows) // 2
-            return self._insert(database, rows[:middle], gaps) + self._insert(database, rows[middle:], [])
-        for row, _ in added.taken:
-            self._lose("refused", row, "its request id is in the log with another answer")
-        return added.new
-
-    def _tell_damage(self, segment: Path, damaged: int, rows: Sequence[dict[str, Any]]) -> None:
-        _logger.warning("%d records of the segment %s are damaged and left out.", damaged, segment)
-        self._losses.counts["damaged"] += 0 if rows else damaged
-        if rows:  # whose the others were, is known by these only
-            self._lose("damaged", rows[0], "a segment is damaged", until=rows[-1]["time"], rows=damaged)
-
-    def _lose(
-        self, kind: str, row: dict[str, Any], reason: str, *, until: datetime | None = None, rows: int = 1
-    ) -> None:
-        times = sorted((row["time"], until or row["time"]))
-        self._losses.add(kind, _identity(row), row["source"], *times, reason, rows)
-
-
-def _identity(row: dict[str, Any]) -> ModelIdentity:
-    return ModelIdentity(row["model"], row["version"], row["digest"])
-
-
-def _late_gaps(rows: Sequence[dict[str, Any]]) -> list[Gap]:
-    """Of each source, from when to when its rows are that waited in a segment."""
-    found: dict[tuple[ModelIdentity, str | None], Gap] = {}
-    reason = f"waited until {datetime.now(UTC):%Y-%m-%d %H:%M} UTC for the database"
-    for row in rows:
-        key = (_identity(row), row["source"])
-        gap = Gap(*key, row["time"], row["time"], reason, late=1)
-        found[key] = found[key].joined(gap) if key in found else gap
-    return list(found.values())

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
-from resnet_ops_monitoring.inference_log.delivery import LIMITS, Delivery, Limits
+from resnet_ops_monitoring.inference_log.delivery import LIMITS, Delivery, Limits, WriterStats
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import LONGEST, Incoming
 from resnet_ops_registry.common.settings import STATE
@@ -25,29 +24,6 @@ __all__ = ["Writer", "WriterStats", "open_writer"]
 CLOSE_WITHIN = 5.0
 """Seconds that `close` takes at most for the database; what is left then lies in a segment."""
 _FORK_WITHIN = 1.0  # seconds that a fork waits until the threads do nothing that a child could not go on with
-
-
-@dataclass(frozen=True)
-class WriterStats:
-    """What became of the rows of one process so far, and what is under way now.
-
-    recorded: taken by `record`. written: new in the database. spilled: put by in a segment first. dropped: not taken,
-    for want of room. refused: not such rows as the log holds. damaged: records of segments that are lost. depth,
-    depth_bytes: in memory. disk_bytes: in segments, of all processes. oldest_seconds: that the oldest row of this
-    process waits. delay_seconds: from `record` to the database, of the batch that was written last.
-    """
-
-    recorded: int
-    written: int
-    spilled: int
-    dropped: int
-    refused: int
-    damaged: int
-    depth: int
-    depth_bytes: int
-    disk_bytes: int
-    oldest_seconds: float
-    delay_seconds: float
 
 
 def open_writer(
@@ -130,21 +106,7 @@ class Writer:
 
     def stats(self) -> WriterStats:
         """What became of the rows of this process."""
-        delivery = self._delivery or self._delivering()
-        queue, shipper, lost = delivery.queue, delivery.shipper, delivery.losses.counts
-        return WriterStats(
-            recorded=queue.recorded,
-            written=shipper.written,
-            spilled=delivery.spilled,
-            dropped=lost["dropped"],
-            refused=lost["refused"],
-            damaged=lost["damaged"],
-            depth=queue.rows,
-            depth_bytes=queue.bytes,
-            disk_bytes=delivery.spool.used(),
-            oldest_seconds=delivery.oldest(),
-            delay_seconds=shipper.delay,
-        )
+        return (self._delivery or self._delivering()).stats()
 
     @property
     def identity(self) -> ModelIdentity:

@@ -112,10 +112,16 @@ def test_labels_from_a_file_reach_the_log(logged: Path, served: Served) -> None:
 def test_gaps_are_shown_with_what_is_there(logged: Path, served: Served) -> None:
     log, since = InferenceLog.open(), datetime(2026, 1, 5, 2, 10, tzinfo=UTC)
     with log.transaction("write to") as connection:
-        gap = Gap(served.identity, "line\x1b 1", since, since + timedelta(minutes=15), "the disk is full", 312)
+        gap = Gap(
+            served.identity, "line\x1b 1", since, since + timedelta(minutes=15), "the disk is full", 312
+        )
         add_gaps(connection, [gap])
     (shown,) = json.loads(_run("log", "show", "--json").output)["gaps"]
-    assert (shown["lost"], shown["identity"]["name"], shown["reason"]) == (312, served.identity.name, gap.reason)
+    assert (shown["lost"], shown["identity"]["name"], shown["reason"]) == (
+        312,
+        served.identity.name,
+        gap.reason,
+    )
     text = _run("log", "show").output
     assert "312" in text
     assert "the disk is full" in " ".join(text.split())

@@ -66,7 +66,15 @@ def test_what_a_source_lost_in_a_row_is_one_for_people(log: InferenceLog) -> Non
 
 
 def test_a_window_lacks_the_gaps_that_reach_into_it_and_no_others(log: InferenceLog) -> None:
-    add(log, gap(-1, 1), gap(-0.25, 2), gap(10, 4, source="line 1"), gap(59.75, 8), gap(60, 16), gap(20, late=3))
+    add(
+        log,
+        gap(-1, 1),
+        gap(-0.25, 2),
+        gap(10, 4, source="line 1"),
+        gap(59.75, 8),
+        gap(60, 16),
+        gap(20, late=3),
+    )
     other = ModelIdentity("made-up", "2", "e" * 64)
     add(log, Gap(other, None, START, START, "full", lost=99))
     lost = lost_rows(log, WHO, START, START + 60 * MINUTE)

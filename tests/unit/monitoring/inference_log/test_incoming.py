@@ -54,7 +54,9 @@ def test_what_is_not_known_is_none_and_not_a_number_of_its_own() -> None:
 
 def test_values_that_are_not_finite_are_logged_for_the_monitor_to_alarm() -> None:
     _, embedding, statistics = answer(0)
-    found = row(np.full(len(CLASSES), np.nan, np.float32), embedding, {**statistics, "contrast": float("inf")})
+    found = row(
+        np.full(len(CLASSES), np.nan, np.float32), embedding, {**statistics, "contrast": float("inf")}
+    )
     assert np.isnan(np.frombuffer(found["probabilities"], "<f4")).all()
     assert found["contrast"] == float("inf")
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops_monitoring.inference_log import delivery, shipper
+from resnet_ops_monitoring.inference_log import delivery, destination, shipper
 from resnet_ops_monitoring.inference_log.gaps import Gap, list_gaps
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.segments import read_segment
@@ -62,7 +61,9 @@ def test_three_lines_log_an_answer_exactly(tmp_path: Path) -> None:
 
 def test_a_server_that_logs_loads_no_framework() -> None:
     heavy = ("torch", "mlflow", "evidently", "great_expectations", "pandas", "pyarrow", "sklearn", "scipy")
-    code = f"from resnet_ops_monitoring import open_writer; import sys; print({{*{heavy}}} & {{*sys.modules}})"
+    code = (
+        f"from resnet_ops_monitoring import open_writer; import sys; print({{*{heavy}}} & {{*sys.modules}})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -91,7 +92,9 @@ def test_a_repeated_request_is_logged_once_and_one_with_another_answer_is_counte
     assert (gap.lost, gap.since, gap.reason) == (1, NOON, "its request id is in the log with another answer")
 
 
-def test_bad_input_fails_no_request_and_leaves_a_gap(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_input_fails_no_request_and_leaves_a_gap(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     probabilities, embedding, statistics = answer(0)
     with writer_of(tmp_path) as log:
         for _ in range(3):
@@ -290,7 +293,9 @@ def put_by(folder: Path, rows: int) -> Path:
 
 
 @pytest.mark.parametrize("place", [30, 700, -1], ids=["first record", "in the middle", "last record"])
-def test_of_a_damaged_segment_the_rest_is_replayed_and_the_damage_is_a_gap(tmp_path: Path, place: int) -> None:
+def test_of_a_damaged_segment_the_rest_is_replayed_and_the_damage_is_a_gap(
+    tmp_path: Path, place: int
+) -> None:
     path = put_by(tmp_path, 10)
     content = bytearray(path.read_bytes())
     content[place] ^= 0xFF
@@ -322,14 +327,14 @@ def test_records_of_another_program_are_left_out_and_told(
 def test_a_row_that_the_database_never_takes_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_rows = shipper.add_rows
+    add_rows = destination.add_rows
 
     def picky(connection: Any, rows: Any) -> Any:
         if any(row["request_id"] == "r-7" for row in rows):
             raise DataError("value too long")
         return add_rows(connection, rows)
 
-    monkeypatch.setattr(shipper, "add_rows", picky)
+    monkeypatch.setattr(destination, "add_rows", picky)
     with writer_of(tmp_path) as log:
         assert record(log, 20, time=NOON) == 20
         eventually(lambda: log.stats().written == 19, "the others are written")
@@ -339,9 +344,8 @@ def test_a_row_that_the_database_never_takes_stops_no_other(
 
 
 @pytest.fixture
-def soon_late(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def soon_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipper, "_LATE", 0.0)
-    yield
 
 
 @pytest.mark.usefixtures("soon_late")
