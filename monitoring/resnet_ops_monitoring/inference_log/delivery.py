@@ -75,7 +75,8 @@ class WriterStats:
 class Delivery:
     """One process's rows under way, with two threads: one empties the queue, the other waits for the database.
 
-    rows wait in `queue`; `losses` counts what is lost. trouble: why rows find no place now; empty where they do.
+    rows wait in `queue`; `losses` counts what is lost. trouble: why rows could not be put by when that was tried last;
+    empty where they could.
     """
 
     def __init__(self, url: URL, root: Path, limits: Limits) -> None:
@@ -155,13 +156,12 @@ class Delivery:
         if self.shipper.idle and not self.spool.growing and (in_time or self.trouble):
             patience = _PATIENCE_WITHOUT_DISK if self.trouble else _PATIENCE
             if self.shipper.offer(contents, age, patience):
-                self.trouble = ""
                 return True
         try:
             with self.busy:
                 self.spool.add(contents, beyond=beyond)
         except OSError as error:
-            self._troubled(f"the database is away, and {error.strerror or error}")
+            self._troubled(f"the database is slow or away, and {error.strerror or error}")
             return False
         self.trouble = ""
         self._spilled += 0 if beyond else len(contents)

@@ -5,7 +5,6 @@ in the database: little-endian float32.
 """
 
 import json
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -68,8 +67,9 @@ def _row(payload: bytes) -> dict[str, Any]:
         raise ValueError(f"kind {kind!r}")
     texts_end = _HEAD.size + words
     end = texts_end + embedding
-    row: dict[str, Any] = dict(zip(TEXTS, json.loads(payload[_HEAD.size : texts_end]), strict=True))
-    row.update(zip(_NUMBERS, (None if math.isnan(number) else number for number in numbers), strict=True))
+    row = dict(zip(TEXTS, json.loads(payload[_HEAD.size : texts_end]), strict=True))
+    for name, number in zip(_NUMBERS, numbers, strict=True):
+        row[name] = number if number == number else None
     row["time"] = _EPOCH + timedelta(microseconds=time)
     row["window"] = None
     row["embedding"], row["probabilities"] = payload[texts_end:end], payload[end:]
