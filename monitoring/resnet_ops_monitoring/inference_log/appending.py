@@ -18,7 +18,7 @@ VECTORS = ("embedding", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _ROWS = 900 // len(COLUMNS)  # in one statement: below the same limit
-_IGNORING = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_IGNORING: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,15 @@ def test_kill_9_at_any_moment_loses_no_row_that_is_older_than_promised(
 _FORKS = """
 import multiprocessing, os, sys, threading
 from pathlib import Path
-from tests.unit.monitoring.inference_log.writing import record, writer_of
+from tests.unit.monitoring.inference_log.writing import eventually, record, segments, writer_of
 
 folder, done = Path(sys.argv[1]), threading.Event()
 log = writer_of(folder)
+
+def apart():
+    mine = f"{os.getpid()}-"
+    if (folder / "log.db").is_dir():
+        eventually(lambda: any(path.parent.name.startswith(mine) for path in segments(folder)), mine)
 
 def serve():
     number = 0
@@ -133,12 +138,14 @@ for child in range(8):
     if pid == 0:
         assert log.stats().recorded == 0
         assert record(log, 50, f"fork-{child}") == 50
+        apart()
         log.close()
         os._exit(0)
     children.append(pid)
 
 def worker(number):
-    assert record(log, 50, f"worker-{number}") == 50  # and ends as multiprocessing ends its children
+    assert record(log, 50, f"worker-{number}") == 50
+    apart()  # and ends as multiprocessing ends its children
 
 context = multiprocessing.get_context("fork")
 workers = [context.Process(target=worker, args=(number,)) for number in range(4)]
@@ -162,8 +169,6 @@ def test_forked_processes_have_threads_and_segments_of_their_own(tmp_path: Path,
         with away(tmp_path):
             process = run(_FORKS, tmp_path)
             said, _ = process.communicate()
-            folders = {path.parent.name for path in segments(tmp_path)}
-        assert len({name.partition("-")[0] for name in folders}) == len(folders) == 1 + 8 + 4
     else:
         process = run(_FORKS, tmp_path)
         said, _ = process.communicate()
@@ -201,7 +206,11 @@ def test_what_dead_processes_left_is_taken_over_once_whoever_looks(tmp_path: Pat
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    written = [other.communicate("x")[0] for other in others]
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.write("x")
+        other.stdin.flush()
+    written = [other.communicate()[0] for other in others]
     assert sum(map(int, written)) == 200
     rows = logged(tmp_path)
     assert len(rows) == rows["request_id"].nunique() == 200

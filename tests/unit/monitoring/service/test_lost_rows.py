@@ -115,8 +115,14 @@ def test_what_a_writer_refuses_shows_in_the_verdict(scene: Scene) -> None:
     model, identity = scene.served.scorer.model, scene.served.identity
     images = scene.served.unseen[:120]
     predictions = model.predict(images, batch_size=120)
-    about = {"model": identity.name, "version": identity.version, "digest": identity.digest}
-    with open_writer("sqlite:///var/inference.db", **about, classes=model.classes) as log:
+    log = open_writer(
+        "sqlite:///var/inference.db",
+        model=identity.name,
+        version=identity.version,
+        digest=identity.digest,
+        classes=model.classes,
+    )
+    with log:
         for i in range(120):
             when = at(0) + timedelta(seconds=25 * i)
             statistics = image_stats(images[i : i + 1])
