@@ -52,7 +52,7 @@ def skipped_time_ranges(
     for earlier, later in pairwise(periods):
         cursor = earlier.until
         while cursor < later.since:
-            first = _time_at(log, identity, cursor, 0)
+            first = _first_at(log, identity, cursor)
             if first is None or first >= later.since:
                 break
             begin, end = cursor, later.since
