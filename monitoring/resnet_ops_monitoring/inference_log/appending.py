@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from resnet_ops_monitoring.inference_log.columns import COLUMNS, STATISTICS
 from resnet_ops_monitoring.inference_log.database import inferences
@@ -18,7 +17,14 @@ VECTORS = ("embedding", "probabilities")
 _EXACT = ("time", "model", "version", "digest", "source", "window")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _ROWS = 900 // len(COLUMNS)  # in one statement: below the same limit
-_IGNORING: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_AT_ONCE = 1000  # rows in a statement of arrays
+_ARRAYS = {
+    "time": "timestamptz",
+    **dict.fromkeys((*STATISTICS, "latency_ms"), "float8"),
+    **dict.fromkeys(VECTORS, "bytea"),
+}
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_OTHERS_STAY = "ON CONFLICT (request_id) DO NOTHING"
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,16 @@ class Added:
 def add_rows(connection: Connection, records: Sequence[dict[str, Any]]) -> Added:
     """Add rows, as the table takes them, whose requests are not there yet.
 
-    The database itself passes over those that are there, so nobody has to look first; only when it did are they read,
+    SQLite and PostgreSQL pass over those that are there, so nobody has to look first; only when they did are they read,
     to tell a repeat from another answer under the same id.
     """
     if not records:
         return Added(0)
-    if connection.dialect.name == "sqlite":
+    driver = connection.dialect.driver
+    if driver == "pysqlite":
         new = _add_to_sqlite(connection, records)
+    elif driver == "psycopg":
+        new = _add_to_postgresql(connection, records)
     else:
         new = add_new(connection, inferences, "request_id", records)
     if new == len(records):
@@ -49,10 +58,7 @@ def add_rows(connection: Connection, records: Sequence[dict[str, Any]]) -> Added
 
 
 def add_new(connection: Connection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> int:
-    """Add the rows whose key is not in the table yet; returns how many that were."""
-    if insert := _IGNORING.get(connection.dialect.name):
-        statement = insert(table).on_conflict_do_nothing(index_elements=[table.c[key]])
-        return connection.execute(statement, rows).rowcount
+    """Add the rows whose key is not in the table yet; returns how many that were. In any database."""
     names = [row[key] for row in rows]
     there: set[Any] = set()
     for begin in range(0, len(names), _CHUNK):
@@ -64,13 +70,24 @@ def add_new(connection: Connection, table: Table, key: str, rows: Sequence[dict[
     return len(new)
 
 
+def _add_to_postgresql(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
+    """A column is one value, an array: twice as fast as a row after the other, and nearly as fast as COPY."""
+    arrays = ", ".join(f"%({name})b::{_ARRAYS.get(name, 'text')}[]" for name in COLUMNS)
+    statement = f"INSERT INTO inferences ({_NAMES}) SELECT * FROM unnest({arrays}) {_OTHERS_STAY}"  # noqa: S608
+    new = 0
+    for begin in range(0, len(records), _AT_ONCE):
+        some = records[begin : begin + _AT_ONCE]
+        columns = {name: [record[name] for record in some] for name in COLUMNS}
+        new += connection.exec_driver_sql(statement, columns).rowcount
+    return new
+
+
 def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
     """Many rows a statement: with one each, the driver asks for the interpreter's lock after every row.
 
     A busy server gets that lock first, each time for 5 ms.
     """
-    names, row = ", ".join(f'"{name}"' for name in COLUMNS), f"({', '.join('?' * len(COLUMNS))})"
-    new = 0
+    row, new = f"({', '.join('?' * len(COLUMNS))})", 0
     for begin in range(0, len(records), _ROWS):
         some = records[begin : begin + _ROWS]
         values = tuple(
@@ -79,7 +96,7 @@ def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) ->
             for name in COLUMNS
         )
         rows = ", ".join([row] * len(some))
-        statement = f"INSERT INTO inferences ({names}) VALUES {rows} ON CONFLICT (request_id) DO NOTHING"  # noqa: S608
+        statement = f"INSERT INTO inferences ({_NAMES}) VALUES {rows} {_OTHERS_STAY}"  # noqa: S608
         new += connection.exec_driver_sql(statement, values).rowcount
     return new
 
