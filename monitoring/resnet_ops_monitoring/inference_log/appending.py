@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ _ARRAYS = {
     **dict.fromkeys((*STATISTICS, "latency_ms"), "float8"),
     **dict.fromkeys(VECTORS, "bytea"),
 }
+_in_order, _TIME = itemgetter(*COLUMNS), COLUMNS.index("time")
 _NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _OTHERS_STAY = "ON CONFLICT (request_id) DO NOTHING"
 
@@ -90,14 +93,11 @@ def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) ->
     row, new = f"({', '.join('?' * len(COLUMNS))})", 0
     for begin in range(0, len(records), _ROWS):
         some = records[begin : begin + _ROWS]
-        values = tuple(
-            _as_sqlite(record[name]) if name == "time" else record[name]
-            for record in some
-            for name in COLUMNS
-        )
+        values = list(chain.from_iterable(map(_in_order, some)))
+        values[_TIME :: len(COLUMNS)] = map(_as_sqlite, values[_TIME :: len(COLUMNS)])
         rows = ", ".join([row] * len(some))
         statement = f"INSERT INTO inferences ({_NAMES}) VALUES {rows} {_OTHERS_STAY}"  # noqa: S608
-        new += connection.exec_driver_sql(statement, values).rowcount
+        new += connection.exec_driver_sql(statement, tuple(values)).rowcount
     return new
 
 

@@ -67,9 +67,9 @@ def _row(payload: bytes) -> dict[str, Any]:
         raise ValueError(f"kind {kind!r}")
     texts_end = _HEAD.size + words
     end = texts_end + embedding
-    row = dict(zip(TEXTS, json.loads(payload[_HEAD.size : texts_end]), strict=True))
-    for name, number in zip(_NUMBERS, numbers, strict=True):
-        row[name] = number if number == number else None
+    texts = json.loads(str(payload[_HEAD.size : texts_end], "utf-8"))
+    row = dict(zip((*TEXTS, *_NUMBERS), (*texts, *numbers), strict=True))
+    row.update((name, None) for name in _NUMBERS if row[name] != row[name])  # NaN alone is not itself
     row["time"] = _EPOCH + timedelta(microseconds=time)
     row["window"] = None
     row["embedding"], row["probabilities"] = payload[texts_end:end], payload[end:]
