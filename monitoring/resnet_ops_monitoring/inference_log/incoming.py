@@ -15,10 +15,11 @@ from resnet_ops_monitoring.inference_log.columns import STATISTICS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import encode_row, microseconds
 
-__all__ = ["LONGEST", "Incoming"]
+__all__ = ["Incoming", "as_text"]
 
-LONGEST = 200
-"""Characters of a text in the database, at most."""
+_LONGEST = 200  # characters of a text in the database
+_FLOAT32 = np.dtype("<f4")
+_Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Incoming:
@@ -28,11 +29,11 @@ class Incoming:
         """Raises DataError for names that the log cannot hold."""
         self.identity = identity
         self._known = (
-            _text("model", identity.name, LONGEST),
-            _text("version", identity.version, 40),
-            _text("digest", identity.digest, 64),
+            as_text("model", identity.name),
+            as_text("version", identity.version, 40),
+            as_text("digest", identity.digest, 64),
         )
-        self._classes = tuple(str(_text("class", name, LONGEST)) for name in classes)
+        self._classes = tuple(as_text("class", name) for name in classes)
         if len(set(self._classes)) != len(self._classes) or not self._classes:
             raise DataError(
                 f"A model needs classes, each once; these are {', '.join(self._classes)[:200]!r}."
@@ -58,6 +59,8 @@ class Incoming:
         features = _vector("embedding", embedding)
         if len(features) != (self._features or len(features)):
             raise DataError(f"embedding is {len(features)} numbers, but {self._features} in rows before")
+        if not isinstance(statistics, Mapping):
+            raise DataError("statistics are no mapping from names to numbers")
         if missing := [name for name in STATISTICS if name not in statistics]:
             raise DataError(
                 f"statistics lack {', '.join(missing)}; make them with resnet_ops.data.image_stats"
@@ -65,10 +68,10 @@ class Incoming:
         numbers = [_number(name, statistics[name]) for name in STATISTICS]
         texts = (
             *self._known,
-            uuid.uuid4().hex if request_id is None else _text("request_id", request_id, LONGEST),
-            None if source is None else _text("source", source, LONGEST),
+            uuid.uuid4().hex if request_id is None else as_text("request_id", request_id),
+            None if source is None else as_text("source", source),
             self._classes[int(chances.argmax())],
-            None if label is None else _text("label", label, LONGEST),
+            None if label is None else as_text("label", label),
         )
         numbers.append(_number("latency_ms", latency_ms))
         row = encode_row(_moment(moment), texts, numbers, features.tobytes(), chances.tobytes())
@@ -76,14 +79,25 @@ class Incoming:
         return row
 
 
-def _vector(name: str, values: ArrayLike) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    try:
-        vector = np.asarray(values, dtype="<f4")
-    except (TypeError, ValueError):
-        raise DataError(f"{name} is no vector of numbers") from None
+def _vector(name: str, values: ArrayLike) -> _Vector:
+    if isinstance(values, np.ndarray) and values.dtype == _FLOAT32:
+        vector: _Vector = values
+    else:
+        vector = _converted(name, values)
     if vector.ndim != 1 or not len(vector):
         raise DataError(f"{name} has the shape {vector.shape}, not that of one row: (numbers,)")
     return vector
+
+
+def _converted(name: str, values: ArrayLike) -> _Vector:
+    try:
+        with np.errstate(all="ignore"):  # what is too large becomes infinite, which is logged
+            array = np.asarray(values)
+            if np.iscomplexobj(array):
+                raise TypeError
+            return array.astype(_FLOAT32)
+    except (TypeError, ValueError, RuntimeError):  # the last: a tensor that is to be differentiated
+        raise DataError(f"{name} is no vector of numbers") from None
 
 
 def _number(name: str, value: Any) -> float:
@@ -91,11 +105,12 @@ def _number(name: str, value: Any) -> float:
         return math.nan
     try:
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         raise DataError(f"{name} is no number") from None
 
 
-def _text(name: str, value: object, longest: int) -> str:
+def as_text(name: str, value: object, longest: int = _LONGEST) -> str:
+    """A value that a text column holds. Raises DataError, which names the column, for any other."""
     if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
         raise DataError(f"{name} is no text of 1 to {longest} characters")
     try:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -16,7 +17,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
 from resnet_ops_monitoring.inference_log.delivery import LIMITS, Delivery, Limits, WriterStats
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.incoming import LONGEST, Incoming
+from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
 from resnet_ops_registry.common.settings import STATE
 
 __all__ = ["Writer", "WriterStats", "open_writer"]
@@ -118,11 +119,12 @@ class Writer:
 
         Called by itself when the process ends, but for `kill -9`. Nothing is recorded afterwards.
         """
-        if not self._closed and self._delivery is not None:
+        if not self._closed:
+            self._closed = True
+            delivery = self._delivering()
             self._ending.cancel()
-            self._delivery.close(patience)
-        self._closed = True
-        _open.discard(self)
+            delivery.close(patience)
+            _open.discard(self)
 
     def __enter__(self) -> Self:
         return self
@@ -146,11 +148,13 @@ class Writer:
     ) -> None:
         aware = isinstance(moment, datetime) and moment.utcoffset() is not None
         when = moment if moment is not None and aware else datetime.now(UTC)
-        named = source if isinstance(source, str) and len(source) <= LONGEST else None
+        named = None
+        with suppress(DataError):
+            named = None if source is None else as_text("source", source)
         delivery.losses.add(kind, self.identity, named, when, when, reason)
 
     def _hold(self) -> list[Lock]:
-        """Wait until this process's threads are between two calls, at most a second; gives what it locked."""
+        """Wait until this process's threads are between two calls, a second each at most; gives what it locked."""
         delivery = self._delivery
         locks = [] if delivery is None else [delivery.busy, delivery.shipper.busy]
         return [lock for lock in locks if lock.acquire(timeout=_FORK_WITHIN)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,9 @@ def test_values_that_are_not_finite_are_logged_for_the_monitor_to_alarm() -> Non
     )
     assert np.isnan(np.frombuffer(found["probabilities"], "<f4")).all()
     assert found["contrast"] == float("inf")
+    large = row([1e300] * len(CLASSES), torch.tensor(embedding), statistics)
+    assert np.isinf(np.frombuffer(large["probabilities"], "<f4")).all()
+    assert large["embedding"] == embedding.tobytes()
 
 
 def test_lists_numbers_of_numpy_and_arrays_of_one_do_as_well() -> None:
@@ -96,6 +100,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     (r"embedding has the shape \(0,\)", {"embedding": []}),
     (r"embedding is no vector of numbers", {"embedding": "six"}),
     (r"embedding is no vector of numbers", {"embedding": [1.0, [2.0]]}),
+    (r"embedding is no vector of numbers", {"embedding": torch.ones(3, requires_grad=True)}),
+    (r"embedding is no vector of numbers", {"embedding": np.ones(3, complex)}),
+    (r"statistics are no mapping", {"statistics": None}),
+    (r"latency_ms is no number", {"latency_ms": 10**400}),
     (r"statistics lack entropy", {"statistics": dict.fromkeys(STATISTICS[:-1], 0.5)}),
     (r"entropy is no number", {"statistics": {**dict.fromkeys(STATISTICS, 0.5), "entropy": "much"}}),
     (r"entropy is no number", {"statistics": {**dict.fromkeys(STATISTICS, 0.5), "entropy": np.ones(2)}}),

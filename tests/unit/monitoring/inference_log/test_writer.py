@@ -100,13 +100,15 @@ def test_bad_input_fails_no_request_and_leaves_a_gap(
     with writer_of(tmp_path) as log:
         for _ in range(3):
             assert not log.record(probabilities[:2], embedding, statistics, source="line 1", time=NOON)
-        assert not log.record(probabilities, embedding, statistics, time=datetime(2026, 1, 31))
+        assert not log.record(
+            probabilities, embedding, statistics, time=datetime(2026, 1, 31), source="\ud800"
+        )
         assert log.record(probabilities, embedding, statistics)
         assert (log.stats().refused, log.stats().recorded) == (4, 1)
     told = [entry.message for entry in caplog.records if entry.levelname == "WARNING"]
     assert [text.partition("counted: ")[2] for text in told] == [
         "probabilities are 2 numbers, but the classes 4",
-        "time is no moment with a time zone, such as 2026-01-31T08:00Z",
+        "source holds half a character, which is no text",
     ]
     assert [(gap.source, gap.lost) for gap in gaps_of(tmp_path)] == [("line 1", 3), (None, 1)]
 
