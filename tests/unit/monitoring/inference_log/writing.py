@@ -55,7 +55,12 @@ def logged(folder: Path) -> pd.DataFrame:
 
 
 def segments(folder: Path) -> list[Path]:
-    return sorted((folder / "spool").rglob("*.segment"))
+    """What is put by, whose folders may go while one looks."""
+    while True:
+        try:
+            return sorted((folder / "spool").rglob("*.segment"))
+        except FileNotFoundError:
+            continue
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
