@@ -14,9 +14,9 @@ import pytest
 
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps, list_gaps
 from resnet_ops_monitoring.inference_log.hour_summaries import kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps, list_gaps
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange
 from resnet_ops_monitoring.inference_log.writer import open_writer
@@ -127,7 +127,9 @@ def let_in(uri: str, name: str, allowed: bool) -> None:
     """Whether the server takes connections to a database; those that are there end."""
     with psycopg.connect(f"{uri}/postgres", autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {str(allowed).lower()}')
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
 
 
 def test_the_writer_loses_nothing_while_postgresql_is_away_and_brings_nothing_twice(
