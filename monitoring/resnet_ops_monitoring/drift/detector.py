@@ -26,8 +26,7 @@ from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
 from resnet_ops_monitoring.drift.words import explain, percent, perturbation
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
-from resnet_ops_monitoring.inference_log.gaps import Gap
-from resnet_ops_monitoring.inference_log.gaps import lost_words as gap_words
+from resnet_ops_monitoring.inference_log.gaps import Gap, gap_words
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.statistics.label_shift import estimate_label_shift

@@ -18,10 +18,10 @@ __all__ = [
     "add_gaps",
     "count_lost",
     "first_lost",
+    "gap_words",
     "late_ranges",
     "list_gaps",
     "lost_rows",
-    "lost_words",
 ]
 
 _MINUTE = timedelta(minutes=1)
@@ -107,7 +107,7 @@ def first_lost(connection: Connection, identity: ModelIdentity, since: datetime)
     return connection.execute(query).scalar()
 
 
-def lost_words(lost: Mapping[str, Gap], rows: int) -> str:
+def gap_words(lost: Mapping[str, Gap], rows: int) -> str:
     """`312 of about 4,000 rows were lost from 02:10 to 02:25 UTC (the disk is full)`. rows: those that are there."""
     whole = _together(lost.values())
     days = "%H:%M" if whole.since.date() == whole.until.date() else "%Y-%m-%d %H:%M"

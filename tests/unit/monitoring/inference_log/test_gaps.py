@@ -10,10 +10,10 @@ import pytest
 from resnet_ops_monitoring.inference_log.gaps import (
     Gap,
     add_gaps,
+    gap_words,
     late_ranges,
     list_gaps,
     lost_rows,
-    lost_words,
 )
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import SCHEMA_VERSION, InferenceLog
@@ -88,11 +88,11 @@ def test_a_window_lacks_the_gaps_that_reach_into_it_and_no_others(log: Inference
 
 def test_the_words_say_how_many_of_how_many_from_when_to_when_and_why() -> None:
     lost = {"": gap(130, 300), "line 1": gap(144, 12, source="line 1", why="slow")}
-    assert lost_words(lost, 3688) == (
+    assert gap_words(lost, 3688) == (
         "312 of about 4,000 rows of line 1 were lost from 10:10 to 10:25 UTC (full; slow)"
     )
     days = {"": gap(0, 1).joined(gap(24 * 60, 1))}
-    assert "from 2026-01-05 08:00 to 2026-01-06 08:01 UTC" in lost_words(days, 0)
+    assert "from 2026-01-05 08:00 to 2026-01-06 08:01 UTC" in gap_words(days, 0)
 
 
 def test_a_log_of_before_there_were_gaps_has_none_and_takes_them(log: InferenceLog, tmp_path: Path) -> None:
