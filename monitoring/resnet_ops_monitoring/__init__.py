@@ -1,8 +1,25 @@
-"""Monitoring of production inference: log, scorer, reference, drift verdicts and reports."""
+"""Monitoring of production inference: log, scorer, reference, drift verdicts and reports.
 
+The names below are imported when they are first used: `import resnet_ops_monitoring` itself is light.
+"""
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from resnet_ops.moved import find_moved
+
+if TYPE_CHECKING:
+    from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
+
+__all__ = ["Writer", "open_writer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.inference_log.writer"), name)
+
 
 find_moved(
     __name__,

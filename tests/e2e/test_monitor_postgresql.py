@@ -3,23 +3,30 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
 
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps, list_gaps
 from resnet_ops_monitoring.inference_log.hour_summaries import kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange
+from resnet_ops_monitoring.inference_log.writer import open_writer
 from resnet_ops_monitoring.service.history import VerdictHistory
 from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
+from tests.unit.monitoring.inference_log.writing import CLASSES as ANSWERS
+from tests.unit.monitoring.inference_log.writing import answer, eventually, record
 
 pytestmark = [
     pytest.mark.e2e,
@@ -98,3 +105,60 @@ def test_hours_and_verdicts_are_kept_in_postgresql(log: InferenceLog) -> None:
     assert history.recent(MODEL) == [verdicts[0]]
     assert history.periods(MODEL, limit=9) == [period] == [STRETCH.period(log)]
     assert history.beside(MODEL, SINCE) == []
+
+
+def test_a_gap_of_late_rows_excuses_their_order_of_arrival(log: InferenceLog) -> None:
+    late = frame(60, 3).assign(
+        request_id=[f"late{i}" for i in range(60)],
+        time=pd.date_range(SINCE, periods=60, freq="s"),
+        source="it's: late",
+    )
+    newer = late.assign(request_id=[f"x{i}" for i in range(60)], time=late["time"] + timedelta(minutes=20))
+    log.append(newer.assign(brightness=late["brightness"] / 2))
+    log.append(late)
+    assert "clock of a source never back" in said(log)
+    with log.transaction("write to") as connection:
+        until = SINCE + timedelta(minutes=1)
+        add_gaps(connection, [Gap(MODEL, "it's: late", SINCE, until, "waited", late=60)])
+    assert said(log) == ""
+
+
+def let_in(uri: str, name: str, allowed: bool) -> None:
+    """Whether the server takes connections to a database; those that are there end."""
+    with psycopg.connect(f"{uri}/postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {str(allowed).lower()}')
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+
+
+def test_the_writer_loses_nothing_while_postgresql_is_away_and_brings_nothing_twice(
+    uri: str, tmp_path: Path
+) -> None:
+    url = new_database(uri, "written")
+    about: dict[str, Any] = {"model": "made-up", "version": "1", "digest": "d" * 64, "classes": ANSWERS}
+    with open_writer(url, **about, folder=tmp_path) as log:
+        assert record(log, 50, "before", source="größer") == 50
+        eventually(lambda: log.stats().written == 50 and not log.stats().disk_bytes, "rows are written")
+        before = log.stats().spilled
+        let_in(uri, "written", False)
+        assert record(log, 500, "while") == 500
+        eventually(lambda: log.stats().depth == 0, "rows are put by")
+        assert log.stats().spilled == before + 500
+        let_in(uri, "written", True)
+        eventually(lambda: log.stats().written == 550, "all rows are written")
+        assert record(log, 50, "before", source="größer", time=SINCE) == 50  # ids that are there
+        assert log.record(*answer(1), request_id="x" * 200, source="y" * 200)
+        eventually(lambda: log.stats().written == 551, "the last row is written")
+    opened = InferenceLog(url)
+    rows = opened.read("made-up")
+    assert len(rows) == rows["request_id"].nunique() == 551
+    first = rows[rows["request_id"] == "before-1"].iloc[0]
+    probabilities, embedding, statistics = answer(1)
+    assert np.asarray(first["probabilities"], "<f4").tobytes() == probabilities.tobytes()
+    assert np.asarray(first["embedding"], "<f4").tobytes() == embedding.tobytes()
+    assert {name: first[name] for name in statistics} == statistics
+    assert [(gap.lost, gap.reason) for gap in list_gaps(opened)] == [
+        (50, "its request id is in the log with another answer")
+    ]
+    opened.close()

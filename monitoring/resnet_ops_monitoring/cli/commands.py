@@ -1,6 +1,7 @@
 """Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|purge`."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -147,22 +148,32 @@ def _report(reports: _Reports = Path("reports/drift"), as_json: _Json = False) -
 
 
 def _show(as_json: _Json = False) -> None:
-    """Show what the inference log holds: rows and labels for each model version and window."""
+    """Show what the inference log holds: rows and labels for each model version and window, and what it lacks."""
     with report_errors("log show"):
         from rich.table import Table
 
+        from resnet_ops_monitoring.inference_log.gaps import list_gaps
         from resnet_ops_monitoring.inference_log.log import InferenceLog
 
         log = InferenceLog.open()
-        summary = log.summary()
+        summary, gaps = log.summary(), list_gaps(log)
         if as_json:
-            typer.echo(summary.to_json(orient="records", date_format="iso"))
-        elif summary.empty:
+            rows = json.loads(summary.to_json(orient="records", date_format="iso"))
+            typer.echo(json.dumps({"rows": rows, "gaps": [asdict(gap) for gap in gaps]}, default=str))
+            return
+        if summary.empty and not gaps:
             console.print(f"The inference log {log.place} is empty.")
-        else:
+        if not summary.empty:
             table = Table(*map(str, summary.columns), box=None)
             for row in summary.itertuples(index=False):
                 table.add_row(*("" if value is None else str(value) for value in row))
+            console.print(table)
+        if gaps:
+            table = Table("gaps of", "source", "lost", "late", "from", "to", "why", box=None)
+            for gap in gaps:
+                times = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (gap.since, gap.until))
+                numbers = (f"{gap.lost:,}", f"{gap.late:,}")
+                table.add_row(str(gap.identity), plain(gap.source or ""), *numbers, *times, plain(gap.reason))
             console.print(table)
 
 

@@ -11,7 +11,7 @@ Image statistics are tested beside that, at their own alpha, and reported as inf
 model reads as well as before hurts nobody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -26,6 +26,7 @@ from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
 from resnet_ops_monitoring.drift.words import explain, percent, perturbation
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
+from resnet_ops_monitoring.inference_log.gaps import Gap, gap_words
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.statistics.label_shift import estimate_label_shift
@@ -85,13 +86,15 @@ def judge_summary(
     alpha: float | None = None,
     sources: Mapping[str, WindowSummary] | None = None,
     seasonal: WindowSummary | None = None,
+    lost: Mapping[str, Gap] | None = None,
 ) -> Verdict:
     """Judge a window by its summary, made with `reference.schema`.
 
     alpha: share of windows without drift that may alarm; None: the one of `params`. sources: the parts of the window
     by source, to be judged one by one where there are two or more. seasonal: what the window is compared with instead
-    of the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. Raises
-    DataError for summaries of another schema.
+    of the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. lost: what
+    writers lost of the window, by source ("" for none): above `params.max_lost` it is not judged. Raises DataError for
+    summaries of another schema.
     """
     before = reference.summary if seasonal is None else seasonal
     for each in (summary, before, *(sources or {}).values()):
@@ -101,9 +104,10 @@ def judge_summary(
                 "Summarise it again."
             )
     alpha = params.alpha if alpha is None else alpha
-    if summary.usable < params.min_rows:
-        return _verdict(summary, reference, params, window, "insufficient data", (), alpha)
-    parts = _judge_sources(sources or {}, before, reference, params, alpha / 2)
+    gaps = lost or {}
+    if summary.usable < params.min_rows or _too_many_lost(gaps.values(), summary.rows, params):
+        return _verdict(summary, reference, params, window, "insufficient data", (), alpha, gaps)
+    parts = _judge_sources(sources or {}, before, reference, params, alpha / 2, gaps)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
     accuracy_calibration, harm = reference.accuracy_calibration, _harm(summary, reference)
     comparison = Comparison(before, summary, reference.classes, params, whole, harm)
@@ -119,7 +123,9 @@ def judge_summary(
     )
     status: Status = "alarm" if fired else "ok"
     by_season = seasonal is not None
-    return _verdict(summary, reference, params, window, status, findings, alpha, parts, by_season, likely)
+    return _verdict(
+        summary, reference, params, window, status, findings, alpha, gaps, parts, by_season, likely
+    )
 
 
 def invalid(
@@ -158,14 +164,37 @@ def _judge_sources(
     reference: Reference,
     params: DriftParams,
     alpha: float,
+    lost: Mapping[str, Gap],
 ) -> tuple[SourceVerdict, ...]:
     if len(sources) < 2:
         return ()
-    judged = [name for name, part in sources.items() if part.usable >= params.min_rows]
+    unjudged = {name: _unjudged(name, part, lost, params) for name, part in sources.items()}
+    level = alpha / max(sum(not reason for reason in unjudged.values()), 1)
     return tuple(
-        _judge_source(name, part, before, reference, params, alpha / max(len(judged), 1))
+        SourceVerdict(name, part.rows, "insufficient data", unjudged[name])
+        if unjudged[name]
+        else _judge_source(name, part, before, reference, params, level)
         for name, part in sorted(sources.items())
     )
+
+
+def _unjudged(name: str, part: WindowSummary, lost: Mapping[str, Gap], params: DriftParams) -> str:
+    """Why a source cannot be judged; empty where it can."""
+    if part.usable < params.min_rows:
+        return f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
+    gaps = {each: gap for each, gap in lost.items() if each == name}
+    if _too_many_lost(gaps.values(), part.rows, params):
+        return f"{gap_words(gaps, part.rows)}; {_allowed(params)}."
+    return ""
+
+
+def _too_many_lost(gaps: Iterable[Gap], rows: int, params: DriftParams) -> bool:
+    lost = sum(gap.lost for gap in gaps)
+    return lost > params.max_lost * (rows + lost)
+
+
+def _allowed(params: DriftParams) -> str:
+    return f"at most {percent(params.max_lost)} may be, or the others need not stand for them"
 
 
 def _judge_source(
@@ -176,9 +205,6 @@ def _judge_source(
     params: DriftParams,
     alpha: float,
 ) -> SourceVerdict:
-    if part.usable < params.min_rows:
-        reason = f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
-        return SourceVerdict(name, part.rows, "insufficient data", reason)
     harm = _harm(part, reference)
     findings = Comparison(before, part, reference.classes, params, alpha, harm).of_source()
     reason = explain(findings)
@@ -228,6 +254,7 @@ def _verdict(
     status: Status,
     findings: tuple[Finding, ...],
     alpha: float,
+    lost: Mapping[str, Gap],
     sources: tuple[SourceVerdict, ...] = (),
     seasonal: bool = False,
     likely: str | None = None,
@@ -236,7 +263,7 @@ def _verdict(
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
     estimate = _estimate(summary, reference, findings, params.confidence)
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
-    reason = _reason(status, findings, sources, summary, params.min_rows, expected, real, likely)
+    reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost)
     if status == "alarm" and at_point is not None:
         reason = " ".join((reason, *lost_words(at_point)))
     return Verdict(
@@ -261,6 +288,7 @@ def _verdict(
         compared_with=_compared_with(reference, seasonal),
         likely_reason=likely,
         operating=at_point,
+        lost=sum(gap.lost for gap in lost.values()),
     )
 
 
@@ -280,15 +308,19 @@ def _reason(
     findings: tuple[Finding, ...],
     sources: tuple[SourceVerdict, ...],
     summary: WindowSummary,
-    min_rows: int,
+    params: DriftParams,
     expected: Accuracy,
     real: Accuracy | None,
     likely: str | None,
+    lost: Mapping[str, Gap],
 ) -> str:
-    if status == "insufficient data":
-        lost = f", of which {summary.unusable} are not finite" if summary.unusable else ""
-        needed = f"at least {min_rows} usable ones are needed to judge it"
-        sentence = f"The window holds {summary.rows} rows{lost}; {needed}."
+    gap = gap_words(lost, summary.rows) if lost else ""
+    if status == "insufficient data" and _too_many_lost(lost.values(), summary.rows, params):
+        sentence = f"{gap}; {_allowed(params)}."
+    elif status == "insufficient data":
+        unusable = f", of which {summary.unusable} are not finite" if summary.unusable else ""
+        needed = f"at least {params.min_rows} usable ones are needed to judge it"
+        sentence = f"The window holds {summary.rows} rows{unusable}; {needed}."
     else:
         changes = explain(findings)
         suppressed = {finding.signal for finding in findings if finding.suppressed}
@@ -311,6 +343,8 @@ def _reason(
         sentence += f" {named} ({source.rows} rows): {source.reason}"
     if len(alarming) > 3:
         sentence += f" {len(alarming) - 3} more sources alarm."
+    if gap and gap not in sentence:
+        sentence += f" {gap}."
     if real is not None and real.high < expected.low:
         sentence += (
             f" Labels show {percent(real.value)} right ({percent(real.low)} to {percent(real.high)}, n = {real.n}) "

@@ -15,6 +15,7 @@ from resnet_ops_monitoring.drift.detector import invalid, judge_summary
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.frames import InvalidRows
+from resnet_ops_monitoring.inference_log.gaps import lost_rows
 from resnet_ops_monitoring.inference_log.hour_summaries import keep_summary, kept_summaries
 from resnet_ops_monitoring.inference_log.log import Count, InferenceLog
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -64,7 +65,8 @@ def judge_time_range(
 ) -> Judged:
     """Judge the log's rows of the reference's model with start <= time < end, or of the replay `window`.
 
-    Takes memory for some ten thousand rows, however many there are. A time range with both ends is compared with the
+    Rows that writers lost count for the times that they were of (`gaps`), not for a replay. Takes memory for some ten
+    thousand rows, however many there are. A time range with both ends is compared with the
     same hours of earlier weeks where the log holds enough of them (`seasonal_baseline`).
     """
     try:
@@ -78,7 +80,14 @@ def judge_time_range(
         return Judged(verdict, log.rows_of([]))
     seasonal = seasonal_baseline(log, reference, params, start=start, end=end) if start and end else None
     verdict = judge_summary(
-        found.whole, reference, params, window=name, alpha=alpha, sources=found.sources, seasonal=seasonal
+        found.whole,
+        reference,
+        params,
+        window=name,
+        alpha=alpha,
+        sources=found.sources,
+        seasonal=seasonal,
+        lost=lost_rows(log, reference.identity, start, end) if window is None else {},
     )
     return Judged(verdict, log.rows_of(found.whole.reservoir.ids.tolist()))
 

@@ -119,7 +119,8 @@ class Verdict:
     label_shift: how often each class truly occurs, None where that cannot be told. sources: one judgement each where
     the window has several. compared_with: which reference, in words. likely_reason: the kind of
     `perturbations.PERTURBATIONS` that changes images most alike, None where none does. operating: at the version's
-    operating point, None where it has none or nothing can be estimated.
+    operating point, None where it has none or nothing can be estimated. lost: rows that, as their writers say, never
+    came into the log.
     """
 
     window: str
@@ -143,6 +144,7 @@ class Verdict:
     compared_with: str = "the labelled reference"
     likely_reason: str | None = None
     operating: OperatingVerdict | None = None
+    lost: int = 0
 
     @property
     def fired(self) -> bool:

@@ -19,18 +19,20 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     create_engine,
+    exc,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from resnet_ops.errors import ConfigError, ServiceError, StorageError
+from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops.extras import needed_by
-from resnet_ops_monitoring.inference_log.frames import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import STATISTICS
 from resnet_ops_registry.common.settings import mask_password
 
 __all__ = [
     "Utc",
     "explain",
+    "gaps",
     "inferences",
     "label_origins",
     "make_engine",
@@ -90,6 +92,21 @@ summaries = Table(
     Column("last_id", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", String(200), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("source", String(200)),
+    Column("since", Utc, nullable=False, comment="time of the first row concerned"),
+    Column("until", Utc, nullable=False, comment="time of the last row concerned"),
+    Column("lost", BigInteger, nullable=False, comment="rows that never came into the log"),
+    Column("late", BigInteger, nullable=False, comment="rows that came after others of their source"),
+    Column("reason", String(200), nullable=False),
+    Index("gaps_model_since", "model", "since"),
+)
 label_origins = Table(
     "label_origins",
     metadata,
@@ -110,6 +127,11 @@ def parse(url: str) -> URL:
 
 def make_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {}
+    if (
+        url.get_backend_name() == "postgresql"
+    ):  # a network that swallows everything is an error, not a wait for ever
+        patience = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
+        arguments |= {name: value for name, value in patience.items() if name not in url.query}
     if url.get_backend_name() == "sqlite":
         arguments["timeout"] = 30  # seconds to wait for another writer
         if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
@@ -126,13 +148,15 @@ def make_engine(url: URL) -> Engine:
         raise ConfigError(known or f"No driver for {name} is installed here ({error}).") from None
 
 
-def explain(error: DBAPIError, doing: str, url: URL) -> StorageError | ServiceError:
+def explain(error: DBAPIError, doing: str, url: URL) -> DataError | StorageError | ServiceError:
     place = mask_password(url.render_as_string())
     cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
     for secret in filter(None, (url.password, url.query.get("password"))):
         cause = cause.replace(str(secret), "***")
     message = f"Cannot {doing} the inference log {place}: {cause}."
     words = cause.lower()
+    if isinstance(error, exc.DataError):
+        return DataError(f"{message} A value is not what the table takes, and nothing was added. Correct it.")
     if url.get_backend_name() == "sqlite" or "read-only" in words or "no space" in words:
         return StorageError(
             f"{message} Free some space or make the database writable, then run the same command again."

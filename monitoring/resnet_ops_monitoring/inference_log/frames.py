@@ -23,25 +23,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.columns import COLUMNS, STATISTICS
 
 __all__ = ["COLUMNS", "STATISTICS", "InvalidRows", "check_columns", "known", "matrix", "vectors"]
-
-STATISTICS = ("brightness", "contrast", "sharpness", "saturation", "entropy")
-COLUMNS = (
-    "request_id",
-    "time",
-    "model",
-    "version",
-    "digest",
-    "source",
-    "window",
-    *STATISTICS,
-    "embedding",
-    "probabilities",
-    "predicted",
-    "latency_ms",
-    "label",
-)
 
 
 class InvalidRows(DataError):

@@ -2,38 +2,34 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, delete, func, inspect, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from resnet_ops.errors import DataError, StorageError
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.appending import add_rows, select_rows
+from resnet_ops_monitoring.inference_log.connection import SCHEMA_VERSION, LogDatabase
 from resnet_ops_monitoring.inference_log.database import (
     Utc,
-    explain,
+    gaps,
     inferences,
     label_origins,
-    make_engine,
-    metadata,
-    parse,
-    schema,
     summaries,
 )
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, check_columns
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.label_names import as_classes
-from resnet_ops_monitoring.inference_log.records import differences, to_frame, to_records
+from resnet_ops_monitoring.inference_log.records import to_frame, to_records
 from resnet_ops_registry.common.distinct import distinct
-from resnet_ops_registry.common.settings import EXPERIMENT, STATE, mask_password
+from resnet_ops_registry.common.settings import EXPERIMENT, STATE
 
 __all__ = ["SCHEMA_VERSION", "Count", "InferenceLog"]
 
-SCHEMA_VERSION = 1
 _STREAMED = 10_000  # rows in memory at once, where a query may find millions
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _LABELLED = ("label", "model", "version", "digest", "probabilities")
@@ -49,21 +45,14 @@ class Count:
     right: int
 
 
-class InferenceLog:
+class InferenceLog(LogDatabase):
     """A log in the database at `url` (`sqlite:///file`, `postgresql://...`); made on first use.
 
-    Raises ConfigError for a URL that is none, StorageError when the database is read-only, full or of another
-    schema version, ServiceError when it does not answer. Messages never hold the password.
+    Raises what `LogDatabase` raises.
     """
 
     table = inferences
     """One row for each answer, for questions that SQL answers better."""
-
-    def __init__(self, url: str) -> None:
-        self.url = parse(url)
-        self._engine = make_engine(self.url)
-        with self._explained("open"):
-            self._prepare()
 
     @classmethod
     def open(cls) -> "InferenceLog":
@@ -71,34 +60,6 @@ class InferenceLog:
         if EXPERIMENT is not None:
             return cls(f"sqlite:///{STATE}/experiments/{distinct(EXPERIMENT, 100)}.db")
         return cls(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
-
-    @property
-    def place(self) -> str:
-        """The database's URL without its password, for people."""
-        return mask_password(self.url.render_as_string())
-
-    def make_tables(self) -> None:
-        """All that are missing, though other processes begin the same log: each is made by whoever is first."""
-        with self._explained("prepare"):
-            for _ in metadata.sorted_tables:
-                try:
-                    metadata.create_all(self._engine)
-                    return
-                # PostgreSQL's catalogue takes a name twice as a broken unique constraint
-                except DBAPIError as error:
-                    if "already exists" not in str(error.orig):
-                        raise
-            metadata.create_all(self._engine)
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
-
-    @contextmanager
-    def transaction(self, doing: str) -> Iterator[Connection]:
-        """A transaction in the log's database, for tables beside it; `doing` is for the message when it fails."""
-        with self._explained(doing), self._engine.begin() as connection:
-            yield connection
 
     def append(self, frame: pd.DataFrame) -> int:
         """Add the rows of `frame` in one transaction and return how many were new.
@@ -110,11 +71,10 @@ class InferenceLog:
         """
         check_columns(frame, COLUMNS, "The frame to log")
         records = to_records(frame)
-        with self._explained("write to"):
-            try:
-                return self._add(records)
-            except IntegrityError:
-                return self._add(records)  # another process added some of them since we looked
+        try:
+            return self._add(records)
+        except IntegrityError:
+            return self._add(records)  # another process added some of them since we looked
 
     def read(
         self,
@@ -148,7 +108,7 @@ class InferenceLog:
     def rows_of(self, ids: Sequence[str]) -> pd.DataFrame:
         """The rows of these requests, oldest first; ids that are not there are left out."""
         with self._explained("read"), self._engine.connect() as connection:
-            found = [tuple(row[name] for name in COLUMNS) for row in _select(connection, ids, COLUMNS)]
+            found = [tuple(row[name] for name in COLUMNS) for row in select_rows(connection, ids, COLUMNS)]
         return to_frame(found).sort_values(["time", "request_id"], ignore_index=True)
 
     def count(self, model: str, **choice: Any) -> dict[str, Count]:
@@ -188,7 +148,7 @@ class InferenceLog:
         if len(ids) != len(labels):
             raise DataError(f"{len(ids)} request ids but {len(labels)} labels: give one label for each id.")
         with self._explained("write to"), self._engine.begin() as connection:
-            there = {row["request_id"]: row for row in _select(connection, ids, _LABELLED)}
+            there = {row["request_id"]: row for row in select_rows(connection, ids, _LABELLED)}
             unknown = [name for name in ids if name not in there]
             if unknown:
                 raise DataError(
@@ -215,7 +175,7 @@ class InferenceLog:
             return int(connection.execute(query).scalar_one())
 
     def forget(self, moment: datetime) -> int:
-        """Delete rows of all models from before `moment`, and what was kept of their hours; returns how many rows.
+        """Delete rows of all models from before `moment`, and what was kept of their time; returns how many rows.
 
         In one transaction. Verdicts and pages that rest on them stay.
         """
@@ -223,6 +183,7 @@ class InferenceLog:
             self.make_tables()
             with self._engine.begin() as connection:
                 connection.execute(delete(summaries).where(summaries.c.hour < moment))
+                connection.execute(delete(gaps).where(gaps.c.until < moment))
                 old = select(inferences.c.request_id).where(*_chosen(None, end=moment))
                 connection.execute(delete(label_origins).where(label_origins.c.request_id.in_(old)))
                 return connection.execute(delete(inferences).where(*_chosen(None, end=moment))).rowcount
@@ -260,47 +221,16 @@ class InferenceLog:
         columns = ["model", "version", "window", "rows", "labelled", "first", "last"]
         return pd.DataFrame([tuple(row) for row in found], columns=pd.Index(columns))
 
-    def _prepare(self) -> None:
-        names = set(inspect(self._engine).get_table_names())  # others are made when they are needed
-        if not {inferences.name, schema.name} <= names:
-            self.make_tables()
-        with self._engine.connect() as connection:
-            found = connection.execute(select(func.max(schema.c.version))).scalar()
-        if found is None:
-            with suppress(IntegrityError), self._engine.begin() as connection:  # another process may be first
-                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-        elif found != SCHEMA_VERSION:
-            raise StorageError(
-                f"The inference log {self.place} has schema version {found}, this program reads version "
-                f"{SCHEMA_VERSION}. Use the resnet-ops version that wrote it, or set RESNET_OPS_INFERENCE_LOG to "
-                "a new database."
-            )
-
     def _add(self, records: list[dict[str, Any]]) -> int:
-        ids = [record["request_id"] for record in records]
-        with self._engine.begin() as connection:
-            there = {row["request_id"]: row for row in _select(connection, ids, COLUMNS)}
-            for record in records:
-                old = there.get(record["request_id"])
-                different = [] if old is None else differences(old, record)
-                if different:
-                    raise DataError(
-                        f"Request {record['request_id']!r} is already in the log {self.place} with another "
-                        f"{', '.join(different)}. Nothing was added. Give a new request its own id."
-                    )
-            new = [record for record in records if record["request_id"] not in there]
-            if new:
-                connection.execute(inferences.insert(), new)
-        return len(new)
-
-    @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError:
-            raise
-        except DBAPIError as error:
-            raise explain(error, doing, self.url) from None
+        with self.transaction("write to") as connection:
+            added = add_rows(connection, records)
+            if added.taken:
+                record, different = added.taken[0]
+                raise DataError(
+                    f"Request {record['request_id']!r} is already in the log {self.place} with another "
+                    f"{', '.join(different)}. Nothing was added. Give a new request its own id."
+                )
+        return added.new
 
 
 def _chosen(
@@ -322,14 +252,6 @@ def _chosen(
     if end is not None:
         chosen.append(inferences.c.time < end)
     return chosen
-
-
-def _select(connection: Connection, ids: Sequence[str], columns: Iterable[str]) -> Iterator[dict[str, Any]]:
-    wanted = [inferences.c[name] for name in {"request_id": None, **dict.fromkeys(columns)}]
-    for begin in range(0, len(ids), _CHUNK):
-        query = select(*wanted).where(inferences.c.request_id.in_(ids[begin : begin + _CHUNK]))
-        for row in connection.execute(query).mappings():
-            yield dict(row)
 
 
 def _classes(

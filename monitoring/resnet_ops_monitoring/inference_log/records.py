@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.appending import VECTORS
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
 
-__all__ = ["differences", "to_frame", "to_records"]
-
-_VECTORS = ("embedding", "probabilities")
-_EXACT = ("time", "model", "version", "digest", "source", "window")
+__all__ = ["to_frame", "to_records"]
 
 
 def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -28,7 +26,7 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
             str(name): None if _missing(value) else value for name, value in row.items()
         }
         record["time"] = time.floor("us").to_pydatetime()
-        for name in _VECTORS:
+        for name in VECTORS:
             record[name] = np.asarray(row[name], dtype="<f4").tobytes()
         for name in (*STATISTICS, "latency_ms"):
             record[name] = None if record[name] is None else float(record[name])
@@ -52,19 +50,6 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Columns whose content differs; floats may differ by what another thread count or CPU changes."""
-    different = [name for name in _EXACT if old[name] != new[name]]
-    for name in (*STATISTICS, *_VECTORS):
-        left, right = (
-            np.frombuffer(row[name], "<f4") if name in _VECTORS else np.array([row[name]], dtype=float)
-            for row in (old, new)
-        )
-        if left.shape != right.shape or not np.allclose(left, right, rtol=1e-2, atol=1e-3, equal_nan=True):
-            different.append(name)
-    return different
-
-
 def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
     """One vector for each; each in its own piece where they are of several models, or there are none."""
     if len(set(map(len, packed))) == 1 and packed[0]:
@@ -76,7 +61,7 @@ def to_frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Rows of the table, in the order of COLUMNS, as a frame."""
     frame = pd.DataFrame(found, columns=pd.Index(COLUMNS))
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
-    for name in _VECTORS:
+    for name in VECTORS:
         frame[name] = _unpacked(frame[name].tolist())
     for name in (*STATISTICS, "latency_ms"):
         frame[name] = frame[name].astype(float)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, and_, func, select
 
+from resnet_ops_monitoring.inference_log.gaps import count_lost
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 
@@ -15,12 +16,16 @@ _rows = InferenceLog.table
 
 @dataclass(frozen=True)
 class Period:
-    """A window in a row of windows, since <= time < until, and what the log held of it when it was judged."""
+    """A window in a row of windows, since <= time < until, and what the log held of it when it was judged.
+
+    lost: rows that never came into it, as far as their writers could say so by then.
+    """
 
     since: datetime
     until: datetime
     rows: int
     labelled: int
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class TimeRange:
         query = select(func.count(), func.count(_rows.c.label)).where(self.condition)
         with log.transaction("read") as connection:
             rows, labelled = connection.execute(query).one()
-        return Period(self.since, self.until, int(rows), int(labelled))
+            lost = count_lost(connection, self.identity, self.since, self.until)
+        return Period(self.since, self.until, int(rows), int(labelled), lost)
 
 
 def rows_of(identity: ModelIdentity) -> ColumnElement[bool]:

@@ -113,11 +113,14 @@ class VerdictHistory:
 
     def periods(self, identity: ModelIdentity, *, limit: int) -> list[Period]:
         """The latest windows in a row, oldest first."""
-        columns = (_table.c.since, _table.c.until, _table.c.rows, _table.c.labelled)
+        columns = (_table.c.since, _table.c.until, _table.c.rows, _table.c.labelled, _table.c.verdict)
         query = select(*columns).where(*_of(identity), _table.c.until.is_not(None))
         with self._log.transaction("read") as connection:
             found = connection.execute(query.order_by(_table.c.until.desc()).limit(limit)).all()
-        return [Period(_moment(since), _moment(until), rows, n) for since, until, rows, n in found][::-1]
+        return [
+            Period(_moment(since), _moment(until), rows, n, json.loads(verdict).get("lost", 0))
+            for since, until, rows, n, verdict in reversed(found)
+        ]
 
     def _read(self, query: Select[tuple[str]], limit: int) -> list[Verdict]:
         """The latest of those verdicts, oldest first."""

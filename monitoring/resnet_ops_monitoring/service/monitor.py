@@ -108,7 +108,7 @@ class Monitor:
         """Validate and judge one window, write and publish its page, and keep the verdict."""
         period = time_range.period(self.log)
         judged = self._judged(time_range, period, now)
-        verdict = self._remembered(time_range, judged.verdict)
+        verdict = replace(self._remembered(time_range, judged.verdict), lost=period.lost)
         if verdict.end is None:
             verdict = replace(
                 verdict, start=time_range.since, end=time_range.until - timedelta(microseconds=1)

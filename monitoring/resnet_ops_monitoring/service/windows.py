@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from sqlalchemy import func, select
 
+from resnet_ops_monitoring.inference_log.gaps import first_lost
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange, rows_of
@@ -22,7 +23,8 @@ def due_time_ranges(
 ) -> Iterator[TimeRange]:
     """The complete windows since `after`, oldest first; from the first row on where that is None.
 
-    Hours without rows are passed over, but for the last: that one shows that nothing comes.
+    Hours without rows are passed over, but for the last: that one shows that nothing comes. An hour of which all rows
+    are lost is none without rows.
     """
     settled = now - timedelta(seconds=params.settle_seconds)
     if params.rows:
@@ -32,7 +34,7 @@ def due_time_ranges(
 
 
 def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Period]) -> Iterator[TimeRange]:
-    """Those of the judged windows for which rows or labels came since."""
+    """Those of the judged windows for which rows, labels or gaps came since."""
     for period in periods:
         time_range = TimeRange(identity, period.since, period.until)
         if time_range.period(log) != period:
@@ -50,7 +52,7 @@ def skipped_time_ranges(
     for earlier, later in pairwise(periods):
         cursor = earlier.until
         while cursor < later.since:
-            first = _time_at(log, identity, cursor, 0)
+            first = _first_at(log, identity, cursor)
             if first is None or first >= later.since:
                 break
             begin, end = cursor, later.since
@@ -72,7 +74,7 @@ def _by_time(
     log: InferenceLog, identity: ModelIdentity, length: timedelta, after: datetime | None, settled: datetime
 ) -> Iterator[TimeRange]:
     cursor, last = after, _EPOCH + (settled - _EPOCH) // length * length
-    while (first := _time_at(log, identity, cursor or _EPOCH, 0)) is not None:
+    while (first := _first_at(log, identity, cursor or _EPOCH)) is not None:
         begin = _EPOCH + (first - _EPOCH) // length * length
         if begin + length > last:
             break
@@ -89,6 +91,14 @@ def _by_rows(
     while (end := _time_at(log, identity, cursor, rows - 1)) is not None and end < settled:
         begin, cursor = _time_at(log, identity, cursor, 0) or end, end + timedelta(microseconds=1)
         yield TimeRange(identity, begin, cursor)
+
+
+def _first_at(log: InferenceLog, identity: ModelIdentity, since: datetime) -> datetime | None:
+    """The time of the first row from `since` on, be it in the log or lost."""
+    with log.transaction("read") as connection:
+        lost = first_lost(connection, identity, since)
+    times = [each for each in (_time_at(log, identity, since, 0), lost) if each is not None]
+    return min(times, default=None)
 
 
 def _time_at(log: InferenceLog, identity: ModelIdentity, since: datetime, place: int) -> datetime | None:

@@ -23,6 +23,9 @@ class DriftParams:
     """Fewer usable rows than this are not judged: insufficient data."""
     max_unusable: float
     """Share of rows with values that are not finite above which the window alarms."""
+    max_lost: float
+    """Share of a window's rows, in [0, 1], that writers may have lost: above it the rest need not stand for the window,
+    and it is not judged: insufficient data."""
     permutations: int
     """Random relabellings behind each p value of the softmax and class tests."""
     test_rows: int
@@ -56,7 +59,7 @@ class DriftParams:
                     f"{name} must lie between 0 and 1, both excluded; it is {getattr(self, name)}"
                 )
         effects = ("softmax_effect", "classes_effect", "embeddings_effect", "embeddings_loss", "image_effect")
-        for name in ("max_unusable", *effects):
+        for name in ("max_unusable", "max_lost", *effects):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1; it is {getattr(self, name)}")
         for name, least in (

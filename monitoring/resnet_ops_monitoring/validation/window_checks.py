@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, or_, select
 
 from resnet_ops.errors import DataError
 from resnet_ops.extras import require
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
+from resnet_ops_monitoring.inference_log.gaps import late_ranges
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
@@ -183,6 +184,7 @@ def _window(log: InferenceLog, time_range: TimeRange) -> str:
     """The window's rows without vectors; `behind`: seconds after the latest time before it, by order of arrival.
 
     Of the same source: sources send in batches, each at its own time: among all of them a later row may well be older.
+    Rows that waited for the database to come back say nothing: other processes' rows of their source came before.
     """
     latest = func.max(_rows.c.time).over(partition_by=_rows.c.source, order_by=_rows.c.id)
     behind = (
@@ -190,6 +192,12 @@ def _window(log: InferenceLog, time_range: TimeRange) -> str:
         if log.url.get_backend_name() == "sqlite"
         else func.extract("epoch", latest - _rows.c.time)
     )
+    late = [
+        and_(_is_source(log, source), _rows.c.time.between(first, last))
+        for source, first, last in late_ranges(log, time_range.identity, time_range.since, time_range.until)
+    ]
+    if late:
+        behind = case((or_(*late), literal_column("0.0")), else_=behind)
     alike = [*(_rows.c[name] for name in STATISTICS), _rows.c.predicted]
     copies = func.row_number().over(partition_by=alike, order_by=_rows.c.id)
     query = select(
@@ -224,18 +232,27 @@ def _text(
 ) -> str:
     """The query as Great Expectations takes it: text without parameters.
 
-    A model's name goes in as hexadecimal digits, since text with a colon in it is read as a parameter. A digest that
+    Names go in as hexadecimal digits, since text with a colon in it is read as a parameter. A digest that
     is none is refused.
     """
     digest = time_range.identity.digest
     if not re.fullmatch(r"[0-9a-f]{1,64}", digest):
         raise DataError(f"{digest[:80]!r} is not a digest of model files.")
-    name = time_range.identity.name.encode().hex()
-    sqlite = log.url.get_backend_name() == "sqlite"
-    model = f"CAST(X'{name}' AS TEXT)" if sqlite else f"convert_from(decode('{name}', 'hex'), 'UTF8')"
-    where = query.where(_rows.c.model == literal_column(model), *conditions)
+    where = query.where(_rows.c.model == _literal(log, time_range.identity.name), *conditions)
     with log.transaction("read") as connection:
         return str(where.compile(connection, compile_kwargs={"literal_binds": True}))
+
+
+def _literal(log: InferenceLog, text: str) -> ColumnElement[str]:
+    name = text.encode().hex()
+    sqlite = log.url.get_backend_name() == "sqlite"
+    return literal_column(
+        f"CAST(X'{name}' AS TEXT)" if sqlite else f"convert_from(decode('{name}', 'hex'), 'UTF8')"
+    )
+
+
+def _is_source(log: InferenceLog, source: str | None) -> ColumnElement[bool]:
+    return _rows.c.source.is_(None) if source is None else _rows.c.source == _literal(log, source)
 
 
 def _sums(log: InferenceLog, time_range: TimeRange, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ PARAMS = DriftParams(
     alpha=0.05,
     min_rows=50,
     max_unusable=0.05,
+    max_lost=0.05,
     permutations=199,
     test_rows=300,
     softmax_effect=0.03,

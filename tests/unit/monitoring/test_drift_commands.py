@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from resnet_ops_monitoring.cli.commands import add_commands
+from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -99,11 +101,31 @@ def test_labels_from_a_file_reach_the_log(logged: Path, served: Served) -> None:
     assert "2 labels set or changed" in _run("log", "label", "labels.csv").output
     assert "0 labels set or changed" in _run("log", "label", "labels.csv").output
     shown = json.loads(_run("log", "show", "--json").output)
-    assert [(row["window"], row["rows"], row["labelled"]) for row in shown] == [
+    assert [(row["window"], row["rows"], row["labelled"]) for row in shown["rows"]] == [
         ("calm", 358, 2),
         ("dirty", 358, 0),
     ]
+    assert shown["gaps"] == []
     assert "calm" in _run("log", "show").output
+
+
+def test_gaps_are_shown_with_what_is_there(logged: Path, served: Served) -> None:
+    log, since = InferenceLog.open(), datetime(2026, 1, 5, 2, 10, tzinfo=UTC)
+    with log.transaction("write to") as connection:
+        gap = Gap(
+            served.identity, "line\x1b 1", since, since + timedelta(minutes=15), "the disk is full", 312
+        )
+        add_gaps(connection, [gap])
+    (shown,) = json.loads(_run("log", "show", "--json").output)["gaps"]
+    assert (shown["lost"], shown["identity"]["name"], shown["reason"]) == (
+        312,
+        served.identity.name,
+        gap.reason,
+    )
+    text = _run("log", "show").output
+    assert "312" in text
+    assert "the disk is full" in " ".join(text.split())
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,191 @@
+"""A process's folder of segments, under a lock that dies with the process; then one other process takes it over."""
+
+import fcntl
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy.engine import URL
+
+from resnet_ops_monitoring.inference_log.segments import Segment
+
+__all__ = ["NoRoom", "Spool", "spool_folder"]
+
+_LOCK = "lock"
+_ENDING = ".segment"
+_LOOK = 1.0
+"""Seconds between two looks at what all processes have put by."""
+
+
+class NoRoom(OSError):
+    """All the space that segments may take is taken."""
+
+
+def spool_folder(root: Path, url: URL) -> Path:
+    """Where segments for this database lie: rows for another one never come into it."""
+    database = url.database or ""
+    if url.get_backend_name() == "sqlite" and not database.startswith("file:"):
+        database = os.path.abspath(database)  # noqa: PTH100 -- a name, whether or not there is such a file
+    place = f"{url.get_backend_name()}://{url.host or ''}:{url.port or ''}/{database}"
+    return root / hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+class Spool:
+    """The segments of one process, of which the last may still grow.
+
+    most: bytes that the segments of all processes may take together, looked at once a second; segment: bytes from which
+    a segment is full. Two threads may use it: one writes, the other ships and adopts.
+    """
+
+    def __init__(self, root: Path, most: int, segment: int) -> None:
+        self._root, self._most, self._full = root, most, segment
+        self._folder: Path | None = None
+        self._lock, self._opening = -1, Lock()
+        self._growing: Segment | None = None
+        self._looked, self._others = -_LOOK, 0
+
+    @property
+    def growing(self) -> bool:
+        """Whether a segment is open that holds records."""
+        return self._growing is not None and self._growing.size > 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the open segment has grown enough."""
+        return self._growing is not None and self._growing.size >= self._full
+
+    def add(self, contents: Sequence[bytes], *, beyond: bool = False) -> None:
+        """Put records by, for good when this returns. beyond: also where the space is used up.
+
+        Raises NoRoom where it is, OSError where the disk refuses; then nothing is put by.
+        """
+        if not beyond and self.used() + sum(map(len, contents)) > self._most:
+            raise NoRoom(f"segments hold {self._most:,} bytes, all that they may")
+        folder = self._opened()
+        if self._growing is None:
+            self._growing = Segment(folder / f"{time.time_ns() // 1000:017}-{uuid.uuid4().hex[:8]}{_ENDING}")
+        self._growing.add(contents)
+
+    def seal(self) -> Path | None:
+        """End the open segment and say where it is; None where there is none with records."""
+        if self._growing is None:
+            return None
+        sealed, self._growing = self._growing, None
+        sealed.close()
+        if sealed.size:
+            return sealed.path
+        sealed.path.unlink(missing_ok=True)
+        return None
+
+    def used(self) -> int:
+        """Bytes that all processes have put by, this one's as they are now."""
+        if time.monotonic() - self._looked >= _LOOK:
+            mine = self._folder
+            self._others = sum(_size(folder) for folder in _folders(self._root) if folder != mine)
+            self._looked = time.monotonic()
+        return self._others + (_size(self._folder) if self._folder else 0)
+
+    def oldest(self) -> float | None:
+        """Seconds since 1970 when the oldest record was put by; None without any."""
+        waiting = _segments(self._folder) if self._folder else []
+        return int(waiting[0].name[:17]) / 1e6 if waiting else None
+
+    def adopt(self) -> list[Path]:
+        """Move the segments that dead processes left into this folder, oldest first. Raises OSError."""
+        moved = []
+        for folder in _folders(self._root):
+            if folder == self._folder:
+                continue
+            with _locked(folder) as mine:
+                for path in _segments(folder) if mine else []:
+                    moved.append(path.rename(self._opened() / path.name))
+                if mine:
+                    _remove(folder)
+        return sorted(moved, key=lambda path: path.name)
+
+    def close(self) -> None:
+        """Let go: what is still put by belongs to whoever looks next."""
+        self.seal()
+        if self._folder is not None:
+            if not _segments(self._folder):
+                _remove(self._folder)
+            os.close(self._lock)
+            self._folder = None
+
+    def forget(self) -> None:
+        """In a forked process: let go of what is the parent's, without a word to it."""
+        if self._growing is not None:
+            self._growing.close()
+        if self._folder is not None:
+            os.close(self._lock)
+
+    def _opened(self) -> Path:
+        """This process's folder, which is never seen without its lock: it gets its name when it is locked."""
+        with self._opening:
+            if self._folder is None:
+                name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+                hidden = self._root / f".{name}"
+                hidden.mkdir(parents=True, mode=0o700)
+                self._lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self._folder = hidden.rename(self._root / name)
+            return self._folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether the folder's process is dead and nobody else takes it over."""
+    try:
+        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        yield False  # taken over in between
+        return
+    try:
+        yield _lock(file)
+    finally:
+        os.close(file)
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Oldest first."""
+    try:
+        found = [path for path in folder.iterdir() if re.fullmatch(rf"\d{{17}}-\w+{_ENDING}", path.name)]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda path: path.name)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in _segments(folder):
+        with suppress(FileNotFoundError):  # shipped in between
+            total += path.stat().st_size
+    return total
+
+
+def _remove(folder: Path) -> None:
+    """A folder without segments."""
+    with suppress(OSError):  # somebody put a file there
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
