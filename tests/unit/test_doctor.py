@@ -49,6 +49,42 @@ def test_an_empty_folder_is_fine_and_stays_empty(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"RESNET_OPS_INFERENCE_LOG": "sqlite:///logs/deep/x.db"},
+        {"RESNET_OPS_INFERENCE_LOG": ""},
+        {"MLFLOW_TRACKING_URI": "sqlite+pysqlite:///made.db"},
+        {
+            "MLFLOW_TRACKING_URI": "sqlite:///made.db",
+            "MLFLOW_REGISTRY_URI": "gated:sqlite+pysqlite:///other.db",
+        },
+    ],
+)
+def test_looking_makes_no_database(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    found = [*core_checks(), *registry_checks(), *monitoring_checks()]
+    assert [each for each in found if each.state == "wrong"] == []
+    assert list(folder.iterdir()) == []
+
+
+def test_looking_makes_no_table_in_a_database_of_something_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine("sqlite:///other.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE something (id INTEGER)"))
+    engine.dispose()
+    before = (folder / "other.db").read_bytes()
+    monkeypatch.setenv("RESNET_OPS_INFERENCE_LOG", "sqlite:///other.db")
+    (found,) = [each for each in monitoring_checks() if each.subject == "inference log"]
+    assert found.state == "fine"
+    assert (folder / "other.db").read_bytes() == before
+
+
 Patch = pytest.MonkeyPatch
 
 
@@ -105,6 +141,11 @@ def _broken_key(patch: Patch) -> None:
 def _open_folder(patch: Patch) -> None:
     make_key("pipeline")
     Path("var/keys").chmod(0o777)
+
+
+def _key_file(patch: Patch) -> None:
+    Path("keyfile").touch()
+    patch.setenv("RESNET_OPS_KEYS", "keyfile")
 
 
 def _log_of_the_future(patch: Patch) -> None:
@@ -186,6 +227,14 @@ BROKEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Iterator[Finding]]
         "MLFLOW_TRACKING_URI",
         "Write for",
     ),
+    "no port": (
+        _set(MLFLOW_TRACKING_URI="postgresql://ada:secret@127.0.0.1:port/db"),
+        registry_checks,
+        "wrong",
+        "MLFLOW_TRACKING_URI",
+        "Write for",
+    ),
+    "a file of keys": (_key_file, registry_checks, "wrong", "keys", "RESNET_OPS_KEYS"),
     "tables of the future": (_of_the_future, registry_checks, "wrong", "registry's tables", "--upgrade"),
     "an open key": (_open_key, registry_checks, "wrong", "keys", "chmod 600"),
     "a broken key": (_broken_key, registry_checks, "wrong", "keys", "Restore it"),

@@ -118,7 +118,7 @@ label_origins = Table(
 def parse(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter: a port that is no number
         raise ConfigError(
             "RESNET_OPS_INFERENCE_LOG is not a database URL. Write for example sqlite:///var/inference.db or "
             "postgresql://user:password@host/database"

@@ -6,7 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from resnet_ops.doctor import Finding, examined
+from resnet_ops.errors import ConfigError
 from resnet_ops.extras import EXTRAS
+from resnet_ops_registry.common.settings import mask_password
 
 __all__ = ["monitoring_checks"]
 
@@ -24,16 +26,29 @@ def monitoring_checks() -> Iterator[Finding]:
 
 
 def _log() -> str:
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+
+    from resnet_ops_monitoring.inference_log.database import explain, inferences, parse, schema
     from resnet_ops_monitoring.inference_log.log import InferenceLog
 
-    said = os.environ.get("RESNET_OPS_INFERENCE_LOG")
-    if said is None and not Path("var/inference.db").exists():
-        return "var/inference.db: not there yet, made on first use"
-    log = InferenceLog.open()
+    url = parse(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
+    place = mask_password(url.render_as_string())
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        return f"{place}: not there yet, made on first use"
     try:
-        return f"{log.place}: {int(log.summary()['rows'].sum()):,} rows"
-    finally:
-        log.close()
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            tables = set(inspect(connection).get_table_names())
+        engine.dispose()
+    except DBAPIError as error:
+        raise explain(error, "open", url) from None
+    except (NoSuchModuleError, ModuleNotFoundError):
+        raise ConfigError(f"{place}: no driver for {url.get_backend_name()} is installed here.") from None
+    if not {inferences.name, schema.name} <= tables:
+        return f"{place}: no log there yet, made on first use"
+    InferenceLog.open().close()  # nothing is missing, so nothing is made
+    return f"{place} answers"
 
 
 def _alerts() -> str:

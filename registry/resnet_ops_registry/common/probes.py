@@ -38,7 +38,7 @@ def _database(uri: str, variable: str) -> tuple[str, Path | None]:
         url = make_url(uri)
         kind, file = url.get_backend_name(), url.database
         known = kind in DATABASES and not (kind == "sqlite" and url.host)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter: a port that is no number
         known = False
     if not known:
         raise ConfigError(

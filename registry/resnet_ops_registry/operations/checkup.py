@@ -7,7 +7,8 @@ from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from resnet_ops.doctor import Finding, examined
 from resnet_ops.errors import ConfigError, StorageError
@@ -78,8 +79,13 @@ def _answers(variable: str, uri: str) -> str:
 
 
 def _sqlite_file(uri: str) -> Path | None:
-    name = uri.removeprefix("sqlite:///").partition("?")[0]
-    return Path(name) if uri.startswith("sqlite:///") and name else None
+    """The file of a SQLite database, whatever its driver; None for anything else."""
+    try:
+        url = make_url(uri)
+        name = url.database if url.get_backend_name() == "sqlite" else None
+    except (ArgumentError, ValueError, NoSuchModuleError):  # `probe` says what is wrong
+        return None
+    return Path(name) if name and name != ":memory:" else None
 
 
 def _tables() -> str:
@@ -111,6 +117,8 @@ def _keys() -> str:
     folder = keys_folder()
     if not folder.exists():
         return f"none in {folder} yet; the pipeline makes its own on first use"
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file, and keys lie in a folder. Name one in RESNET_OPS_KEYS.")
     if stat.S_IMODE(folder.stat().st_mode) & 0o022:
         raise ConfigError(f"{folder} can be written by others. Run: chmod go-w {folder}")
     names = [key.name for key in list_keys(folder)]

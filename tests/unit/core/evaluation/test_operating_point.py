@@ -10,6 +10,7 @@ import pytest
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.operating_point import (
+    OperatingPoint,
     OperatingPointParams,
     choose_threshold,
     curve,
@@ -45,6 +46,18 @@ def test_the_threshold_reaches_its_aim_and_is_the_best_otherwise(
     threshold = choose_threshold(TRUTH, SCORES, params(aim, at_least))
     assert threshold is not None
     assert (threshold <= SCORES).sum() == decided
+
+
+def test_a_threshold_decides_as_it_was_measured_also_with_the_digits_that_models_answer_with() -> None:
+    """Of probabilities in float64 the mistakes could be told apart; of answers in float32 they cannot."""
+    surer = np.array([1 - 1e-12, 1 - 2e-12, 1 - 3e-12, 0.2, 0.1])
+    rows, labels = np.stack([1 - surer, surer], axis=1), np.array([1, 0, 1, 0, 0])
+    positive, scores = score(rows, labels, ("good", "crack"), ("crack",))
+    assert scores[:3].tolist() == [1.0] * 3
+    threshold = choose_threshold(positive, scores, params("sensitivity", 1.0))
+    assert threshold is not None
+    served = OperatingPoint(("crack",), threshold).called(rows.astype(np.float32), ("good", "crack"))
+    assert served.tolist() == (scores >= threshold).tolist() == [True] * 3 + [False] * 2
 
 
 @pytest.mark.parametrize("seed", range(20))

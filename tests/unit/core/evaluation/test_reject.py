@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_ops.evaluation.reject import RejectParams, choose_confidence, measure_reject, reject_panel
+from resnet_ops.evaluation.reject import (
+    RejectParams,
+    choose_confidence,
+    confidence_of,
+    measure_reject,
+    reject_panel,
+)
 from resnet_ops.evaluation.square import sheet
 
 PARAMS = RejectParams(max_risk=0.25)
@@ -37,6 +43,15 @@ def test_no_other_threshold_answers_more_at_the_allowed_risk(
         if (~right[confidence >= level]).mean() <= risk + 1e-12
     ]
     assert (0 if found is None else int((confidence >= found).sum())) == max(tried, default=0)
+
+
+def test_neighbouring_confidences_are_told_apart_or_not_at_all() -> None:
+    sure = np.array([np.nextafter(1, 0), np.nextafter(np.nextafter(1, 0), 0)])
+    found = choose_confidence(sure, np.array([True, False]), RejectParams(max_risk=0))
+    assert found is not None
+    assert (sure >= found).tolist() == [True, False]
+    answered = confidence_of(np.array([[sure[0], 1 - sure[0]], [sure[1], 1 - sure[1]]]))
+    assert answered.tolist() == [1.0, 1.0], "models answer in float32"
 
 
 def test_coverage_and_risk_are_those_of_the_test_split() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, build_reference, load_reference
-from resnet_ops_monitoring.drift.verdict import load_verdict
+from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.drift.verdict import OperatingVerdict, load_verdict
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.report.breakdown import operating_section
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
@@ -194,11 +197,35 @@ def test_the_verdict_shows_tested_estimated_and_counted_and_is_kept(
     assert 'class="hit"' in page
 
 
+def test_labels_that_come_after_the_hour_was_kept_are_counted_at_the_operating_point(
+    reference: Reference, made_up: Frames, params: DriftParams, tmp_path: Path
+) -> None:
+    log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
+    frame = made_up(np.random.default_rng(5), 400)
+    log.append(frame.assign(label=None, window=None))
+    start = frame["time"].min().floor("h").to_pydatetime()
+
+    def judged() -> OperatingVerdict:
+        end = start + timedelta(hours=1)
+        found = judge_time_range(log, reference, params, name="h", start=start, end=end).verdict.operating
+        assert found is not None
+        return found
+
+    within = frame["time"] < start + timedelta(hours=1)
+    assert judged().specificity.real is None
+    some = frame[within & frame["label"].isin(POINT.positive)]
+    log.label(some["request_id"].tolist(), some["label"].tolist())
+    assert judged().specificity.real is None
+    log.label(frame["request_id"].tolist(), frame["label"].tolist())
+    found, truth = judged(), _truth(frame[within].reset_index(drop=True))
+    assert found.sensitivity.real is not None
+    assert found.specificity.real is not None
+    assert (found.sensitivity.real.value, found.specificity.real.value) == pytest.approx(truth)
+
+
 def test_a_saved_reference_estimates_the_same_also_once_a_window_was_accepted(
     reference: Reference, made_up: Frames, params: DriftParams, tmp_path: Path
 ) -> None:
-    from datetime import UTC, datetime
-
     accepted = accept_window(
         reference, made_up(np.random.default_rng(8), 300), by="Ada", why="lamp", at=datetime.now(UTC)
     )
