@@ -75,6 +75,11 @@ def attest_evaluation(
         refresh_card(client, model, number)
         now, then = (show_metric(each.metrics["test.top1"]) for each in (evidence, subject.before))
         lines.append(f"{model} v{number}: test.top1 {now}, was {then}; signed by {key.name}")
+        if evidence.operating_point != subject.before.operating_point:
+            remake = f"resnet-ops drift reference {model} {number}"
+            lines.append(
+                f"{model} v{number} decides at another point now. Have the monitor know it: {remake}"
+            )
     return lines
 
 

@@ -97,7 +97,7 @@ def test_a_version_keeps_deciding_where_it_did_until_another_aim_is_set(
     assert again.metrics["operating.threshold"] == first.metrics["operating.threshold"]
     assert again.outcomes["operating.sensitivity"].n == again.metrics["operating.sensitivity"].n
     aim(0.6)
-    run("attest", "evaluation", NAME, str(version))
+    assert "decides at another point now" in run("attest", "evaluation", NAME, str(version))
     assert now(client, version).metrics["operating.threshold"].value < point.threshold
     settings = yaml.safe_load((project / "params.yaml").read_text())
     settings["evaluate"]["operating_point"] = None
