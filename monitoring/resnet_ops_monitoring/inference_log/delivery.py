@@ -163,8 +163,9 @@ class Delivery:
         except OSError as error:
             self._troubled(f"the database is slow or away, and {error.strerror or error}")
             return False
-        self.trouble = ""
-        self._spilled += 0 if beyond else len(contents)
+        if not beyond:  # a gap finds room where rows do not
+            self.trouble = ""
+            self._spilled += len(contents)
         if self.spool.full:
             self._seal()
         return True
