@@ -38,16 +38,16 @@ _CALIBRATION, _OPERATING = "calibration.", "operating."
 class Harm:
     """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
     least loss that may alarm; None where the accuracy calibration does not know it. mix: share of the embeddings' move,
-    in [0, 1], that is another mix of classes. decisions: whether sensitivity or specificity lose what may alarm."""
+    in [0, 1], that is another mix of classes. side_fell: whether sensitivity or specificity fell by what may alarm."""
 
     loss: float
     guard: float | None = None
     mix: float = 0.0
-    decisions: bool = False
+    side_fell: bool = False
 
     def below(self, guard: float) -> bool:
         """Whether the model does about as well, where this is the guard."""
-        return self.loss < guard and not self.decisions
+        return self.loss < guard and not self.side_fell
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.accuracy_calibration import Harm
-from resnet_ops_monitoring.drift.operating_verdict import lost_words, operating_verdict
+from resnet_ops_monitoring.drift.operating_verdict import fallen_words, operating_verdict
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
@@ -265,7 +265,7 @@ def _verdict(
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
     reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost)
     if status == "alarm" and at_point is not None:
-        reason = " ".join((reason, *lost_words(at_point)))
+        reason = " ".join((reason, *fallen_words(at_point)))
     return Verdict(
         window=window,
         identity=reference.identity,

@@ -6,7 +6,7 @@ from resnet_ops_monitoring.drift.words import percent
 from resnet_ops_monitoring.statistics.accuracy import counted_accuracy
 from resnet_ops_monitoring.statistics.summary import WindowSummary
 
-__all__ = ["lost_words", "operating_verdict"]
+__all__ = ["fallen_words", "operating_verdict"]
 
 
 def operating_verdict(
@@ -37,12 +37,12 @@ def operating_verdict(
     )
 
 
-def lost_words(found: OperatingVerdict) -> list[str]:
+def fallen_words(found: OperatingVerdict) -> list[str]:
     """A sentence for each side whose estimate fell by as much as may alarm."""
     sides = {"Sensitivity": found.sensitivity, "Specificity": found.specificity}
     return [
         f"{name} at the operating point is estimated at {percent(side.estimated.value)} "
         f"({percent(side.estimated.low)} to {percent(side.estimated.high)}) instead of {percent(side.tested.value)}."
         for name, side in sides.items()
-        if side.lost
+        if side.fell
     ]

@@ -88,13 +88,13 @@ class SourceVerdict:
 @dataclass(frozen=True)
 class SideVerdict:
     """Sensitivity or specificity at the operating point: when it was tested, estimated now, counted where labels are
-    known. lost: whether the estimate is lower by as much as may alarm.
+    known. fell: whether the estimate is lower by as much as may alarm.
     """
 
     tested: Accuracy
     estimated: Estimate
     real: Accuracy | None
-    lost: bool
+    fell: bool
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,8 @@ def parse(url: str) -> URL:
 
 def make_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {}
-    if (
-        url.get_backend_name() == "postgresql"
-    ):  # a network that swallows everything is an error, not a wait for ever
+    # a network that swallows everything is an error, not a wait for ever; other drivers know no such words
+    if url.get_backend_name() == "postgresql" and url.get_driver_name() in ("psycopg", "psycopg2"):
         patience = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
         arguments |= {name: value for name, value in patience.items() if name not in url.query}
     if url.get_backend_name() == "sqlite":

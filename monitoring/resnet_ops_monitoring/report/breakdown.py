@@ -22,7 +22,7 @@ def operating_section(verdict: Verdict) -> str:
     for name, side in (("Sensitivity", found.sensitivity), ("Specificity", found.specificity)):
         real = "no labels yet" if side.real is None else _share(side.real, f", n = {side.real.n}")
         tested = _share(side.tested, f", n = {side.tested.n}")
-        rows.append(("hit" if side.lost else "", [name, tested, _share(side.estimated), real]))
+        rows.append(("hit" if side.fell else "", [name, tested, _share(side.estimated), real]))
     rows.append(("", ["Called positive", percent(found.called_before), percent(found.called), ""]))
     return (
         f"<h2>At the operating point</h2><p class='soft small'>Positive: {escape(', '.join(found.positive))}, from a "

@@ -166,7 +166,7 @@ def test_a_loss_at_the_operating_point_alarms_though_the_most_probable_class_is_
         assert (dull["predicted"] == frame["predicted"]).all()
         verdict = judge(dull, reference, settings, window="w")
         assert verdict.operating is not None
-        alarms["with"] += verdict.status == "alarm" and verdict.operating.sensitivity.lost
+        alarms["with"] += verdict.status == "alarm" and verdict.operating.sensitivity.fell
         alarms["without"] += judge(dull, without, settings, window="w").status == "alarm"
         calm += judge(frame, reference, settings, window="w").status == "ok"
         if verdict.status == "alarm":
