@@ -233,17 +233,20 @@ def _cells(found: list[dict[str, float]]) -> Iterator[str]:
     yield from (share(means[key]) for key in ("right", "wrong"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def read_arguments(about: str | None, *, windows: int, calm: int) -> argparse.Namespace:
+    """Of the command line; windows, calm: how many there are where nothing else is asked."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "drift_left_out")
     parser.add_argument("--only", nargs="*", choices=list(SETS), default=list(SETS), help="data sets")
-    parser.add_argument("--windows", type=int, default=60, help="for each change and size")
-    parser.add_argument("--calm", type=int, default=400, help="without a change, for each size")
+    parser.add_argument("--windows", type=int, default=windows, help="for each change and size")
+    parser.add_argument("--calm", type=int, default=calm, help="without a change, for each size")
     parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = read_arguments(__doc__, windows=60, calm=400)
     params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=199)
     table = Table(params, arguments.cache / "rates", arguments.windows, arguments.calm)
     versions = [

@@ -7,7 +7,6 @@ the threshold is the one that reaches a sensitivity of .9 on the reference's ima
 reference with the operating point and by one without. Writes a table in docs/drift-measured.md.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,11 +17,11 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "pipelines"))
 
 import numpy as np
 
-from benchmarks.drift_left_out import CALM, SIZES, Version
+from benchmarks.drift_left_out import CALM, SIZES, Version, read_arguments
 from benchmarks.drift_pools import frame_of
 from benchmarks.drift_power import LEVEL, share
 from benchmarks.left_out_scores import held_out_scores
-from benchmarks.left_out_sets import CHANGES, SETS
+from benchmarks.left_out_sets import CHANGES
 from benchmarks.marked_part import write_marked_part
 from benchmarks.shifted_images import CLEAN, Scores
 from resnet_ops.evaluation.operating_point import OperatingPoint
@@ -127,16 +126,7 @@ HEAD = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "drift_left_out")
-    parser.add_argument("--only", nargs="*", choices=list(SETS), default=list(SETS), help="data sets")
-    parser.add_argument("--windows", type=int, default=20, help="for each change and size")
-    parser.add_argument("--calm", type=int, default=200, help="without a change, for each size")
-    parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, windows=20, calm=200)
     params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=199)
     table = [HEAD, "|---" * HEAD.count(" | ") + "|---|"]
     for name in arguments.only:

@@ -13,8 +13,10 @@ from resnet_ops.data import PreparedData
 from resnet_ops.families.member import Member
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.predictions import Predictions
 from resnet_ops.training.loop import fit
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -94,6 +96,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 def made_up() -> Callable[..., pd.DataFrame]:
     """Frames of made-up predictions, as many as wanted."""
     return make_predictions
+
+
+def as_predictions(frame: pd.DataFrame) -> Predictions:
+    """What a model said of the rows of a frame whose classes are numbers."""
+    probabilities = matrix(frame, "probabilities")
+    return Predictions(
+        np.log(np.maximum(probabilities, 1e-30)),
+        probabilities,
+        matrix(frame, "embedding"),
+        frame["predicted"].astype(int).to_numpy(),
+    )
 
 
 def make_predictions(

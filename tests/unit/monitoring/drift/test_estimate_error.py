@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
@@ -19,20 +18,11 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.estimate_error import Calibration
 from resnet_ops_monitoring.statistics.two_sample import copies, copies_shift
+from tests.unit.monitoring.conftest import as_predictions, make_predictions
 
 Frames = Callable[..., pd.DataFrame]
 CLASSES = tuple("0123456789")
 _KINDS = ("fog", "turned", "jpeg_compression", "gaussian_noise", "pixelate")
-
-
-def _predictions(frame: pd.DataFrame) -> Predictions:
-    probabilities = matrix(frame, "probabilities")
-    return Predictions(
-        np.log(np.maximum(probabilities, 1e-30)),
-        probabilities,
-        matrix(frame, "embedding"),
-        frame["predicted"].astype(int).to_numpy(),
-    )
 
 
 def _changed(
@@ -54,8 +44,6 @@ def _changed(
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    from tests.unit.monitoring.conftest import make_predictions
-
     rng = np.random.default_rng(0)
     frame = make_predictions(rng, 1000)
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=1000, seed=0)
@@ -69,12 +57,12 @@ def reference() -> Reference:
                 rows = rng.permutation(len(frame))[:200]
                 some = frame.iloc[rows].reset_index(drop=True)
                 changed = _changed(some, severity * direction, 0.1 * max(severity - 1, 0), rng)
-                found.append(Tried(kind, _predictions(changed), _predictions(some), labels[rows]))
+                found.append(Tried(kind, as_predictions(changed), as_predictions(some), labels[rows]))
         return found
 
     return replace(
         made,
-        accuracy_calibration=calibrated_accuracy(made.schema, _predictions(frame), labels, tried(), 0),
+        accuracy_calibration=calibrated_accuracy(made.schema, as_predictions(frame), labels, tried(), 0),
     )
 
 
@@ -121,7 +109,7 @@ def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     frame.loc[confused, "label"] = "1"
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=2000, seed=0)
     labels = np.array(frame["label"], dtype=np.int64)
-    accuracy_calibration = calibrated_accuracy(made.schema, _predictions(frame), labels, [], 0)
+    accuracy_calibration = calibrated_accuracy(made.schema, as_predictions(frame), labels, [], 0)
     now = made_up(rng, 1000, weights=[0.02] * 5 + [0.18] * 5)
     found = judge(now, replace(made, accuracy_calibration=accuracy_calibration), params, window="w")
     truth = float((now["predicted"] == now["label"]).mean())

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from resnet_ops.evaluation.operating_point import OperatingPoint
-from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, build_reference, load_reference
@@ -26,7 +25,7 @@ from resnet_ops_monitoring.report.breakdown import operating_section
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
 from resnet_ops_monitoring.statistics.summary import load_summary, merge, summarise
-from tests.unit.monitoring.conftest import make_predictions
+from tests.unit.monitoring.conftest import as_predictions, make_predictions
 
 Frames = Callable[..., pd.DataFrame]
 CLASSES = tuple("0123456789")
@@ -48,16 +47,6 @@ def _softened(frame: pd.DataFrame, by: float, noise: float, rng: np.random.Gener
     )
 
 
-def _predictions(frame: pd.DataFrame) -> Predictions:
-    probabilities = matrix(frame, "probabilities")
-    return Predictions(
-        np.log(np.maximum(probabilities, 1e-30)),
-        probabilities,
-        matrix(frame, "embedding"),
-        frame["predicted"].astype(int).to_numpy(),
-    )
-
-
 def _calibrated(point: OperatingPoint | None) -> Reference:
     rng = np.random.default_rng(0)
     frame = make_predictions(rng, 1500)
@@ -69,8 +58,8 @@ def _calibrated(point: OperatingPoint | None) -> Reference:
             rows = rng.permutation(len(frame))[:300]
             some = frame.iloc[rows].reset_index(drop=True)
             changed = _softened(some, 1 - 0.12 * severity, (place % 3) * 0.5 * severity, rng)
-            tried.append(Tried(kind, _predictions(changed), _predictions(some), labels[rows]))
-    found = calibrated_accuracy(made.schema, _predictions(frame), labels, tried, 0)
+            tried.append(Tried(kind, as_predictions(changed), as_predictions(some), labels[rows]))
+    found = calibrated_accuracy(made.schema, as_predictions(frame), labels, tried, 0)
     return replace(made, accuracy_calibration=found)
 
 
@@ -263,5 +252,5 @@ def test_nothing_is_estimated_where_a_side_has_no_image() -> None:
     frame = frame[~frame["label"].isin(POINT.positive)].reset_index(drop=True)
     made = build_reference(frame, IDENTITY, CLASSES, rows=200, seed=0, operating=POINT)
     labels = np.array(frame["label"], dtype=np.int64)
-    found = calibrated_accuracy(made.schema, _predictions(frame), labels, [], 0)
+    found = calibrated_accuracy(made.schema, as_predictions(frame), labels, [], 0)
     assert found.operating is None
