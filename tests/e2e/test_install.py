@@ -19,7 +19,6 @@ pytestmark = pytest.mark.e2e
 
 HEAVY = ("torch", "torchvision", "dvc", "evidently", "great_expectations", "onnxruntime")
 NEEDS = {
-    "families": ("torch", "train"),
     "drift reference": ("torch", "train"),
     "drift judge": ("evidently", "monitoring"),
     "drift ui": ("evidently", "monitoring"),
@@ -92,6 +91,8 @@ def test_the_registrys_commands_lack_nothing(answers: Answers) -> None:
         "card",
         "portfolio",
         "db",
+        "families",
+        "doctor",
     )
     assert not [name for name in lacking if name.split()[0] in groups or name == "attest evidence"]
 
