@@ -77,7 +77,7 @@ def test_what_lacks_an_extra_says_which_and_how_to_install_it(name: str, answers
     assert f"needs {package}, not installed here. Install: pip install 'resnet-ops[{extra}]'" in said
 
 
-def test_the_registrys_commands_lack_nothing(answers: Answers) -> None:
+def test_the_registrys_commands_the_doctor_and_the_families_lack_nothing(answers: Answers) -> None:
     lacking = {name for name, (_, said) in answers.items() if "not installed here" in said}
     groups = (
         "gate",
