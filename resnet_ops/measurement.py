@@ -16,6 +16,7 @@ _DECIDING = (
         "operating.specificity",
         "reject.coverage",
         "reject.risk",
+        "retrieval.recall_at_1",
         "calibrated.ece",
         "robustness.mean_accuracy",
     ),

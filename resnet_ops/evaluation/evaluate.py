@@ -17,6 +17,7 @@ from resnet_ops.evaluation.metrics import measure_predictions, share_right
 from resnet_ops.evaluation.operating_point import curve, measure_operating_point, score
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.reject import confidence_of, measure_reject, reject_panel
+from resnet_ops.evaluation.retrieval import measure_retrieval
 from resnet_ops.evaluation.robustness import Robustness, measure_robustness, try_corruptions
 from resnet_ops.evaluation.slices import Slice, find_slices, measure_slices
 from resnet_ops.evaluation.square import sheet
@@ -93,9 +94,9 @@ def evaluate(
     slices = find_slices(test.columns(), image_stats(test.images), params.slices)
     groups = _groups(test, group)
     level, bins = params.confidence, params.calibration_bins
-    learned = model.predict(validation.images).logits
+    of_validation, of_test = model.predict(validation.images), model.predict(test.images)
+    learned, logits = of_validation.logits, of_test.logits
     temperature = fit_temperature(learned, validation.labels, level)
-    logits = model.predict(test.images).logits
     plain, calibrated = log_softmax(logits), log_softmax(logits, temperature.value)
     right = plain.argmax(axis=1) == test.labels
     measured = measure_predictions(np.exp(plain), test.labels, test.classes, SPLIT, level, groups)
@@ -107,6 +108,9 @@ def evaluate(
     before = np.exp(log_softmax(learned)), validation
     decisions, decided = _measure_decisions(before, (np.exp(plain), test), params, groups, thresholds or {})
     measured |= decisions
+    if params.retrieval is not None:
+        gallery, queries = (of_validation.embeddings, validation.labels), (of_test.embeddings, test.labels)
+        measured |= measure_retrieval(gallery, queries, params.retrieval, level, groups)
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level, groups)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.reject import RejectParams
+from resnet_ops.evaluation.retrieval import RetrievalParams
 
 __all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params", "together"]
 
@@ -84,6 +85,8 @@ class EvaluateParams:
     """Where a decision is made between some classes and all others; null for none."""
     reject: RejectParams | None = None
     """When the model abstains; null, or nothing said, where it always answers."""
+    retrieval: RetrievalParams | None = None
+    """How embeddings find images of the same class; null, or nothing said, where they are not tried."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:

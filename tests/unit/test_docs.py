@@ -46,7 +46,11 @@ def settings(shape: Any) -> Iterator[type]:
         yield from settings(part)
 
 
-OPTIONAL = {("Recipe", "imbalance"): None, ("EvaluateParams", "reject"): None}
+OPTIONAL = {
+    ("Recipe", "imbalance"): None,
+    ("EvaluateParams", "reject"): None,
+    ("EvaluateParams", "retrieval"): None,
+}
 """Settings that a file need not have, with what that means: null is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))
 

@@ -100,16 +100,20 @@ OPERATING = (
     ("share of images answered, with the reject option", "reject.coverage"),
     ("share of wrong answers among them (risk)", "reject.risk"),
 )
+FOUND, RETRIEVED = "retrieval.recall_at_", "retrieval.map_at_r"
 
 
 def results(evidence: Evidence) -> Section:
     found = evidence.metrics
+    recalls = sorted((name for name in found if name.startswith(FOUND)), key=lambda name: (len(name), name))
     rows = [
         ("right answer (top-1)", "test.top1"),
         *([("right class among the first five", "test.top5")] if "test.top5" in found else []),
         ("mean F1 of the classes", "test.macro_f1"),
         ("lowest recall of a class", "test.worst_class_recall"),
         *(row for row in OPERATING if row[1] in found),
+        *((f"finds its class among the {name.rpartition('_')[2]} nearest", name) for name in recalls),
+        *([("mean average precision of retrieval (MAP@R)", RETRIEVED)] if RETRIEVED in found else []),
     ]
     top1 = found.get("test.top1")
     notes = [f"The interval of top-1: {top1.method}."] if top1 is not None and top1.method else []

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["attest_evaluation"]
 
-_MEASURED = ("test.", "validation.", "calibrated.", "robustness.", "operating.", "reject.", "data.test.")
+_MEASURED = (
+    *("test.", "validation.", "calibrated.", "robustness.", "operating.", "reject.", "retrieval."),
+    "data.test.",
+)
 """How the metrics begin that an evaluation replaces; speed, size and the export's loss stay as they were."""
 
 
