@@ -86,7 +86,7 @@ def ranked(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np
 
 def _directions(embeddings: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
-    return embeddings / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return np.asarray(embeddings / np.maximum(lengths, np.finfo(np.float64).tiny))
 
 
 def _average_precision(hits: np.ndarray) -> np.ndarray:
