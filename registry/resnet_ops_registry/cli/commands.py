@@ -20,6 +20,7 @@ from resnet_ops_registry.cli.common import (
     refresh_verdicts,
     signer,
 )
+from resnet_ops_registry.cli.embed import embed
 from resnet_ops_registry.cli.gate import gate
 from resnet_ops_registry.cli.operator import add_operator_commands
 from resnet_ops_registry.cli.people import add_people_commands
@@ -48,6 +49,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("portfolio")(portfolio)
     app.command("ui")(ui)
     app.command("card")(card)
+    app.command("embed")(embed)
     add_people_commands(app)
     add_operator_commands(app, ledger)
 
