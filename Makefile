@@ -35,9 +35,9 @@ install: $(STAMP) ## make the virtual environment
 
 .PHONY: repro
 repro: $(STAMP) ## train, evaluate, register, judge and monitor the family (dvc repro)
-	@python pipelines/check_project.py
+	@python -m resnet_ops_pipelines.check_project
 	@dvc repro
-	@python pipelines/show_summary.py
+	@python -m resnet_ops_pipelines.show_summary
 
 .PHONY: check
 check: $(STAMP) ## before a commit: format, lint, types, architecture, unit tests
@@ -64,4 +64,4 @@ ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=..
 
 .PHONY: clean
 clean: $(STAMP) ## remove what a run made: outputs of stages and var; your own files, DVC's cache and the environment stay
-	@python pipelines/clean_outputs.py
+	@python -m resnet_ops_pipelines.clean_outputs

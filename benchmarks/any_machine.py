@@ -117,7 +117,7 @@ def surroundings(folder: Path, case: Case) -> dict[str, str]:
     kept = {
         k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RESNET_OPS_", "DVC_", "GIT_"))
     }
-    code = os.pathsep.join(str(folder / part) for part in (".", "registry", "monitoring"))
+    code = os.pathsep.join(str(folder / part) for part in (".", "registry", "monitoring", "pipelines"))
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "DVC_NO_ANALYTICS": "1"}
     return {**kept, **quiet, **MACHINES[case.machine], "PATH": path, "PYTHONPATH": code}

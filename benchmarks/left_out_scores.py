@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from project_params import Params
 
 from benchmarks.left_out_sets import CHANGES, SETS, Images, Labels
 from benchmarks.shifted_images import CLEAN, ENGINE, NARROW, REHEARSED, Scores
@@ -19,6 +18,7 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
+from resnet_ops_pipelines.project_params import Params
 
 __all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 

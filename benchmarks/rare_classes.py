@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from project_params import Params
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.shifted_images import ENGINE, NARROW
@@ -24,6 +23,7 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
+from resnet_ops_pipelines.project_params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 RARE, RATIO = (3, 8, 9), 30

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from project_params import Params
 from scipy import ndimage
 
 from benchmarks.images import published, read_cifar10
@@ -26,6 +25,7 @@ from resnet_ops.training.loop import fit
 from resnet_ops.training.plan import Plan
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.serving.camera import degrade
+from resnet_ops_pipelines.project_params import Params
 
 __all__ = [
     "CASES",

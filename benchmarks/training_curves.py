@@ -19,11 +19,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "pipelines"))
 
 import torch
 from matplotlib.figure import Figure
-from project_params import Params
 
 from benchmarks.images import published, read_cifar10
 from benchmarks.marked_part import write_marked_part
@@ -39,6 +37,7 @@ from resnet_ops.training.engine import Engine
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
+from resnet_ops_pipelines.project_params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"

@@ -29,6 +29,7 @@ SHADOWED = (
     "mlflow",
     "resnet_ops",
     "resnet_ops_monitoring",
+    "resnet_ops_pipelines",
     "resnet_ops_registry",
     "torch",
 )
@@ -75,7 +76,7 @@ def core_checks() -> Iterator[Finding]:
     yield from _shadows()
     yield _space()
     yield from _threads()
-    if Path("pipelines/check_project.py").exists():
+    if _in_project():
         yield from _project()
 
 
@@ -161,14 +162,21 @@ def _threads() -> Iterator[Finding]:
         )
 
 
+def _in_project() -> bool:
+    """Whether the stages of this folder's `dvc.yaml` are ours; it may be cut off, or of a merge."""
+    try:
+        return "resnet_ops_pipelines" in Path("dvc.yaml").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
 def _project() -> Iterator[Finding]:
     """What `make repro` asks before it begins."""
-    if "--look" not in Path("pipelines/check_project.py").read_text(encoding="utf-8"):
-        text = "pipelines/check_project.py is of an earlier release, and changes what it looks at. Take this release's."
-        yield Finding("project", "note", text)
-        return
     ended = subprocess.run(
-        [sys.executable, "pipelines/check_project.py", "--look"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "resnet_ops_pipelines.check_project", "--look"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
     if ended.returncode:

@@ -1,4 +1,4 @@
-"""Run by the Python of an environment: every command of `resnet-ops` and every script under `pipelines/`; prints JSON.
+"""Run by the Python of an environment: every command of `resnet-ops` and every module of a stage; prints JSON.
 
 Each command runs with --help and with made-up words, all of them in one process, because importing MLflow takes
 seconds. What a command would replace this process by, is not run.
@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+import resnet_ops_pipelines
 from resnet_ops.cli import build_app, main
 
 WORDS = {
@@ -74,8 +75,10 @@ if __name__ == "__main__":
         found[f"{name} --help"] = run(["resnet-ops", *words, "--help"], main)
         if not hasattr(command, "commands"):
             found[name] = run(["resnet-ops", *words, *CHOSEN.get(name, made_up(command))], main)
-    sys.path.insert(0, "pipelines")  # as for a script in it
-    for script in sorted(Path("pipelines").glob("*_*.py")):
-        words = (str(script), *(["--member", "resnet20"] if "--member" in script.read_text() else []))
-        found[script.name] = run(words, partial(runpy.run_path, str(script), run_name="__main__"))
+    for file in sorted(Path(resnet_ops_pipelines.__path__[0]).glob("*_*.py")):
+        if file.stem.startswith("_"):
+            continue
+        words = (str(file), *(["--member", "resnet20"] if "--member" in file.read_text() else []))
+        module = f"resnet_ops_pipelines.{file.stem}"
+        found[file.stem] = run(words, partial(runpy.run_module, module, run_name="__main__"))
     json.dump(found, sys.stdout)

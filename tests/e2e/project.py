@@ -24,7 +24,9 @@ class Project:
     def environment(self) -> dict[str, str]:
         """The machine's, less what points to other state; the checkout's own code comes first."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(STATE_VARIABLES)}
-        code = os.pathsep.join(str(self.folder / part) for part in (".", "registry", "monitoring"))
+        code = os.pathsep.join(
+            str(self.folder / part) for part in (".", "registry", "monitoring", "pipelines")
+        )
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
         people, parts = ("AUTHOR", "COMMITTER"), ("NAME", "EMAIL")
         identity = {f"GIT_{who}_{what}": "t@example.org" for who in people for what in parts}

@@ -35,7 +35,7 @@ def project(reproduced: Project, tmp_path: Path) -> Project:
 
 
 def stage(name: str, *arguments: str) -> list[str]:
-    return ["python", f"pipelines/{name}.py", *arguments]
+    return ["python", "-m", f"resnet_ops_pipelines.{name}", *arguments]
 
 
 def says(done: Any, task: str, *parts: str) -> None:

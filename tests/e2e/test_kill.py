@@ -112,7 +112,7 @@ def test_registering_that_was_killed_anywhere_makes_nothing_twice(
     reproduced: Project, tmp_path: Path
 ) -> None:
     project = reproduced.copy(tmp_path / "project", without=("var/mlflow.db", "var/artifacts", "var/cache"))
-    var, register = project.folder / "var", ("python", "pipelines/register_models.py")
+    var, register = project.folder / "var", ("python", "-m", "resnet_ops_pipelines.register_models")
     database = var / "mlflow.db"
     kill_when(project, lambda: any(var.glob(".mlflow.db.*.part")), *register)
     assert not database.exists(), "half a database would be in the way of every later start"
@@ -128,7 +128,7 @@ def test_registering_that_was_killed_anywhere_makes_nothing_twice(
         kill_when(project, another(database, moment), *register)
 
     for name in ("register_models", "check_gates"):
-        done = project.run("python", f"pipelines/{name}.py")
+        done = project.run("python", "-m", f"resnet_ops_pipelines.{name}")
         assert done.returncode == 0, done.stderr
     found = sorted(versions(project), key=lambda version: int(version["version"]))
     assert [(v["version"], v["member"]) for v in found] == [
@@ -157,7 +157,7 @@ def test_monitoring_that_was_killed_publishes_each_window_once(reproduced: Proje
         "MLFLOW_TRACKING_URI=sqlite:///var/monitoring.db",
         "MLFLOW_REGISTRY_URI=gated:sqlite:///var/mlflow.db",
     )
-    monitor = (*own, "python", "pipelines/monitor_drift.py")
+    monitor = (*own, "python", "-m", "resnet_ops_pipelines.monitor_drift")
     kill_when(project, another(database, "tags WHERE value LIKE '%:unfinished'"), *monitor)
     published = "SELECT 1 FROM tags WHERE key LIKE 'resnet_ops.window.%' AND value NOT LIKE '%:unfinished'"
     kill_when(project, lambda: len(rows(database, published)) == 2, *monitor)
@@ -187,7 +187,7 @@ def test_a_lock_that_a_killed_dvc_left_is_cleared(left: str, reproduced: Project
     assert project.run(*command).returncode != 0, (
         "DVC has learnt to clear it; then so can we leave that to DVC"
     )
-    checked = project.run("python", "pipelines/check_project.py")
+    checked = project.run("python", "-m", "resnet_ops_pipelines.check_project")
     assert (checked.returncode, "which a killed run had left behind" in checked.stdout) == (0, True)
     assert project.run(*command).returncode == 0
 
@@ -197,5 +197,5 @@ def test_the_lock_of_a_running_dvc_is_kept(reproduced: Project, tmp_path: Path) 
     lock = project.folder / ".dvc/tmp/rwlock"
     record = json.dumps({"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}})
     lock.write_text(record)
-    assert project.run("python", "pipelines/check_project.py").returncode == 0
+    assert project.run("python", "-m", "resnet_ops_pipelines.check_project").returncode == 0
     assert lock.read_text() == record

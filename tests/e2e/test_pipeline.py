@@ -193,7 +193,7 @@ def test_a_policy_that_nobody_passes_ends_in_the_table_and_monitoring_waits(
     assert "nothing to monitor" in project.repro()
     assert read(project, "reports/serving.json")["version"] is None  # type: ignore[index]
     assert (read(project, "reports/windows.json"), read(project, "reports/drift/summary.json")) == ({}, [])
-    done = project.run("python", "pipelines/show_summary.py")
+    done = project.run("python", "-m", "resnet_ops_pipelines.show_summary")
     assert done.returncode == 0, done.stderr
     gates = read(project, "reports/gates.json")
     assert isinstance(gates, dict)

@@ -73,7 +73,7 @@ def test_the_refused_format_leaves_no_file_and_no_number(perturbed: Project) -> 
 
 def test_summary_portfolio_and_card_name_the_refused_export(perturbed: Project) -> None:
     refusal = read(perturbed, "reports/gates.json")["refused"]["resnet20-int8"]
-    summary = perturbed.run("python", "pipelines/show_summary.py", COLUMNS="400")
+    summary = perturbed.run("python", "-m", "resnet_ops_pipelines.show_summary", COLUMNS="400")
     assert summary.returncode == 0, summary.stderr
     assert f"resnet20-int8: {refusal}" in summary.stdout
     assert f"resnet20-int8: {refusal}" in (perturbed.folder / "reports/portfolio/index.html").read_text()
@@ -93,7 +93,7 @@ def test_a_version_that_was_registered_before_its_export_was_refused_stays(
     for name in ("reports", "exports"):
         project.run("rm", "-rf", name)
         project.run("cp", "-r", str(perturbed.folder / name), name)
-    done = project.run("python", "pipelines/register_models.py")
+    done = project.run("python", "-m", "resnet_ops_pipelines.register_models")
     assert done.returncode == 0, done.stderr
     assert [v["weights_digest"] for v in versions(project)] == [v["weights_digest"] for v in before]
     assert "resnet20-int8" in {version["member"] for version in versions(project)}

@@ -40,10 +40,10 @@ def workplace(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplac
     return Workplace(folder, python)
 
 
-def test_the_wheel_holds_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_four_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    packages = {"resnet_ops", "resnet_ops_registry", "resnet_ops_monitoring"}
+    packages = {"resnet_ops", "resnet_ops_registry", "resnet_ops_monitoring", "resnet_ops_pipelines"}
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "resnet_ops_registry/database/migrations/env.py" in names

@@ -9,15 +9,14 @@ __all__ = ["defines_something", "file_of", "imported_by", "product_modules", "us
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (ROOT, ROOT / "registry", ROOT / "monitoring", ROOT / "pipelines")
-PACKAGES = ("resnet_ops", "resnet_ops_registry", "resnet_ops_monitoring")
+PACKAGES = ("resnet_ops", "resnet_ops_registry", "resnet_ops_monitoring", "resnet_ops_pipelines")
 
 
 @cache
 def file_of(module: str) -> Path | None:
     """The file of a module of the project, relative to its root; None for any other name."""
     parts = module.split(".")
-    top = PLACES if parts[0] in PACKAGES else (ROOT / "pipelines",)
-    for place in top:
+    for place in PLACES if parts[0] in PACKAGES else ():
         for file in (place.joinpath(*parts, "__init__.py"), place.joinpath(*parts).with_suffix(".py")):
             if file.is_file():
                 return file.relative_to(ROOT)
@@ -47,7 +46,7 @@ def defines_something(module: str) -> bool:
 def product_modules() -> list[str]:
     """Every module of the packages, by its dotted name."""
     found = []
-    for place, package in zip((ROOT, ROOT / "registry", ROOT / "monitoring"), PACKAGES, strict=True):
+    for place, package in zip(PLACES, PACKAGES, strict=True):
         for file in sorted((place / package).rglob("*.py")):
             parts = file.relative_to(place).with_suffix("").parts
             found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import click
-import project_params
 import pytest
 import typer
 
 from resnet_ops.cli import build_app
+from resnet_ops_pipelines import project_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PROSE = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])

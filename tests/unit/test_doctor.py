@@ -288,8 +288,7 @@ def test_what_is_broken_is_named_with_its_remedy(name: str, monkeypatch: pytest.
     ],
 )
 def test_what_stops_a_project_is_named(folder: Path, breaking: Callable[[], object], remedy: str) -> None:
-    for name in ("pipelines", "resnet_ops"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "resnet_ops", folder / "resnet_ops", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
     subprocess.run(["git", "init", "-q"], check=True)

@@ -10,7 +10,7 @@ import yaml
 from tests.unit.project_imports import ROOT, defines_something, file_of, used_by
 
 WITHOUT_INFLUENCE = {
-    "project_params": "reads params.yaml, whose values DVC watches",
+    "resnet_ops_pipelines.project_params": "reads params.yaml, whose values DVC watches",
     "resnet_ops.params": "reads params.yaml, whose values DVC watches",
     "resnet_ops_registry": "hands over what is known by its digest, or shows it; what asks it, always runs",
     "resnet_ops.console": "prints",
@@ -38,9 +38,11 @@ STATED = {"monitor_drift": "reports/windows.json"}
 
 
 def _script(stage: dict[str, Any]) -> Path:
-    named = re.search(r"pipelines/\w+\.py", stage["cmd"])
+    named = re.match(r"python -m (resnet_ops_pipelines\.\w+)", stage["cmd"])
     assert named is not None
-    return Path(named[0])
+    file = file_of(named[1])
+    assert file is not None
+    return file
 
 
 def _code(stage: dict[str, Any]) -> list[Path]:
@@ -100,7 +102,7 @@ def test_what_a_stage_reads_outside_of_dvc_is_stated_in_a_dependency_that_is_alw
     assert stated in STAGES[name]["deps"]
     maker = next(stage for stage in STAGES.values() if stated in stage["outs"])
     assert maker["always_changed"]
-    assert "outside_state" in used_by(ROOT / _script(maker))
+    assert "resnet_ops_pipelines.outside_state" in used_by(ROOT / _script(maker))
 
 
 def test_what_has_no_influence_is_still_there() -> None:

@@ -64,7 +64,7 @@ def test_a_script_explains_a_missing_extra_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(sys, "argv", ["pipelines/train_model.py"])
+    monkeypatch.setattr(sys, "argv", ["/site-packages/resnet_ops_pipelines/train_model.py"])
     explain_imports()
     missing = ModuleNotFoundError("No module named 'torch'", name="torch")
     sys.excepthook(ModuleNotFoundError, missing, None)

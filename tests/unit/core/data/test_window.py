@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import project_params
 import pytest
 import yaml
 from PIL import Image
@@ -18,6 +17,7 @@ from resnet_ops.data.window import all_of, through
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import parse_params
 from resnet_ops.training.loop import fit
+from resnet_ops_pipelines import project_params
 from tests.unit.core.data.image_folders import folder_params, write_image
 from tests.unit.core.makers import SHARES, TINY, make_data_params, make_plan, make_recipe
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from project_params import Params
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
@@ -19,6 +18,7 @@ from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.families.table import Row, family_table, table_as_markdown
 from resnet_ops.params import parse_params
+from resnet_ops_pipelines.project_params import Params
 
 ROOT = Path(__file__).parents[4]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from project_params import Params
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import parse_params
+from resnet_ops_pipelines.project_params import Params
 
 FILE = Path(__file__).parents[4] / "params.yaml"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project_names import check_names, left_from_digits
-from project_params import Params, read_params
 
 from resnet_ops.errors import ConfigError
+from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_params import Params, read_params
 
 
 @pytest.fixture(scope="module")

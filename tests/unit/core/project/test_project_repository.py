@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from project_repository import check_repository
 
 from resnet_ops.errors import ConfigError
+from resnet_ops_pipelines.project_repository import check_repository
 
-CLEAN = Path(__file__).parents[4] / "pipelines/clean_outputs.py"
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -66,7 +66,12 @@ def test_cleaning_up_takes_outputs_and_leaves_what_a_person_put_beside_them(tmp_
     for path in (*mine, *made):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
-    done = subprocess.run([sys.executable, str(CLEAN)], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet_ops_pipelines.clean_outputs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "Removed 2 outputs" in done.stdout
     assert all(path.exists() for path in mine)
@@ -80,7 +85,7 @@ def test_images_below_data_can_be_given_to_dvc(tmp_path: Path, linked: bool) -> 
     """Beside what stages write there, which git ignores."""
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=tmp_path, check=True)
-    (tmp_path / ".gitignore").write_text((CLEAN.parents[1] / ".gitignore").read_text())
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
     images = tmp_path / "store" if linked else tmp_path / "data/raw"
     (images / "cat").mkdir(parents=True)
     (images / "cat/1.png").write_bytes(b"x")

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import project_params
 import pytest
 import torch
 
@@ -12,6 +11,7 @@ from resnet_ops.params import parse_params
 from resnet_ops.training.loop import Training
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.schedule import learning_rate
+from resnet_ops_pipelines import project_params
 from tests.unit.core.makers import make_data, make_plan, random_images
 
 ROOT = Path(__file__).parents[4]

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from project_params import TrafficWindow
-from traffic import request_ids, request_times
 
 from resnet_ops.data import ManifestRow
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_pipelines.project_params import TrafficWindow
+from resnet_ops_pipelines.traffic import request_ids, request_times
 from tests.unit.monitoring.conftest import Served
 
 WINDOW = TrafficWindow(camera="as_recorded", start=datetime(2026, 1, 5, 8, tzinfo=UTC), hours=1)

@@ -6,13 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import check_gates
 import pytest
 from mlflow import MlflowClient
 
 from resnet_ops.data import PreparedData
 from resnet_ops.files import read_json, write_json
 from resnet_ops_monitoring.inference_log import log
+from resnet_ops_pipelines import check_gates
 from resnet_ops_registry.client.attesting import find_model_version
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.candidates import aliases

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
-from serving import Serving
-from train_model import with_weights_at_hand
 
 from resnet_ops.data import PreparedData, save_prepared
 from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import ConfigError, DataError, EvidenceError
 from resnet_ops.training.start import Start
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_pipelines.serving import Serving
+from resnet_ops_pipelines.train_model import with_weights_at_hand
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.outcomes import images_digest
 from resnet_ops_registry.client.attesting import find_model_version

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from register_models import start_digest
-from train_model import with_weights_at_hand
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.pretrained.starting_weights import read_starting_weights
 from resnet_ops.training.start import Start
+from resnet_ops_pipelines.register_models import start_digest
+from resnet_ops_pipelines.train_model import with_weights_at_hand
 from resnet_ops_registry.client.publish import Published
 from tests.unit.core.makers import make_recipe
 

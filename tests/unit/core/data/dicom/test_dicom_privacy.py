@@ -30,7 +30,7 @@ import logging, sys
 logging.basicConfig(level=0)
 import pydicom
 pydicom.config.debug(True)
-import prepare_data, validate_data
+from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops.console import report_errors
 with report_errors("prepare_data"):
     prepare_data.main()

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from project_params import read_params
-
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import save_prepared
 from resnet_ops.data.conflicts import settle_conflicts
 from resnet_ops.data.sources import read_source
 from resnet_ops.data.splits import split_images
+from resnet_ops_pipelines.project_params import read_params
 
 FOLDERS = {Path("data/prepared"): ("train", "validation", "test"), Path("data/production"): ("production",)}
 

@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from outside_state import outside_state
-from project_params import read_params
-from serving import NOBODY, read_serving
-from traffic import PRODUCTION, request_ids, request_times, seen_by_camera
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.scorer import Scorer
+from resnet_ops_pipelines.outside_state import outside_state
+from resnet_ops_pipelines.project_params import read_params
+from resnet_ops_pipelines.serving import NOBODY, read_serving
+from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, request_times, seen_by_camera
 
 WINDOWS = Path("reports/windows.json")
 SOURCE = "simulated {} camera"

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from project_params import read_params
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.data.trained_on import leave_out, read_trained_on
@@ -14,6 +12,7 @@ from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.provenance import environment, hardware
+from resnet_ops_pipelines.project_params import read_params
 
 
 def main(name: str) -> None:

@@ -9,8 +9,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from project_params import Params, read_params
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.data.trained_on import read_trained_on, save_trained_on, seen_in_training
@@ -29,6 +27,7 @@ from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import REGISTERED
+from resnet_ops_pipelines.project_params import Params, read_params
 from resnet_ops_registry.client.loading import load
 from resnet_ops_registry.client.tracking import LiveRun
 
@@ -50,7 +49,7 @@ def with_weights_at_hand(recipe: Recipe) -> tuple[Recipe, frozenset[str] | None]
 def main(name: str) -> None:
     params = read_params()
     if params.train.processes > 1 and not started_as_worker():
-        start_workers(params.train.processes, [__file__, "--member", name])
+        start_workers(params.train.processes, ["-m", "resnet_ops_pipelines.train_model", "--member", name])
     else:
         with join_workers(params.train.device) as workers:
             train(name, params, workers)

@@ -5,9 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-from project_params import Params
-
 from resnet_ops.errors import ConfigError
+from resnet_ops_pipelines.project_params import Params
 
 __all__ = ["check_names", "left_from_digits"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
-from project_params import TrafficWindow
 
 from resnet_ops.data import ManifestRow
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.camera import degrade
+from resnet_ops_pipelines.project_params import TrafficWindow
 
 __all__ = ["PRODUCTION", "request_ids", "request_times", "seen_by_camera"]
 

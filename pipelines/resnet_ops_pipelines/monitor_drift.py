@@ -10,9 +10,6 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from project_params import Params, TrafficWindow, read_params
-from serving import NOBODY, Serving, read_serving
-from traffic import PRODUCTION, request_ids, seen_by_camera
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
@@ -24,6 +21,9 @@ from resnet_ops_monitoring.service.monitor import Monitor, Showing
 from resnet_ops_monitoring.service.watched import Watched, registered_digests
 from resnet_ops_monitoring.service.windows import due_time_ranges
 from resnet_ops_monitoring.serving.camera import SIMULATION
+from resnet_ops_pipelines.project_params import Params, TrafficWindow, read_params
+from resnet_ops_pipelines.serving import NOBODY, Serving, read_serving
+from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, seen_by_camera
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.client.publish import KEY_NAME
 from resnet_ops_registry.common.connection import connect

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from project_params import read_params
-from serving import NOBODY, read_serving
-
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops_monitoring.drift.held_out import held_out_reference
+from resnet_ops_pipelines.project_params import read_params
+from resnet_ops_pipelines.serving import NOBODY, read_serving
 
 FOLDER = Path("data/reference")
 

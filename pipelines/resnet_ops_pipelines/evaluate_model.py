@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from exported_formats import refusal_of, report_refused
-from project_params import read_params
-
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.data.trained_on import leave_out, read_trained_on
@@ -14,6 +11,8 @@ from resnet_ops.export.exported import load_deployed
 from resnet_ops.files import write_json
 from resnet_ops.measurement import deciding_values
 from resnet_ops.provenance import environment, hardware
+from resnet_ops_pipelines.exported_formats import refusal_of, report_refused
+from resnet_ops_pipelines.project_params import read_params
 
 PREPARED, REPORTS = Path("data/prepared"), Path("reports/evaluation")
 

@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from project_params import read_params
-from serving import SERVING
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
+from resnet_ops_pipelines.project_params import read_params
+from resnet_ops_pipelines.serving import SERVING
 from resnet_ops_registry.cards.publishing import refresh_card
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import EXPERIMENT

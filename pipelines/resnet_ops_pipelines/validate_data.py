@@ -4,13 +4,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
-from project_params import read_params
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.validation.manifest_checks import check_manifest
 from resnet_ops_monitoring.validation.near_duplicates import check_near_duplicates
+from resnet_ops_pipelines.project_params import read_params
 
 
 def main() -> None:

@@ -4,15 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from exported_formats import read_formats
-from project_params import read_params
-
 from resnet_ops.benchmark.survey import check_written, survey_export
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model_files import DESCRIPTION
 from resnet_ops.provenance import hardware
+from resnet_ops_pipelines.exported_formats import read_formats
+from resnet_ops_pipelines.project_params import read_params
 
 
 def main(member: str) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from project_params import Params
-
 from resnet_ops.console import console
 from resnet_ops.files import read_json, write_json
+from resnet_ops_pipelines.project_params import Params
 
 __all__ = ["format_words", "read_formats", "refusal_of", "report_refused"]
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from project_params import read_params
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json, write_text
+from resnet_ops_pipelines.project_params import read_params
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import EXPERIMENT
 from resnet_ops_registry.portfolio.csv_file import portfolio_csv

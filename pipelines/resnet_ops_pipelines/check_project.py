@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from project_names import check_names, left_from_digits
-from project_params import Params, read_params
-from project_repository import check_repository
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.cores import usable_cores
@@ -22,6 +19,9 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.params import renamed_settings
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
+from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_params import Params, read_params
+from resnet_ops_pipelines.project_repository import check_repository
 
 LOCK = Path(".dvc/tmp/rwlock")
 

@@ -3,15 +3,14 @@
 import argparse
 from pathlib import Path
 
-from exported_formats import refusal_of, report_refused
-from project_params import read_params
-
 from resnet_ops.benchmark.measure import benchmark_profile, measure_size, why_skipped
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.files import write_json
 from resnet_ops.measurement import deciding_values, measurements_to_json
 from resnet_ops.model import load_model
 from resnet_ops.provenance import environment, hardware
+from resnet_ops_pipelines.exported_formats import refusal_of, report_refused
+from resnet_ops_pipelines.project_params import read_params
 
 REPORTS = Path("reports/benchmark")
 

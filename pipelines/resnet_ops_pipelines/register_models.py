@@ -5,9 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exported_formats import format_words, refusal_of
-from project_params import Params, read_params
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.data.trained_on import NOTED_IN, read_trained_on
 from resnet_ops.export.params import Deployment
@@ -16,6 +13,8 @@ from resnet_ops.measurement import measurements_from_json
 from resnet_ops.model_files import model_digest
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
+from resnet_ops_pipelines.exported_formats import format_words, refusal_of
+from resnet_ops_pipelines.project_params import Params, read_params
 from resnet_ops_registry.attestations.evidence import Evidence, metrics_from
 from resnet_ops_registry.attestations.lineage import data_digests, source_of
 from resnet_ops_registry.attestations.outcomes import read_outcomes, split_sizes

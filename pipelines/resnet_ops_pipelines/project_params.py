@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
-from resnet_ops.console import explain_imports
 from resnet_ops.data import ManifestRow
 from resnet_ops.data.csv_listing import extra_columns
 from resnet_ops.data.sources import DataParams
@@ -30,8 +29,6 @@ from resnet_ops_monitoring.settings.service import MonitorSettings
 from resnet_ops_registry.cards.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
-
-explain_imports()  # here, because every stage imports this module before what its extra brings
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from exported_formats import read_formats
-from project_params import Params, read_params
 from rich.table import Table
-from serving import NOBODY, SERVING
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json
+from resnet_ops_pipelines.exported_formats import read_formats
+from resnet_ops_pipelines.project_params import Params, read_params
+from resnet_ops_pipelines.serving import NOBODY, SERVING
 from resnet_ops_registry.common.settings import is_direct, ui_address
 from resnet_ops_registry.operations.server import TRAINING_VIEW
 
