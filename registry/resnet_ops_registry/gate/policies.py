@@ -1,7 +1,7 @@
 """Policies in force: every version ever applied is kept in the registry's database."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.trust import operators
 from resnet_ops_registry.common.actor import actor, now
 from resnet_ops_registry.database import tables
+from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.gate.policy_file import read_policy
 
@@ -25,6 +26,7 @@ __all__ = [
     "governing",
     "list_history",
     "list_policies",
+    "policies_at",
     "policy_for",
 ]
 
@@ -109,6 +111,16 @@ def _read_policies(connection: Connection) -> tuple[AppliedPolicy, ...]:
     newest = select(func.max(table.c.id)).group_by(table.c.model)
     rows = connection.execute(select(table).where(table.c.id.in_(newest)).order_by(table.c.model))
     return tuple(_read(row) for row in rows)
+
+
+def policies_at(connection: Connection, entries: Iterable[Entry]) -> list[AppliedPolicy]:
+    """The policies in force after these entries of the ledger, oldest first; one that is gone is left out."""
+    last: dict[Any, Any] = {}
+    for entry in entries:
+        if entry.event.action == "policy applied":
+            last[entry.event.detail.get("policy")] = entry.event.detail.get("version")
+    rows = connection.execute(select(tables.policies)).all()
+    return [_read(row) for row in rows if last.get(row.model) == row.version]
 
 
 def _read(row: Row[Any]) -> AppliedPolicy:

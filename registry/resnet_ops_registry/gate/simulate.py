@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -19,7 +18,7 @@ from resnet_ops_registry.gate.policies import AppliedPolicy, governing, list_pol
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.rules import Champion
 
-__all__ = ["Replayed", "simulate"]
+__all__ = ["Replayed", "question_then", "simulate"]
 
 _DECISIONS = ("alias", "stage", "rollback", "rename")
 
@@ -60,13 +59,13 @@ def simulate(connection: Connection, policy: Policy, content: str, file: str) ->
 
 
 def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry) -> Replayed:
-    event, detail = entry.event, entry.event.detail
+    event = entry.event
     assert event.target is not None
     target = Target.from_label(event.target)
     reasons: Sequence[str] = ()
     allowed = True
     if applied.policy.guard_of(target) is not None:
-        verdict = answer(applied, _question(connection, applied, entry, target, detail))
+        verdict = answer(applied, question_then(connection, applied, entry, entry.time))
         allowed, reasons = verdict.allowed, verdict.reasons
     return Replayed(
         entry.seq,
@@ -80,20 +79,23 @@ def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry) -> Rep
     )
 
 
-def _question(
-    connection: Connection, applied: AppliedPolicy, entry: Entry, target: Target, detail: Any
-) -> Question:
-    event = entry.event
+def question_then(connection: Connection, applied: AppliedPolicy, entry: Entry, at: int) -> Question:
+    """What the gate was asked by a ledger entry, with what was believed then.
+
+    at: milliseconds since 1970; the entry's own time, or where the clock was set back since, that of the latest before.
+    """
+    event, detail = entry.event, entry.event.detail
+    target = Target.from_label(str(event.target))
     created = detail.get("creation_time") or _creation_time(connection, detail.get("statements", ()))
     version = Version(event.workspace, str(event.model), int(event.version or 0), int(created or 0), "")
     try:
-        verified = verified_about(connection, version, entry.time)
+        verified = verified_about(connection, version, at)
     except EvidenceError:
         verified = VerifiedStatements(())
 
     def champions() -> list[Champion]:
         roles = applied.policy.evidence_roles
-        return champions_then(connection, version, target, roles, entry.seq, entry.time)
+        return champions_then(connection, version, target, roles, entry.seq, at)
 
     return Question(
         version,

@@ -1,8 +1,6 @@
 """The audit: does what serves follow from what was decided, signed and hashed? Reads only; believes nobody."""
 
-import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +8,6 @@ from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
 from resnet_ops_registry.attestations import authority
-from resnet_ops_registry.attestations.envelope import read_envelope
 from resnet_ops_registry.attestations.statements import Version, find_version
 from resnet_ops_registry.attestations.trust import list_trusted
 from resnet_ops_registry.common.target import Target
@@ -18,24 +15,16 @@ from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.gate.gate import Files, hash_files, is_guarded, judge
 from resnet_ops_registry.gate.policies import policy_for
+from resnet_ops_registry.operations.decided import why_not_allowed
+from resnet_ops_registry.operations.finding import Finding
+from resnet_ops_registry.operations.recorded import check_keys, check_policies, check_statements
 from resnet_ops_registry.store import harden
 from resnet_ops_registry.store.changes import ACTIVE_STAGES
 
-__all__ = ["Finding", "Report", "verify"]
+__all__ = ["Report", "verify"]
 
 Holder = tuple[str, str, str, int | None]
 """Workspace, model, target's label, and the version for stages, which many versions may share."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that cannot be, if everything went through the gate."""
-
-    where: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -71,9 +60,9 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
     holders = list(_guarded_now(connection))
     expected = _decided(entries)
     for holder, version in holders:
-        found += _check_holder(holder, version, expected)
-    found += _check_keys(connection, entries)
-    found += _check_policies(connection, entries)
+        found += _check_holder(connection, entries, holder, version, expected)
+    found += check_keys(connection, entries)
+    found += check_policies(connection, entries)
     found += _check_authority(connection, entries, known_seq)
     found += _check_second_line(connection, entries)
     files: dict[str, Files] = {}
@@ -82,7 +71,7 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
             if version.location not in files:
                 files[version.location] = hash_files(version)
             found += _check_version(connection, holder, version, files[version.location], notes)
-    found += _check_statements(connection)
+    found += check_statements(connection, entries)
     count = len(connection.execute(select(tables.statements.c.id)).all())
     return Report(
         tuple(dict.fromkeys(found)),
@@ -113,16 +102,15 @@ def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Fi
         )
 
 
-def _decided(entries: list[Entry]) -> dict[Holder, tuple[int, int | None]]:
-    """Which version (and its creation time) holds each alias and stage, if nobody came past the gate."""
-    holders: dict[Holder, tuple[int, int | None]] = {}
+def _decided(entries: Sequence[Entry]) -> dict[Holder, Entry]:
+    """The entry that gave each alias and stage to the version which holds it, if nobody came past the gate."""
+    holders: dict[Holder, Entry] = {}
     for entry in entries:
         event = entry.event
         if event.target is None or event.model is None:
             continue
         if event.outcome == "allowed" and event.version is not None:
-            holder = _holder(event.workspace, event.model, event.target, event.version)
-            holders[holder] = (event.version, event.detail.get("creation_time"))
+            holders[_holder(event.workspace, event.model, event.target, event.version)] = entry
         elif event.action.endswith("removed") and event.from_version is not None:
             holders.pop(_holder(event.workspace, event.model, event.target, event.from_version), None)
     return holders
@@ -153,9 +141,11 @@ def _guarded_now(connection: Connection) -> Iterator[tuple[tuple[str, str, Targe
 
 
 def _check_holder(
+    connection: Connection,
+    entries: Sequence[Entry],
     holder: tuple[str, str, Target, int],
     version: Version | None,
-    expected: dict[Holder, tuple[int, int | None]],
+    expected: Mapping[Holder, Entry],
 ) -> Iterator[Finding]:
     workspace, model, target, number = holder
     where = f"{model} {target.label}"
@@ -164,12 +154,16 @@ def _check_holder(
         yield Finding(where, f"v{number} is in a stage that MLflow does not know")
     if decided is None:
         yield Finding(where, f"v{number} bypassed the gate: no entry of the ledger allowed it")
-    elif decided[0] != number:
-        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is v{decided[0]}")
+    elif decided.event.version != number:
+        last = f"v{decided.event.version}"
+        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is {last}")
     elif version is None:
         yield Finding(where, f"v{number} does not exist any more")
-    elif decided[1] not in (None, version.creation_time):
+    elif decided.event.detail.get("creation_time") not in (None, version.creation_time):
         yield Finding(where, f"v{number} is not the one that the ledger allowed: it was created again later")
+    elif reasons := why_not_allowed(connection, entries, decided):
+        said = f"v{number} cannot have been allowed by entry {decided.seq}, which says so"
+        yield Finding(where, f"{said}: {'; '.join(reasons)}")
 
 
 def _check_version(
@@ -194,46 +188,6 @@ def _check_version(
         notes.append(f"{where}: v{number} would not pass today: {'; '.join(failed)}")
 
 
-def _check_statements(connection: Connection) -> Iterator[Finding]:
-    keys = {key.id: key.public for key in list_trusted(connection)}
-    for row in connection.execute(select(tables.statements)):
-        where = f"statement {row.id} about {row.model} v{row.version}"
-        key = keys.get(row.key_id)
-        if key is None:
-            yield Finding(where, "its key was never trusted here")
-            continue
-        try:
-            statement = read_envelope(row.envelope).verify(key)
-        except EvidenceError as error:
-            yield Finding(where, str(error))
-            continue
-        subject = statement.subject
-        signed = (
-            subject.model,
-            subject.version,
-            subject.creation_time,
-            subject.digest,
-            statement.predicate_type,
-        )
-        if signed != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
-            yield Finding(where, "it is stored under another version than it is about")
-
-
-def _check_keys(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
-    """Every key in force must have been trusted, and not revoked later, by an entry of the ledger."""
-    trusted = {e.event.detail.get("key") for e in entries if e.event.action == "key trusted"}
-    revoked = {e.event.detail.get("key") for e in entries if e.event.action == "key revoked"}
-    for key in list_trusted(connection):
-        if key.id not in trusted:
-            yield Finding(
-                f"key {key.name} {key.id[:12]}", "it bypassed the gate: no entry of the ledger trusts it"
-            )
-        if key.id in revoked and key.revoked_at is None:
-            yield Finding(
-                f"key {key.name} {key.id[:12]}", "it was revoked, and that was undone, bypassing the gate"
-            )
-
-
 def _check_authority(connection: Connection, entries: list[Entry], known_seq: int) -> Iterator[Finding]:
     """Whoever keeps a head elsewhere has seen what came before it."""
     keys = {key.id: key.public for key in list_trusted(connection)}
@@ -252,21 +206,3 @@ def _check_second_line(connection: Connection, entries: list[Entry]) -> Iterator
         )
     for name in harden.missing_triggers(connection):
         yield Finding("database", f"trigger {name} is missing or changed")
-
-
-def _check_policies(connection: Connection, entries: list[Entry]) -> Iterator[Finding]:
-    applied = {
-        (e.event.detail.get("policy"), e.event.detail.get("version"), e.event.detail.get("digest"))
-        for e in entries
-        if e.event.action == "policy applied"
-    }
-    present = set()
-    for row in connection.execute(select(tables.policies)):
-        where = f"{row.model} policy {row.version}"
-        present.add((row.model, row.version, row.digest))
-        if hashlib.sha256(row.content.encode()).hexdigest() != row.digest:
-            yield Finding(where, "its text was changed after it was applied")
-        elif (row.model, row.version, row.digest) not in applied:
-            yield Finding(where, "it bypassed the gate: no entry of the ledger applied it")
-    for model, version, _ in sorted(applied - present, key=json.dumps):
-        yield Finding(f"{model} policy {version}", "it was applied, and is gone")

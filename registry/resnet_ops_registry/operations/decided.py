@@ -1,0 +1,46 @@
+"""Whether the gate can have made a decision, by the policy and the statements of its time.
+
+The ledger's chain needs no secret, so an entry that allows an alias can be forged; statements cannot.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.common.target import Target
+from resnet_ops_registry.database.ledger import Entry
+from resnet_ops_registry.gate.gate import answer
+from resnet_ops_registry.gate.policies import governing, policies_at
+from resnet_ops_registry.gate.simulate import question_then
+from resnet_ops_registry.rules import Rule
+
+__all__ = ["why_not_allowed"]
+
+_OURS = "resnet_ops_registry.rules"
+
+
+def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Entry) -> list[str]:
+    """Why the gate must have refused what `entry` says it allowed; empty where it may have allowed it.
+
+    Left out are comparisons, whose champion may be of a time before the ledger, and rules of other packages, whose
+    code may have changed since.
+    """
+    before = [each for each in entries if each.seq < entry.seq]
+    applied = governing(policies_at(connection, before), str(entry.event.model))
+    target = Target.from_label(str(entry.event.target))
+    guard = applied.policy.guard_of(target) if applied and not applied.problem else None
+    if applied is None or guard is None:
+        return []
+    try:
+        at = max(each.time for each in (*before, entry))
+        verdict = answer(applied, question_then(connection, applied, entry, at))
+    except EvidenceError:  # what cannot be read is a finding of its own
+        return []
+    ours = [_is_ours(rule) for rule in guard.rules]
+    failed = [rule.reason for rule, own in zip(verdict.rules, ours, strict=False) if own and not rule.holds]
+    return [*verdict.problems, *failed]
+
+
+def _is_ours(rule: Rule) -> bool:
+    return type(rule).__module__.startswith(_OURS) and not rule.looks_at_champion
