@@ -18,7 +18,7 @@ from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.gate import hash_files
 from resnet_ops_registry.gate.policies import apply_policy
 
-__all__ = ["MODEL", "Registry", "evidence_of"]
+__all__ = ["COMPARED", "MODEL", "POLICY", "Registry", "evidence_of"]
 
 MODEL = "attacked"
 POLICY = """\
@@ -29,6 +29,21 @@ guards:
     stages: [Production]
     rules:
       - {rule: threshold, metric: test.top1, bound: low, min: 0.95, why: promised}
+"""
+COMPARED = """\
+model: "attacked*"
+evidence_roles: [pipeline]
+guards:
+  - aliases: [champion]
+    rules:
+      - rule: comparison
+        split: test
+        mode: not_worse
+        margin: 0.01
+        alpha: 0.05
+        method: mcnemar
+        without_champion: pass
+        why: never worse than what serves
 """
 
 

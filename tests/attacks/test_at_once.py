@@ -20,10 +20,12 @@ from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE
 from resnet_ops_registry.database.ledger import verify
 from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
 from resnet_ops_registry.store.store import open_store
 from tests.attacks.at_once import REQUESTS, Names, held, unproven_holders
 from tests.attacks.conftest import Maker
-from tests.attacks.registry import Registry, evidence_of, without_settings
+from tests.attacks.registry import COMPARED, Registry, evidence_of, without_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -197,3 +199,32 @@ def _prove_one(store: Any, registry: Registry, model: str, folder: Path) -> None
     envelope = sign(Statement(subject, EVIDENCE_TYPE, said), registry.keys["pipeline"])
     tag: Any = ModelVersionTag
     store.set_model_version_tag(model, "1", tag("resnet_ops.statement", envelope.text))
+
+
+def test_the_way_back_leads_to_no_version_that_never_held_the_alias(registry: Registry) -> None:
+    """A rollback is not compared with the champion: between the choice and the judgement, another model may come."""
+    client, plain = registry.client, MlflowClient(registry.database, registry.database)
+    with open_database(registry.database) as connection:
+        apply_policy(connection, COMPARED.replace("attacked*", "compared*"), "compared.yaml")
+    for stop in count(1):
+        client.create_registered_model(name := f"compared-{stop}")
+        for number in (1, 2):
+            assert registry.version(b"any", model=name) == number
+        client.set_registered_model_alias(name, "champion", "1")
+        client.delete_registered_model_alias(name, "champion")
+
+        def roll_back(_: object, name: str = name) -> None:
+            client.set_registered_model_tag(name, ROLLBACK_TAG, "champion")
+
+        def swap(_: object, name: str = name) -> None:
+            client.delete_registered_model(name)
+            client.create_registered_model(name)
+            registry.version(b"other", model=name)
+
+        held_before = plain.get_model_version(name, "1").creation_timestamp
+        there = held(None, roll_back, [swap], stop)
+        if "champion" in plain.get_registered_model(name).aliases:
+            found = plain.get_model_version_by_alias(name, "champion")
+            assert found.creation_timestamp == held_before, f"held at boundary {stop}"
+        if not there:
+            return

@@ -6,14 +6,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from mlflow.exceptions import MlflowException
 
-from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.digest import Fingerprint, folder_digest
+from resnet_ops_registry.attestations.statements import Version
 from resnet_ops_registry.attestations.trust import revoke_key
 from resnet_ops_registry.database.ledger import list_entries, verify
 from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.gate import Files
 from resnet_ops_registry.operations import audit
+from resnet_ops_registry.store import decisions
 from tests.attacks.registry import MODEL, Registry
 
 pytestmark = pytest.mark.e2e
@@ -132,3 +137,27 @@ print(*numbers)
     assert len(answers) == 1, "all three were given the same versions"
     assert len(set(answers.pop().split())) == 6
     assert len(registry.client.search_model_versions(f"name = '{MODEL}'")) == 6
+
+
+def test_files_that_are_hidden_while_they_are_compared_are_hashed_again(registry: Registry) -> None:
+    """An insider takes the folder away whenever the gate asks whether something was written there."""
+    number = registry.version(b"good")
+    folder = registry.files(number)
+    away, look, read = folder.with_name("away"), decisions.fingerprint, decisions.hash_files
+
+    def hidden(location: str) -> Fingerprint:
+        folder.rename(away)
+        try:
+            return look(location)
+        finally:
+            away.rename(folder)
+
+    def swapped(version: Version) -> Files:
+        files = read(version)
+        (folder / "weights.safetensors").write_bytes(b"evil")
+        return files
+
+    with patch.object(decisions, "fingerprint", hidden), patch.object(decisions, "hash_files", swapped):
+        with pytest.raises(MlflowException, match="files were changed"):
+            registry.client.set_registered_model_alias(MODEL, "champion", str(number))
+    assert registry.champion() is None

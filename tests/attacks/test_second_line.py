@@ -334,3 +334,28 @@ def sql_in_one_session(registry: Registry, *statements: str) -> None:
                 connection.execute(text(statement))
     finally:
         engine.dispose()
+
+
+def test_a_hardened_database_keeps_a_version_where_an_alias_points_to_it(registry: Registry) -> None:
+    """An alias is a name and a number: another version's row may not be moved under it, nor its own away."""
+    client = registry.client
+    registry.version(b"good")
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    for name in ("free", "away"):
+        client.create_registered_model(name)
+    registry.version(b"evil", None, model="free")
+    hardened(registry)
+    sql(registry, "DELETE FROM model_version_tags")
+    moved = "UPDATE {} model_versions SET name = '{}' WHERE name = '{}' AND version = 1"
+    for statement in (
+        moved.format("", "away", MODEL),
+        *([moved.format("OR REPLACE", MODEL, "free")] if "sqlite" in registry.database else []),
+    ):
+        with pytest.raises(DBAPIError, match="The registry is hardened"):
+            sql(registry, statement)
+    (content,) = registry.files(1).iterdir()
+    assert content.read_bytes() == b"good"
+    client.rename_registered_model("free", "renamed")
+    client.set_registered_model_alias("renamed", "somewhere", "1")
+    client.rename_registered_model("renamed", "free")
+    assert findings(registry) == []

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from sqlalchemy import insert, update
 
 from resnet_ops_registry.attestations.envelope import read_envelope
@@ -16,7 +17,7 @@ from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.database.tables import model_tables, open_database, policies, statements
 from resnet_ops_registry.gate.policies import apply_policy
 from tests.attacks.hardening import findings, sql
-from tests.attacks.registry import MODEL, POLICY, Registry
+from tests.attacks.registry import COMPARED, MODEL, POLICY, Registry
 
 pytestmark = pytest.mark.e2e
 
@@ -138,3 +139,13 @@ def test_a_decision_by_a_policy_of_then_stays_explained(registry: Registry) -> N
     time.sleep(0.002)
     registry.prove(number, registry.keys["pipeline"], low=0.5)
     assert findings(registry) == []
+
+
+def test_an_alias_whose_version_was_taken_away_is_still_to_be_beaten(registry: Registry) -> None:
+    one, two = registry.version(b"one"), registry.version(b"two")
+    with open_database(registry.database) as connection:
+        apply_policy(connection, COMPARED, "compared.yaml")
+    promote(registry, one)
+    sql(registry, "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = 1")
+    with pytest.raises(MlflowException, match="the evidence of the candidate has no outcomes"):
+        promote(registry, two)

@@ -19,13 +19,13 @@ def champions_now(
 ) -> list[Champion]:
     """The versions that hold the alias or stage, as the transaction finds them; else the last that did.
 
-    The last one still has to be beaten: taking the alias off first is no way around the comparison. One that was
-    retired since is not compared with.
+    The last one still has to be beaten: neither taking the alias off first nor deleting its version is a way around the
+    comparison. One that was retired since is not compared with.
     """
     numbers = _holders(connection, candidate, target)
-    if numbers:
-        found = [find_version(connection, candidate.workspace, candidate.model, number) for number in numbers]
-        return [_champion(connection, candidate, each, roles, None) for each in found if each is not None]
+    found = [find_version(connection, candidate.workspace, candidate.model, number) for number in numbers]
+    if there := [each for each in found if each is not None]:
+        return [_champion(connection, candidate, each, roles, None) for each in there]
     return _last(connection, candidate, target, roles, None, None)
 
 

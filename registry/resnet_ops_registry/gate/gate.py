@@ -23,6 +23,7 @@ from resnet_ops_registry.attestations.statements import (
 from resnet_ops_registry.common.actor import promoter as promoter_now
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.champions import champions_now
+from resnet_ops_registry.gate.history import held_before
 from resnet_ops_registry.gate.judging import judge_rules
 from resnet_ops_registry.gate.policies import AppliedPolicy, policy_for
 from resnet_ops_registry.gate.policy import Target, canonical_name
@@ -48,7 +49,9 @@ _rolling_back: ContextVar[bool] = ContextVar("resnet_ops_rolling_back", default=
 
 @contextmanager
 def rolling_back() -> Iterator[None]:
-    """What is judged inside is a rollback: not compared with the champion, and so named in the ledger."""
+    """What is judged inside is a rollback, where the version held it before: not compared with the champion, and so
+    named in the ledger.
+    """
     token = _rolling_back.set(True)
     try:
         yield
@@ -103,7 +106,9 @@ def judge(
     promoter: who asks, whose own approval does not count; UNVERIFIED where nobody checked who that is, and no approval
     counts; None where nobody asks, as for a version's page.
     """
-    applied, rollback = policy_for(connection, version.model), _rolling_back.get()
+    applied = policy_for(connection, version.model)
+    # another version may have come under the name and number since somebody chose the one to return to
+    rollback = _rolling_back.get() and held_before(connection, version, target)
     if not is_guarded(applied, target):
         label = applied.label if applied else None
         return Verdict(version.model, version.version, target, False, label, rollback=rollback)

@@ -12,7 +12,7 @@ from resnet_ops_registry.attestations.statements import Version
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
 
-__all__ = ["Held", "past_holders", "standing"]
+__all__ = ["Held", "held_before", "past_holders", "standing"]
 
 _ACTIONS = ("alias", "stage", "rollback", "rename")
 
@@ -55,6 +55,12 @@ def past_holders(
             ) from error
         if held is not None:
             yield held
+
+
+def held_before(connection: Connection, version: Version, target: Target, before: int | None = None) -> bool:
+    """Whether this very version was given the alias or stage; `before` a ledger entry where it is named."""
+    held = past_holders(connection, version.workspace, version.model, target, before)
+    return any(each.is_of(version) for each in held)
 
 
 def _held(seq: int, entry: Any, target: Target) -> Held | None:

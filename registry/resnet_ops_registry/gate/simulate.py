@@ -14,6 +14,7 @@ from resnet_ops_registry.database import tables
 from resnet_ops_registry.database.ledger import Entry, list_entries
 from resnet_ops_registry.gate.champions import champions_then
 from resnet_ops_registry.gate.gate import Files, Question, answer
+from resnet_ops_registry.gate.history import held_before
 from resnet_ops_registry.gate.policies import AppliedPolicy, governing, list_policies
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.rules import Champion
@@ -103,7 +104,7 @@ def question_then(connection: Connection, applied: AppliedPolicy, entry: Entry, 
         Files(detail.get("files")),
         verified,
         champions,
-        event.action == "rollback",
+        event.action == "rollback" and held_before(connection, version, target, entry.seq),
         event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say
         datetime.fromtimestamp(entry.time / 1000, UTC),
     )

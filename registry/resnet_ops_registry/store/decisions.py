@@ -63,19 +63,20 @@ def _guarded(connection: Connection, changes: Iterable[Change], standing: tables
 
 def _hashed_ahead(
     connection: Connection, changes: Iterable[Change]
-) -> Iterator[tuple[Version, tuple[Fingerprint, Files]]]:
+) -> Iterator[tuple[Version, tuple[Fingerprint | None, Files]]]:
     for change in _guarded(connection, changes, tables.standing(connection)):
         version = None if change.removed else _find(connection, change)
         if version is not None:
             yield version, (_fingerprint(version), hash_files(version))
 
 
-def _files(version: Version, ahead: tuple[Fingerprint, Files] | None) -> Files:
+def _files(version: Version, ahead: tuple[Fingerprint | None, Files] | None) -> Files:
     """The files of a version as they are under the lock: those that were hashed, if it is still that version."""
     if ahead is None:
         return Files(None, "it was made, renamed or put behind the gate while files were hashed: ask again")
     before, files = ahead
-    return files if _fingerprint(version) == before else hash_files(version)
+    unchanged = before is not None and _fingerprint(version) == before
+    return files if unchanged else hash_files(version)
 
 
 def _find(connection: Connection, change: Change) -> Version | None:
@@ -90,12 +91,12 @@ def _existing(connection: Connection, change: Change) -> Version:
     return version
 
 
-def _fingerprint(version: Version) -> Fingerprint:
+def _fingerprint(version: Version) -> Fingerprint | None:
+    """None where the files cannot be looked at now: whether they were changed is not known then."""
     try:
         return fingerprint(version.location)
     except EvidenceError:
-        # the same files cannot be hashed either, and the gate says why
-        return ()
+        return None
 
 
 def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> Event:

@@ -61,8 +61,16 @@ def _taken(table: str, *columns: str) -> str:
 
 _ACTIVE = "lower(coalesce(NEW.current_stage, 'none')) NOT IN ('none', 'archived', 'deleted_internal')"
 _STAGE_TICKET = _no_ticket("stage", "name", "NEW.current_stage")
-_MOVED = (
-    "(NEW.current_stage <>! OLD.current_stage OR NEW.name <>! OLD.name OR NEW.workspace <>! OLD.workspace)"
+_ELSEWHERE = "(NEW.name <>! OLD.name OR NEW.workspace <>! OLD.workspace)"
+_MOVED = f"(NEW.current_stage <>! OLD.current_stage OR {_ELSEWHERE})"
+_POINTED_AT = (
+    "EXISTS (SELECT 1 FROM registered_model_aliases a WHERE"
+    " (a.workspace = OLD.workspace AND a.name = OLD.name AND a.version = OLD.version)"
+    " OR (a.workspace = NEW.workspace AND a.name = NEW.name AND a.version = NEW.version))"
+)
+_CARRIED_ALONG = (
+    "EXISTS (SELECT 1 FROM resnet_ops_tickets t WHERE t.kind = 'alias' AND t.workspace = NEW.workspace"
+    " AND t.model = NEW.name AND t.version = NEW.version)"
 )
 _HEAD_FOLLOWS = (
     "NEW.id = OLD.id AND ((NEW.seq = OLD.seq AND NEW.hash = OLD.hash) OR (NEW.seq = OLD.seq + 1 AND EXISTS ("
@@ -100,6 +108,14 @@ _RULES = [
         "UPDATE",
         "model_versions",
         f"{_ACTIVE} AND {_MOVED} AND {_STAGE_TICKET}",
+        _PAST_THE_GATE,
+    ),
+    # an alias is a name and a number, whatever row has them
+    _Rule(
+        "version_moved",
+        "UPDATE",
+        "model_versions",
+        f"{_ELSEWHERE} AND {_POINTED_AT} AND NOT {_CARRIED_ALONG}",
         _PAST_THE_GATE,
     ),
     _Rule(
