@@ -3,14 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from io import BytesIO
 from itertools import pairwise, product
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from resnet_ops.data.colour_profile import to_srgb
 from resnet_ops.data.params import WindowParams
 from resnet_ops.data.window import through
 
@@ -91,7 +90,7 @@ class Look:
         if flat.mode != "LAB" and (not profile or flat.mode not in ("RGB", "RGBA", "CMYK")):
             return flat
         try:
-            transform = _to_srgb(profile or b"", flat.mode)
+            transform = to_srgb(profile or b"", flat.mode)
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             self.damaged_profile = True
             return flat
@@ -156,14 +155,3 @@ def _tile(
         Image.Resampling.BILINEAR,
         box=(inside[0][0], inside[1][0], inside[0][1], inside[1][1]),
     )
-
-
-@lru_cache(maxsize=32)
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """None where the profile is that of sRGB."""
-    lab = mode == "LAB"
-    source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB") if lab else BytesIO(profile))
-    if not lab and "srgb" in ImageCms.getProfileDescription(source).lower():
-        return None
-    target = ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(source, target, mode, "RGBA" if mode == "RGBA" else "RGB")

@@ -157,7 +157,10 @@ def test_files_that_are_hidden_while_they_are_compared_are_hashed_again(registry
         (folder / "weights.safetensors").write_bytes(b"evil")
         return files
 
-    with patch.object(decisions, "fingerprint", hidden), patch.object(decisions, "hash_files", swapped):
-        with pytest.raises(MlflowException, match="files were changed"):
-            registry.client.set_registered_model_alias(MODEL, "champion", str(number))
+    with (
+        patch.object(decisions, "fingerprint", hidden),
+        patch.object(decisions, "hash_files", swapped),
+        pytest.raises(MlflowException, match="files were changed"),
+    ):
+        registry.client.set_registered_model_alias(MODEL, "champion", str(number))
     assert registry.champion() is None

@@ -20,6 +20,7 @@ __all__ = ["TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
 
 TEXTS = ("model", "version", "digest", "request_id", "source", "predicted", "label")
 """In this order in the JSON of a row."""
+_MAY_LACK = ("source", "label")
 _ROW, _GAP = b"r", b"g"
 _NUMBERS = (*STATISTICS, "latency_ms")
 _HEAD = struct.Struct("<cqII6d")  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
@@ -57,7 +58,7 @@ def decode(payload: bytes) -> dict[str, Any] | Gap:
     """A row as the table takes it, or a gap. Raises DataError for other bytes."""
     try:
         return _gap(payload) if payload[:1] == _GAP else _row(payload)
-    except (KeyError, OverflowError, TypeError, ValueError, struct.error) as error:
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error) as error:
         raise DataError(f"These bytes are neither a row nor a gap of an inference log ({error}).") from None
 
 
@@ -68,6 +69,8 @@ def _row(payload: bytes) -> dict[str, Any]:
     texts_end = _HEAD.size + words
     end = texts_end + embedding
     texts = json.loads(str(payload[_HEAD.size : texts_end], "utf-8"))
+    for name, text in zip(TEXTS, texts, strict=True):
+        _check_text(name, text)
     row = dict(zip((*TEXTS, *_NUMBERS), (*texts, *numbers), strict=True))
     row.update((name, None) for name in _NUMBERS if row[name] != row[name])  # NaN alone is not itself
     row["time"] = _EPOCH + timedelta(microseconds=time)
@@ -79,4 +82,20 @@ def _row(payload: bytes) -> dict[str, Any]:
 def _gap(payload: bytes) -> Gap:
     content = json.loads(payload[1:])
     moments = {name: _EPOCH + timedelta(microseconds=content[name]) for name in ("since", "until")}
-    return Gap(**{**content, **moments, "identity": ModelIdentity(**content["identity"])})
+    gap = Gap(**{**content, **moments, "identity": ModelIdentity(**content["identity"])})
+    for name in ("source", "reason", "id"):
+        _check_text(name, getattr(gap, name))
+    for name, text in asdict(gap.identity).items():
+        _check_text(name, text)
+    if not all(type(count) is int and 0 <= count < 2**31 for count in (gap.lost, gap.late)):
+        raise ValueError("lost and late must be counts")
+    return gap
+
+
+def _check_text(name: str, text: Any) -> None:
+    """Raises TypeError or ValueError for what no column of texts can hold."""
+    if text is None and name in _MAY_LACK:
+        return
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is no text")
+    text.encode()  # half of a pair of surrogates cannot be

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Found", "Segment", "read_segment"]
 
@@ -19,6 +20,9 @@ _MARK = b"\xf5\xc1\n\xfe"
 _FIELDS = struct.Struct("<4sIII")
 _CHECK = struct.Struct("<I")
 _HEAD = _FIELDS.size + _CHECK.size
+_READ_AGAIN = 4
+"""How often as many bytes as the segment has are looked at for records; then those whose content is damaged are skipped
+whole."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,21 @@ def read_segment(path: Path) -> Found:
     content = path.read_bytes()
     records: list[tuple[int, bytes]] = []
     place, damaged, expected, whole = 0, 0, 0, True
+    # heads that are made to lie in each other's records would have the same bytes looked at again for each
+    patience = _READ_AGAIN * len(content)
     while place < len(content):
-        found = _record_at(content, place)
-        if found is None:
-            following = content.find(_MARK, place + 1)
-            place, whole = (len(content) if following < 0 else following), False
-            continue
-        number, record = found
-        damaged += max(number - expected, 0)
-        records.append(found)
-        expected, place, whole = number + 1, place + _HEAD + len(record), True
+        head = _head_at(content, place)
+        begin = place + _HEAD
+        end = begin + head.length if head else begin
+        if head is not None and end <= len(content):
+            record, patience = content[begin:end], patience - head.length
+            if zlib.crc32(record) == head.check:
+                damaged += max(head.number - expected, 0)
+                records.append((head.number, record))
+                expected, place, whole = head.number + 1, end, True
+                continue
+        following = content.find(_MARK, place + 1 if patience >= 0 else max(end, place + 1))
+        place, whole = (len(content) if following < 0 else following), False
     return Found(tuple(records), damaged + (not whole))  # of a torn end, only that it was there is known
 
 
@@ -95,13 +104,17 @@ def _framed(contents: Iterable[bytes], first: int) -> Iterable[bytes]:
         yield content
 
 
-def _record_at(content: bytes, place: int) -> tuple[int, bytes] | None:
+class _RecordHead(NamedTuple):
+    number: int
+    length: int
+    check: int
+
+
+def _head_at(content: bytes, place: int) -> _RecordHead | None:
+    """The head of a record, where a whole one begins."""
     if len(content) < place + _HEAD:
         return None
     fields = content[place : place + _FIELDS.size]
-    mark, number, length, check = _FIELDS.unpack(fields)
-    begin = place + _HEAD
-    if mark != _MARK or _CHECK.unpack_from(content, place + _FIELDS.size)[0] != zlib.crc32(fields):
-        return None
-    record = content[begin : begin + length]
-    return (number, record) if len(record) == length and zlib.crc32(record) == check else None
+    mark, *head = _FIELDS.unpack(fields)
+    whole = mark == _MARK and _CHECK.unpack_from(content, place + _FIELDS.size)[0] == zlib.crc32(fields)
+    return _RecordHead(*head) if whole else None

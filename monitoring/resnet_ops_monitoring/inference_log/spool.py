@@ -161,19 +161,32 @@ def _lock(file: int) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
-    except FileNotFoundError:
-        return []
+    """Whoever else may write in `root`: a folder of theirs, or a link, is none of ours."""
+    found = _entries(root)
+    mine = (each for each in found if not each.name.startswith(".") and each.is_dir(follow_symlinks=False))
+    return sorted(Path(each.path) for each in mine if _is_mine(each))
 
 
 def _segments(folder: Path) -> list[Path]:
     """Oldest first."""
+    found = [each for each in _entries(folder) if re.fullmatch(rf"\d{{17}}-\w+{_ENDING}", each.name)]
+    files = (Path(each.path) for each in found if each.is_file(follow_symlinks=False) and _is_mine(each))
+    return sorted(files, key=lambda path: path.name)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        found = [path for path in folder.iterdir() if re.fullmatch(rf"\d{{17}}-\w+{_ENDING}", path.name)]
+        with os.scandir(folder) as entries:
+            return list(entries)
     except FileNotFoundError:
         return []
-    return sorted(found, key=lambda path: path.name)
+
+
+def _is_mine(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
 
 
 def _size(folder: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, WebPImagePlugin
 from PIL import _imaging as core
 
 from resnet_ops.data.decoding import Facts, decode
@@ -153,6 +153,75 @@ def test_damaged_files_are_read_or_named_in_one_line_and_nothing_is_raised(tmp_p
             assert "\n" not in found if isinstance(found, str) else found[0].shape == (16, 16, 3)
             path.unlink()
     assert min(outcomes.values()) > 150
+
+
+def claiming(content: bytes, width: int, height: int) -> bytes:
+    """The file with another size in its header; of a WebP that of its canvas."""
+    if content.startswith(b"RIFF"):
+        sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        return content[:24] + sides + content[30:]
+    place = next(at for marker in (b"\xff\xc0", b"\xff\xc2") if (at := content.find(marker)) > 0) + 5
+    return content[:place] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + content[place + 4 :]
+
+
+@pytest.mark.parametrize("kind", ["webp-animated", "jpeg", "jpeg-progressive", "jpeg-grey"])
+def test_a_header_that_claims_more_than_its_file_can_hold_is_refused_before_memory_is_taken(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "claims.img"
+    path.write_bytes(claiming(whole_files()[kind], 9_000, 8_000))
+    loaded: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image.Image, "load", lambda self: loaded.append("all of it"))
+        for plugin in (JpegImagePlugin.JpegImageFile, WebPImagePlugin.WebPImageFile):
+            patch.setattr(plugin, "load", lambda self: loaded.append("all of it"))
+        found = decode(path, make_data_params(source="imagefolder", root="x", image_size=16, channels=3), 16)
+    assert isinstance(found, str)
+    assert "9,000 x 8,000 pixels" in found
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("L", "JPEG", {"quality": 1, "optimize": True}),
+        ("RGB", "JPEG", {"quality": 1, "progressive": True}),
+        ("RGB", "WEBP", {"quality": 0}),
+    ],
+)
+def test_a_large_picture_of_one_colour_is_read_though_its_file_is_as_small_as_can_be(
+    tmp_path: Path, mode: str, kind: str, options: dict[str, Any]
+) -> None:
+    path = tmp_path / "blank.img"
+    Image.new(mode, (3000, 3000), 128 if mode == "L" else (128, 128, 128)).save(path, kind, **options)
+    pixels, _ = read(path, image_size=16)
+    assert abs(int(pixels.max()) - 128) <= 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("texts", b"mluc" + bytes(4) + (5_000_000).to_bytes(4, "big") + (12).to_bytes(4, "big")),
+        ("a table of 8 bits", b"mft1" + bytes(4) + bytes([4, 3, 255])),
+        ("a table of 16 bits", b"mft2" + bytes(4) + bytes([4, 3, 255])),
+        (
+            "curves and a table",
+            b"mAB " + bytes(4) + bytes([3, 3]) + bytes(14) + b"\0\0\0\x20" + bytes(4) + b"\xff" * 16,
+        ),
+    ],
+)
+def test_a_colour_profile_that_claims_more_than_its_bytes_is_left_out_before_memory_is_taken(
+    tmp_path: Path, kind: str, content: bytes
+) -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    place = int.from_bytes(profile[136:140], "big")
+    profile[place : place + len(content)] = content
+    path = save(two_colours(), tmp_path / "image.png", icc_profile=bytes(profile))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageCms, "ImageCmsProfile", lambda source: pytest.fail(f"{kind} are read"))
+        pixels, facts = read(path)
+    assert facts.metadata_damaged
+    assert tuple(pixels[0, 0]) == (200, 30, 60)
 
 
 def test_a_tiff_whose_kind_of_grey_is_listed_and_holds_nothing_is_read(tmp_path: Path) -> None:
