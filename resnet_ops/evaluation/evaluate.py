@@ -106,7 +106,8 @@ def evaluate(
     chosen_by = learned.argmax(axis=1) == validation.labels
     measured["validation.top1"] = share_right(chosen_by, level, _groups(validation, group))
     before = np.exp(log_softmax(learned)), validation
-    decisions, decided = _measure_decisions(before, (np.exp(plain), test), params, groups, thresholds or {})
+    after = np.exp(plain), test
+    decisions, decided = _measure_decisions(before, after, params, seed, groups, thresholds or {})
     measured |= decisions
     if params.retrieval is not None:
         gallery, queries = (of_validation.embeddings, validation.labels), (of_test.embeddings, test.labels)
@@ -123,6 +124,7 @@ def _measure_decisions(
     validation: tuple[np.ndarray, PreparedData],
     test: tuple[np.ndarray, PreparedData],
     params: EvaluateParams,
+    seed: int,
     groups: np.ndarray | None,
     thresholds: Mapping[str, float],
 ) -> tuple[dict[str, Measurement], tuple[np.ndarray, np.ndarray] | None]:
@@ -135,7 +137,7 @@ def _measure_decisions(
     if (point := params.operating_point) is not None:
         tuned, decided = (score(each, of.labels, of.classes, point.positive) for each, of in splits)
         at = thresholds.get(OPERATING)
-        found |= measure_operating_point(tuned, decided, point, params.confidence, groups, at)
+        found |= measure_operating_point(tuned, decided, point, params.confidence, seed, groups, at)
     if params.reject is not None:
         tuned, sure = ((confidence_of(each), each.argmax(axis=1) == of.labels) for each, of in splits)
         found |= measure_reject(tuned, sure, params.reject, params.confidence, groups, thresholds.get(REJECT))
@@ -174,7 +176,7 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     looked_for = params.operating_point.positive if params.operating_point else ()
     write_json(folder / "operating_point.json", drawn and {"positive": looked_for, **drawn})
     panels = [reliability_panel(way, bins, params.confidence) for way, bins in found.reliability.items()]
-    panels += curve_panels(drawn) if drawn else []
+    panels += curve_panels(drawn, found.measured) if drawn else []
     if params.reject is not None:
         chosen = found.measured.get(REJECT)
         sure = confidence_of(np.exp(found.log_probabilities))

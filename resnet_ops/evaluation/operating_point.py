@@ -7,6 +7,7 @@ import numpy as np
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.binary import Counts, average_precision, measure_counts, roc_auc
+from resnet_ops.evaluation.curve_measures import measure_curves
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
 
@@ -38,6 +39,12 @@ class OperatingPointParams:
     """How high; for `cost`: how many false alarms a missed positive is worth, and the cheapest threshold is taken."""
     prevalence: float | None
     """Share of positives where the model will work, for the predictive values; null: that of the test split."""
+    partial_auc: tuple[float, ...] = ()
+    """False alarm rates up to which the area under the ROC curve is measured; nothing said: none."""
+    precision_at_recall: tuple[float, ...] = ()
+    """Recalls (sensitivities) at which the precision is measured, wherever the threshold lies; nothing said: none."""
+    recall_at_precision: tuple[float, ...] = ()
+    """Precisions at which the recall is measured; nothing said: none."""
 
     def __post_init__(self) -> None:
         if not self.positive or len(set(self.positive)) < len(self.positive):
@@ -51,6 +58,22 @@ class OperatingPointParams:
             raise ValueError(
                 f"prevalence is {self.prevalence}, but must be above 0 and below 1, by 1e-9 at least"
             )
+
+        for name, levels in self.curve_levels.items():
+            # equal names would be equal measures in the evidence
+            if len({f"{level:g}" for level in levels}) < len(levels):
+                raise ValueError(f"{name} names a level twice")
+            if wrong := [level for level in levels if not 0 < level < 1]:
+                raise ValueError(f"{name} is {wrong[0]}, but must be above 0 and below 1")
+
+    @property
+    def curve_levels(self) -> dict[str, tuple[float, ...]]:
+        """At which levels each measure of `curve_measures` is taken."""
+        return {
+            "partial_auc": self.partial_auc,
+            "precision_at_recall": self.precision_at_recall,
+            "recall_at_precision": self.recall_at_precision,
+        }
 
     @property
     def words(self) -> str:
@@ -151,24 +174,27 @@ def measure_operating_point(
     test: tuple[np.ndarray, np.ndarray],
     params: OperatingPointParams,
     confidence: float,
+    seed: int,
     groups: np.ndarray | None = None,
     threshold: float | None = None,
 ) -> dict[str, Measurement]:
     """What two splits, each as `score` gives it, come to: `test.roc_auc`, `operating.threshold` and what holds there.
 
-    groups: (N,) which group each test image is of; then sensitivity and specificity have intervals that know it, and
-    the others have none. threshold: one that was chosen before, which stays. Nothing where a side has no image; no
-    `operating.` where no threshold reaches the aim on validation.
+    groups: (N,) which group each test image is of; then sensitivity, specificity and `curve_measures` have intervals
+    that know it, and the others have none. threshold: one that was chosen before, which stays. Nothing where a side has
+    no image; no `operating.` where no threshold reaches the aim on validation.
     """
     positive, scores = test
     found: dict[str, Measurement] = {}
+    curves: dict[str, Measurement] = {}
     if positive.any() and (~positive).any():
+        curves = measure_curves(positive, scores, params.curve_levels, confidence, seed, groups)
         found["test.roc_auc"] = roc_auc(positive, scores, confidence)
         found["test.average_precision"] = average_precision(positive, scores, confidence)
     if threshold is None:
         threshold = choose_threshold(*validation, params)
     if threshold is None:
-        return found if groups is None else {name: each.bare() for name, each in found.items()}
+        return curves | (found if groups is None else {name: each.bare() for name, each in found.items()})
     chosen = Measurement(value=threshold, n=len(validation[0]), method=params.words, unit="probability")
     at = measure_counts(Counts.of(positive, scores >= threshold), threshold, params.prevalence, confidence)
     if groups is not None:
@@ -178,6 +204,7 @@ def measure_operating_point(
                 at[name] = share_right((scores >= threshold)[side] == wanted, confidence, groups[side])
     return {
         **found,
+        **curves,
         "operating.threshold": chosen,
         **{f"operating.{name}": each for name, each in at.items()},
     }

@@ -46,12 +46,16 @@ def settings(shape: Any) -> Iterator[type]:
         yield from settings(part)
 
 
-OPTIONAL = {
+OPTIONAL: dict[tuple[str, str], object] = {
     ("Recipe", "imbalance"): None,
     ("EvaluateParams", "reject"): None,
     ("EvaluateParams", "retrieval"): None,
+    ("SplitParams", "by_time"): None,
+    ("OperatingPointParams", "partial_auc"): (),
+    ("OperatingPointParams", "precision_at_recall"): (),
+    ("OperatingPointParams", "recall_at_precision"): (),
 }
-"""Settings that a file need not have, with what that means: null is what there was before them, and stays so."""
+"""Settings that a file need not have, with what that means: nothing is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))
 
 

@@ -101,6 +101,11 @@ OPERATING = (
     ("share of wrong answers among them (risk)", "reject.risk"),
 )
 FOUND, RETRIEVED = "retrieval.recall_at_", "retrieval.map_at_r"
+AT_LEVELS = (
+    ("area under the ROC curve up to a false alarm rate of", "test.partial_auc."),
+    ("precision at a recall of", "test.precision_at_recall."),
+    ("recall at a precision of", "test.recall_at_precision."),
+)
 
 
 def results(evidence: Evidence) -> Section:
@@ -112,6 +117,12 @@ def results(evidence: Evidence) -> Section:
         ("mean F1 of the classes", "test.macro_f1"),
         ("lowest recall of a class", "test.worst_class_recall"),
         *(row for row in OPERATING if row[1] in found),
+        *(
+            (f"{words} {name.removeprefix(prefix)}", name)
+            for words, prefix in AT_LEVELS
+            for name in sorted(found)
+            if name.startswith(prefix)
+        ),
         *((f"finds its class among the {name.rpartition('_')[2]} nearest", name) for name in recalls),
         *([("mean average precision of retrieval (MAP@R)", RETRIEVED)] if RETRIEVED in found else []),
     ]

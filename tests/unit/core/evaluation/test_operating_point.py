@@ -92,20 +92,22 @@ def test_nothing_is_decided_positive_where_only_that_reaches_the_aim() -> None:
 @pytest.mark.parametrize("truth", [np.zeros(8, bool), np.ones(8, bool)])
 def test_without_images_of_both_sides_there_is_no_threshold(truth: np.ndarray) -> None:
     assert choose_threshold(truth, SCORES, params("sensitivity", 0.5)) is None
-    assert measure_operating_point((truth, SCORES), (truth, SCORES), params("sensitivity", 0.5), 0.95) == {}
+    assert (
+        measure_operating_point((truth, SCORES), (truth, SCORES), params("sensitivity", 0.5), 0.95, 0) == {}
+    )
 
 
 def test_an_aim_that_no_threshold_reaches_leaves_the_point_out_so_that_a_rule_on_it_refuses() -> None:
     truth = np.array([False, True, False])
     scores = np.array([0.9, 0.5, 0.4])
-    found = measure_operating_point((truth, scores), (truth, scores), params("precision", 0.9), 0.95)
+    found = measure_operating_point((truth, scores), (truth, scores), params("precision", 0.9), 0.95, 0)
     assert set(found) == {"test.roc_auc", "test.average_precision"}
 
 
 def test_what_is_measured_is_of_the_test_split_at_the_threshold_of_validation() -> None:
     tuned = (TRUTH, SCORES)
     test = (np.array([True, False, True, False]), np.array([0.95, 0.74, 0.66, 0.1]))
-    found = measure_operating_point(tuned, test, params("specificity", 1.0), 0.95)
+    found = measure_operating_point(tuned, test, params("specificity", 1.0), 0.95, 0)
     assert found["operating.threshold"].value == pytest.approx(0.75)
     assert "specificity at least 1; positive: crack" in str(found["operating.threshold"].method)
     assert (found["operating.sensitivity"].value, found["operating.sensitivity"].n) == (0.5, 2)
@@ -159,9 +161,9 @@ def test_the_setting_is_null_for_the_digits() -> None:
 def test_with_groups_only_what_knows_them_has_an_interval() -> None:
     test = (np.tile(TRUTH, 10), np.tile(SCORES, 10))
     groups = np.repeat(np.arange(20), 4)
-    found = measure_operating_point(test, test, params("specificity", 0.5), 0.95, groups)
+    found = measure_operating_point(test, test, params("specificity", 0.5), 0.95, 0, groups)
     with_interval = {name for name, each in found.items() if each.low is not None}
     assert with_interval == {"operating.sensitivity", "operating.specificity"}
     assert "20 groups" in str(found["operating.sensitivity"].method)
-    few = measure_operating_point(test, test, params("specificity", 0.5), 0.95, groups // 6)
+    few = measure_operating_point(test, test, params("specificity", 0.5), 0.95, 0, groups // 6)
     assert few["operating.sensitivity"].low is None

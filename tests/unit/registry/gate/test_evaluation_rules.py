@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from resnet_ops.data import PreparedData
 from resnet_ops.evaluation.evaluate import evaluate
+from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import load_model
@@ -29,7 +30,15 @@ PARAMS = EvaluateParams(
     slices=SliceParams(columns=("class_name",), statistics=("brightness",), quantiles=4, min_images=30),
     robustness=RobustnessParams(images=100),
     gallery=0,
-    operating_point=None,
+    operating_point=OperatingPointParams(
+        positive=("0", "1"),
+        aim="specificity",
+        at_least=0.8,
+        prevalence=None,
+        partial_auc=(0.2,),
+        precision_at_recall=(0.8,),
+        recall_at_precision=(0.1,),
+    ),
 )
 EvidenceMaker = Callable[..., Evidence]
 Publisher = Callable[..., Published]
@@ -78,6 +87,9 @@ BENCHMARK = {
 }
 RULES = {
     "test.worst_slice": ("min: 0.85", "min: 0"),
+    "test.partial_auc.0.2": ("bound: low, min: 0.95", "bound: low, min: 0.01"),
+    "test.precision_at_recall.0.8": ("bound: low, min: 0.95", "bound: low, min: 0.01"),
+    "test.recall_at_precision.0.1": ("bound: low, min: 0.99", "bound: low, min: 0.01"),
     "robustness.mean_accuracy": ("bound: low, min: 0.6", "bound: low, min: 0.01"),
     "robustness.accuracy.fog": ("min: 0.9", "min: 0"),
     "test.ece": ("bound: high, max: 0.0001", "bound: high, max: 1"),
