@@ -124,6 +124,26 @@ def _show_versions(versions: "Sequence[Mapping[str, Any]]", in_full: bool) -> No
     console.print(table)
 
 
+@registry.command("onnx")
+def registry_onnx(
+    model: Model,
+    version: Version,
+    file: Annotated[Path, typer.Argument(help="Where the ONNX file is to be written.")],
+) -> None:
+    """Write the ONNX file of an exported version, with the decision at its signed operating point."""
+    from resnet_ops.files import write_bytes
+    from resnet_ops_registry.client.deciding_onnx import deciding_onnx
+    from resnet_ops_registry.client.loading import load
+
+    point, content = deciding_onnx(load(model, version))
+    write_bytes(file, content)
+    console.print(
+        f"{file} gives score and decision beside what {model} v{version} gives: {' or '.join(point.positive)} from "
+        f"{point.threshold:.6g} on.",
+        markup=False,
+    )
+
+
 @keys.command("ls")
 def keys_ls(as_json: Json = False) -> None:
     """List this machine's signing keys and the keys that the registry trusts."""

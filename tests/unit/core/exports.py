@@ -10,12 +10,16 @@ from resnet_ops.model_files import DESCRIPTION
 SIDE, CLASSES = 8, tuple("0123456789")
 
 
-def write_export(folder: Path, seed: int = 0, exported_from: str = "0" * 64) -> Path:
-    """An `onnx` export for 8x8 grey images: the mean of each row is the embedding, a linear head gives the logits."""
+def write_export(folder: Path, seed: int = 0, exported_from: str = "0" * 64, scale: float = 1.0) -> Path:
+    """An `onnx` export for 8x8 grey images: the mean of each row is the embedding, a linear head gives the logits.
+
+    scale: of the logits; with 1 one class has all of the probability.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = np.random.default_rng(seed).normal(size=(SIDE, len(CLASSES))).astype(np.float32)
+    weights = np.random.default_rng(seed).normal(size=(SIDE, len(CLASSES)))
+    weights = (scale * weights).astype(np.float32)
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats", "axes"], ["embeddings"], keepdims=0),
