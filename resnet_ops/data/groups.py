@@ -9,7 +9,7 @@ from resnet_ops.data.params import SplitParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.errors import DataError
 
-__all__ = ["deal_groups"]
+__all__ = ["cut", "deal_groups", "group_names", "join_groups"]
 
 
 def deal_groups(
@@ -26,8 +26,8 @@ def deal_groups(
     with that class whose place is nearest is moved there. Raises DataError where a class has too few groups for that,
     or a group may go to no split because the data set wants parts of it in different ones.
     """
-    names = [group or digest for group, digest in zip(groups, digests, strict=True)]
-    unit_of = _joined(names, digests)
+    names = group_names(groups, digests)
+    unit_of = join_groups(names, digests)
     images: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
         if digests[index] not in raw.left_out:
@@ -35,13 +35,18 @@ def deal_groups(
     every = tuple(shares.as_dict())
     allowed = {unit: _allowed(unit, raw, members, every) for unit, members in images.items()}
     places = {unit: place(unit) for unit in images}
-    split_of = {unit: _cut(places[unit], allowed[unit], shares)[0] for unit in sorted(images)}
+    split_of = {unit: cut(places[unit], allowed[unit], shares)[0] for unit in sorted(images)}
     classes = {unit: {int(raw.labels[index]) for index in members} for unit, members in images.items()}
     _fill(split_of, classes, allowed, places, shares, raw.classes)
     return {digests[index]: split_of[unit] for unit, members in images.items() for index in members}
 
 
-def _joined(names: Sequence[str], digests: Sequence[str]) -> dict[str, str]:
+def group_names(groups: Sequence[str], digests: Sequence[str]) -> list[str]:
+    """(N,) the group of each image, by name; one without a group is its own."""
+    return [group or digest for group, digest in zip(groups, digests, strict=True)]
+
+
+def join_groups(names: Sequence[str], digests: Sequence[str]) -> dict[str, str]:
     """The unit of each group: the first of the names of groups that are joined by equal images."""
     parent = {name: name for name in names}
 
@@ -72,7 +77,7 @@ def _allowed(unit: str, raw: RawData, members: Sequence[int], every: tuple[str, 
     return left
 
 
-def _cut(
+def cut(
     place: float, names: tuple[str, ...], shares: SplitParams
 ) -> tuple[str, dict[str, tuple[float, float]]]:
     """The split at a place, and where each of these splits begins and ends."""
@@ -113,7 +118,7 @@ def _fill(
                     f"{split}. Add images of other groups, or set another data.group in params.yaml."
                 )
             nearest = min(
-                spare, key=lambda unit: _distance(places[unit], _cut(0.0, allowed[unit], shares)[1][split])
+                spare, key=lambda unit: _distance(places[unit], cut(0.0, allowed[unit], shares)[1][split])
             )
             for each in classes[nearest]:
                 count[split_of[nearest], each] -= 1

@@ -21,8 +21,13 @@ class SplitParams:
     """What the gate judges by, and the monitor's reference."""
     production: float
     """Never seen by training or gate; stands in for production traffic."""
+    by_time: str | None = None
+    """A column of the CSV file with the times of images, of which the oldest go into train and the newest into
+    production; null, or nothing said: an image's place is a hash of its pixels."""
 
     def __post_init__(self) -> None:
+        if self.by_time == "":
+            raise ValueError("by_time is empty, but must name a column, or be null")
         shares = self.as_dict()
         wrong = {name: share for name, share in shares.items() if not 0 < share < 1}
         if wrong or abs(sum(shares.values()) - 1) > 1e-6:

@@ -6,10 +6,11 @@ from collections import Counter
 import numpy as np
 
 from resnet_ops.data.digests import pixel_digests
-from resnet_ops.data.groups import deal_groups
+from resnet_ops.data.groups import deal_groups, group_names
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
+from resnet_ops.data.time_order import deal_by_time
 from resnet_ops.errors import DataError
 
 __all__ = ["split_images"]
@@ -28,13 +29,17 @@ def split_images(raw: RawData, shares: SplitParams, seed: int, group: str | None
     by the shares of those splits. Raises DataError when a class is too small to be in every split.
 
     group: a column of the data set, such as patient; all images of one are in one split then (`groups.deal_groups`).
+    Where the shares name a column of times, those decide instead of a hash (`time_order.deal_by_time`).
     """
     digests = raw.digests or pixel_digests(raw.images)
-    split_of = (
-        _by_image(raw, digests, shares, seed)
-        if group is None
-        else _by_group(raw, digests, shares, seed, group)
-    )
+    groups = [""] * len(digests) if group is None else _column(raw, "data.group", group)
+    if shares.by_time is not None:
+        _column(raw, "data.split.by_time", shares.by_time)
+        split_of = deal_by_time(raw, digests, group_names(groups, digests), shares.by_time, shares)
+    elif group is not None:
+        split_of = deal_groups(raw, digests, groups, shares, lambda name: _place(f"group:{name}", seed))
+    else:
+        split_of = _by_image(raw, digests, shares, seed)
     rows = [
         ManifestRow(
             index=index,
@@ -52,13 +57,11 @@ def split_images(raw: RawData, shares: SplitParams, seed: int, group: str | None
     return PreparedData(raw.images, raw.labels, rows, raw.classes, extra)
 
 
-def _by_group(raw: RawData, digests: list[str], shares: SplitParams, seed: int, group: str) -> dict[str, str]:
-    if group not in raw.extra:
+def _column(raw: RawData, key: str, name: str) -> list[str]:
+    if name not in raw.extra:
         known = ", ".join(raw.extra) or "none"
-        raise DataError(
-            f"data.group in params.yaml names column {group!r}; the data set's columns are: {known}."
-        )
-    return deal_groups(raw, digests, raw.extra[group], shares, lambda name: _place(f"group:{name}", seed))
+        raise DataError(f"{key} in params.yaml names column {name!r}; the data set's columns are: {known}.")
+    return raw.extra[name]
 
 
 def _by_image(raw: RawData, digests: list[str], shares: SplitParams, seed: int) -> dict[str, str]:
