@@ -84,7 +84,8 @@ def main() -> None:
         console.print(
             f"  {window['traffic']}, {window['window']}: {window['verdict'].upper()}. {window['reason']}"
         )
-    console.print("Next: make ui, then open" if is_direct() else "Next: open")
+    command = "make ui" if Path("Makefile").exists() else "resnet-ops ui"
+    console.print(f"Next: {command}, then open" if is_direct() else "Next: open")
     console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:

@@ -1,0 +1,173 @@
+"""Commands of `resnet-ops` that make a project and bring it up to a new release."""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resnet_ops.console import console, progress_bar
+from resnet_ops.errors import ConfigError
+from resnet_ops.extras import require
+
+if TYPE_CHECKING:
+    from resnet_ops_pipelines.new_project.members import Fit
+    from resnet_ops_pipelines.new_project.proposal import Proposal
+    from resnet_ops_pipelines.new_project.survey import Survey
+
+__all__ = ["add_commands"]
+
+PAD_FROM = 0.1
+"""Share of the typical image that the square crop would lose, from which on all of it is kept."""
+SHARES = {"train": 0.6, "validation": 0.1, "test": 0.2, "production": 0.1}
+
+
+class Similar(StrEnum):
+    """What class names are that differ only in case or blanks."""
+
+    ask = "ask"
+    merge = "merge"
+    keep = "keep"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this package's commands to the application."""
+    app.command("init")(init)
+    app.command("upgrade")(upgrade)
+
+
+def init(
+    images: Annotated[
+        Path, typer.Argument(help="A folder of class folders, or a CSV file of path and class.")
+    ],
+    into: Annotated[Path, typer.Option(help="The project's folder; made where it is missing.")] = Path(),
+    name: Annotated[str, typer.Option(help="Of the registered model; else from the project's folder.")] = "",
+    group: Annotated[
+        str, typer.Option(help="Column of the CSV file that groups images; auto: by its name; none.")
+    ] = "auto",
+    positive: Annotated[
+        str, typer.Option(help="Of two classes the one that is looked for, such as defect.")
+    ] = "",
+    minutes: Annotated[
+        float, typer.Option(help="That the training of all members may take here.", min=0.1)
+    ] = 10,
+    similar_classes: Annotated[
+        Similar, typer.Option(help="Class names that differ only in case or blanks.")
+    ] = Similar.ask,
+    seed: Annotated[int, typer.Option(help="Decides splits and training.", min=0)] = 0,
+) -> None:
+    """Look at images, propose settings and a policy for them, and write a project that `dvc repro` runs."""
+    require("init", "torch", "torchvision", "PIL", "sklearn", "evidently", "great_expectations", "dvc")
+    from dataclasses import replace
+    from tempfile import TemporaryDirectory
+
+    from resnet_ops.data.params import DataParams, SplitParams
+    from resnet_ops_pipelines.new_project.members import fit_machine
+    from resnet_ops_pipelines.new_project.proposal import propose
+    from resnet_ops_pipelines.new_project.survey import sample, source_of, survey
+    from resnet_ops_pipelines.new_project.writing import refuse_existing, write_project
+
+    name = name or _name(into.resolve().name)
+    refuse_existing(into, name)
+    data = DataParams(
+        source=source_of(images),
+        root=str(images),
+        image_size=8,
+        channels=3,
+        fit="crop",
+        background=255,
+        grey_bits="auto",
+        window=None,
+        similar_classes=similar_classes.value,
+        conflicts="stop",
+        group=None,
+        split=SplitParams(**SHARES),
+    )
+    typical = sample(data)
+    console.print(
+        f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."
+    )
+    learned = max(1, int(SHARES["train"] * typical.images))
+    fit = fit_machine(typical.side, learned, typical.classes, minutes, seed)
+    data = replace(data, image_size=fit.image_size, fit="pad" if typical.lost >= PAD_FROM else "crop")
+    with progress_bar("Reading images") as progress, TemporaryDirectory() as scratch:
+        found = survey(data, seed, group, progress, Path(scratch))
+    proposal = propose(found, fit, name, _root(images, into), seed, positive or None)
+    write_project(into, proposal.files)
+    _tell(found, fit, proposal)
+    where = "" if into.resolve() == Path.cwd() else f"cd {into} && "
+    console.print(f"Look at the first settings of {into / 'params.yaml'}. Next: {where}dvc repro")
+
+
+def upgrade(
+    project: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
+) -> None:
+    """Write this release's stages into a project that `init` wrote. Its settings and its policy stay as they are."""
+    require("upgrade", "torch", "dvc", "evidently")
+    from resnet_ops.params import parse_params
+    from resnet_ops_pipelines.new_project.writing import upgrade_project
+    from resnet_ops_pipelines.project_params import Params
+
+    changed = upgrade_project(project)
+    console.print(
+        f"Stages that are others now: {', '.join(changed)}" if changed else "The stages are this release's."
+    )
+    parse_params(project / "params.yaml", Params)
+    console.print("Next: dvc repro. Stages run again whose installed code changed.")
+
+
+def _name(folder: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder).strip("-_")
+    if not name:
+        raise ConfigError("The project's folder has no name to call the model by. Name it: --name parts")
+    return name
+
+
+def _root(images: Path, into: Path) -> str:
+    """Relative to the project where it is inside of it, so that a clone finds it."""
+    place, project = images.resolve(), into.resolve()
+    return str(place.relative_to(project)) if place.is_relative_to(project) else str(place)
+
+
+def _tell(found: "Survey", fit: "Fit", proposal: "Proposal") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for what, text in _lines(found, fit, proposal):
+        table.add_row(what, text)
+    console.print(table)
+
+
+def _lines(found: "Survey", fit: "Fit", proposal: "Proposal") -> Iterator[tuple[str, str]]:
+    data, (small, middle, large) = found.data, found.sizes
+    totals = sorted(found.totals.items(), key=lambda item: -item[1])
+    shown = [f"{name} {count:,}" for name, count in totals]
+    sizes = " / ".join(f"{width}x{height}" for width, height in dict.fromkeys((small, middle, large)))
+    yield (
+        "images",
+        f"{sum(found.totals.values()):,} ({', '.join(f'{n:,} {k}' for k, n in found.formats.items())})",
+    )
+    yield "pixels", f"{sizes}, {'grey' if data.channels == 1 else 'colour'}"
+    yield "classes", ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
+    yield "balance", f"largest to smallest {found.ratio:.1f}"
+    if found.groups:
+        yield "groups", f"{sum(found.groups.values()):,} by column {data.group}"
+    yield "equal images", str(found.repeated)
+    for note in found.notes:
+        yield "note", note
+    yield "splits", ", ".join(f"{split} {found.images(split):,}" for split in found.counts)
+    yield "size", f"{fit.image_size} pixels, {data.fit}"
+    yield "recipe", f"{proposal.recipe.epochs} epochs of {proposal.recipe.batch_size} images a step"
+    if proposal.recipe.imbalance is not None:
+        yield "rare classes", "drawn by the root of their size, with logit adjustment (docs/training.md)"
+    for name, minutes in proposal.minutes.items():
+        yield (
+            "member",
+            f"{name}: {minutes:.1f} minutes on {fit.engine.device}, {fit.engine.threads} thread(s)",
+        )
+    for each in fit.left_out:
+        yield "not chosen", f"{each}: more than --minutes allows"
+    yield "for less time", proposal.less
+    yield "policy", f"lower end of test top-1 from {proposal.least:.2f}"

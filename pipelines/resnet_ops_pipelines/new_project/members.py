@@ -1,0 +1,193 @@
+"""Members and a recipe that fit images, their number and a machine, with the time that training takes here."""
+
+import statistics
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from resnet_ops.cores import usable_cores
+from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.prepared import ManifestRow, PreparedData
+from resnet_ops.families.any_member import AnyMember
+from resnet_ops.families.imagenet_member import ImageNetMember
+from resnet_ops.families.member import Member
+from resnet_ops.messages import silent
+from resnet_ops.training.engine import Engine
+from resnet_ops.training.loop import Training
+from resnet_ops.training.plan import Plan
+from resnet_ops.training.rare_classes.imbalance import Imbalance
+from resnet_ops.training.recipe import Recipe
+
+__all__ = ["Fit", "fit_machine", "recipe_for"]
+
+SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+LEAST_SIZE = 32
+"""Below this, images are not made smaller to save time."""
+FEWEST_STEPS, MOST_STEPS, IMAGES_A_STEP = 600, 3000, 20
+"""A training takes the fewest steps, and one more for so many images, up to the most."""
+STEPS, BATCH_LIMITS = 3, {"cpu": 64, "cuda": 256}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is to be trained, at which size, on what."""
+
+    image_size: int
+    members: dict[str, AnyMember]
+    engine: Engine
+    seconds: dict[str, float]
+    """That each member's training takes for one image, from a few steps of it here."""
+    left_out: tuple[str, ...]
+    """What would not fit into the time, in words."""
+
+
+def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int) -> Fit:
+    """The largest size, and the members, whose training takes at most `minutes` here; the smallest where none does.
+
+    side: of the images, in pixels. images: to train on.
+    """
+    size = max(each for each in SIZES if each <= max(side, SIZES[0]))
+    left_out: list[str] = []
+    engine = _fastest_engine(size, images, classes, seed)
+    while True:
+        recipe, members = recipe_for(size, engine, images), _members(size, engine)
+        plans = {
+            name: Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
+            for name, member in members.items()
+        }
+        seconds = {name: _seconds_per_image(plan, size, classes) for name, plan in plans.items()}
+        total = sum(seconds.values()) * images * recipe.epochs / 60
+        smaller = [each for each in SIZES if LEAST_SIZE <= each < size]
+        if total <= minutes or not smaller:
+            break
+        left_out.append(f"images of {size} pixels, {total:,.0f} minutes")
+        # arithmetic goes with the area; the next is measured again
+        size = max([each for each in smaller if (each / size) ** 2 * total <= minutes], default=smaller[0])
+    if total > minutes:
+        largest = max(seconds, key=lambda name: seconds[name])
+        left_out.append(f"{largest}, {seconds.pop(largest) * images * recipe.epochs / 60:,.0f} minutes")
+        del members[largest]
+    return Fit(size, members, engine, seconds, tuple(left_out))
+
+
+def recipe_for(size: int, engine: Engine, images: int, imbalance: Imbalance | None = None) -> Recipe:
+    """One-cycle over as many epochs as make the steps that so many images want."""
+    most = BATCH_LIMITS[engine.device]
+    batch = max(16, min(most, 2 ** int(np.log2(max(1, images / 10)))))
+    steps = min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
+    return Recipe(
+        source="one-cycle as in Smith & Topin 2017, arXiv:1708.07120; epochs from the number of images",
+        epochs=max(2, round(steps / max(1, images // batch))),
+        batch_size=batch,
+        accumulate=1,
+        optimiser="sgd",
+        peak_lr=0.4,
+        momentum=0.9,
+        second_moment=0.999,
+        weight_decay=0.0005,
+        clip=0,
+        schedule="one_cycle",
+        milestones=(),
+        drop=0.1,
+        warmup=0.25,
+        loss="cross_entropy",
+        label_smoothing=0.05,
+        image_size=0,
+        crop_area=0,
+        rand_augment=0,
+        rand_augment_spread=0,
+        crop_padding=max(1, size // 8),
+        flip=False,
+        erasing=0,
+        mixup=0,
+        cutmix=0,
+        ema=0,
+        patience=0,
+        start=None,
+        imbalance=imbalance,
+    )
+
+
+def _members(size: int, engine: Engine) -> dict[str, AnyMember]:
+    """A small one and a larger one. From 49 pixels on the stem halves them, from 129 on it takes a quarter."""
+    if size > 128:
+        width = 64 if engine.device == "cuda" else 32
+        return {"resnet10": _imagenet((1, 1, 1, 1), width), "resnet18": _imagenet((2, 2, 2, 2), width)}
+    stride = 1 if size <= 48 else 2
+    depths = (20, 56) if engine.device == "cuda" else (8, 20)
+    return {
+        f"resnet{depth}": Member(
+            depth=depth, widths=(16, 32, 64), stem_kernel=3, stem_stride=stride, shortcut="projection"
+        )
+        for depth in depths
+    }
+
+
+def _imagenet(layers: tuple[int, int, int, int], width: int) -> ImageNetMember:
+    return ImageNetMember(
+        family="imagenet",
+        block="basic",
+        layers=layers,
+        width=width,
+        groups=1,
+        width_per_group=64,
+        stem="standard",
+        downsample="convolution",
+        squeeze=0,
+        attention=0,
+        zero_init=True,
+        checkpointing=False,
+    )
+
+
+def _fastest_engine(size: int, images: int, classes: int, seed: int) -> Engine:
+    """A GPU where there is one; else one thread or all usable cores: on a busy machine more may be slower."""
+    gpu = torch.cuda.is_available()
+    one = Engine(
+        device="cuda" if gpu else "cpu",
+        processes=1,
+        threads=1,
+        precision="bf16" if gpu else "fp32",
+        compile=False,
+        exact=True,
+        images="auto",
+    )
+    engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
+    if gpu or len(engines) == 1:
+        return one
+    name, member = next(iter(_members(size, one).items()))
+    plan = Plan(name=name, member=member, recipe=recipe_for(size, one, images), engine=one, seed=seed)
+    return min(engines, key=lambda engine: _seconds_per_image(replace(plan, engine=engine), size, classes))
+
+
+def _seconds_per_image(plan: Plan, size: int, classes: int) -> float:
+    """Of training, the median of a few steps on noise, after one to warm up."""
+    data = _noise(plan.recipe.batch_size, size, classes)
+    with silent(True):
+        training = Training(plan, data, data)
+        rows, seconds = torch.arange(training.batch_size), []
+        for _ in range(STEPS + 1):
+            started = time.perf_counter()
+            list(training.take_steps([rows]))
+            if plan.engine.device == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:]) / training.batch_size
+
+
+def _noise(images: int, size: int, classes: int) -> PreparedData:
+    """Colour images, at least one of each class."""
+    count = max(images, classes)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+    names = tuple(map(str, range(classes)))
+    labels = np.arange(count) % classes
+    rows = [
+        ManifestRow(
+            index=index, path="", label=int(labels[index]), class_name=names[labels[index]], split="train",
+            sha256=digest, width=size, height=size,
+        )
+        for index, digest in enumerate(pixel_digests(pixels))
+    ]  # fmt: skip
+    return PreparedData(pixels, labels, rows, names)

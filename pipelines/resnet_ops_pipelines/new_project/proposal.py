@@ -1,0 +1,192 @@
+"""What a project begins with: settings and a policy for what the survey found, as the text of its files."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from resnet_ops.errors import ConfigError
+from resnet_ops.training.rare_classes.imbalance import Imbalance
+from resnet_ops.training.recipe import Recipe
+from resnet_ops_pipelines.new_project.first_policy import least_share, margin
+from resnet_ops_pipelines.new_project.members import Fit, recipe_for
+from resnet_ops_pipelines.new_project.survey import Survey
+
+__all__ = ["Proposal", "propose"]
+
+RARE = 3.0
+"""Largest class to smallest, from which on training makes up for it; also validation's warning."""
+RECALL, FEWEST_RECALLED = 0.1, 10
+"""No class may be given up: its recall, asked where the test split has so many images of each."""
+CONFIDENCE, SENSITIVITY = 0.95, 0.9
+WINDOW_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The files of a project by name, and what a person is told."""
+
+    files: Mapping[str, str]
+    minutes: Mapping[str, float]
+    """That training takes here, by member."""
+    recipe: Recipe
+    least: float
+    """The policy's limit for top-1's lower end."""
+    less: str
+    """What to change for a shorter training."""
+
+
+def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: str | None) -> Proposal:
+    """Settings and policy for a data set. positive: of two classes the one that is looked for; None for no such thing.
+
+    Raises ConfigError for a class that there is not, DataError where the test split can support no policy.
+    """
+    if positive is not None and (len(found.classes) != 2 or positive not in found.classes):
+        raise ConfigError(
+            f"--positive {positive}: an operating point is proposed for one of two classes; there are "
+            f"{', '.join(found.classes)}. Leave it out, and set evaluate.operating_point in params.yaml by hand."
+        )
+    imbalance = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
+    images = found.images("train")
+    recipe = recipe_for(fit.image_size, fit.engine, images, imbalance if found.ratio > RARE else None)
+    minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
+    rules = _rules(found, positive)
+    largest = max(minutes, key=lambda each: minutes[each])
+    less = (
+        f"remove {largest} from family ({minutes[largest]:.1f} minutes), halve data.image_size "
+        "(a quarter of the time), or halve recipes.one-cycle.epochs"
+    )
+    values = {
+        "name": name,
+        "root": root,
+        "images": f"{sum(found.totals.values()):,}",
+        "classes": str(len(found.classes)),
+        "minutes": f"{sum(minutes.values()):.1f}",
+        "less": less,
+    }
+    files = {
+        "params.yaml": _fill("params.template.yaml", values | _settings(found, fit, recipe, root, seed, positive)),
+        f"policies/{name}.yaml": _policy(name, rules),
+        "README.md": _fill("project.template.md", values),
+    }  # fmt: skip
+    return Proposal(files, minutes, recipe, rules[0]["min"], less)
+
+
+def _settings(
+    found: Survey, fit: Fit, recipe: Recipe, root: str, seed: int, positive: str | None
+) -> dict[str, str]:
+    data, counts = found.data, [each for split in found.counts.values() for each in split.values()]
+    members = {name: asdict(member) for name, member in fit.members.items()}
+    point = {"positive": [positive], "aim": "sensitivity", "at_least": SENSITIVITY, "prevalence": None}
+    formats = {"pt2": 0.001} | ({"onnx": 0.001} if _onnx_is_there() else {})
+    gpu = {
+        "device": "cuda",
+        "threads": 1,
+        "memory_mb": 0,
+        "batch_sizes": [8, 64],
+        "warmup": 30,
+        "requests": 200,
+    }
+    production = found.images("production")
+    return {
+        "source": data.source,
+        "root": _flow(root),
+        "image_size": str(fit.image_size),
+        "channels": str(data.channels),
+        "fit": data.fit,
+        "similar": data.similar_classes,
+        "conflicts": data.conflicts,
+        "group": _flow(data.group),
+        **{name: f"{share:g}" for name, share in data.split.as_dict().items()},
+        "family": _flow(dict.fromkeys(members, "one-cycle")),
+        "members": "".join(f"  {name}: {_flow(_plain(member))}\n" for name, member in members.items()),
+        "recipe": _block(_plain(recipe.as_dict()), 4),
+        "operating_point": _flow(point if positive else None),
+        "seed": str(seed),
+        "min_rows": str(max(1, int(0.8 * sum(counts)))),
+        "min_class_rows": str(min(5, *counts)),
+        "max_class_ratio": f"{max(RARE, round(1.25 * found.ratio, 1))}",
+        "engine": _flow(asdict(fit.engine)),
+        "gpu_profile": f"    server-gpu: {_flow(gpu)}\n" if fit.engine.device == "cuda" else "",
+        "formats": "".join(
+            f"    {name}: {{max_logit_difference: {limit}, min_equal_predictions: 1.0, max_accuracy_loss: 0}}\n"
+            for name, limit in formats.items()
+        ),
+        "hours": "2" if production >= 2 * WINDOW_ROWS else "1",
+    }
+
+
+def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
+    """Of the guard for @champion; the limit for top-1 first."""
+    test = found.counts["test"]
+    images = sum(test.values())
+    tested = found.groups["test"] if found.groups else images
+    of = "groups of images" if found.groups else "images"
+    chance = max(test.values()) / images
+    rules = [
+        _least("test.top1", least_share(tested, chance, CONFIDENCE, of),
+               f"always naming the largest class is right on {chance:.0%}; raise this to what the use needs"),
+    ]  # fmt: skip
+    if positive is not None:
+        for metric, count, what in (
+            ("operating.sensitivity", test[positive], f"images of {positive}"),
+            ("operating.specificity", images - test[positive], "images of the other class"),
+        ):
+            limit = least_share(count, 0.5, CONFIDENCE, what)
+            rules.append(_least(metric, limit, "guessing cannot be above one half in both"))
+    elif min(test.values()) >= FEWEST_RECALLED:
+        rules.append(
+            {"rule": "threshold", "metric": "test.worst_class_recall", "bound": "value", "min": RECALL,
+             "why": "no class may be given up for the others"}
+        )  # fmt: skip
+    return [
+        *rules,
+        {"rule": "check", "check": "data_validation",
+         "why": "what a model learned from broken data cannot be told from its accuracy on them"},
+        {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin(tested), "alpha": 0.05,
+         "method": "mcnemar", "without_champion": "pass",
+         "why": "whoever replaces the champion must be shown to be at most so much worse on the same images"},
+    ]  # fmt: skip
+
+
+def _least(metric: str, limit: float, why: str) -> dict[str, Any]:
+    return {"rule": "threshold", "metric": metric, "bound": "low", "min": limit, "why": why}
+
+
+def _policy(name: str, rules: list[dict[str, Any]]) -> str:
+    guard = {"aliases": ["champion"], "stages": ["Production"], "rules": rules}
+    policy = {"model": name, "evidence_roles": ["pipeline"], "guards": [guard]}
+    return (
+        f"# What must hold before a version of {name} may go into production: a beginning, which a first model can\n"
+        "# pass and one that guesses cannot. Raise the limits to what the use needs.\n"
+    ) + yaml.safe_dump(policy, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    text = Path(__file__).with_name(template).read_text(encoding="utf-8")
+    return re.sub(r"\n{3,}", "\n\n", Template(text).substitute(values))
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()
+
+
+def _block(values: Mapping[str, Any], indent: int) -> str:
+    return "".join(f"{' ' * indent}{name}: {_flow(value)}\n" for name, value in values.items())
+
+
+def _plain(value: Any) -> Any:
+    """With lists in place of tuples, as YAML has them."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _onnx_is_there() -> bool:
+    return all(find_spec(name) is not None for name in ("onnx", "onnxruntime", "onnxscript"))

@@ -1,0 +1,187 @@
+"""What there is in a data set: read as `prepare_data` reads it, and split as it will be split."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+
+from resnet_ops.data.conflicts import settle_conflicts
+from resnet_ops.data.decoding import decode
+from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
+from resnet_ops.data.listings import list_images
+from resnet_ops.data.opening import quiet_decoders
+from resnet_ops.data.params import DataParams
+from resnet_ops.data.prepared import ManifestRow
+from resnet_ops.data.raw import RawData
+from resnet_ops.data.sources import read_source
+from resnet_ops.data.splits import split_images
+from resnet_ops.errors import DataError
+from resnet_ops.messages import Progress
+
+__all__ = ["Sample", "Survey", "sample", "source_of", "survey"]
+
+LISTED = ("imagefolder", "imagenet", "csv")
+"""Sources with a file for each image."""
+Source = Literal["imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
+SAMPLE = 200
+"""Images whose size is read before all are, at most."""
+BLOCK = 256
+GROUPS = {"case", "document", "group", "lot", "part", "patient", "serial", "slide", "specimen", "subject"}
+"""Columns that say which images belong together, with or without `_id`."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set as a project will see it."""
+
+    data: DataParams
+    formats: Mapping[str, int]
+    """Images by the ending of their file; none for data sets in few large files."""
+    sizes: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    """Width and height of the smallest, the median and the largest image, by area."""
+    classes: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    """Images by split and class name."""
+    groups: Mapping[str, int]
+    """Groups by split; empty where images are not grouped."""
+    repeated: int
+    """Images whose pixels are those of an earlier one."""
+    notes: tuple[str, ...]
+    """What the reader has to say: what it passed over, and what is odd."""
+
+    def images(self, split: str) -> int:
+        """How many a split has."""
+        return sum(self.counts[split].values())
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Images of each class."""
+        return {name: sum(each[name] for each in self.counts.values()) for name in self.classes}
+
+    @property
+    def ratio(self) -> float:
+        """The largest class to the smallest."""
+        return max(self.totals.values()) / min(self.totals.values())
+
+
+def source_of(place: Path) -> Source:
+    """The `data.source` that reads a folder or a CSV file. Raises DataError where nothing is there."""
+    if place.is_file():
+        return "csv"
+    if not place.is_dir():
+        raise DataError(f"{place} does not exist. Name a folder of class folders, or a CSV file.")
+    names = {path.name for path in place.iterdir()}
+    if {"train", "val"} <= names and not any(
+        (place / name).is_dir() for name in names - {"train", "val"} if not name.startswith(".")
+    ):
+        return "imagenet"
+    if set(CIFAR10_FILES) <= names:
+        return "cifar10"
+    if set(CIFAR100_FILES) <= names:
+        return "cifar100"
+    return "idx" if any(name.startswith("train-images-idx3-ubyte") for name in names) else "imagefolder"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some images say of all, before these are read."""
+
+    images: int
+    """In all."""
+    classes: int
+    side: int
+    """The median shorter side, in pixels."""
+    lost: float
+    """The share of the median image that lies outside of its centre square."""
+
+
+def sample(data: DataParams) -> Sample:
+    """Look at some images. Raises DataError where none can be read, or as listing them does."""
+    if data.source not in LISTED:
+        raw = read_source(data)
+        sizes, images, classes = raw.sizes[:1], len(raw.paths), len(raw.classes)
+    else:
+        listed = list_images(data).images
+        step = max(1, len(listed) // SAMPLE)
+        with quiet_decoders():
+            found = [decode(each.path, replace(data, image_size=8), 16) for each in listed[::step]]
+        sizes = [each[1].size for each in found if not isinstance(each, str)]
+        if not sizes:
+            raise DataError(f"{data.root}: none of {len(found)} images can be read, first of all: {found[0]}")
+        images, classes = len(listed), len({each.class_name for each in listed})
+    lost = median(1 - min(size) / max(size) for size in sizes)
+    return Sample(images, classes, int(median(min(size) for size in sizes)), lost)
+
+
+def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch: Path) -> Survey:
+    """Read all images and split them. group: a column, `none`, or `auto` for one with a telling name.
+
+    Raises DataError that names every image which cannot be read, or the class that is too small to be split.
+    """
+    raw = read_source(replace(data, channels=3, group=None), progress, scratch)
+    channels: Literal[1, 3] = 3 if _has_colour(raw.images) else 1
+    raw = replace(raw, images=raw.images[..., :channels], digests=None)
+    column = _group_column(raw) if group == "auto" else None if group == "none" else group
+    settled = settle_conflicts(raw, "drop")
+    split = split_images(settled, data.split, seed, column)
+    kept = [row for row in split.rows if row.split]
+    names = data.split.as_dict()
+    counts = {name: Counter(row.class_name for row in kept if row.split == name) for name in names}
+    _require(counts, raw.classes, str(data.root))
+    digests = settled.digests or []
+    return Survey(
+        data=replace(
+            data, channels=channels, group=column, conflicts="drop" if settled.left_out else data.conflicts
+        ),
+        formats=_formats(data, raw.paths),
+        sizes=_sizes(raw.sizes),
+        classes=raw.classes,
+        counts=counts,
+        groups=_groups(kept, raw.extra[column], names) if column else {},
+        repeated=len(digests) - len(set(digests)),
+        notes=settled.notes,
+    )
+
+
+def _group_column(raw: RawData) -> str | None:
+    """The column that by its name groups images, where some of its values occur more than once."""
+    named = [name for name in raw.extra if name.casefold().removesuffix("_id") in GROUPS]
+    return next((name for name in named if len(set(raw.extra[name])) < len(raw.paths)), None)
+
+
+def _has_colour(images: np.ndarray) -> bool:
+    blocks = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
+    return any(bool((block != block[..., :1]).any()) for block in blocks)
+
+
+def _require(counts: Mapping[str, Counter[str]], classes: tuple[str, ...], root: str) -> None:
+    missing = [f"{name} of {split}" for split, found in counts.items() for name in classes if not found[name]]
+    if missing:
+        raise DataError(
+            f"{root}: no image of class {'; '.join(missing[:8])}. Each class needs images in train, validation, test "
+            "and production. Where a CSV file names splits, leave them empty in rows that may go anywhere."
+        )
+
+
+def _formats(data: DataParams, paths: list[str]) -> dict[str, int]:
+    if data.source not in LISTED:
+        return {}
+    return dict(Counter(Path(path).suffix.lower().lstrip(".") or "none" for path in paths).most_common())
+
+
+def _sizes(
+    sizes: list[tuple[int, int]],
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    by_area = sorted(sizes, key=lambda size: size[0] * size[1])
+    return by_area[0], by_area[len(by_area) // 2], by_area[-1]
+
+
+def _groups(rows: list[ManifestRow], groups: list[str], names: Mapping[str, float]) -> dict[str, int]:
+    """Images without a group are each their own."""
+    return {
+        name: len({groups[row.index] or row.sha256 for row in rows if row.split == name}) for name in names
+    }

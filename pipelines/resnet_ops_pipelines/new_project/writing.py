@@ -1,0 +1,105 @@
+"""A project's folder: a git repository with DVC, and files that are not there yet."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from resnet_ops.errors import ConfigError, StorageError
+from resnet_ops.files import write_text
+from resnet_ops_pipelines.new_project.code_locks import project_pipeline
+
+__all__ = ["refuse_existing", "upgrade_project", "write_project"]
+
+PIPELINE = """# The stages of the installed resnet-ops, written by `resnet-ops init`. Nothing is to be maintained here:
+# settings are in params.yaml, and after an upgrade of the package `resnet-ops upgrade` writes this file again.
+"""
+OWN = ("params.yaml", "dvc.yaml", "dvc.lock")
+
+
+def refuse_existing(folder: Path, name: str) -> None:
+    """Raise ConfigError where the folder holds a project already."""
+    there = [file for file in (*OWN, f"policies/{name}.yaml") if (folder / file).exists()]
+    if there:
+        raise ConfigError(
+            f"{folder} holds {', '.join(there)} already, and nothing is overwritten. Name another folder: --into "
+            "FOLDER; or for a new release's stages in this one: resnet-ops upgrade"
+        )
+
+
+def write_project(folder: Path, files: Mapping[str, str]) -> None:
+    """Make the folder a git repository with DVC, where it is none, and write the files; an existing README stays.
+
+    Raises StorageError where git cannot make the repository.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    here = folder.resolve()
+    if not any((each / ".git").exists() for each in (here, *here.parents)):
+        _git_init(here)
+    if not (here / ".dvc").exists():
+        _dvc_init(here, subdir=not (here / ".git").exists())
+    for name, text in files.items():
+        if name != "README.md" or not (here / name).exists():
+            write_text(here / name, text)
+    write_text(here / "dvc.yaml", _pipeline())
+    _ignore(here / ".gitignore")
+
+
+def upgrade_project(folder: Path) -> list[str]:
+    """Write this release's `dvc.yaml` in place of an earlier one; gives the stages that differ.
+
+    Raises ConfigError where the file is none that `resnet-ops init` wrote.
+    """
+    path = folder / "dvc.yaml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text.startswith(PIPELINE.splitlines()[0]):
+        raise ConfigError(
+            f"{path} was not written by `resnet-ops init`, and stays as it is. Name a project's folder: resnet-ops "
+            "upgrade FOLDER"
+        )
+    old, new = yaml.safe_load(text)["stages"], project_pipeline()["stages"]
+    changed = [name for name in dict.fromkeys((*new, *old)) if old.get(name) != new.get(name)]
+    if changed:
+        write_text(path, _pipeline())
+    return changed
+
+
+def _pipeline() -> str:
+    return PIPELINE + yaml.safe_dump(project_pipeline(), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _git_init(folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            ["git", "init", "--quiet"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise StorageError(
+            "There is no git here, and DVC needs a repository. Install git, then run the same command again."
+        ) from None
+    if done.returncode:
+        raise StorageError(
+            f"git cannot make a repository in {folder}: {done.stderr.strip()}. Correct that first."
+        )
+
+
+def _dvc_init(folder: Path, subdir: bool) -> None:
+    from dvc.repo import Repo  # type: ignore[import-untyped]
+
+    with Repo.init(str(folder), subdir=subdir) as repo, repo.config.edit("repo") as settings:
+        settings["core"] |= {"analytics": False, "check_update": False}
+
+
+def _ignore(path: Path) -> None:
+    wanted = Path(__file__).with_name("ignored.txt").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    missing = [line for line in wanted.splitlines() if line not in text.splitlines()]
+    if missing:
+        write_text(
+            path, text + ("\n" if text and not text.endswith("\n") else "") + "\n".join(missing) + "\n"
+        )
