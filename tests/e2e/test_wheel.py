@@ -47,6 +47,8 @@ def test_the_wheel_holds_four_packages_and_nothing_else(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == packages
     assert {f"{package}/py.typed" for package in packages} <= set(names)
     assert "resnet_ops_registry/database/migrations/env.py" in names
+    made = ("pipeline.yaml", "params.template.yaml", "project.template.md", "ignored.txt")
+    assert {f"resnet_ops_pipelines/new_project/{name}" for name in made} <= set(names)
     assert any(name.startswith("resnet_ops_registry/database/migrations/versions/rev_0001") for name in names)
     assert not [name for name in names if "/tests/" in name or name.endswith((".db", ".pem"))]
 

@@ -57,10 +57,9 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])
-    less = (
-        f"remove {largest} from family ({minutes[largest]:.1f} minutes), halve data.image_size "
-        "(a quarter of the time), or halve recipes.one-cycle.epochs"
-    )
+    less = "halve data.image_size (a quarter of the time), or halve recipes.one-cycle.epochs"
+    if len(minutes) > 1:
+        less = f"remove {largest} from family ({minutes[largest]:.1f} minutes), {less}"
     values = {
         "name": name,
         "root": root,

@@ -1,6 +1,7 @@
 """A project's folder: a git repository with DVC, and files that are not there yet."""
 
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,28 +72,24 @@ def _pipeline() -> str:
 
 def _git_init(folder: Path) -> None:
     try:
-        done = subprocess.run(
-            ["git", "init", "--quiet"],  # noqa: S607
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        _run(["git", "init", "--quiet"], folder)
     except FileNotFoundError:
         raise StorageError(
             "There is no git here, and DVC needs a repository. Install git, then run the same command again."
         ) from None
-    if done.returncode:
-        raise StorageError(
-            f"git cannot make a repository in {folder}: {done.stderr.strip()}. Correct that first."
-        )
 
 
 def _dvc_init(folder: Path, subdir: bool) -> None:
-    from dvc.repo import Repo  # type: ignore[import-untyped]
+    _run([sys.executable, "-m", "dvc", "init", "--quiet", *(["--subdir"] if subdir else [])], folder)
+    write_text(folder / ".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
 
-    with Repo.init(str(folder), subdir=subdir) as repo, repo.config.edit("repo") as settings:
-        settings["core"] |= {"analytics": False, "check_update": False}
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise StorageError(
+            f"{' '.join(command)} failed in {folder}: {done.stderr.strip()}. Correct that first."
+        )
 
 
 def _ignore(path: Path) -> None:

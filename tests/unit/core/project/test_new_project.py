@@ -1,0 +1,182 @@
+"""`resnet-ops init` writes a project that stands on its own, and `upgrade` brings it up to a release."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from resnet_ops.cli import build_app
+from resnet_ops.errors import ConfigError
+from resnet_ops.params import parse_params
+from resnet_ops_pipelines import prepare_data
+from resnet_ops_pipelines.new_project.code_locks import code_digest, project_pipeline, stages
+from resnet_ops_pipelines.new_project.commands import add_commands
+from resnet_ops_pipelines.new_project.writing import refuse_existing, upgrade_project, write_project
+from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_params import Params
+from resnet_ops_registry.gate.policy_file import read_policy
+from tests.unit.core.project.new_images import write_csv, write_folder
+
+ROOT = Path(__file__).parents[4]
+PACKAGES = ("resnet_ops", "registry", "monitoring", "pipelines")
+
+
+def init(*words: str) -> tuple[int, str]:
+    app = build_app()
+    if "init" not in {command.name for command in app.registered_commands}:
+        add_commands(app)  # the installation is of an earlier commit
+    done = CliRunner().invoke(app, ["init", *words], env={"COLUMNS": "200"})
+    return done.exit_code, done.output + (str(done.exception) if done.exception else "")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_promised(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(place / "parts", {"good": 150, "bad": 40})
+    status, said = init("parts", "--into", "line 1", "--positive", "bad", "--minutes", "5")
+    assert status == 0, said
+    project = place / "line 1"
+    params = parse_params(project / "params.yaml", Params)
+    check_names(params)
+    assert left_from_digits(params) == []
+    assert params.register.model == "line-1"
+    assert (params.data.channels, params.data.image_size, params.data.root) == (1, 8, str(place / "parts"))
+    point = params.evaluate.operating_point
+    assert point is not None
+    assert point.positive == ("bad",)
+    recipe = params.recipes["one-cycle"]
+    assert recipe.imbalance is not None, "3.75 good ones to a bad one"
+    policy = read_policy((project / "policies/line-1.yaml").read_text(), "line-1.yaml")
+    assert {each.metric for each in policy.guards[0].rules if each.rule == "threshold"} == {  # type: ignore[attr-defined]
+        "test.top1",
+        "operating.sensitivity",
+        "operating.specificity",
+    }
+    first = [line for line in (project / "params.yaml").read_text().splitlines() if line[:1].isalpha()]
+    assert [line.partition(":")[0] for line in first][:4] == ["register", "data", "family", "members"]
+    monkeypatch.chdir(project)
+    prepare_data.main()
+    with (project / "data/prepared/manifest.csv").open() as file:
+        splits = Counter(row["split"] for row in csv.DictReader(file))
+    assert all(f"{split} {count}" in said for split, count in splits.items()), (splits, said)
+
+
+@pytest.mark.slow
+def test_a_csv_file_with_patients_becomes_a_grouped_project_and_a_second_init_changes_nothing(
+    place: Path,
+) -> None:
+    file = write_csv(place, patients=90, each=2)
+    status, said = init(str(file), "--into", "study", "--minutes", "5")
+    assert status == 0, said
+    params = parse_params(place / "study/params.yaml", Params)
+    assert (params.data.source, params.data.group) == ("csv", "patient")
+    assert "90 by column patient" in said
+    before = {path: path.read_bytes() for path in (place / "study").rglob("*") if path.is_file()}
+    status, said = init(str(file), "--into", "study")
+    assert status != 0
+    assert "nothing is overwritten" in said
+    assert {path: path.read_bytes() for path in (place / "study").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_what_cannot_be_a_project_leaves_no_folder_behind(place: Path) -> None:
+    write_folder(place / "one", {"good": 30})
+    write_folder(place / "few", {"a": 6, "b": 6})
+    for words, reason in (
+        (["one"], "not 2"),
+        (["few"], "no policy could tell"),
+        (["few", "--positive", "c"], "an operating point is proposed for one of two classes"),
+        (["nowhere"], "does not exist"),
+    ):
+        status, said = init(*words, "--into", "project")
+        assert status != 0
+        assert reason in said
+    assert not (place / "project").exists()
+
+
+def test_the_stages_of_a_project_name_no_file_of_this_repository() -> None:
+    made = project_pipeline()["stages"]
+    assert list(made) == ["lock_code", *stages()]
+    for name, stage in made.items():
+        body = stage.get("do", stage)
+        assert body["cmd"].startswith("python -m resnet_ops_pipelines."), name
+        code = [each for each in body.get("deps", []) if each.endswith(".py") or each.startswith(PACKAGES)]
+        assert code == [], name
+        if name != "lock_code":
+            assert body["deps"][0] in made["lock_code"]["outs"]
+
+
+def test_changed_code_changes_the_lock_of_the_stages_that_run_it_and_of_no_other(tmp_path: Path) -> None:
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+
+    def locks() -> dict[str, str]:
+        paths = [str(tmp_path / part) for part in (".", *PACKAGES[1:])]
+        (tmp_path / "project").mkdir(exist_ok=True)
+        subprocess.run(
+            [sys.executable, "-m", "resnet_ops_pipelines.lock_code"],
+            cwd=tmp_path / "project",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            check=True,
+        )
+        return {path.stem: path.read_text() for path in (tmp_path / "project/reports/code").iterdir()}
+
+    before = locks()
+    assert before == {name: f"{code_digest(stage)}\n" for name, stage in stages().items()}, (
+        "wherever the same code is installed"
+    )
+    with (tmp_path / "resnet_ops/training/schedule.py").open("a") as file:
+        file.write("# another release\n")
+    after = locks()
+    assert {name for name in before if before[name] != after[name]} == {"train_model"}
+
+
+def test_a_project_below_a_git_repository_gets_dvc_of_its_own_and_keeps_what_is_there(place: Path) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    inside = place / "models/parts"
+    inside.mkdir(parents=True)
+    (inside / "README.md").write_text("ours\n")
+    (inside / ".gitignore").write_text("/var/\nsecret")
+    write_project(inside, {"README.md": "new\n", "params.yaml": "seed: 0\n"})
+    assert not (inside / ".git").exists()
+    assert (inside / ".dvc/config").exists()
+    assert (inside / "README.md").read_text() == "ours\n"
+    ignored = (inside / ".gitignore").read_text().splitlines()
+    assert ignored[:2] == ["/var/", "secret"]
+    assert ignored.count("/var/") == 1
+    assert "/reports/" in ignored
+    with pytest.raises(ConfigError, match=r"params.yaml, dvc.yaml already, and nothing is overwritten"):
+        refuse_existing(inside, "parts")
+
+
+def test_an_upgrade_writes_this_releases_stages_and_touches_no_pipeline_of_somebody_else(place: Path) -> None:
+    write_project(place, {"params.yaml": "seed: 0\n"})
+    path = place / "dvc.yaml"
+    current = path.read_text()
+    assert upgrade_project(place) == []
+    older = yaml.safe_load(current)
+    del older["stages"]["draw_portfolio"]
+    older["stages"]["monitor_drift"]["params"] = ["seed"]
+    older["stages"]["tune_model"] = {"cmd": "python -m resnet_ops_pipelines.tune_model"}
+    path.write_text(current.partition("stages:")[0] + yaml.safe_dump(older))
+    assert upgrade_project(place) == ["draw_portfolio", "monitor_drift", "tune_model"]
+    assert path.read_text() == current
+    path.write_text("stages: {}\n")
+    with pytest.raises(ConfigError, match="stays as it is"):
+        upgrade_project(place)
+    assert path.read_text() == "stages: {}\n"

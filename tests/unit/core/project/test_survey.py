@@ -1,0 +1,130 @@
+"""What `resnet-ops init` says of a data set is what the pipeline will see of it."""
+
+from pathlib import Path
+
+import pytest
+
+from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.errors import DataError
+from resnet_ops_pipelines.new_project.survey import Survey, sample, source_of, survey
+from tests.unit.core.project.new_images import write_csv, write_folder, write_image
+
+SHARES = SplitParams(train=0.6, validation=0.1, test=0.2, production=0.1)
+
+
+def settings(root: Path) -> DataParams:
+    return DataParams(
+        source=source_of(root),
+        root=str(root),
+        image_size=8,
+        channels=3,
+        fit="crop",
+        background=255,
+        grey_bits="auto",
+        window=None,
+        similar_classes="ask",
+        conflicts="stop",
+        group=None,
+        split=SHARES,
+    )
+
+
+def look(root: Path, group: str = "auto") -> Survey:
+    return survey(settings(root), 0, group, lambda done, total: None, root.parent)
+
+
+def test_a_grey_folder_is_counted_by_class_format_size_and_split(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"good": 30, "bad": 10})
+    write_image(root / "good" / "wide.png", 1000, side=(30, 20))
+    (root / "good" / ".DS_Store").write_bytes(b"x")
+    (root / "good" / "notes.txt").write_text("a note")
+    found = look(root)
+    assert (found.data.channels, found.classes) == (1, ("bad", "good"))
+    assert (found.totals, found.ratio) == ({"bad": 10, "good": 31}, 3.1)
+    assert found.formats == {"png": 41}
+    assert found.sizes == ((12, 12), (12, 12), (30, 20))
+    assert sum(found.images(split) for split in found.counts) == 41
+    assert all(found.counts[split][name] for split in SHARES.as_dict() for name in found.classes)
+    said = "\n".join(found.notes)
+    assert ".DS_Store" in said
+    assert "1 .txt" in said
+
+
+@pytest.mark.parametrize(("colour", "bits", "channels"), [(True, 8, 3), (False, 8, 1), (False, 16, 1)])
+def test_colour_is_seen_in_the_pixels_and_16_bits_are_read(
+    tmp_path: Path, colour: bool, bits: int, channels: int
+) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 12, "b": 12}, colour=colour, bits=bits)
+    assert look(root).data.channels == channels
+
+
+def test_a_column_that_is_called_like_a_group_keeps_groups_together(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, patients=40, each=3)
+    found = look(file)
+    assert found.data.group == "patient"
+    assert sum(found.groups.values()) == 40, "no patient is counted in two splits"
+    alone = look(file, "none")
+    assert (alone.data.group, alone.groups) == (None, {})
+    with pytest.raises(DataError, match="columns are: patient"):
+        look(file, "scanner")
+
+
+def test_equal_images_are_counted_and_those_with_two_labels_are_left_out(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 15, "b": 15})
+    write_image(root / "a" / "copy.png", 1)
+    write_image(root / "b" / "odd.png", 2)
+    found = look(root)
+    assert found.repeated == 2
+    assert found.data.conflicts == "drop"
+    assert found.totals == {"a": 15, "b": 15}, "16 of a less the one with two labels, 16 of b less its twin"
+    assert any("two labels" in note for note in found.notes)
+
+
+def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 12, "b": 12})
+    for name in ("a/001.png", "b/020.png"):
+        (root / name).write_bytes((root / name).read_bytes()[:60])
+    with pytest.raises(DataError, match=r"2 of 24 images cannot be read; replace or remove them") as refused:
+        look(root)
+    assert all(name in str(refused.value) for name in ("a/001.png", "b/020.png"))
+
+
+def test_one_class_is_refused_with_the_layout_that_is_needed(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"good": 12})
+    with pytest.raises(DataError, match=r"1 class folder\(s\), not 2.*/CLASS/IMAGE"):
+        sample(settings(root))
+
+
+def test_two_images_of_a_class_are_too_few(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 20, "b": 2})
+    with pytest.raises(DataError, match=r"Class b has only 2 different images: too few.*Add images"):
+        look(root)
+
+
+def test_splits_that_a_list_leaves_empty_are_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": 10, "b": 10})
+    rows = [
+        f"{path.relative_to(root)},{path.parent.name},{'train' if number % 2 else 'test'}"
+        for number, path in enumerate(sorted(root.rglob("*.png")))
+    ]
+    (root / "list.csv").write_text("\n".join(["path,class,split", *rows]))
+    with pytest.raises(DataError, match=r"no image of class a of validation.*leave them empty"):
+        look(root / "list.csv")
+
+
+def test_the_kind_of_data_set_is_seen_in_its_files(tmp_path: Path) -> None:
+    write_folder(tmp_path / "net", {"train/a": 1, "val/a": 1})
+    write_folder(tmp_path / "plain", {"train": 1, "val": 1, "good": 1})
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"")
+    (tmp_path / "list.csv").write_text("path,class\n")
+    kinds = {name: source_of(tmp_path / name) for name in ("net", "plain", "mnist", "list.csv")}
+    assert kinds == {"net": "imagenet", "plain": "imagefolder", "mnist": "idx", "list.csv": "csv"}
+    with pytest.raises(DataError, match=r"does not exist. Name a folder"):
+        source_of(tmp_path / "gone")
+
+
+def test_a_sample_gives_the_typical_side_and_what_a_square_would_lose(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 5, "b": 5}, side=(40, 30))
+    found = sample(settings(root))
+    assert (found.images, found.classes, found.side, found.lost) == (10, 2, 30, 0.25)
