@@ -12,7 +12,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.e2e.project import ROOT, Project
-from tests.once import make_once
 
 pytestmark = pytest.mark.e2e
 
@@ -45,19 +44,16 @@ def write_digits(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TeamProject:
-    """Made by `init`, in which `dvc repro` has run once."""
-
-    def make(folder: Path) -> None:
-        write_digits(folder / "images")
-        place = TeamProject(folder)
-        done = place.run("resnet-ops", "init", "images", "--into", "digits")
-        assert done.returncode == 0, done.stdout + done.stderr
-        made = TeamProject(folder / "digits")
-        shutil.copytree(made.folder, folder / "as-written")
-        made.repro()
-
-    return TeamProject(make_once(request, tmp_path_factory, "new-project", make) / "digits")
+def project(tmp_path_factory: pytest.TempPathFactory) -> TeamProject:
+    """Made by `init`, in which `dvc repro` has run once. The folder `as-written` beside it holds what was made."""
+    place = TeamProject(tmp_path_factory.mktemp("team"))
+    write_digits(place.folder / "images")
+    done = place.run("resnet-ops", "init", "images", "--into", "digits", "--minutes", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copytree(place.folder / "digits", place.folder / "as-written")
+    made = TeamProject(place.folder / "digits")
+    made.repro()
+    return made
 
 
 def test_the_pipeline_passes_with_no_edit_and_a_version_may_become_champion(project: TeamProject) -> None:
