@@ -1,6 +1,7 @@
 """Requests at once: one is held at a boundary, a statement to the database or the hashing of files; others run."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -15,6 +16,7 @@ from resnet_ops.errors import ResnetOpsError
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate import gate
 from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
 from resnet_ops_registry.store import decisions, store
 from tests.attacks.registry import POLICY, Registry
 
@@ -58,6 +60,10 @@ class Names:
         with open_database(self.registry.database) as connection:
             apply_policy(connection, POLICY.replace("attacked*", self.free), "exact.yaml")
 
+    def prove(self) -> None:
+        """Evidence about the first version, sent again."""
+        self.registry.prove(1, self.registry.keys["pipeline"], 0.97, self.guarded)
+
     def trust(self) -> None:
         self.registry.trust(f"key-{next(_numbers)}")
 
@@ -74,6 +80,8 @@ REQUESTS: dict[str, Request] = {
     "delete": lambda n: n.client.delete_registered_model(n.guarded),
     "delete version": lambda n: n.client.delete_model_version(n.guarded, "1"),
     "take the alias off": lambda n: n.client.delete_registered_model_alias(n.guarded, "champion"),
+    "give the alias back": lambda n: n.client.set_registered_model_tag(n.guarded, ROLLBACK_TAG, "champion"),
+    "evidence": Names.prove,
     "create": Names.make,
     "copy": Names.copy,
     "policy": Names.govern,
@@ -81,76 +89,92 @@ REQUESTS: dict[str, Request] = {
 }
 
 
-class _Boundary:
-    """Stops the thread that it watches when that passes its `stop`-th boundary."""
+class _Stop:
+    """Where a request is held: at its `number`-th boundary, until it may `go`."""
 
-    def __init__(self, stop: int) -> None:
-        self.stop, self.passed, self.steps_of_others = stop, 0, 0
-        self.thread: threading.Thread | None = None
+    def __init__(self, number: int) -> None:
+        self.number, self.passed = number, 0
         self.reached, self.go = threading.Event(), threading.Event()
+
+
+class _Boundaries:
+    """Counts the steps of every request, and holds those that are to be held."""
+
+    def __init__(self) -> None:
+        self.stops: dict[threading.Thread, _Stop] = {}
+        self.steps = Counter[threading.Thread]()
 
     def __call__(self, *seen: object) -> None:
         """seen: what SQLAlchemy's event gives; the third is the statement, where it is one."""
-        setting = len(seen) > 2 and str(seen[2]).startswith("PRAGMA")
-        if threading.current_thread() is not self.thread:
-            self.steps_of_others += 1
-        elif not setting:
-            self.passed += 1
-            if self.passed == self.stop:
-                self.reached.set()
-                self.go.wait(60)
+        thread, setting = threading.current_thread(), len(seen) > 2 and str(seen[2]).startswith("PRAGMA")
+        self.steps[thread] += 1
+        stop = self.stops.get(thread)
+        if stop is not None and not setting:
+            stop.passed += 1
+            if stop.passed == stop.number:
+                stop.reached.set()
+                stop.go.wait(60)
+
+    def start(self, request: Request, names: Names | None, stop: int = 0) -> threading.Thread:
+        """Run a request until it ends, is held at its boundary `stop`, or waits for another one."""
+
+        def run() -> None:
+            with suppress(MlflowException, ResnetOpsError):
+                request(names)
+
+        thread = threading.Thread(target=run, daemon=True)
+        held = self.stops[thread] = _Stop(stop)
+        thread.start()
+        self.settle(thread, held.reached)
+        return thread
+
+    def settle(self, thread: threading.Thread, reached: threading.Event | None = None) -> None:
+        """Wait until a request ends, takes no step for a while, or has reached where it is held."""
+        steps, still = -1, 0.0
+        while thread.is_alive() and still < BLOCKED and not (reached and reached.is_set()):
+            steps, before = self.steps[thread], steps
+            thread.join(0.01)
+            still = still + 0.01 if steps == before else 0.0
 
 
-def _start(request: Request, names: Names | None) -> threading.Thread:
-    def run() -> None:
-        with suppress(MlflowException, ResnetOpsError):
-            request(names)
-
-    return threading.Thread(target=run, daemon=True)
-
-
-def held(names: Names | None, first: Request, others: Sequence[Request], stop: int) -> bool:
+def held(
+    names: Names | None, first: Request, others: Sequence[Request], stop: int, second_stop: int = 0
+) -> bool:
     """Hold the first request at its boundary number `stop` while the others run, then let it go on.
 
-    Gives whether there was such a boundary. A request that waits for the first one runs on behind it.
+    second_stop: the boundary at which the second one is held meanwhile, until the first one has ended or waits; 0 for
+    none. Gives whether the first had such a boundary. A request that waits for another one runs on behind it.
     """
-    boundary = _Boundary(stop)
-    boundary.thread = _start(first, names)
-    with _watched(boundary):
-        boundary.thread.start()
-        while boundary.thread.is_alive() and not boundary.reached.wait(0.01):
-            pass
-        threads = []
-        for request in others:
-            threads.append(_start(request, names))
-            threads[-1].start()
-            steps = -1
-            while threads[-1].is_alive() and steps != boundary.steps_of_others:
-                steps = boundary.steps_of_others
-                threads[-1].join(BLOCKED)
-        boundary.go.set()
-        for thread in (boundary.thread, *threads):
+    boundaries = _Boundaries()
+    with _watched(boundaries):
+        threads = [boundaries.start(first, names, stop)]
+        for number, request in enumerate(others):
+            threads.append(boundaries.start(request, names, 0 if number else second_stop))
+        for thread in threads:
+            boundaries.stops[thread].go.set()
+            boundaries.settle(thread)
+        for thread in threads:
             thread.join(120)
             assert not thread.is_alive(), "a request never ended"
-    return boundary.reached.is_set()
+    return boundaries.stops[threads[0]].reached.is_set()
 
 
 @contextmanager
-def _watched(boundary: _Boundary) -> Iterator[None]:
+def _watched(boundaries: _Boundaries) -> Iterator[None]:
     def hash_files(version: Any) -> gate.Files:
-        boundary()
+        boundaries()
         files = gate.hash_files(version)
-        boundary()
+        boundaries()
         return files
 
-    event.listen(Engine, "before_cursor_execute", boundary)
-    event.listen(Engine, "commit", boundary)
+    event.listen(Engine, "before_cursor_execute", boundaries)
+    event.listen(Engine, "commit", boundaries)
     try:
         with patch.object(decisions, "hash_files", hash_files), patch.object(store, "hash_files", hash_files):
             yield
     finally:
-        event.remove(Engine, "before_cursor_execute", boundary)
-        event.remove(Engine, "commit", boundary)
+        event.remove(Engine, "before_cursor_execute", boundaries)
+        event.remove(Engine, "commit", boundaries)
 
 
 def unproven_holders(names: Names) -> list[str]:

@@ -81,21 +81,46 @@ def test_two_requests_of_which_neither_touches_a_guarded_name_set_none_together(
     assert at_every_boundary(shared, first, other, vacant=True) > 3
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(
     requests=st.lists(st.sampled_from(sorted(REQUESTS)), min_size=2, max_size=3),
     stop=st.integers(1, 40),
+    second_stop=st.integers(0, 40),
     vacant=st.booleans(),
 )
 def test_no_two_or_three_requests_at_once_put_an_unproven_version_under_a_guarded_name(
-    shared: Registry, requests: list[str], stop: int, vacant: bool
+    shared: Registry, requests: list[str], stop: int, second_stop: int, vacant: bool
 ) -> None:
+    """Any of these requests, two or three of them, the first and the second held at any of their boundaries."""
     names = Names(shared, vacant=vacant)
     first, *others = (REQUESTS[each] for each in requests)
-    held(names, first, others, stop)
+    held(names, first, others, stop, second_stop)
     assert unproven_holders(names) == []
     with open_database(shared.database) as connection:
         verify(connection)
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("alias", ("rename away", "rename in")),
+        ("stage", ("delete", "create")),
+        ("give the alias back", ("delete", "rename in")),
+        ("evidence", ("rename away", "rename in")),
+        ("rename in", ("alias on the free one", "policy")),
+    ],
+    ids=str,
+)
+def test_three_requests_of_which_two_are_held_put_none_there(
+    shared: Registry, first: str, others: tuple[str, ...]
+) -> None:
+    """At every boundary of the first, the second at one that moves through its own."""
+    for stop in count(1):
+        names = Names(shared, vacant=first == "rename in")
+        there = held(names, REQUESTS[first], [REQUESTS[each] for each in others], stop, 1 + 3 * stop % 20)
+        assert unproven_holders(names) == [], f"{first} was held at boundary {stop}"
+        if not there:
+            return
 
 
 @pytest.mark.parametrize("alias", ["champion", "CHAMPION"])

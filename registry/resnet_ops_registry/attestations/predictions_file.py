@@ -97,6 +97,11 @@ def _read_parquet(file: Path) -> _Table:
         raise DataError(f"{file} has more than {MAX_DECODED:,} bytes uncompressed. Measure on fewer rows.")
     _check_rows(file, about.num_rows)
     wanted, unread = _wanted(file, schema.names)
+    # equal numbers take next to nothing in the file, and eight bytes each when they are read
+    if 8 * about.num_rows * sum(map(_is_probability, wanted)) > MAX_DECODED:
+        raise DataError(
+            f"{file} has more than {MAX_DECODED:,} bytes of probabilities. Measure on fewer rows."
+        )
     kinds = {name: schema.field(name).type for name in wanted if not _is_probability(name)}
     # a long text that stands in many rows is kept once
     texts = [name for name, kind in kinds.items() if types.is_string(kind) or types.is_large_string(kind)]

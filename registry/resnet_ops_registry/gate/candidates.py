@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from resnet_ops_registry.gate.policies import apply_policy, list_policies
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.gate.policy_file import policy_text, read_policy
 from resnet_ops_registry.gate.signed_evidence import evidence_of
-from resnet_ops_registry.gate.verdict import PASSES
+from resnet_ops_registry.gate.verdict import refusal_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,9 +115,7 @@ def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, s
         if key.startswith(GATE_TAG_PREFIX)
     }
     return {
-        name if name.startswith("stage ") else f"@{name}": (
-            None if value.startswith(PASSES) else value.removeprefix("refused: ")
-        )
+        name if name.startswith("stage ") else f"@{name}": (refusal_in(value, datetime.now(UTC)))
         for name, value in tagged.items()
     }
 

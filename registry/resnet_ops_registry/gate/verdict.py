@@ -1,16 +1,19 @@
 """What the gate says of one version and one alias or stage."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.rules import RuleResult
+from resnet_ops_registry.rules.base import moment
 
-__all__ = ["PASSES", "Verdict"]
+__all__ = ["PASSES", "Verdict", "refusal_in"]
 
 MESSAGE_LENGTH = 250
 PASSES = "passes"
 """What the summary of an allowed change starts with."""
+_UNTIL, _REFUSED = " until ", "refused: "
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ class Verdict:
     def summary(self) -> str:
         """For the version's page: `passes`, until when, with what was waived; or `refused: ` and every reason."""
         if not self.allowed:
-            return "refused: " + "; ".join(self.reasons)
+            return _REFUSED + "; ".join(self.reasons)
         ends = min((rule.until for rule in self.rules if rule.until), default="")
         waived = f" ({'; '.join(self.waived)})" if self.waived else ""
-        return PASSES + (f" until {ends}" if ends else "") + waived
+        return PASSES + (f"{_UNTIL}{ends}" if ends else "") + waived
 
     @property
     def message(self) -> str:
@@ -79,6 +82,16 @@ class Verdict:
             "rules": [asdict(rule) for rule in self.rules],
             "statements": list(self.statements),
         }
+
+
+def refusal_in(summary: str, now: datetime) -> str | None:
+    """Why a version is refused, as a summary of some time ago says it; None where it passed and still does."""
+    if not summary.startswith(PASSES):
+        return summary.removeprefix(_REFUSED)
+    ends = summary.removeprefix(PASSES + _UNTIL).partition(" (")[0]
+    if ends == summary or ends > moment(now):
+        return None
+    return f"it passed until {ends}, when an approval, a waiver or the age of its evidence ended"
 
 
 def _fit(start: str, reasons: list[str]) -> str:

@@ -77,6 +77,11 @@ class _Gate(SqlAlchemyStore):
                 ledger.append(session.connection(), refusal.event)
             raise
 
+    def create_registered_model(self, name: str, tags: Any = None, *args: Any, **more: Any) -> Any:
+        """As MLflow does; a tag that only asks for something, a rollback, is not kept."""
+        kept = [tag for tag in tags or [] if tag.key.strip().casefold() != ROLLBACK_TAG]
+        return super().create_registered_model(name, kept, *args, **more)  # type: ignore[no-untyped-call]
+
     def create_model_version(self, name: str, source: str, *args: Any, **more: Any) -> ModelVersion:
         """As MLflow does; reserved tags, which a copy brings along, are left out.
 

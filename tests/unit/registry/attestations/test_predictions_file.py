@@ -159,3 +159,17 @@ def test_more_than_evidence_holds_is_refused_before_it_is_decoded(
     monkeypatch.setattr(predictions_file, "MAX_BYTES", 100)
     with pytest.raises(DataError, match="has more than 100 bytes"):
         read(tmp_path, table)
+
+
+def test_equal_probabilities_take_no_more_memory_than_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parquet file holds a column of one number in a few bytes, however many rows it has."""
+    rows = 20_000
+    texts = pa.array(["a"] * rows)
+    table = pa.table({"actual": texts, "predicted": texts, "p.a": np.ones(rows), "p.b": np.zeros(rows)})
+    pq.write_table(table, file := tmp_path / "small.parquet")
+    assert len(read_predictions(file).labels) == rows
+    monkeypatch.setattr(predictions_file, "MAX_DECODED", 300_000)
+    with pytest.raises(DataError, match="bytes of probabilities"):
+        read_predictions(file)

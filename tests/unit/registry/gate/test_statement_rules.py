@@ -1,6 +1,6 @@
 """Rules that ask for statements by people, and waivers."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from resnet_ops_registry.attestations.statements import Accepted
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.gate.judging import judge_rules
 from resnet_ops_registry.gate.policy_file import read_policy
-from resnet_ops_registry.gate.verdict import Verdict
+from resnet_ops_registry.gate.verdict import Verdict, refusal_in
 from tests.unit.registry.judging import CHAMPION, DAY, GUARD, LOW, NOW, VALUE, case, judged, said_by
 
 
@@ -142,3 +142,17 @@ def test_a_rule_that_passes_needs_no_waiver() -> None:
     policy = read_policy(WAIVERS + GUARD.replace("RULE", VALUE + ", id: acc"), "p.yaml")
     (result,) = judge_rules(policy.guards[0].rules, case(said_by("jo", waiver(), "lead")), policy.waivers)
     assert (result.passed, result.waived) == (True, "")
+
+
+def test_a_verdict_that_is_read_later_has_ended_with_the_first_of_its_rules() -> None:
+    """As `gate check` reads it over HTTP from the version's page."""
+    end = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+    for summary in (
+        "passes until 2026-11-25 12:00 UTC",
+        "passes until 2026-11-25 12:00 UTC (acc waived by lead until 2026-11-26: why)",
+    ):
+        assert refusal_in(summary, end - timedelta(minutes=1)) is None
+        assert "passed until 2026-11-25 12:00 UTC" in str(refusal_in(summary, end))
+    assert refusal_in("passes", end) is None
+    assert refusal_in("passes (acc waived by lead until 2026-11-24: why)", end) is None
+    assert refusal_in("refused: too bad", end) == "too bad"

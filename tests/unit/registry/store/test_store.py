@@ -17,6 +17,7 @@ from resnet_ops_registry.common.settings import registry_uri
 from resnet_ops_registry.database.ledger import list_entries, verify
 from resnet_ops_registry.database.tables import open_database, statements
 from resnet_ops_registry.gate.gate import check_all
+from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
 from resnet_ops_registry.store.store import open_store
 
 NAME = "digits-classifier"
@@ -239,3 +240,11 @@ def test_a_loading_uri_that_names_nothing_is_refused(client: MlflowClient) -> No
     for uri in ("", "models:/", f"models:/{NAME}", f"models:/{NAME}/x"):
         with pytest.raises(ConfigError, match="names no model version"):
             load(uri)
+
+
+def test_a_model_is_not_made_with_a_request_for_a_rollback(client: MlflowClient) -> None:
+    """It would stay there, and whoever asks for one later would take the server for one without the gate."""
+    client.create_registered_model(
+        "new", tags={ROLLBACK_TAG: "champion", " Resnet_Ops.Rollback": "x", "mine": "1"}
+    )
+    assert client.get_registered_model("new").tags == {"mine": "1"}
