@@ -1,15 +1,22 @@
-"""The worst mistakes as one HTML page that needs no other file."""
+"""The worst mistakes and the labels that are probably wrong, as one HTML page that needs no other file."""
 
 from html import escape
 
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops.evaluation.label_errors import find_label_errors
 from resnet_ops.thumbnail import thumbnail
 
 __all__ = ["mistakes_page"]
 
 SHOWN_SIDE = 128
+LABELS = (
+    "Found by confident learning (Northcutt et al. 2021), the surest first. It only says where a model that knows "
+    "its own mean confidence contradicts the label: look at an image before you correct it. Images that are hard for "
+    "the model are listed with a right label, and what it has learned wrong is not found: a class, site or rater whose "
+    "labels are wrong alike in train too."
+)
 STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; color: #1f2933; margin: 24px; }
 main { display: flex; flex-wrap: wrap; gap: 16px; }
@@ -21,29 +28,55 @@ small { color: #627282; overflow-wrap: anywhere; }
 
 
 def mistakes_page(title: str, data: PreparedData, log_probabilities: np.ndarray, most: int) -> str:
-    """The wrongly classified images, highest loss first, at most `most` of them.
+    """The wrongly classified images, highest loss first, and images whose labels are probably wrong; `most` of each.
 
-    log_probabilities: (N, C) of the N images of `data`.
+    log_probabilities: (N, C) of the N images of `data`, which the model has not seen.
     """
     predicted = log_probabilities.argmax(axis=1)
     losses = -np.take_along_axis(log_probabilities, data.labels[:, None], axis=1)[:, 0]
     wrong = np.flatnonzero(predicted != data.labels)
     worst = wrong[np.argsort(-losses[wrong], kind="stable")][:most]
     figures = "".join(_figure(data, log_probabilities[row], int(row), float(losses[row])) for row in worst)
+    doubted, seems = find_label_errors(np.exp(log_probabilities), data.labels)
+    labels = "".join(
+        _label(data, log_probabilities[row], int(row), int(place))
+        for row, place in zip(doubted[:most], seems[:most], strict=True)
+    )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<p>{len(worst)} of {len(wrong)} mistakes on {len(data)} images, those with the highest loss first.</p>"
-        f"<main>{figures}</main></body></html>\n"
+        f"<main>{figures}</main><h2>Labels that are probably wrong</h2>"
+        f"<p>{min(most, len(doubted))} of {len(doubted)} labels, of {len(data)}. {LABELS}</p>"
+        f"<main>{labels}</main></body></html>\n"
     )
 
 
 def _figure(data: PreparedData, log_probabilities: np.ndarray, row: int, loss: float) -> str:
-    predicted, truth, about = int(log_probabilities.argmax()), int(data.labels[row]), data.rows[row]
+    predicted, truth = int(log_probabilities.argmax()), int(data.labels[row])
     shares = np.exp(log_probabilities)
+    return _image(
+        data,
+        row,
+        f"<b>{escape(data.classes[predicted])}</b> {shares[predicted]:.3f}, "
+        f"but it is {escape(data.classes[truth])} {shares[truth]:.3f}<br>loss {loss:.2f}",
+    )
+
+
+def _label(data: PreparedData, log_probabilities: np.ndarray, row: int, seems: int) -> str:
+    label, shares = int(data.labels[row]), np.exp(log_probabilities)
+    return _image(
+        data,
+        row,
+        f"labelled <b>{escape(data.classes[label])}</b> {shares[label]:.3f}, "
+        f"probably {escape(data.classes[seems])} {shares[seems]:.3f}",
+    )
+
+
+def _image(data: PreparedData, row: int, caption: str) -> str:
+    about = data.rows[row]
     return (
         f'<figure><img alt="" src="{thumbnail(data.images[row], 2 * SHOWN_SIDE)}">'
-        f"<figcaption><b>{escape(data.classes[predicted])}</b> {shares[predicted]:.3f}, "
-        f"but it is {escape(data.classes[truth])} {shares[truth]:.3f}<br>loss {loss:.2f}<br>"
-        f"<small>{escape(about.path)}<br>sha256 {escape(about.sha256[:12])}</small></figcaption></figure>"
+        f"<figcaption>{caption}<br><small>{escape(about.path)}<br>"
+        f"sha256 {escape(about.sha256[:12])}</small></figcaption></figure>"
     )
