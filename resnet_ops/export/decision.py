@@ -1,6 +1,7 @@
 """The decision at an operating point, as further outputs of an ONNX file. Needs the extra `onnx`."""
 
 import json
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def with_decision(model: bytes, point: OperatingPoint, classes: tuple[str, ...])
         "one": np.array(1.0),
         "threshold": np.array(point.threshold),
     }
-    steps: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+    steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
         ("Cast", ["logits"], "precise", {"to": TensorProto.DOUBLE}),
         ("Softmax", ["precise"], "shares", {"axis": 1}),
         ("Cast", ["shares"], "answered", {"to": TensorProto.FLOAT}),
