@@ -6,11 +6,11 @@ from collections import Counter
 import numpy as np
 
 from resnet_ops.data.digests import pixel_digests
-from resnet_ops.data.groups import deal_groups, group_names
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
-from resnet_ops.data.time_order import deal_by_time
+from resnet_ops.data.splits.groups import deal_groups, group_names
+from resnet_ops.data.splits.time_order import deal_by_time
 from resnet_ops.errors import DataError
 
 __all__ = ["split_images"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from resnet_ops.data.groups import cut, join_groups
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.raw import RawData
+from resnet_ops.data.splits.groups import cut, join_groups
 from resnet_ops.errors import DataError
 
 __all__ = ["deal_by_time"]
