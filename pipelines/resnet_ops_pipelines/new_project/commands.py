@@ -83,7 +83,7 @@ def init(
         similar_classes=similar_classes.value,
         conflicts="stop",
         group=None,
-        split=SplitParams(**SHARES),
+        split=SplitParams(by_time=None, **SHARES),
     )
     typical = sample(data)
     console.print(
