@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 
 from resnet_ops.data.dicom.image import ShownBy
-from resnet_ops.data.opening import SIDEWAYS, open_image, turn_of
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.opening import SIDEWAYS, Opened, open_bytes, open_image, turn_of
+from resnet_ops.data.params import DataParams, FitParams
 from resnet_ops.data.pixels import Look, fitted
 from resnet_ops.data.spool import spool
 from resnet_ops.errors import DataError
 from resnet_ops.threads import mapped
 
-__all__ = ["AHEAD", "Facts", "decode", "fit_arrays"]
+__all__ = ["AHEAD", "Facts", "decode", "decode_bytes", "fit_arrays"]
 
 AHEAD = 64
 """Images made ready before they are written, at most."""
@@ -47,7 +47,7 @@ class Facts:
     """Of grey with more than 8 bits, what says which levels are shown; None for other images, and for `grey_bits`."""
 
 
-def decode(path: Path, params: DataParams, grey_bits: int) -> tuple[np.ndarray, Facts] | str:
+def decode(path: Path, params: FitParams, grey_bits: int) -> tuple[np.ndarray, Facts] | str:
     """The image as a viewer shows it, or why it cannot be read. grey_bits: used of 16-bit grey pixels."""
     try:
         str(path).encode()  # the manifest is UTF-8
@@ -56,6 +56,21 @@ def decode(path: Path, params: DataParams, grey_bits: int) -> tuple[np.ndarray, 
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     except DataError as error:
         return str(error)
+    return _fit(opened, params, grey_bits)
+
+
+def decode_bytes(
+    content: bytes, formats: tuple[str, ...], most_pixels: int, params: FitParams, grey_bits: int
+) -> tuple[np.ndarray, Facts] | str:
+    """What `decode` makes of a file with this content, which must be in one of Pillow's `formats`."""
+    try:
+        opened = open_bytes(content, formats, most_pixels)
+    except DataError as error:
+        return str(error)
+    return _fit(opened, params, grey_bits)
+
+
+def _fit(opened: Opened, params: FitParams, grey_bits: int) -> tuple[np.ndarray, Facts] | str:
     with opened.image as image:
         try:
             mode: Literal["L", "RGB"] = "L" if params.channels == 1 else "RGB"

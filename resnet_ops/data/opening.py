@@ -1,9 +1,10 @@
 """Image files of any kind, opened whatever their metadata say."""
 
+import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ __all__ = [
     "SIDEWAYS",
     "Opened",
     "is_image",
+    "open_bytes",
     "open_image",
     "quiet_decoders",
     "turn_of",
@@ -80,17 +82,22 @@ def open_image(path: Path, window: WindowParams | None) -> Opened:
         return Opened(found.image, False, False, found.several, found.shown_by)
     _register_heif()
     try:
-        return _decoded(path, left_out=False)
-    except Exception as error:  # noqa: BLE001 - on damaged bytes, decoders raise anything
-        why = error
-    if not isinstance(why, Image.DecompressionBombError):
-        with suppress(Exception):  # it is `why` that counts
-            content = path.read_bytes()
-            for keep_exif in (True, False):
-                with suppress(Exception):
-                    return _decoded(BytesIO(_without_metadata(content, keep_exif)), left_out=True)
-    hint = " It is HEIC: pip install 'resnet-ops[heif]'" if _is_heif(path) else ""
-    raise DataError(f"{type(why).__name__}: {why}".replace(str(path), path.name) + hint)
+        return _forgiving(path, path.read_bytes, _formats(), None)
+    except DataError as error:
+        hint = " It is HEIC: pip install 'resnet-ops[heif]'" if _is_heif(path) else ""
+        raise DataError(str(error).replace(str(path), path.name) + hint) from None
+
+
+def open_bytes(content: bytes, formats: tuple[str, ...], most_pixels: int) -> Opened:
+    """Decode an image that is no file here, as `open_image` decodes one.
+
+    formats: Pillow's names of those that may be read. Raises DataError that says why it cannot be, also for one of
+    more than `most_pixels`, which is known before they are decoded.
+    """
+    try:
+        return _forgiving(BytesIO(content), lambda: content, formats, most_pixels)
+    except DataError as error:
+        raise DataError(re.sub(r"<_io\.BytesIO[^>]*>", "what was sent", str(error))) from None
 
 
 @cache
@@ -143,8 +150,33 @@ def quiet_decoders() -> Iterator[None]:
         yield
 
 
-def _decoded(source: Path | BytesIO, left_out: bool) -> Opened:
-    image = Image.open(source, formats=_formats())
+def _forgiving(
+    source: Path | BytesIO, content: Callable[[], bytes], formats: tuple[str, ...], most_pixels: int | None
+) -> Opened:
+    """Decode an image, without its metadata where these are damaged."""
+    try:
+        return _decoded(source, formats, most_pixels, left_out=False)
+    except Exception as error:  # noqa: BLE001 - on damaged bytes, decoders raise anything
+        why = error
+    if not isinstance(why, Image.DecompressionBombError):
+        with suppress(Exception):  # it is `why` that counts
+            whole = content()
+            for keep_exif in (True, False):
+                with suppress(Exception):
+                    pixels = BytesIO(_without_metadata(whole, keep_exif))
+                    return _decoded(pixels, formats, most_pixels, left_out=True)
+    raise DataError(f"{type(why).__name__}: {why}")
+
+
+def _decoded(
+    source: Path | BytesIO, formats: tuple[str, ...], most_pixels: int | None, left_out: bool
+) -> Opened:
+    image = Image.open(source, formats=formats)
+    if most_pixels is not None and image.width * image.height > most_pixels:
+        image.close()
+        raise Image.DecompressionBombError(
+            f"{image.width}x{image.height} pixels, and at most {most_pixels} are taken"
+        )
     if image.format in _COSTLY:
         _check_claim(image, source)
     deep = any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I")

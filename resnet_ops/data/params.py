@@ -2,9 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
-__all__ = ["DataParams", "SplitParams", "WindowParams"]
+__all__ = ["DataParams", "FitParams", "SplitParams", "WindowParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,30 @@ class WindowParams:
             raise ValueError(f"center is {self.center}, but must be a finite number")
         if not (math.isfinite(self.width) and self.width >= 1):
             raise ValueError(f"width is {self.width}, but must be 1 or more")
+
+
+class FitParams(Protocol):
+    """What decides how an image is brought to a model's size; each as in `DataParams`."""
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels."""
+
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """1 for grey, 3 for colour."""
+
+    @property
+    def fit(self) -> Literal["crop", "pad"]:
+        """What becomes of images that are not square."""
+
+    @property
+    def background(self) -> int:
+        """Grey level that shows through."""
+
+    @property
+    def window(self) -> WindowParams | None:
+        """The grey levels that are shown of more than 8 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
