@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import numpy as np
@@ -10,11 +11,41 @@ from numpy.typing import NDArray
 
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.errors import DataError
-from resnet_ops.predictions import DeployedModel
+from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops_monitoring.inference_log.frames import COLUMNS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
-__all__ = ["Scorer"]
+__all__ = ["Scored", "Scorer", "score_batch"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of N images, and what the inference log wants to know besides."""
+
+    predictions: Predictions
+    statistics: dict[str, NDArray[np.float32]]
+    """Of `resnet_ops.data.image_stats`, (N,) each."""
+    latency_ms: float
+    """Of the forward pass with its preprocessing, divided by the images; without their statistics."""
+
+    def rows(self, which: slice) -> "Scored":
+        """Of some of the images."""
+        predictions = Predictions(
+            *(getattr(self.predictions, each.name)[which] for each in fields(Predictions))
+        )
+        statistics = {name: values[which] for name, values in self.statistics.items()}
+        return Scored(predictions, statistics, self.latency_ms)
+
+
+def score_batch(model: DeployedModel, images: NDArray[np.uint8], batch_size: int) -> Scored:
+    """Ask a model, `batch_size` images at once. images: (N, H, W, C) uint8, N at least 1.
+
+    Raises DataError when the images are not of the model's size.
+    """
+    begin = time.perf_counter()
+    predictions = model.predict(images, batch_size=batch_size)
+    elapsed = time.perf_counter() - begin
+    return Scored(predictions, image_stats(images), 1000.0 * elapsed / len(images))
 
 
 class Scorer:
@@ -61,12 +92,10 @@ class Scorer:
         return scored[list(COLUMNS)]
 
     def _batch(self, images: NDArray[np.uint8]) -> pd.DataFrame:
-        begin = time.perf_counter()
-        predictions = self.model.predict(images, batch_size=len(images))
-        elapsed = time.perf_counter() - begin
-        columns: dict[str, object] = dict(image_stats(images).items())
-        columns["embedding"] = list(predictions.embeddings)
-        columns["probabilities"] = list(predictions.probabilities)
-        columns["predicted"] = [self.model.classes[index] for index in predictions.predicted]
-        columns["latency_ms"] = 1000.0 * elapsed / len(images)
+        scored = score_batch(self.model, images, len(images))
+        columns: dict[str, object] = dict(scored.statistics)
+        columns["embedding"] = list(scored.predictions.embeddings)
+        columns["probabilities"] = list(scored.predictions.probabilities)
+        columns["predicted"] = [self.model.classes[index] for index in scored.predictions.predicted]
+        columns["latency_ms"] = scored.latency_ms
         return pd.DataFrame(columns)

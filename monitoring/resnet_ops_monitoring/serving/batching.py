@@ -1,0 +1,152 @@
+"""Images of many requests, gathered for one thread that asks the model. It needs no web server."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_ops.errors import ServiceError
+from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.serving.scorer import Scored, score_batch
+from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+
+__all__ = ["Batcher", "QueueFull"]
+
+_logger = logging.getLogger(__name__)
+
+
+class QueueFull(ServiceError):
+    """More images wait than may; nothing was taken."""
+
+
+@dataclass(eq=False)
+class _Job:
+    model: DeployedModel
+    images: NDArray[np.uint8]
+    answer: "asyncio.Future[Scored]"
+    arrived: float = field(default_factory=time.monotonic)
+
+
+class Batcher:
+    """One thread, and in front of it a queue that holds `most_waiting` images at most. For one event loop.
+
+    An idle model is asked at once. One that was busy until now waits `gather` seconds, counted from the oldest
+    request, for as many images as it answered last: the clients that it answered just then are likely to ask again.
+    """
+
+    def __init__(self, *, max_batch: int, gather: float, most_waiting: int, metrics: ServingMetrics) -> None:
+        self._max_batch, self._gather = max_batch, gather
+        self._most_waiting, self._metrics = most_waiting, metrics
+        self._jobs, self._ready = deque[_Job](), Condition()
+        self.waiting = 0
+        """Images in the queue."""
+        self._wanted, self._last, self._ended, self._closing = 1, 1, 0.0, False
+        self._thread = Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    async def ask(self, model: DeployedModel, images: NDArray[np.uint8]) -> Scored:
+        """The model's answer. images: (N, H, W, C) uint8 of its size, N at least 1.
+
+        Who is cancelled while they wait takes their images out of the queue. Raises QueueFull, and what the model
+        raises.
+        """
+        job = _Job(model, images, asyncio.get_running_loop().create_future())
+        with self._ready:
+            if self._closing or (self.waiting and self.waiting + len(images) > self._most_waiting):
+                raise QueueFull(f"{self.waiting} images wait for the model already. Come back later.")
+            self._jobs.append(job)
+            self.waiting += len(images)
+            if self.waiting >= self._wanted:
+                self._ready.notify()
+        try:
+            return await job.answer
+        except asyncio.CancelledError:
+            self._give_up(job)
+            raise
+
+    def close(self) -> None:
+        """Answer what is in the queue, then end the thread."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _give_up(self, job: _Job) -> None:
+        with self._ready:
+            if job in self._jobs:
+                self._jobs.remove(job)
+                self.waiting -= len(job.images)
+
+    def _run(self) -> None:
+        while jobs := self._next():
+            self._answer(jobs)
+
+    def _next(self) -> list[_Job]:
+        """The next jobs for one model, `max_batch` images at most but for a single larger one; none at the end."""
+        with self._ready:
+            while True:
+                self._wanted = 1
+                self._ready.wait_for(lambda: self._jobs or self._closing)
+                if not self._jobs:
+                    return []
+                self._wait_for_more(self._jobs[0].arrived + self._gather)
+                if self._jobs:  # they may have given up meanwhile
+                    return self._take()
+
+    def _wait_for_more(self, until: float) -> None:
+        if time.monotonic() - self._ended > self._gather:
+            return
+        self._wanted = min(self._last, self._max_batch)
+        left = until - time.monotonic()
+        if left > 0:
+            self._ready.wait_for(lambda: self.waiting >= self._wanted or self._closing, left)
+
+    def _take(self) -> list[_Job]:
+        taken = [self._jobs.popleft()]
+        size = len(taken[0].images)
+        while (
+            self._jobs
+            and self._jobs[0].model is taken[0].model
+            and size + len(self._jobs[0].images) <= self._max_batch
+        ):
+            taken.append(self._jobs.popleft())
+            size += len(taken[-1].images)
+        self.waiting -= size
+        for job in taken:
+            self._metrics.waited.observe(time.monotonic() - job.arrived)
+        return taken
+
+    def _answer(self, jobs: Sequence[_Job]) -> None:
+        images = jobs[0].images if len(jobs) == 1 else np.concatenate([job.images for job in jobs])
+        result: Scored | Exception
+        try:
+            result = score_batch(jobs[0].model, images, self._max_batch)
+            self._metrics.batch_images.observe(len(images))
+            self._metrics.inference.observe(result.latency_ms * len(images) / 1000)
+        except Exception as error:
+            _logger.exception("the model failed on a batch")
+            result = error
+        self._last, self._ended = len(images), time.monotonic()
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            jobs[0].answer.get_loop().call_soon_threadsafe(_deliver, jobs, result)
+
+
+def _deliver(jobs: Sequence[_Job], result: Scored | Exception) -> None:
+    """In the event loop: to each request its own rows."""
+    first = 0
+    for job in jobs:
+        rows = slice(first, first + len(job.images))
+        first = rows.stop
+        if job.answer.done():  # who asked is gone
+            continue
+        if isinstance(result, Exception):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result.rows(rows))
