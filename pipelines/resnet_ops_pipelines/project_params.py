@@ -26,6 +26,7 @@ from resnet_ops.training.recipe import Recipe
 from resnet_ops_monitoring.settings.drift import ReferenceParams
 from resnet_ops_monitoring.settings.manifest import ManifestParams
 from resnet_ops_monitoring.settings.service import MonitorSettings
+from resnet_ops_monitoring.settings.serving import ServingParams
 from resnet_ops_registry.cards.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
@@ -146,6 +147,8 @@ class Params:
     deployments: dict[str, Deployment]
     register: RegisterParams
     monitor: MonitorParams
+    serve: ServingParams | None = None
+    """For `resnet-ops serve`; no stage reads it."""
 
     def __post_init__(self) -> None:
         wrong = [*self._wrong_family(), *self._wrong_deployments(), *self._wrong_slices()]

@@ -14,6 +14,7 @@ from resnet_ops.messages import plain
 from resnet_ops_monitoring.cli.moments import read_moment
 from resnet_ops_monitoring.cli.monitor import add_monitor_commands
 from resnet_ops_monitoring.cli.review import add_review_commands
+from resnet_ops_monitoring.cli.serve import add_serve_commands
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,6 +46,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
     add_monitor_commands(app)
+    add_serve_commands(app)
 
 
 def _judge(

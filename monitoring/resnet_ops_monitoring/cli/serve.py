@@ -1,0 +1,106 @@
+"""Commands of `resnet-ops serve`: start, which may be left out, and status."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from resnet_ops.console import console, report_errors
+from resnet_ops.extras import require
+
+__all__ = ["add_serve_commands"]
+
+LOG, LOCAL_LOG = "RESNET_OPS_INFERENCE_LOG", "sqlite:///var/inference.db"
+
+
+class _StartByDefault(TyperGroup):
+    """`serve models:/NAME@ALIAS` means `serve start models:/NAME@ALIAS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words of the command, with `start` before them where no command is named."""
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = ["start", *args]
+        return super().parse_args(ctx, args)
+
+
+def add_serve_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the application."""
+    serve = typer.Typer(
+        cls=_StartByDefault,
+        no_args_is_help=True,
+        help="Answer with a version that the gate let pass: `resnet-ops serve models:/NAME@ALIAS`.",
+    )
+    serve.command("start")(_start)
+    serve.command("status")(_status)
+    app.add_typer(serve, name="serve")
+
+
+def _start(
+    uri: Annotated[str, typer.Argument(help="models:/NAME@ALIAS.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Instead of serve.port of the settings.")] = None,
+    params: Annotated[Path, typer.Option(help="File with the settings, under serve and data.")] = Path(
+        "params.yaml"
+    ),
+    log: Annotated[
+        str,
+        typer.Option(
+            help=f"The inference log's database, without a password; else {LOG}, else var/inference.db."
+        ),
+    ] = "",
+    no_log: Annotated[bool, typer.Option("--no-log", help="Log no answers.")] = False,
+    ungated: Annotated[
+        bool, typer.Option("--ungated", help="Also what the gate never let pass; every answer says so.")
+    ] = False,
+) -> None:
+    """Score images over HTTP, follow the alias, and log every answer, until told to stop."""
+    with report_errors("serve"):
+        from resnet_ops.errors import ConfigError
+
+        require("serve", "fastapi", "httptools", "uvicorn")
+        from resnet_ops_monitoring.serving.server import Server
+        from resnet_ops_registry.common.settings import mask_password
+
+        if mask_password(log) != log:
+            raise ConfigError(
+                f"Every process on this machine can read a password on a command line. Set {LOG} instead."
+            )
+        where = None if no_log else log or os.environ.get(LOG) or LOCAL_LOG
+        Server(uri, params, host, port, where, ungated).run()
+
+
+def _status(
+    url: Annotated[str, typer.Option(help="Of the running server.")] = "http://127.0.0.1:8080",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
+) -> None:
+    """Show which version a running server answers with, its queue, its swaps, and the log's state. Exit 1: trouble."""
+    with report_errors("serve status"):
+        from resnet_ops_monitoring.serving.running import ask_status
+
+        found = ask_status(url)
+        if as_json:
+            typer.echo(json.dumps(found))
+        else:
+            console.print(
+                f"{found['model']} v{found['version']} ({found['gate']}), digest {found['digest'][:12]}"
+            )
+            console.print(
+                f"{found['under_way']} requests under way, {found['waiting']} images wait for the model."
+            )
+            console.print(f"{found['swaps']} versions took over since the start.")
+            console.print(_log_words(found["log"]))
+            console.print(found["trouble"] or "No trouble.")
+    raise typer.Exit(1 if found["trouble"] else 0)
+
+
+def _log_words(log: dict[str, float] | None) -> str:
+    if log is None:
+        return "Answers are not logged."
+    lost = sum(int(log[name]) for name in ("dropped", "refused", "damaged"))
+    return (
+        f"Log: {int(log['recorded']):,} rows taken, {int(log['written']):,} written, {int(log['depth']):,} in memory, "
+        f"{int(log['disk_bytes']):,} bytes wait on disk, {lost:,} lost."
+    )

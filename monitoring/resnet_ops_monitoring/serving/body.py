@@ -1,0 +1,133 @@
+"""A request's body as images of the model's size: files as the pipeline reads them, or arrays of that size."""
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_ops.data.decoding import decode_bytes
+from resnet_ops.data.params import DataParams, WindowParams
+from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.serving.refusal import Refusal
+
+__all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
+
+_FORMATS = ("JPEG", "PNG", "WEBP")
+JSON_TYPE, NPY_TYPE = "application/json", "application/x-npy"
+ARRAY_TYPES = (JSON_TYPE, NPY_TYPE)
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read for one model: its size, and what `data` in params.yaml says besides."""
+
+    image_size: int
+    channels: Literal[1, 3]
+    fit: Literal["crop", "pad"]
+    background: int
+    window: WindowParams | None
+    grey_bits: int | None
+    """Used of 16-bit grey; None where the pipeline found that out from all of its images."""
+    most_pixels: int
+
+    @classmethod
+    def of(cls, model: DeployedModel, data: DataParams, most_pixels: int) -> "Reading":
+        """For this model."""
+        channels = cast(Literal[1, 3], model.channels)
+        bits = None if data.grey_bits == "auto" else data.grey_bits
+        fit = (data.fit, data.background, data.window, bits)
+        return cls(model.image_size, channels, *fit, most_pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, as the model takes it."""
+        return self.image_size, self.image_size, self.channels
+
+
+def read_body(kind: str, body: bytes, reading: Reading) -> Images:
+    """(N, H, W, C) uint8 of a body of this content type. Raises Refusal that says why it cannot be."""
+    if kind.startswith("image/"):
+        return _decoded(body, reading)
+    if kind == NPY_TYPE:
+        return _shaped(_npy(body), reading)
+    if kind == JSON_TYPE:
+        return _shaped(_array(_json(body), ("images",)), reading)
+    raise Refusal(415, f"The content type {kind[:100]!r} is none of image/*, {', '.join(ARRAY_TYPES)}.")
+
+
+def read_inputs(kind: str, body: bytes, reading: Reading) -> Images:
+    """The same of a body as MLflow's scoring servers take it."""
+    if kind != JSON_TYPE:
+        raise Refusal(415, f"The content type {kind[:100]!r} cannot hold images. Send {JSON_TYPE}.")
+    return _shaped(_array(_json(body), ("inputs", "instances")), reading)
+
+
+def _decoded(body: bytes, reading: Reading) -> Images:
+    found = decode_bytes(body, _FORMATS, reading.most_pixels, reading, reading.grey_bits or 16)
+    if isinstance(found, str):
+        raise Refusal(400, f"The body is no image that can be read, of {', '.join(_FORMATS)}: {found}")
+    pixels, facts = found
+    if facts.highest_grey is not None and reading.grey_bits is None and reading.window is None:
+        raise Refusal(
+            400,
+            "The image has 16-bit grey, and data.grey_bits in params.yaml is auto, which no single image can tell. Set "
+            "it to the bits that the pipeline used, or set data.window.",
+        )
+    return pixels[None]
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"The body is no JSON ({type(error).__name__}).") from None
+    if not isinstance(content, dict):
+        raise Refusal(400, "The body is JSON, but no object.")
+    return content
+
+
+def _array(content: dict[str, Any], names: tuple[str, ...]) -> NDArray[Any]:
+    found = [name for name in names if name in content]
+    if len(found) != 1:
+        raise Refusal(400, f"The body has none or several of the keys {', '.join(names)}; give one.")
+    try:
+        return np.array(content[found[0]])
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise Refusal(400, f"{found[0]} is no array of numbers, with rows of equal length.") from None
+
+
+def _npy(body: bytes) -> NDArray[Any]:
+    """What `numpy.save` wrote; nothing is made before its header and its length agree, and no pickle is read."""
+    file = BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, fortran, dtype = read(file)
+        values = np.frombuffer(body, np.uint8, offset=file.tell())
+        if dtype != np.uint8 or fortran or any(length < 0 for length in shape):
+            raise ValueError
+        return values.reshape(shape)
+    except Exception:  # noqa: BLE001 -- numpy's reader of headers raises anything
+        raise Refusal(
+            400, "The body is no .npy of uint8 in C order, whole and with nothing behind it."
+        ) from None
+
+
+def _shaped(values: NDArray[Any], reading: Reading) -> Images:
+    images = values[None] if values.ndim == 3 else values
+    if images.ndim != 4 or images.shape[1:] != reading.shape or not len(images):
+        needed = ", ".join(map(str, reading.shape))
+        raise Refusal(
+            400, f"The array has the shape {values.shape}; the model takes (N, {needed}) or ({needed})."
+        )
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= 255) & (images % 1 == 0)).all():
+        raise Refusal(400, "The array must hold whole numbers from 0 to 255.")
+    return images.astype(np.uint8)

@@ -1,0 +1,52 @@
+"""Connections that must not hold a place for ever: headers have a time and a size."""
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["guarded"]
+
+_MOST_HEADER_BYTES = 32 * 2**10
+
+
+def guarded(seconds: float) -> type[HttpToolsProtocol]:
+    """uvicorn's protocol, which hangs up on a client whose headers take longer, or more than 32 KiB."""
+    return type("Guarded", (_Guarded,), {"seconds": seconds})
+
+
+class _Guarded(HttpToolsProtocol):
+    seconds: ClassVar[float]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_headers()
+
+    def data_received(self, data: bytes) -> None:
+        if self._headers_due is not None:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._headers_due is not None and self._header_bytes > _MOST_HEADER_BYTES:
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._headers_due is None:  # another request of the same connection
+            self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        self._let_go()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._let_go()
+        super().connection_lost(exc)
+
+    def _await_headers(self) -> None:
+        self._header_bytes = 0
+        self._headers_due: Any = self.loop.call_later(self.seconds, self.transport.close)
+
+    def _let_go(self) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+            self._headers_due = None

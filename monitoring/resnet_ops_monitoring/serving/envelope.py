@@ -1,0 +1,86 @@
+"""What is the same about every answer: its id, its trace, its time limit, its line in the log, its count."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from resnet_ops_monitoring.serving.refusal import Refusal
+from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+
+__all__ = ["Envelope", "problem"]
+
+_logger = logging.getLogger(__name__)
+_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}")
+_TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "ENDPOINT_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+_CODES |= {408: "REQUEST_TIMEOUT", 413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE"}
+_CODES |= {500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
+
+
+def problem(refusal: Refusal, request_id: str) -> JSONResponse:
+    """The answer to a request that is refused, in the words that MLflow's clients know too."""
+    code = _CODES.get(refusal.status, "BAD_REQUEST")
+    content = {"error_code": code, "message": str(refusal), "request_id": request_id}
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(content, refusal.status, headers)
+
+
+class Envelope:
+    """Around the application. Nothing of a body comes into a log."""
+
+    def __init__(self, app: ASGIApp, metrics: ServingMetrics, seconds: float, routes: Iterable[str]) -> None:
+        self._app, self._metrics, self._seconds, self._routes = app, metrics, seconds, frozenset(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin, status = time.perf_counter(), 0
+        headers = dict(scope["headers"])
+        request_id = _asked_for(headers) or uuid.uuid4().hex
+        scope["state"]["request_id"] = request_id
+        trace = headers.get(b"traceparent", b"")
+        passed_on = [(b"x-request-id", request_id.encode())]
+        passed_on += [(b"traceparent", trace)] if _TRACE.fullmatch(trace) else []
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message["headers"], *passed_on]}
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, receive, send_on)
+        except TimeoutError:
+            if status:
+                return  # who does not take the answer is hung up on
+            late = Refusal(504, f"There was no answer within {self._seconds:g} seconds.", 1)
+            await problem(late, request_id)(scope, receive, send_on)
+        finally:
+            self._note(scope, status, time.perf_counter() - begin, request_id, passed_on[1:])
+
+    def _note(
+        self, scope: Scope, status: int, seconds: float, request_id: str, trace: list[tuple[bytes, bytes]]
+    ) -> None:
+        route = scope["path"] if scope["path"] in self._routes else "other"
+        self._metrics.requests.labels(route, str(status)).inc()
+        self._metrics.answered.labels(route).observe(seconds)
+        fields = {"route": route, "status": status, "ms": round(1000 * seconds, 2), "request_id": request_id}
+        fields |= {name.decode(): value.decode() for name, value in trace}
+        _logger.info("answered", extra={"fields": fields | scope["state"].get("told", {})})
+
+
+def _asked_for(headers: dict[bytes, bytes]) -> str | None:
+    found = headers.get(b"x-request-id", b"")
+    return found.decode() if _ID.fullmatch(found) else None

@@ -1,0 +1,32 @@
+"""A server that runs, asked from another process."""
+
+from typing import Any
+
+from resnet_ops.errors import ConfigError, ServiceError
+from resnet_ops_monitoring.serving.server import TOKEN, read_token
+from resnet_ops_registry.common.settings import mask_password
+
+__all__ = ["ask_status"]
+
+_PATIENCE = 10.0  # seconds
+
+
+def ask_status(url: str) -> dict[str, Any]:
+    """The content of `answer.Status`. Raises ServiceError where no such server answers, ConfigError for its token."""
+    import requests
+
+    token = read_token()
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    where = mask_password(url)
+    try:
+        answer = requests.get(url.rstrip("/") + "/v1/status", headers=headers, timeout=_PATIENCE)
+        if answer.status_code == 401:
+            raise ConfigError(f"The server at {where} wants another token. Set {TOKEN}.")
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+    except (requests.RequestException, ValueError) as error:
+        raise ServiceError(
+            f"No server of resnet-ops answers at {where} ({type(error).__name__}). Start it: resnet-ops serve "
+            "models:/NAME@ALIAS"
+        ) from None

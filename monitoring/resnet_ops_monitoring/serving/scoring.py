@@ -1,0 +1,117 @@
+"""The work on a request between its headers and its answer: admitted, received, decoded, asked, logged."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from fastapi import Request
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect
+
+from resnet_ops.data.params import DataParams
+from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
+from resnet_ops_monitoring.serving.body import Reading
+from resnet_ops_monitoring.serving.refusal import Refusal
+from resnet_ops_monitoring.serving.scorer import Scored
+from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+from resnet_ops_monitoring.serving.swap import Swap
+from resnet_ops_monitoring.serving.version import Version
+from resnet_ops_monitoring.settings.serving import ServingParams
+
+__all__ = ["Scoring"]
+
+Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
+"""A content type and a body -> (N, H, W, C) uint8."""
+_BUSY = "The server is busy"
+
+
+class Scoring:
+    """What one process answers with. Its methods are called in one event loop."""
+
+    def __init__(
+        self, swap: Swap, settings: ServingParams, data: DataParams, metrics: ServingMetrics
+    ) -> None:
+        self.swap, self.settings, self.metrics = swap, settings, metrics
+        self._data = data
+        self.batcher = Batcher(
+            max_batch=settings.max_batch,
+            gather=settings.gather_ms / 1000,
+            most_waiting=settings.max_waiting,
+            metrics=metrics,
+        )
+        metrics.queue.set_function(lambda: self.batcher.waiting)
+        self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
+        self.under_way, self._received = 0, 0
+        metrics.under_way.set_function(lambda: self.under_way)
+
+    async def answer(self, request: Request, read: Read, source: str | None) -> tuple[Version, Scored]:
+        """The version that answered, and what it said. Raises Refusal for a request that is not answered."""
+        with self._admitted(), self._receiving() as receive:
+            body = await receive(request)
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            with self.swap.using() as version:
+                scored = await self._ask(version, read, kind, body)
+                version.record(scored, request.state.request_id, source)
+        request.state.told = {"images": len(scored.predictions.predicted), **version.named}
+        return version, scored
+
+    def close(self) -> None:
+        """Answer what was taken, and bring its rows to the log."""
+        self._decoders.shutdown()
+        self.batcher.close()
+        self.swap.stop()
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self.under_way >= self.settings.max_requests:
+            raise Refusal(503, f"{_BUSY} with {self.under_way} requests. Come back later.", 1)
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    @contextmanager
+    def _receiving(self) -> Iterator[Callable[[Request], Awaitable[bytes]]]:
+        """What receives a body; its bytes count as held until the request ends."""
+        held = 0
+        most, in_all = self.settings.max_bytes, self.settings.max_bytes_in_all
+
+        async def receive(request: Request) -> bytes:
+            nonlocal held
+            parts: list[bytes] = []
+            if int(request.headers.get("content-length", 0)) > most:
+                raise Refusal(413, f"The body is larger than {most} bytes.")
+            try:
+                async with asyncio.timeout(self.settings.receive_seconds):
+                    async for part in request.stream():
+                        held += len(part)
+                        self._received += len(part)
+                        if held > most:
+                            raise Refusal(413, f"The body is larger than {most} bytes.")
+                        if self._received > in_all:
+                            raise Refusal(503, f"{_BUSY} with {self._received} bytes. Come back later.", 1)
+                        parts.append(part)
+            except TimeoutError:
+                raise Refusal(
+                    408, f"The body did not come within {self.settings.receive_seconds:g} seconds."
+                ) from None
+            except ClientDisconnect:
+                raise Refusal(400, "The client hung up before its body was complete.") from None
+            return b"".join(parts)
+
+        try:
+            yield receive
+        finally:
+            self._received -= held
+
+    async def _ask(self, version: Version, read: Read, kind: str, body: bytes) -> Scored:
+        reading = Reading.of(version.model, self._data, self.settings.max_pixels)
+        loop = asyncio.get_running_loop()
+        images = await loop.run_in_executor(self._decoders, read, kind, body, reading)
+        try:
+            return await self.batcher.ask(version.model, images)
+        except QueueFull as error:
+            raise Refusal(503, str(error), 1) from None

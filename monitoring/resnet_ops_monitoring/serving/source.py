@@ -1,0 +1,120 @@
+"""Where versions come from: an alias in the registry, or, without the gate, whatever is named."""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
+from resnet_ops.export.exported import load_deployed
+from resnet_ops.model_files import model_digest, model_file
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.version import UNGATED, Version
+from resnet_ops_registry.client.loading import load
+from resnet_ops_registry.client.operating_point import operating_point_of
+from resnet_ops_registry.client.packaging import ARTIFACTS
+from resnet_ops_registry.common.connection import connect
+from resnet_ops_registry.common.mlflow_errors import asked
+from resnet_ops_registry.gate.permission import why_not
+
+__all__ = ["Alias", "Place", "fixed_version", "named_alias"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an alias is at: a version's number and when that version was made."""
+
+    version: int
+    created: int
+
+
+@dataclass(frozen=True)
+class Alias:
+    """An alias of a registered model; ungated: its versions answer without the gate's verdict."""
+
+    model: str
+    alias: str
+    ungated: bool
+    threads: int
+    """Of an export's runtime."""
+
+    def place(self) -> Place:
+        """Where it is now. Raises ConfigError where it is nowhere, ServiceError when the registry does not answer."""
+        client = connect()
+        with asked(f"Looking for {self.model} @{self.alias}"):
+            found = client.get_model_version_by_alias(self.model, self.alias)
+        return Place(int(found.version), int(found.creation_timestamp))
+
+    def load(self, place: Place) -> Version:
+        """The version at that place, verified.
+
+        Its files' digest equals the one in evidence that is signed by a trusted key, and the gate's verdict on the
+        alias is that it passes. Raises EvidenceError and GateDenied where that is not so; ConfigError, DataError and
+        ServiceError as `load` does.
+        """
+        loaded = load(self.model, place.version, self.threads)
+        if loaded.creation_time != place.created:
+            raise EvidenceError(
+                f"{self.model} v{place.version} was replaced while it was loaded. Nothing is lost."
+            )
+        if not self.ungated:
+            client = connect()
+            with asked(f"Asking the gate about {self.model} v{place.version}"):
+                reason = why_not(client.get_model_version(self.model, str(place.version)), self.alias)
+            if reason is not None:
+                raise GateDenied(
+                    f"{self.model} v{place.version} may not answer for @{self.alias}: {reason}. See every rule: "
+                    f"resnet-ops gate explain {self.model} {place.version}"
+                )
+        identity = ModelIdentity(self.model, str(place.version), loaded.weights_digest)
+        gate = UNGATED if self.ungated else f"passed @{self.alias}"
+        return Version(identity, loaded.model, operating_point_of(loaded), gate, place.created)
+
+
+def named_alias(uri: str, ungated: bool, threads: int) -> Alias | None:
+    """The alias that a URI names; None where it names a version, a run's model or a folder, which takes `ungated`.
+
+    Raises ConfigError where that is not given.
+    """
+    name, at, alias = uri.removeprefix("models:/").rpartition("@")
+    if uri.startswith("models:/") and at and name and alias:
+        return Alias(name, alias, ungated, threads)
+    if not ungated:
+        raise ConfigError(
+            f"{uri} names no alias, and only an alias has passed the gate. Serve models:/NAME@ALIAS; to try a version "
+            "that nobody promoted, add --ungated, which every answer then says."
+        )
+    return None
+
+
+def fixed_version(uri: str, threads: int) -> Version:
+    """What a URI names that is no alias, without the gate: `models:/NAME/3`, `runs:/ID/path` or a folder.
+
+    The files of a registered version are still those of its signed evidence. Raises ConfigError for a URI that is
+    none, DataError for files that are no model of this project.
+    """
+    if re.fullmatch(r"models:/.+/[0-9]{1,9}", uri):
+        loaded = load(uri, threads=threads)
+        identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
+        return Version(identity, loaded.model, operating_point_of(loaded), UNGATED, loaded.creation_time)
+    if Path(uri).is_dir():
+        return _copied(Path(uri), Path(uri).resolve().name, threads)
+    if not uri.startswith("runs:/"):
+        raise ConfigError(
+            f"{uri!r} is neither models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH nor a folder."
+        )
+    connect()
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary, asked(f"Fetching {uri}"):
+        folder = Path(download_artifacts(artifact_uri=uri, dst_path=temporary))
+        return _copied(folder, uri.split("/")[1], threads)
+
+
+def _copied(folder: Path, name: str, threads: int) -> Version:
+    """Files without a version: nobody vouches for them, so no decision is made with them."""
+    files = folder / ARTIFACTS if (folder / ARTIFACTS).is_dir() else folder
+    if model_file(files).suffix == ".pt2":
+        raise ConfigError(f"{files} holds a .pt2, which may hold pickles. Serve the weights, onnx or int8.")
+    identity = ModelIdentity(name, UNGATED, model_digest(files))
+    return Version(identity, load_deployed(files, threads), None, UNGATED)

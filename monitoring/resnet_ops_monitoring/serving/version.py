@@ -1,0 +1,93 @@
+"""A version that answers: loaded, verified by digest and signature, judged by the gate, and with its log."""
+
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+import numpy as np
+from prometheus_client import CollectorRegistry, generate_latest
+
+from resnet_ops.errors import DataError
+from resnet_ops.evaluation.operating_point import OperatingPoint
+from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
+from resnet_ops_monitoring.inference_log.writer_metrics import export_metrics
+from resnet_ops_monitoring.serving.scorer import Scored
+
+__all__ = ["UNGATED", "Version"]
+
+UNGATED = "ungated"
+
+
+@dataclass(eq=False)
+class Version:
+    """One version in memory."""
+
+    identity: ModelIdentity
+    model: DeployedModel
+    operating: OperatingPoint | None
+    """Where it decides, by its signed evidence."""
+    gate: str
+    """`passed @ALIAS`, or UNGATED."""
+    created: int = 0
+    """When it was made, in milliseconds since 1970: a number may be given again after a version was deleted."""
+    users: int = 0
+    """Requests that it still has to answer."""
+    writer: Writer | None = field(default=None)
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """Who it is, for every answer."""
+        who = self.identity
+        return {"model": who.name, "version": who.version, "digest": who.digest, "gate": self.gate}
+
+    def warm(self, max_batch: int) -> None:
+        """Have it answer once alone and once with the largest batch. Raises DataError for what is no answer."""
+        shape = (self.model.image_size, self.model.image_size, self.model.channels)
+        for size in (1, max_batch):
+            said = self.model.predict(np.zeros((size, *shape), np.uint8), batch_size=size)
+            if (
+                said.probabilities.shape != (size, len(self.model.classes))
+                or not np.isfinite(said.probabilities).all()
+            ):
+                raise DataError(
+                    f"{self.identity} does not answer with a probability for each of its classes."
+                )
+
+    def open_log(self, url: str) -> None:
+        """Log what it answers from now on. Raises ConfigError and DataError as `open_writer` does."""
+        who = self.identity
+        self.writer = open_writer(
+            url, model=who.name, version=who.version, digest=who.digest, classes=self.model.classes
+        )
+
+    def record(self, scored: Scored, request_id: str, source: str | None) -> None:
+        """Log what was answered; the one place that does. The images of a batch are `ID#0`, `ID#1` and so on."""
+        if self.writer is None:
+            return
+        said, count = scored.predictions, len(scored.predictions.predicted)
+        for row in range(count):
+            self.writer.record(
+                said.probabilities[row],
+                said.embeddings[row],
+                {name: values[row] for name, values in scored.statistics.items()},
+                request_id=request_id if count == 1 else f"{request_id}#{row}",
+                source=source,
+                latency_ms=scored.latency_ms,
+            )
+
+    def log_state(self) -> dict[str, float] | None:
+        """What became of its rows; None without a log."""
+        return None if self.writer is None else asdict(self.writer.stats())
+
+    def log_metrics(self) -> bytes:
+        """The same for Prometheus."""
+        registry = CollectorRegistry()
+        if self.writer is not None:
+            export_metrics(self.writer, registry)
+        return generate_latest(registry)
+
+    def close(self) -> None:
+        """Bring its rows to the log."""
+        if self.writer is not None:
+            self.writer.close()

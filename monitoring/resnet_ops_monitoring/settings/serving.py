@@ -1,0 +1,69 @@
+"""Settings of `resnet-ops serve`, as they stand in params.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from resnet_ops.data.params import DataParams
+
+__all__ = ["ServingParams", "read_serving_settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingParams:
+    """What a server takes and how it answers. In `params.yaml` under `serve`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    port: int
+    """On which it listens; 0 for one that is free."""
+    threads: int
+    """Of the model, on a CPU."""
+    decoders: int
+    """Images that are decoded at once."""
+    max_batch: int
+    """Images that the model takes at once, at most."""
+    gather_ms: float
+    """How long a busy model waits for as many images as it answered last; it never waits when it was idle."""
+    max_requests: int
+    """Requests under way, from their first byte to the last of the answer; others are told to come back."""
+    max_waiting: int
+    """Images that wait for the model; others are told to come back."""
+    max_connections: int
+    """Clients that are connected, whether or not they ask."""
+    max_bytes: int
+    """Of a request's body."""
+    max_bytes_in_all: int
+    """Of the bodies of all requests under way."""
+    max_pixels: int
+    """Of an image as it was sent: a few bytes can be an image that fills the memory."""
+    receive_seconds: float
+    """How long a client may take for its headers, and again for its body."""
+    answer_seconds: float
+    """How long a request may take in all, from its headers to the last byte of the answer."""
+    poll_seconds: float
+    """Time between two looks at the registry, whether the alias has moved."""
+    drain_seconds: float
+    """How long a server that is told to stop goes on with what it has taken."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must lie between 0 and 65535; it is {self.port}")
+        for name in vars(self):
+            least = 0 if name in ("port", "gather_ms") else 0.01 if name.endswith("_seconds") else 1
+            if not least <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be at least {least:g}; it is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class _File:
+    data: DataParams
+    serve: ServingParams
+
+
+def read_serving_settings(path: Path) -> tuple[ServingParams, DataParams]:
+    """`serve` of a params.yaml, and `data`, by which images are read. Raises ConfigError that names every wrong key."""
+    from resnet_ops.params import parse_params
+
+    found = parse_params(path, _File)
+    return found.serve, found.data

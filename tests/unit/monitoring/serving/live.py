@@ -1,0 +1,94 @@
+"""A server that really listens, in a thread of this process, in front of a fake model."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import requests
+import uvicorn
+
+from resnet_ops.data.opening import quiet_decoders
+from resnet_ops.evaluation.operating_point import OperatingPoint
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.application import make_app
+from resnet_ops_monitoring.serving.connection_guard import guarded
+from resnet_ops_monitoring.serving.scoring import Scoring
+from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+from resnet_ops_monitoring.serving.source import Alias
+from resnet_ops_monitoring.serving.swap import Swap
+from resnet_ops_monitoring.serving.version import Version
+from resnet_ops_monitoring.settings.serving import ServingParams, read_serving_settings
+
+__all__ = ["SETTINGS", "Live", "fake_version", "serving", "until"]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait, and let the other threads work meanwhile; who waits for ever is ended by the test's time limit."""
+    while not holds():
+        time.sleep(0.005)
+
+
+SETTINGS, DATA = read_serving_settings(Path(__file__).resolve().parents[4] / "params.yaml")
+
+
+def fake_version(model: Any, operating: OperatingPoint | None = None) -> Version:
+    """As the gate would have let it pass."""
+    return Version(ModelIdentity("digits-classifier", "3", "d" * 64), model, operating, "passed @champion", 1)
+
+
+class Live:
+    """How a client sees it."""
+
+    def __init__(self, port: int, scoring: Scoring) -> None:
+        self.port, self.url, self.scoring = port, f"http://127.0.0.1:{port}", scoring
+
+    def post(self, path: str = "/v1/score", **more: Any) -> requests.Response:
+        return requests.post(self.url + path, timeout=60, **more)
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(self.url + path, timeout=60, **more)
+
+    def score(self, images: np.ndarray, path: str = "/v1/score", **more: Any) -> requests.Response:
+        """Send an array."""
+        return self.post(path, json={"images": images.tolist()}, **more)
+
+
+@contextmanager
+def serving(
+    version: Version,
+    *,
+    token: str | None = None,
+    alias: Alias | None = None,
+    prepare: Any = lambda version: None,
+    **changes: Any,
+) -> Iterator[Live]:
+    """A server of this version; changes: of the settings in params.yaml."""
+    settings: ServingParams = replace(SETTINGS, **changes)
+    metrics = ServingMetrics()
+    swap = Swap(version, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+    scoring = Scoring(swap, settings, DATA, metrics)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        make_app(scoring, token),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        http=guarded(settings.receive_seconds),
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+    with quiet_decoders(), listener:
+        thread.start()
+        try:
+            yield Live(listener.getsockname()[1], scoring)
+        finally:
+            server.should_exit = True
+            thread.join()
