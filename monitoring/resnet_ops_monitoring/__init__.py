@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from resnet_ops.moved import find_moved
 
 if TYPE_CHECKING:
-    from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
+    from resnet_ops_monitoring.inference_log.writer import Sampling, Writer, open_writer
 
-__all__ = ["Writer", "open_writer"]
+__all__ = ["Sampling", "Writer", "open_writer"]
 
 
 def __getattr__(name: str) -> Any:

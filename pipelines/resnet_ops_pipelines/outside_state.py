@@ -23,7 +23,8 @@ def outside_state(
 
     An experiment depends on its own log only.
     """
-    labels = {name: [str(label) for label in log.rows_of(ids)["label"]] for name, ids in requests.items()}
+    rows = {name: log.rows_of(ids, identity.digest) for name, ids in requests.items()}
+    labels = {name: [str(label) for label in each["label"]] for name, each in rows.items()}
     state: dict[str, Any] = {"labels": _digest(labels)}
     if EXPERIMENT is None:
         client = connect()

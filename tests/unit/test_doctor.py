@@ -153,10 +153,7 @@ def _log_of_the_future(patch: Patch) -> None:
     InferenceLog("sqlite:///var/inference.db").close()
     engine = create_engine("sqlite:///var/inference.db")
     with engine.begin() as connection:
-        (table,) = connection.execute(
-            text("SELECT name FROM sqlite_master WHERE name LIKE '%schema%'")
-        ).scalars()
-        connection.execute(text(f"UPDATE {table} SET version = 99"))
+        connection.execute(text("UPDATE inference_log_alembic_version SET version_num = '9999'"))
     engine.dispose()
 
 

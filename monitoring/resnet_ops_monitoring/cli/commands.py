@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -189,13 +189,15 @@ def _label(
             "only labels of images that `monitor propose` drew at random do.",
         ),
     ] = False,
+    by: Annotated[str, typer.Option(help="Who labelled; without it, the user of this machine.")] = "",
 ) -> None:
-    """Add true classes to logged requests; repeating it changes nothing."""
+    """Add true classes to logged requests; repeating it changes nothing. The latest counts, and all are kept."""
     with report_errors("log label"):
         from resnet_ops.csv_table import read_table
         from resnet_ops.errors import DataError
-        from resnet_ops_monitoring.inference_log.label_origins import LabelOrigins
+        from resnet_ops_monitoring.inference_log.labels import give_labels
         from resnet_ops_monitoring.inference_log.log import InferenceLog
+        from resnet_ops_registry.common.actor import actor
 
         table = read_table(file, ("request_id", "label"))
         empty = [
@@ -209,10 +211,15 @@ def _label(
                 f"{file}: {len(empty) + len(table.wrong)} rows cannot be used. Correct them:\n  {shown}"
             )
         ids = [row["request_id"] for _, row in table.rows]
-        log = InferenceLog.open()
-        origins = LabelOrigins(log)
-        origins.given(ids, at_random=sample)  # first: a label without an origin counts as one of all answers
-        changed = log.label(ids, [row["label"] for _, row in table.rows], _registered_classes)
+        changed = give_labels(
+            InferenceLog.open(),
+            ids,
+            [row["label"] for _, row in table.rows],
+            by=by or actor(),
+            at=datetime.now(UTC),
+            chosen="random" if sample else "complaint",
+            classes_of=_registered_classes,
+        )
         console.print(f"{changed} labels set or changed, {len(ids) - changed} were there already.")
 
 

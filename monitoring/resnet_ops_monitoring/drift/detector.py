@@ -27,6 +27,7 @@ from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdi
 from resnet_ops_monitoring.drift.words import explain, percent, perturbation
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
 from resnet_ops_monitoring.inference_log.gaps import Gap, gap_words
+from resnet_ops_monitoring.inference_log.log import Outcomes
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate, counted_accuracy, estimated_accuracy
 from resnet_ops_monitoring.statistics.label_shift import estimate_label_shift
@@ -34,6 +35,9 @@ from resnet_ops_monitoring.statistics.reservoir import hash_priority
 from resnet_ops_monitoring.statistics.summary import WindowSummary, by_source, summarise
 
 __all__ = ["invalid", "judge", "judge_summary"]
+
+ANSWERED = Outcomes()
+"""All requests, and each was drawn."""
 
 
 def judge(
@@ -87,14 +91,15 @@ def judge_summary(
     sources: Mapping[str, WindowSummary] | None = None,
     seasonal: WindowSummary | None = None,
     lost: Mapping[str, Gap] | None = None,
+    outcomes: Outcomes = ANSWERED,
 ) -> Verdict:
     """Judge a window by its summary, made with `reference.schema`.
 
     alpha: share of windows without drift that may alarm; None: the one of `params`. sources: the parts of the window
     by source, to be judged one by one where there are two or more. seasonal: what the window is compared with instead
     of the reference's own rows, such as the same hours of earlier weeks; accuracies stay the reference's. lost: what
-    writers lost of the window, by source ("" for none): above `params.max_lost` it is not judged. Raises DataError for
-    summaries of another schema.
+    writers lost of the window, by source ("" for none): above `params.max_lost` it is not judged. outcomes: of all its
+    requests; where their rates differ it is not judged either. Raises DataError for summaries of another schema.
     """
     before = reference.summary if seasonal is None else seasonal
     for each in (summary, before, *(sources or {}).values()):
@@ -105,8 +110,9 @@ def judge_summary(
             )
     alpha = params.alpha if alpha is None else alpha
     gaps = lost or {}
-    if summary.usable < params.min_rows or _too_many_lost(gaps.values(), summary.rows, params):
-        return _verdict(summary, reference, params, window, "insufficient data", (), alpha, gaps)
+    too_many_lost = _too_many_lost(gaps.values(), summary.rows, params)
+    if summary.usable < params.min_rows or too_many_lost or len(outcomes.rates) > 1:
+        return _verdict(summary, reference, params, window, "insufficient data", (), alpha, gaps, outcomes)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2, gaps)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
     accuracy_calibration, harm = reference.accuracy_calibration, _harm(summary, reference)
@@ -124,7 +130,7 @@ def judge_summary(
     status: Status = "alarm" if fired else "ok"
     by_season = seasonal is not None
     return _verdict(
-        summary, reference, params, window, status, findings, alpha, gaps, parts, by_season, likely
+        summary, reference, params, window, status, findings, alpha, gaps, outcomes, parts, by_season, likely
     )
 
 
@@ -255,6 +261,7 @@ def _verdict(
     findings: tuple[Finding, ...],
     alpha: float,
     lost: Mapping[str, Gap],
+    outcomes: Outcomes,
     sources: tuple[SourceVerdict, ...] = (),
     seasonal: bool = False,
     likely: str | None = None,
@@ -263,7 +270,7 @@ def _verdict(
     real = counted_accuracy(summary.right, summary.labelled, params.confidence)
     estimate = _estimate(summary, reference, findings, params.confidence)
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
-    reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost)
+    reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost, outcomes)
     if status == "alarm" and at_point is not None:
         reason = " ".join((reason, *fallen_words(at_point)))
     return Verdict(
@@ -289,6 +296,8 @@ def _verdict(
         likely_reason=likely,
         operating=at_point,
         lost=sum(gap.lost for gap in lost.values()),
+        refused=outcomes.refused,
+        failed=outcomes.failed,
     )
 
 
@@ -313,10 +322,16 @@ def _reason(
     real: Accuracy | None,
     likely: str | None,
     lost: Mapping[str, Gap],
+    outcomes: Outcomes,
 ) -> str:
     gap = gap_words(lost, summary.rows) if lost else ""
     if status == "insufficient data" and _too_many_lost(lost.values(), summary.rows, params):
         sentence = f"{gap}; {_allowed(params)}."
+    elif status == "insufficient data" and len(outcomes.rates) > 1:
+        rates = f"{percent(outcomes.rates[0])} to {percent(outcomes.rates[-1])}"
+        sentence = (
+            f"Rows were drawn at rates of {rates}, so they do not stand for the traffic alike. Use one rate."
+        )
     elif status == "insufficient data":
         unusable = f", of which {summary.unusable} are not finite" if summary.unusable else ""
         needed = f"at least {params.min_rows} usable ones are needed to judge it"
@@ -345,9 +360,20 @@ def _reason(
         sentence += f" {len(alarming) - 3} more sources alarm."
     if gap and gap not in sentence:
         sentence += f" {gap}."
+    sentence += _unanswered(outcomes, summary.rows)
     if real is not None and real.high < expected.low:
         sentence += (
             f" Labels show {percent(real.value)} right ({percent(real.low)} to {percent(real.high)}, n = {real.n}) "
             f"instead of {percent(expected.value)}."
         )
     return sentence.strip()
+
+
+def _unanswered(outcomes: Outcomes, rows: int) -> str:
+    none = outcomes.refused + outcomes.failed
+    if not none:
+        return ""
+    share = percent(none / (rows + none))
+    return (
+        f" {share} of the requests had no answer: {outcomes.refused:,} refused, {outcomes.failed:,} failed."
+    )

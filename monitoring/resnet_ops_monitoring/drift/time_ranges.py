@@ -77,7 +77,7 @@ def judge_time_range(
         rows = sum(part.rows for part in log.count(identity.name, **choice).values())
         first, last = log.span(identity.name, **choice) or (None, None)
         verdict = invalid(reference, params, window=name, reason=str(error), rows=rows, start=first, end=last)
-        return Judged(verdict, log.rows_of([]))
+        return Judged(verdict, log.rows_of([], identity.digest))
     seasonal = seasonal_baseline(log, reference, params, start=start, end=end) if start and end else None
     verdict = judge_summary(
         found.whole,
@@ -88,8 +88,12 @@ def judge_time_range(
         sources=found.sources,
         seasonal=seasonal,
         lost=lost_rows(log, reference.identity, start, end) if window is None else {},
+        outcomes=log.outcomes(
+            reference.identity.name, digest=reference.identity.digest, start=start, end=end, window=window
+        ),
     )
-    return Judged(verdict, log.rows_of(found.whole.reservoir.ids.tolist()))
+    drawn = found.whole.reservoir.ids.tolist()
+    return Judged(verdict, log.rows_of(drawn, reference.identity.digest))
 
 
 def summarise_time_range(

@@ -120,7 +120,7 @@ class Verdict:
     the window has several. compared_with: which reference, in words. likely_reason: the kind of
     `perturbations.PERTURBATIONS` that changes images most alike, None where none does. operating: at the version's
     operating point, None where it has none or nothing can be estimated. lost: rows that, as their writers say, never
-    came into the log.
+    came into the log. refused, failed: requests without an answer.
     """
 
     window: str
@@ -145,6 +145,8 @@ class Verdict:
     likely_reason: str | None = None
     operating: OperatingVerdict | None = None
     lost: int = 0
+    refused: int = 0
+    failed: int = 0
 
     @property
     def fired(self) -> bool:

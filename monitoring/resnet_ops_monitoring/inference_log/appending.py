@@ -1,4 +1,4 @@
-"""Rows into the log's table, each request once, however often and by however many they are brought."""
+"""Rows into the log's tables, each request to a model once, however often and by however many they are brought."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,31 +8,33 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Subquery, Table, select
 
-from resnet_ops_monitoring.inference_log.columns import COLUMNS, STATISTICS
-from resnet_ops_monitoring.inference_log.database import inferences
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, STATISTICS
+from resnet_ops_monitoring.inference_log.database import inferences, labels
 
 __all__ = ["VECTORS", "Added", "add_new", "add_rows", "select_rows"]
 
 VECTORS = ("embedding", "probabilities")
-_EXACT = ("time", "model", "version", "digest", "source", "window")
+_ONCE = ("request_id", "digest", "status")
+_EXACT = ("time", "model", "version", "route", "source", "window")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
-_ROWS = 900 // len(COLUMNS)  # in one statement: below the same limit
+_ROWS = 900 // len(RECORDED)  # in one statement: below the same limit
 _AT_ONCE = 1000  # rows in a statement of arrays
 _ARRAYS = {
     "time": "timestamptz",
-    **dict.fromkeys((*STATISTICS, "latency_ms"), "float8"),
+    **dict.fromkeys((*STATISTICS, "kept", "drawn", "latency_ms", "queue_ms", "total_ms"), "float8"),
     **dict.fromkeys(VECTORS, "bytea"),
 }
-_in_order, _TIME = itemgetter(*COLUMNS), COLUMNS.index("time")
-_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
-_OTHERS_STAY = "ON CONFLICT (request_id) DO NOTHING"
+_in_order, _TIME = itemgetter(*RECORDED), RECORDED.index("time")
+_key = itemgetter(*_ONCE)
+_NAMES = ", ".join(f'"{name}"' for name in RECORDED)
+_OTHERS_STAY = f"ON CONFLICT ({', '.join(_ONCE)}) DO NOTHING"
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of some rows. taken: those whose request is there with other content, each with what differs."""
+    """What became of some rows. taken: those whose request the model answered otherwise, each with what differs."""
 
     new: int
     taken: tuple[tuple[dict[str, Any], list[str]], ...] = ()
@@ -52,35 +54,53 @@ def add_rows(connection: Connection, records: Sequence[dict[str, Any]]) -> Added
     elif driver == "psycopg":
         new = _add_to_postgresql(connection, records)
     else:
-        new = add_new(connection, inferences, "request_id", records)
-    if new == len(records):
-        return Added(new)
-    there = {row["request_id"]: row for row in select_rows(connection, _ids(records), COLUMNS)}
-    compared = ((record, _differences(there[record["request_id"]], record)) for record in records)
-    return Added(new, tuple((record, columns) for record, columns in compared if columns))
+        new = add_new(connection, inferences, _ONCE, records)
+    taken = _taken(connection, records) if new < len(records) else ()
+    refused = {_key(record) for record, _ in taken}
+    known = [_label(each) for each in records if each.get("label") and _key(each) not in refused]
+    add_new(connection, labels, ("request_id",), known)
+    return Added(new, taken)
 
 
-def add_new(connection: Connection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> int:
+def _taken(
+    connection: Connection, records: Sequence[dict[str, Any]]
+) -> tuple[tuple[dict[str, Any], list[str]], ...]:
+    answered = [record for record in records if record["status"] == ANSWERED]  # another may be refused twice
+    ids = list(dict.fromkeys(record["request_id"] for record in answered))
+    there = {_key(row): row for row in select_rows(connection, inferences, ids, RECORDED)}
+    compared = ((record, _differences(there[_key(record)], record)) for record in answered)
+    return tuple((record, columns) for record, columns in compared if columns)
+
+
+def _label(record: dict[str, Any]) -> dict[str, Any]:
+    """That came with the answer, so it was chosen by nobody."""
+    named = {name: record[name] for name in ("request_id", "label")}
+    return {**named, "origin": "random", "by": None, "at": record["time"]}
+
+
+def add_new(connection: Connection, table: Table, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> int:
     """Add the rows whose key is not in the table yet; returns how many that were. In any database."""
-    names = [row[key] for row in rows]
-    there: set[Any] = set()
-    for begin in range(0, len(names), _CHUNK):
-        some = table.c[key].in_(names[begin : begin + _CHUNK])
-        there |= set(connection.execute(select(table.c[key]).where(some)).scalars())
-    new = list({row[key]: row for row in reversed(rows) if row[key] not in there}.values())
+    named, there = itemgetter(*key), set[Any]()
+    first = list({row[key[0]]: None for row in rows})
+    for begin in range(0, len(first), _CHUNK):
+        some = table.c[key[0]].in_(first[begin : begin + _CHUNK])
+        query = select(*(table.c[name] for name in key)).where(some)
+        there |= {tuple(row) if len(key) > 1 else row[0] for row in connection.execute(query)}
+    new = list({named(row): row for row in reversed(rows) if named(row) not in there}.values())
+    names = [column.name for column in table.c if column.name in rows[0]] if rows else []
     if new:
-        connection.execute(table.insert(), new)
+        connection.execute(table.insert(), [{name: row[name] for name in names} for row in new])
     return len(new)
 
 
 def _add_to_postgresql(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
     """A column is one value, an array: twice as fast as a row after the other, and nearly as fast as COPY."""
-    arrays = ", ".join(f"%({name})b::{_ARRAYS.get(name, 'text')}[]" for name in COLUMNS)
+    arrays = ", ".join(f"%({name})b::{_ARRAYS.get(name, 'text')}[]" for name in RECORDED)
     statement = f"INSERT INTO inferences ({_NAMES}) SELECT * FROM unnest({arrays}) {_OTHERS_STAY}"  # noqa: S608
     new = 0
     for begin in range(0, len(records), _AT_ONCE):
         some = records[begin : begin + _AT_ONCE]
-        columns = {name: [record[name] for record in some] for name in COLUMNS}
+        columns = {name: [record[name] for record in some] for name in RECORDED}
         new += connection.exec_driver_sql(statement, columns).rowcount
     return new
 
@@ -90,11 +110,11 @@ def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) ->
 
     A busy server gets that lock first, each time for 5 ms.
     """
-    row, new = f"({', '.join('?' * len(COLUMNS))})", 0
+    row, new = f"({', '.join('?' * len(RECORDED))})", 0
     for begin in range(0, len(records), _ROWS):
         some = records[begin : begin + _ROWS]
         values = list(chain.from_iterable(map(_in_order, some)))
-        values[_TIME :: len(COLUMNS)] = map(_as_sqlite, values[_TIME :: len(COLUMNS)])
+        values[_TIME :: len(RECORDED)] = map(_as_sqlite, values[_TIME :: len(RECORDED)])
         rows = ", ".join([row] * len(some))
         statement = f"INSERT INTO inferences ({_NAMES}) VALUES {rows} {_OTHERS_STAY}"  # noqa: S608
         new += connection.exec_driver_sql(statement, tuple(values)).rowcount
@@ -107,18 +127,14 @@ def _as_sqlite(moment: datetime) -> str:
 
 
 def select_rows(
-    connection: Connection, ids: Sequence[str], columns: Iterable[str]
+    connection: Connection, table: Table | Subquery, ids: Sequence[str], columns: Iterable[str]
 ) -> Iterator[dict[str, Any]]:
-    """The rows of these requests, with these columns and their id; ids that are not there are left out."""
-    wanted = [inferences.c[name] for name in {"request_id": None, **dict.fromkeys(columns)}]
+    """The rows of these requests, with these columns; ids that are not there are left out."""
+    wanted = [table.c[name] for name in columns]
     for begin in range(0, len(ids), _CHUNK):
-        query = select(*wanted).where(inferences.c.request_id.in_(ids[begin : begin + _CHUNK]))
+        query = select(*wanted).where(table.c.request_id.in_(ids[begin : begin + _CHUNK]))
         for row in connection.execute(query).mappings():
             yield dict(row)
-
-
-def _ids(records: Iterable[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(record["request_id"] for record in records))
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -1,7 +1,15 @@
 """The columns of the inference log, for code that works without pandas too; `frames` says what is in them."""
 
-__all__ = ["COLUMNS", "STATISTICS"]
+from typing import Literal
 
+__all__ = ["ANSWERED", "COLUMNS", "RECORDED", "SERVED", "STATISTICS", "Route", "Status"]
+
+Route = Literal["champion", "shadow", "canary"]
+"""champion, canary: somebody was given the answer. shadow: nobody was."""
+Status = Literal["ok", "refused", "failed"]
+"""ok: answered. refused: not taken, as when a queue is full. failed: taken, and no answer came of it."""
+SERVED: tuple[Route, ...] = ("champion", "canary")
+ANSWERED: Status = "ok"
 STATISTICS = ("brightness", "contrast", "sharpness", "saturation", "entropy")
 COLUMNS = (
     "request_id",
@@ -18,3 +26,25 @@ COLUMNS = (
     "latency_ms",
     "label",
 )
+"""Of a frame."""
+RECORDED = (
+    "request_id",
+    "digest",
+    "time",
+    "model",
+    "version",
+    "route",
+    "status",
+    "kept",
+    "drawn",
+    "source",
+    "window",
+    *STATISTICS,
+    "predicted",
+    "latency_ms",
+    "queue_ms",
+    "total_ms",
+    "probabilities",
+    "embedding",
+)
+"""Of the table, without its id."""

@@ -1,32 +1,25 @@
-"""The log's database, opened: its tables are made and its schema version is known. Works without pandas."""
+"""The log's database, opened: its tables are made and its schema is known. Works without pandas."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resnet_ops.errors import StorageError
-from resnet_ops_monitoring.inference_log.database import (
-    explain,
-    inferences,
-    make_engine,
-    metadata,
-    parse,
-    schema,
-)
+from resnet_ops_monitoring.inference_log.database import explain, make_engine, parse
+from resnet_ops_monitoring.inference_log.revisions import HEAD, revision, upgrade
 from resnet_ops_registry.common.settings import mask_password
 
-__all__ = ["SCHEMA_VERSION", "LogDatabase"]
-
-SCHEMA_VERSION = 1
+__all__ = ["LogDatabase"]
 
 
 class LogDatabase:
     """A log's database at `url` (`sqlite:///file`, `postgresql://...`); made on first use.
 
-    Raises ConfigError for a URL that is none, StorageError when the database is read-only, full or of another
-    schema version, ServiceError when it does not answer. Messages never hold the password.
+    A log of an older program is brought up to date. Raises ConfigError for a URL that is none, StorageError when the
+    database is read-only, full or of a newer program, ServiceError when it does not answer. Messages never hold the
+    password.
     """
 
     def __init__(self, url: str) -> None:
@@ -40,19 +33,6 @@ class LogDatabase:
         """The database's URL without its password, for people."""
         return mask_password(self.url.render_as_string())
 
-    def make_tables(self) -> None:
-        """All that are missing, though other processes begin the same log: each is made by whoever is first."""
-        with self._explained("prepare"):
-            for _ in metadata.sorted_tables:
-                try:
-                    metadata.create_all(self._engine)
-                    return
-                # PostgreSQL's catalogue takes a name twice as a broken unique constraint
-                except DBAPIError as error:
-                    if "already exists" not in str(error.orig):
-                        raise
-            metadata.create_all(self._engine)
-
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -64,19 +44,15 @@ class LogDatabase:
             yield connection
 
     def _prepare(self) -> None:
-        names = set(inspect(self._engine).get_table_names())  # others are made when they are needed
-        if not {inferences.name, schema.name} <= names:
-            self.make_tables()
         with self._engine.connect() as connection:
-            found = connection.execute(select(func.max(schema.c.version))).scalar()
-        if found is None:
-            with suppress(IntegrityError), self._engine.begin() as connection:  # another process may be first
-                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-        elif found != SCHEMA_VERSION:
+            found = revision(connection)
+        if found is None or found < HEAD:
+            upgrade(self._engine)
+        elif found > HEAD:
             raise StorageError(
-                f"The inference log {self.place} has schema version {found}, this program reads version "
-                f"{SCHEMA_VERSION}. Use the resnet-ops version that wrote it, or set RESNET_OPS_INFERENCE_LOG to "
-                "a new database."
+                f"The inference log {self.place} has schema revision {found}, this program knows those up to {HEAD}. "
+                "Use the resnet-ops version that wrote it or a newer one, or set RESNET_OPS_INFERENCE_LOG to a new "
+                "database."
             )
 
     @contextmanager

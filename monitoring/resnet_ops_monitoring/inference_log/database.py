@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -16,28 +17,35 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Subquery,
     Table,
     TypeDecorator,
+    UniqueConstraint,
+    case,
     create_engine,
     exc,
+    select,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
 from resnet_ops.extras import needed_by
-from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, SERVED, STATISTICS
 from resnet_ops_registry.common.settings import mask_password
 
 __all__ = [
     "Utc",
+    "answers",
     "explain",
     "gaps",
     "inferences",
     "label_origins",
+    "labels",
     "make_engine",
     "metadata",
     "parse",
+    "records",
     "schema",
     "summaries",
 ]
@@ -61,25 +69,50 @@ class Utc(TypeDecorator[datetime]):
 
 metadata = MetaData()
 schema = Table("inference_log_schema", metadata, Column("version", Integer, primary_key=True))
+"""What programs look at that came before the migrations."""
 inferences = Table(
     "inferences",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("request_id", String(200), nullable=False, unique=True),
+    Column("request_id", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
     Column("time", Utc, nullable=False),
     Column("model", String(200), nullable=False),
     Column("version", String(40), nullable=False),
-    Column("digest", String(64), nullable=False),
+    Column("route", String(10), nullable=False, comment="champion, canary, shadow"),
+    Column("status", String(10), nullable=False, comment="ok, refused, failed"),
+    Column("kept", Float(53), nullable=False, comment="probability with which the row was kept"),
+    Column("drawn", Float(53), comment="rate of the uniform draw that took it; none: kept for what is in it"),
     Column("source", String(200)),
     Column("window", String(200)),
     *(Column(name, Float(53)) for name in STATISTICS),
-    Column("embedding", LargeBinary, nullable=False, comment="little-endian float32"),
-    Column("probabilities", LargeBinary, nullable=False, comment="little-endian float32"),
-    Column("predicted", String(200), nullable=False),
+    Column("predicted", String(200)),
     Column("latency_ms", Float(53)),
-    Column("label", String(200)),
+    Column("queue_ms", Float(53)),
+    Column("total_ms", Float(53)),
+    # last: SQLite reads a row up to the column that is asked for
+    Column("probabilities", LargeBinary, comment="little-endian float32"),
+    Column("embedding", LargeBinary, comment="little-endian float32"),
+    # a request that is refused may be sent again, and answered
+    UniqueConstraint("request_id", "digest", "status", name="inferences_once"),
     Index("inferences_model_time", "model", "time"),
     Index("inferences_model_window", "model", "window"),
+)
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("request_id", String(200), nullable=False),
+    Column("label", String(200), nullable=False),
+    Column(
+        "origin",
+        String(10),
+        nullable=False,
+        comment="how the request was chosen: random, proposed, complaint",
+    ),
+    Column("by", String(250), comment="none: it came with the answer, or nobody wrote it down"),
+    Column("at", Utc),
+    Index("labels_request", "request_id", "id"),
 )
 summaries = Table(
     "summaries",
@@ -111,8 +144,29 @@ label_origins = Table(
     "label_origins",
     metadata,
     Column("request_id", String(200), primary_key=True),
-    Column("origin", String(10), nullable=False, comment="how its label was asked for: random, hard, chosen"),
+    Column("origin", String(10), nullable=False, comment="how its label was asked for: random, proposed"),
 )
+
+
+def _with_label(name: str, label: ColumnElement[str], *conditions: ColumnElement[bool]) -> Subquery:
+    """Rows with what `label` says of the latest label of their request."""
+    latest = select(label).where(labels.c.request_id == inferences.c.request_id)
+    known = latest.order_by(labels.c.id.desc()).limit(1).scalar_subquery().label("label")
+    return select(inferences, known).where(*conditions).subquery(name)
+
+
+records = _with_label("records", labels.c.label)
+answers = _with_label(
+    "answers",
+    case((labels.c.origin == "random", labels.c.label)),
+    inferences.c.status == ANSWERED,
+    inferences.c.route.in_(SERVED),
+    inferences.c.drawn.is_not(None),
+)
+"""What production is judged by: answers that somebody was given, drawn whatever is in them.
+
+Their labels are those that tell how right a version is; others are in `records` alone.
+"""
 
 
 def parse(url: str) -> URL:

@@ -53,13 +53,15 @@ LIMITS = Limits(rows=20_000, bytes=64 * 2**20, disk_bytes=2**30, segment_bytes=4
 class WriterStats:
     """What became of the rows of one process so far, and what is under way now.
 
-    recorded: taken by `record`. written: new in the database. spilled: put by in a segment first. dropped: not taken,
-    for want of room. refused: not such rows as the log holds. damaged: records of segments that are lost. depth,
-    depth_bytes: in memory. disk_bytes: in segments, of all processes. oldest_seconds: that the oldest row of this
-    process waits. delay_seconds: from `record` to the database, of the batch that was written last.
+    recorded: taken by `record`. left_out: by the sampling. written: new in the database. spilled: put by in a
+    segment first. dropped: not taken, for want of room. refused: not such rows as the log holds. damaged: records
+    of segments that are lost. depth, depth_bytes: in memory. disk_bytes: in segments, of all processes.
+    oldest_seconds: that the oldest row of this process waits. delay_seconds: from `record` to the database, of the
+    batch that was written last.
     """
 
     recorded: int
+    left_out: int
     written: int
     spilled: int
     dropped: int
@@ -112,6 +114,7 @@ class Delivery:
         queue, lost, put_by = self.queue, self.losses.counts, self.spool.oldest()
         return WriterStats(
             recorded=queue.recorded,
+            left_out=queue.left_out,
             written=self.destination.written,
             spilled=self._spilled,
             dropped=lost["dropped"],

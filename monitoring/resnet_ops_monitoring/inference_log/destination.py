@@ -39,7 +39,6 @@ class Destination:
         gaps = [each for each in decoded if isinstance(each, Gap)]
         if self._database is None:
             self._database = LogDatabase(self._url)
-            self._database.make_tables()  # a log of an older program has no table of gaps
         self.written += self._insert(self._database, rows, [*gaps, *(_late_gaps(rows) if late else ())])
         if damaged and rows:  # whose the others were, is known by these only
             self._lose("damaged", rows[0], "a segment is damaged", until=rows[-1]["time"], rows=damaged)

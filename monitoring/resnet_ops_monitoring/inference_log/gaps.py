@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from resnet_ops_monitoring.inference_log.appending import add_new
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
@@ -59,7 +59,7 @@ class Gap:
 def add_gaps(connection: Connection, found: Sequence[Gap]) -> None:
     """Write gaps down; those that are there already stay as they are."""
     if found:
-        add_new(connection, gaps, "id", [_record(gap) for gap in found])
+        add_new(connection, gaps, ("id",), [_record(gap) for gap in found])
 
 
 def list_gaps(log: LogDatabase) -> list[Gap]:
@@ -91,16 +91,12 @@ def late_ranges(
 
 def count_lost(connection: Connection, identity: ModelIdentity, start: datetime, end: datetime) -> int:
     """How many rows of a time range are lost."""
-    if not inspect(connection).has_table(gaps.name):
-        return 0
     query = select(func.sum(gaps.c.lost)).where(*_overlapping(identity, start, end))
     return int(connection.execute(query).scalar() or 0)
 
 
 def first_lost(connection: Connection, identity: ModelIdentity, since: datetime) -> datetime | None:
     """The time of the first lost row from a moment on, of a gap that begins then; None without any."""
-    if not inspect(connection).has_table(gaps.name):
-        return None
     query = select(func.min(gaps.c.since, type_=gaps.c.since.type)).where(
         *_of(identity), gaps.c.lost > 0, gaps.c.since >= since
     )
@@ -168,10 +164,8 @@ def _record(gap: Gap) -> dict[str, Any]:
 
 
 def _read(log: LogDatabase, *conditions: ColumnElement[bool]) -> list[Gap]:
-    """Oldest first; none where an older program made the log."""
+    """Oldest first."""
     with log.transaction("read") as connection:
-        if not inspect(connection).has_table(gaps.name):
-            return []
         found = connection.execute(select(gaps).where(*conditions).order_by(gaps.c.since, gaps.c.id))
         return [
             Gap(

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from datetime import datetime
 
-from sqlalchemy import delete, inspect, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from resnet_ops_monitoring.inference_log.database import summaries
@@ -20,8 +20,6 @@ def kept_summaries(
         summaries.c.digest == digest, summaries.c.hour == hour, summaries.c.reference == reference
     )
     with log.transaction("read") as connection:
-        if not inspect(connection).has_table(summaries.name):
-            return {}
         return {part: (rows, last, content) for part, rows, last, content in connection.execute(query)}
 
 
@@ -29,7 +27,6 @@ def keep_summary(
     log: InferenceLog, digest: str, hour: datetime, reference: str, part: str, counted: Count, content: bytes
 ) -> None:
     """Keep the summary of a part of an hour in place of an older one. Another process may have been faster."""
-    log.make_tables()  # a log of an older program has no such table
     with suppress(IntegrityError), log.transaction("write to") as connection:
         connection.execute(
             delete(summaries).where(

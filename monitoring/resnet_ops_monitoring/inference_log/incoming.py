@@ -5,27 +5,32 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import encode_row, microseconds
+from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling
 
 __all__ = ["Incoming", "as_text"]
 
 _LONGEST = 200  # characters of a text in the database
 _FLOAT32 = np.dtype("<f4")
+_ROUTES = get_args(Route)
+_UNANSWERED = tuple(each for each in get_args(Status) if each != ANSWERED)
 _Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Incoming:
     """Makes the rows of one version. Its first row says how many numbers an embedding has."""
 
-    def __init__(self, identity: ModelIdentity, classes: Sequence[str]) -> None:
+    def __init__(
+        self, identity: ModelIdentity, classes: Sequence[str], sampling: Sampling = EVERYTHING
+    ) -> None:
         """Raises DataError for names that the log cannot hold."""
         self.identity = identity
         self._known = (
@@ -38,7 +43,7 @@ class Incoming:
             raise DataError(
                 f"A model needs classes, each once; these are {', '.join(self._classes)[:200]!r}."
             )
-        self._features = 0
+        self._features, self._sampling = 0, sampling
 
     def row(
         self,
@@ -51,11 +56,21 @@ class Incoming:
         source: str | None,
         latency_ms: float | None,
         label: str | None,
-    ) -> bytes:
-        """The row's bytes. Raises DataError; its words name the column and no value, so that they are few."""
+        route: Route = "champion",
+        queue_ms: float | None = None,
+        total_ms: float | None = None,
+    ) -> bytes | None:
+        """The row's bytes; None where the sampling leaves it out.
+
+        Raises DataError; its words name the column and no value, so that they are few.
+        """
+        name = uuid.uuid4().hex if request_id is None else as_text("request_id", request_id)
         chances = _vector("probabilities", probabilities)
         if len(chances) != len(self._classes):
             raise DataError(f"probabilities are {len(chances)} numbers, but the classes {len(self._classes)}")
+        kept = self._sampling.kept(name, chances)
+        if kept is None:
+            return None
         features = _vector("embedding", embedding)
         if len(features) != (self._features or len(features)):
             raise DataError(f"embedding is {len(features)} numbers, but {self._features} in rows before")
@@ -65,18 +80,50 @@ class Incoming:
             raise DataError(
                 f"statistics lack {', '.join(missing)}; make them with resnet_ops.data.image_stats"
             )
-        numbers = [_number(name, statistics[name]) for name in STATISTICS]
         texts = (
             *self._known,
-            uuid.uuid4().hex if request_id is None else as_text("request_id", request_id),
+            name,
             None if source is None else as_text("source", source),
             self._classes[int(chances.argmax())],
             None if label is None else as_text("label", label),
+            _one_of("route", route, _ROUTES),
+            ANSWERED,
         )
-        numbers.append(_number("latency_ms", latency_ms))
+        numbers = [_number(each, statistics[each]) for each in STATISTICS]
+        times = {"latency_ms": latency_ms, "queue_ms": queue_ms, "total_ms": total_ms}
+        numbers += [*(_number(each, value) for each, value in times.items()), *kept]
         row = encode_row(_moment(moment), texts, numbers, features.tobytes(), chances.tobytes())
         self._features = len(features)
         return row
+
+    def unanswered(
+        self,
+        status: Status,
+        *,
+        request_id: str | None,
+        moment: datetime | None,
+        source: str | None,
+        route: Route,
+        queue_ms: float | None,
+        total_ms: float | None,
+    ) -> bytes | None:
+        """The row of a request without an answer, as `row`."""
+        name = uuid.uuid4().hex if request_id is None else as_text("request_id", request_id)
+        kept = self._sampling.kept(name)
+        if kept is None:
+            return None
+        texts = (
+            *self._known,
+            name,
+            None if source is None else as_text("source", source),
+            None,
+            None,
+            _one_of("route", route, _ROUTES),
+            _one_of("status", status, _UNANSWERED),
+        )
+        times = (_number("queue_ms", queue_ms), _number("total_ms", total_ms))
+        numbers = (*[math.nan] * (len(STATISTICS) + 1), *times, *kept)
+        return encode_row(_moment(moment), texts, numbers, b"", b"")
 
 
 def _vector(name: str, values: ArrayLike) -> _Vector:
@@ -118,6 +165,12 @@ def as_text(name: str, value: object, longest: int = _LONGEST) -> str:
     except UnicodeEncodeError:
         raise DataError(f"{name} holds half a character, which is no text") from None
     return value
+
+
+def _one_of(name: str, value: object, known: Sequence[str]) -> str:
+    if value not in known:
+        raise DataError(f"{name} is none of {', '.join(known)}")
+    return str(value)
 
 
 def _moment(moment: datetime | None) -> int:

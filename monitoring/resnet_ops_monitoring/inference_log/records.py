@@ -7,9 +7,21 @@ import pandas as pd
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import VECTORS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
 
 __all__ = ["to_frame", "to_records"]
+
+_PLAIN = {
+    "route": "champion",
+    "status": ANSWERED,
+    "kept": 1.0,
+    "drawn": 1.0,
+    "queue_ms": None,
+    "total_ms": None,
+}
+"""What a row is whose frame does not say so."""
+_NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 
 
 def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -21,14 +33,14 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         )
     times = _in_utc(frame["time"])
     records = []
-    for row, time in zip(frame[list(COLUMNS)].to_dict("records"), times, strict=True):
-        record: dict[str, Any] = {
-            str(name): None if _missing(value) else value for name, value in row.items()
-        }
+    more = [name for name in _PLAIN if name in frame.columns and name != "status"]
+    for row, time in zip(frame[[*COLUMNS, *more]].to_dict("records"), times, strict=True):
+        record: dict[str, Any] = dict(_PLAIN)
+        record.update((str(name), None if _missing(value) else value) for name, value in row.items())
         record["time"] = time.floor("us").to_pydatetime()
         for name in VECTORS:
             record[name] = np.asarray(row[name], dtype="<f4").tobytes()
-        for name in (*STATISTICS, "latency_ms"):
+        for name in _NUMBERS:
             record[name] = None if record[name] is None else float(record[name])
         records.append(record)
     return records

@@ -21,7 +21,7 @@ class RowQueue:
         self._lock, self._waiting = Lock(), deque[tuple[float, bytes]]()
         self._taken: tuple[tuple[float, bytes], ...] = ()
         self.waiting, self.enough = Event(), Event()
-        self.recorded, self.rows, self.bytes = 0, 0, 0
+        self.recorded, self.left_out, self.rows, self.bytes = 0, 0, 0, 0
 
     def put(self, row: bytes) -> bool:
         """Hold a row; False where there is no room."""
@@ -37,6 +37,11 @@ class RowQueue:
             elif len(self._waiting) == self._batch:
                 self.enough.set()
             return True
+
+    def leave_out(self) -> None:
+        """Count a row that nobody wants to keep."""
+        with self._lock:
+            self.left_out += 1
 
     def take(self) -> Sequence[bytes]:
         """The oldest rows, at most a batch: those of before again, until they are said to be safe."""

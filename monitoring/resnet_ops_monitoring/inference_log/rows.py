@@ -1,7 +1,7 @@
 """A row or a gap as bytes, exactly: what waits in memory and in segments until the database has it.
 
-A row is five image statistics and the latency as float64 (NaN for none), its texts as JSON, and its vectors as they are
-in the database: little-endian float32.
+A row is its numbers as float64 (NaN for none), its texts as JSON, and its vectors as they are in the database:
+little-endian float32, empty for none. Rows that a program of before put by are read as well.
 """
 
 import json
@@ -9,24 +9,36 @@ import struct
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
-__all__ = ["TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
+__all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
 
-TEXTS = ("model", "version", "digest", "request_id", "source", "predicted", "label")
+_TEXTS_BEFORE = ("model", "version", "digest", "request_id", "source", "predicted", "label")
+TEXTS = (*_TEXTS_BEFORE, "route", "status")
 """In this order in the JSON of a row."""
-_MAY_LACK = ("source", "label")
-_ROW, _GAP = b"r", b"g"
-_NUMBERS = (*STATISTICS, "latency_ms")
-_HEAD = struct.Struct("<cqII6d")  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
+NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
+_MAY_LACK = ("source", "label", "predicted")
+_ROUTES, _STATUSES = get_args(Route), get_args(Status)
+_ROW, _ROW_BEFORE, _GAP = b"s", b"r", b"g"
+_HEAD = struct.Struct(
+    "<cqII10d"
+)  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
+_BEFORE = {"route": "champion", "status": ANSWERED, "queue_ms": None, "total_ms": None, "kept": 1.0, "drawn": 1.0}
+_KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], dict[str, Any]]] = {
+    _ROW: (_HEAD, (*TEXTS, *NUMBERS), {"window": None}),
+    _ROW_BEFORE: (struct.Struct("<cqII6d"), (*_TEXTS_BEFORE, *NUMBERS[:6]), {"window": None, **_BEFORE}),
+}
+"""Head, names of texts and numbers, and what a row says by not saying it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
+_load = json.JSONDecoder().decode
+_quote = json.encoder.encode_basestring_ascii
 
 
 def microseconds(moment: datetime) -> int:
@@ -41,8 +53,8 @@ def encode_row(
     embedding: bytes,
     probabilities: bytes,
 ) -> bytes:
-    """time: microseconds since 1970. texts: those of TEXTS. numbers: the statistics and the latency, NaN for none."""
-    words = _dump(texts).encode()
+    """time: microseconds since 1970. texts: those of TEXTS. numbers: those of NUMBERS, NaN for none."""
+    words = f"[{','.join('null' if each is None else _quote(each) for each in texts)}]".encode("ascii")
     head = _HEAD.pack(_ROW, time, len(words), len(embedding), *numbers)
     return b"".join((head, words, embedding, probabilities))
 
@@ -63,19 +75,25 @@ def decode(payload: bytes) -> dict[str, Any] | Gap:
 
 
 def _row(payload: bytes) -> dict[str, Any]:
-    kind, time, words, embedding, *numbers = _HEAD.unpack_from(payload)
-    if kind != _ROW:
-        raise ValueError(f"kind {kind!r}")
-    texts_end = _HEAD.size + words
+    head, names, unsaid = _KINDS[payload[:1]]
+    _, time, words, embedding, *numbers = head.unpack_from(payload)
+    texts_end = head.size + words
     end = texts_end + embedding
-    texts = json.loads(str(payload[_HEAD.size : texts_end], "utf-8"))
-    for name, text in zip(TEXTS, texts, strict=True):
+    texts = _load(str(payload[head.size : texts_end], "utf-8"))
+    for name, text in zip(names, texts, strict=False):
         _check_text(name, text)
-    row = dict(zip((*TEXTS, *_NUMBERS), (*texts, *numbers), strict=True))
-    row.update((name, None) for name in _NUMBERS if row[name] != row[name])  # NaN alone is not itself
-    row["time"] = _EPOCH + timedelta(microseconds=time)
-    row["window"] = None
-    row["embedding"], row["probabilities"] = payload[texts_end:end], payload[end:]
+    known = [None if each != each else each for each in numbers]  # NaN alone is not itself
+    row = dict(zip(names, (*texts, *known), strict=True))
+    row.update(
+        unsaid,
+        time=_EPOCH + timedelta(microseconds=time),
+        embedding=payload[texts_end:end] or None,
+        probabilities=payload[end:] or None,
+    )
+    if row["route"] not in _ROUTES or row["status"] not in _STATUSES or row["kept"] is None:
+        raise ValueError("route, status or probability of being kept is none")
+    if row["status"] == ANSWERED and not (row["predicted"] and row["embedding"] and row["probabilities"]):
+        raise ValueError("an answer lacks its class or vectors")
     return row
 
 

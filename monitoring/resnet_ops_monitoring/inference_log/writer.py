@@ -1,9 +1,10 @@
 """The client of the inference log for a server of one's own: `record` returns at once, threads do the rest."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import Lock
@@ -14,13 +15,15 @@ from weakref import WeakSet
 from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.columns import Route, Status
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
 from resnet_ops_monitoring.inference_log.delivery import LIMITS, Delivery, Limits, WriterStats
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
+from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling
 from resnet_ops_registry.common.settings import STATE
 
-__all__ = ["Writer", "WriterStats", "open_writer"]
+__all__ = ["Sampling", "Writer", "WriterStats", "open_writer"]
 
 CLOSE_WITHIN = 5.0
 """Seconds that `close` takes at most for the database; what is left then lies in a segment."""
@@ -36,26 +39,33 @@ def open_writer(
     classes: Sequence[str],
     folder: Path | None = None,
     limits: Limits = LIMITS,
+    sampling: Sampling = EVERYTHING,
 ) -> "Writer":
     """A writer of one model version's answers into the inference log at `url`.
 
     digest: sha256 of the version's files, as the registry has it; classes: in the order of the probabilities. folder:
     where segments lie while the database is away, on a local disk: RESNET_OPS_INFERENCE_SPOOL, or else
-    var/inference-spool. The database may be away. Raises ConfigError for a URL that is none or whose driver is not
-    installed, DataError for names that the log cannot hold.
+    var/inference-spool. sampling: which requests are kept. The database may be away. Raises ConfigError for a URL that
+    is none or whose driver is not installed, DataError for names that the log cannot hold.
     """
-    return Writer(url, ModelIdentity(model, str(version), digest), classes, folder, limits)
+    return Writer(url, ModelIdentity(model, str(version), digest), classes, folder, limits, sampling)
 
 
 class Writer:
     """Takes answers from any thread; each process that it is forked into has threads and segments of its own."""
 
     def __init__(
-        self, url: str, identity: ModelIdentity, classes: Sequence[str], folder: Path | None, limits: Limits
+        self,
+        url: str,
+        identity: ModelIdentity,
+        classes: Sequence[str],
+        folder: Path | None,
+        limits: Limits,
+        sampling: Sampling,
     ) -> None:
         self._url = parse(url)
         make_engine(self._url).dispose()  # says now what it could only say in a thread
-        self._incoming = Incoming(identity, classes)
+        self._incoming = Incoming(identity, classes, sampling)
         told = os.environ.get("RESNET_OPS_INFERENCE_SPOOL")
         self._folder = (folder or (Path(told) if told else STATE / "inference-spool")).absolute()
         self._limits, self._closed = limits, False
@@ -75,30 +85,70 @@ class Writer:
         source: str | None = None,
         latency_ms: float | None = None,
         label: str | None = None,
+        route: Route = "champion",
+        queue_ms: float | None = None,
+        total_ms: float | None = None,
     ) -> bool:
-        """Log one answer; whether the row was taken. Never raises and never waits for a disk or a database.
+        """Log one answer; False where its row is lost. Never raises and never waits for a disk or a database.
 
         probabilities: (classes,), embedding: (features,), before the head: both are copied, as float32. statistics: of
         `resnet_ops.data.image_stats`, a number for each or an array of one. request_id: the same for the same request,
-        which is logged once; a new one where there is none. time: aware; now where there is none. Values that are not
+        which is logged once for each version; a new one where there is none. time: aware; now where there is none.
+        latency_ms: of the model, queue_ms: before it, total_ms: of the request. route: "shadow" where nobody was given
+        the answer, "canary" where some are. Values that are not
         finite are logged, since the monitor alarms about them. A row that the log cannot hold is refused: counted, told
         once in the program's own log, and part of the gap that the monitor knows of.
         """
+        make = partial(
+            self._incoming.row,
+            probabilities,
+            embedding,
+            statistics,
+            request_id=request_id,
+            moment=time,
+            source=source,
+            latency_ms=latency_ms,
+            label=label,
+            route=route,
+            queue_ms=queue_ms,
+            total_ms=total_ms,
+        )
+        return self._put(make, time, source)
+
+    def record_unanswered(
+        self,
+        status: Status,
+        *,
+        request_id: str | None = None,
+        time: datetime | None = None,
+        source: str | None = None,
+        route: Route = "champion",
+        queue_ms: float | None = None,
+        total_ms: float | None = None,
+    ) -> bool:
+        """Log one request that has no answer, as `record` does: "refused" was not taken, "failed" was."""
+        make = partial(
+            self._incoming.unanswered,
+            status,
+            request_id=request_id,
+            moment=time,
+            source=source,
+            route=route,
+            queue_ms=queue_ms,
+            total_ms=total_ms,
+        )
+        return self._put(make, time, source)
+
+    def _put(self, make: Callable[[], bytes | None], time: datetime | None, source: str | None) -> bool:
         delivery = self._delivery or self._delivering()
         try:
-            row = self._incoming.row(
-                probabilities,
-                embedding,
-                statistics,
-                request_id=request_id,
-                moment=time,
-                source=source,
-                latency_ms=latency_ms,
-                label=label,
-            )
+            row = make()
         except DataError as error:
             self._lose(delivery, "refused", time, source, str(error))
             return False
+        if row is None:
+            delivery.queue.leave_out()
+            return True
         if delivery.queue.put(row):
             return True
         why = "the writer is closed" if self._closed else delivery.trouble

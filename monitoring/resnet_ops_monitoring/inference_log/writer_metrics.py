@@ -13,6 +13,7 @@ __all__ = ["export_metrics"]
 
 _COUNTERS = {
     "recorded": "rows that record took",
+    "left_out": "rows that the sampling does not keep",
     "written": "rows that are new in the database",
     "spilled": "rows that were put by in a segment first",
     "dropped": "rows that found no room, and are lost",

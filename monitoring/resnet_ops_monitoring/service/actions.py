@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement
 
 from resnet_ops.errors import DataError, EvidenceError, GateDenied, ServiceError
 from resnet_ops_monitoring.drift.words import percent
-from resnet_ops_monitoring.inference_log.label_origins import LabelOrigins
+from resnet_ops_monitoring.inference_log.labels import count_right, expect_labels
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.service.labelling import HARD, labelling_list, write_labelling_list
 from resnet_ops_monitoring.service.monitor import ALARM, Monitor
@@ -63,16 +63,15 @@ def propose_retraining(monitor: Monitor, window: str, *, queue: bool) -> str:
             f"{window[:100]!r} is not a window of {identity} that monitor run judged. See which are: "
             "resnet-ops monitor show"
         )
-    frame = monitor.log.read(
-        identity.name, digest=identity.digest, start=time_range.since, end=time_range.until
-    )
+    choice = {"digest": identity.digest, "start": time_range.since, "end": time_range.until}
+    frame = monitor.log.read(identity.name, all_kept=True, **choice)
+    drawn = frame["request_id"].isin(monitor.log.read(identity.name, **choice)["request_id"])
     folder = Path(params.folder) if params.folder else None
-    table = labelling_list(frame, monitor.watched.reference, params.images, folder)
+    table = labelling_list(frame, drawn.to_numpy(), monitor.watched.reference, params.images, folder)
     path = monitor.reports / window / "to_label.csv"
     chosen = table["why"].isin(HARD)
-    LabelOrigins(monitor.log).asked(
-        table["request_id"][~chosen].tolist(), table["request_id"][chosen].tolist()
-    )
+    ids = table["request_id"]
+    expect_labels(monitor.log, ids[~chosen].tolist(), ids[chosen].tolist())
     write_labelling_list(path, table)
     words = f"{path} lists {len(table)} images of {window} to label; then: resnet-ops log label {path}"
     return f"{words}. {queue_retraining(window)}" if queue else words
@@ -94,7 +93,7 @@ def labelled_accuracy(monitor: Monitor, since: datetime) -> Accuracy | None:
 
     Those count that were drawn at random or labelled whole, and not those that were asked for because they are hard.
     """
-    right, wrong = LabelOrigins(monitor.log).count(*_answers(monitor, since))
+    right, wrong = count_right(monitor.log, *_answers(monitor, since))
     return counted_accuracy(right, right + wrong, monitor.settings.drift.confidence)
 
 
@@ -119,9 +118,9 @@ def _too_many_mistakes(monitor: Monitor, now: datetime) -> str:
     last, first = _day(now), _day(begun)
     # whole days, and at least today: a start that moves with each look is not one of those proven
     oldest = min(max(_day(since) + 1, first), last)
-    origins, time = LabelOrigins(monitor.log), monitor.log.table.c.time
+    log, time = monitor.log, monitor.log.table.c.time
     days = [
-        origins.count(*_answers(monitor, _start(day)), time < _start(day + 1))
+        count_right(log, *_answers(monitor, _start(day)), time < _start(day + 1))
         for day in range(oldest, last + 1)
     ]
     if proof_of_mistakes(days, oldest - first + 1, floor) < -math.log(doubt):

@@ -29,8 +29,9 @@ def _log() -> str:
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-    from resnet_ops_monitoring.inference_log.database import explain, inferences, parse, schema
+    from resnet_ops_monitoring.inference_log.database import explain, inferences, parse
     from resnet_ops_monitoring.inference_log.log import InferenceLog
+    from resnet_ops_monitoring.inference_log.revisions import HEAD, revision
 
     url = parse(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
     place = mask_password(url.render_as_string())
@@ -39,14 +40,16 @@ def _log() -> str:
     try:
         engine = create_engine(url)
         with engine.connect() as connection:
-            tables = set(inspect(connection).get_table_names())
+            there, found = inspect(connection).has_table(inferences.name), revision(connection)
         engine.dispose()
     except DBAPIError as error:
         raise explain(error, "open", url) from None
     except (NoSuchModuleError, ModuleNotFoundError):
         raise ConfigError(f"{place}: no driver for {url.get_backend_name()} is installed here.") from None
-    if not {inferences.name, schema.name} <= tables:
+    if not there:
         return f"{place}: no log there yet, made on first use"
+    if found is None or found < HEAD:
+        return f"{place}: of an earlier resnet-ops, brought up to date on first use"
     InferenceLog.open().close()  # nothing is missing, so nothing is made
     return f"{place} answers"
 

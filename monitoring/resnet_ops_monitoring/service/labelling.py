@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from resnet_ops.files import write_text
 from resnet_ops_monitoring.drift.reference import Reference
@@ -20,24 +21,30 @@ _COLUMNS = ("request_id", "path", "predicted", "confidence", "why", "label")
 
 
 def labelling_list(
-    frame: pd.DataFrame, reference: Reference, images: int, folder: Path | None
+    frame: pd.DataFrame,
+    uniform: NDArray[np.bool_],
+    reference: Reference,
+    images: int,
+    folder: Path | None,
 ) -> pd.DataFrame:
     """At most `images` unlabelled rows: half of them drawn at random, the others hard.
 
-    The half is the random sample: the rows of the lowest hash priority by request id, whatever the model made of them,
-    so that a second list of the same window draws the same. Of the hard ones half are those of least confidence, half
-    those farthest from the reference. Columns request_id, path (where `folder` holds a file of the request's id),
-    predicted, confidence, why and an empty label: filled in, the file goes to `resnet-ops log label`.
+    uniform: (rows,) those that the log kept whatever is in them; only these can be drawn at random. The half is the
+    random sample: the rows of the lowest hash priority by request id, whatever the model made of them, so that a second
+    list of the same window draws the same. Of the hard ones half are those of least confidence, half those farthest
+    from the reference. Columns request_id, path (where `folder` holds a file of the request's id), predicted,
+    confidence, why and an empty label: filled in, the file goes to `resnet-ops log label`.
     """
     finite = np.isfinite(matrix(frame, "probabilities")).all(axis=1) if len(frame) else np.zeros(0, bool)
-    rows = frame.iloc[np.flatnonzero(finite)]
+    rows, uniform = frame.iloc[np.flatnonzero(finite)], uniform[finite]
     unlabelled = ~known(rows["label"]) if len(rows) else np.zeros(0, bool)
     if not unlabelled.any():
         return pd.DataFrame(columns=pd.Index(_COLUMNS))
     confidence = matrix(rows, "probabilities").max(axis=1)
     distance = embedding_distances(matrix(reference.rows, "embedding"), matrix(rows, "embedding"))
     priorities = hash_priority(rows["request_id"], reference.schema.seed)
-    drawn = np.argsort(priorities, kind="stable")[: (images + 1) // 2]
+    in_order = np.argsort(priorities, kind="stable")
+    drawn = in_order[uniform[in_order]][: (images + 1) // 2]
     why = {int(row): "drawn at random" for row in drawn if unlabelled[row]}
     hard = images - len(why)
     for row in np.argsort(confidence, kind="stable"):

@@ -146,7 +146,7 @@ class Monitor:
         )
         if problem := failures(checks):
             verdict = invalid(reference, drift, window=time_range.name, reason=problem, rows=period.rows)
-            return Judged(verdict, self.log.rows_of([]))
+            return Judged(verdict, self.log.rows_of([], reference.identity.digest))
         return judge_time_range(
             self.log,
             reference,

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 from sqlalchemy import func, select
 
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, SERVED
+from resnet_ops_monitoring.inference_log.database import Utc, records
 from resnet_ops_monitoring.inference_log.gaps import first_lost
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
@@ -24,7 +26,7 @@ def due_time_ranges(
     """The complete windows since `after`, oldest first; from the first row on where that is None.
 
     Hours without rows are passed over, but for the last: that one shows that nothing comes. An hour of which all rows
-    are lost is none without rows.
+    are lost, or no request was answered, is none without rows.
     """
     settled = now - timedelta(seconds=params.settle_seconds)
     if params.rows:
@@ -94,11 +96,19 @@ def _by_rows(
 
 
 def _first_at(log: InferenceLog, identity: ModelIdentity, since: datetime) -> datetime | None:
-    """The time of the first row from `since` on, be it in the log or lost."""
+    """The time of the first request from `since` on, be it answered, without an answer, or lost."""
+    answered = _time_at(log, identity, since, 0)
+    mine = (records.c.model == identity.name, records.c.digest == identity.digest, records.c.time >= since)
+    before = (
+        () if answered is None else (records.c.time < answered,)
+    )  # else all later rows would be looked at
+    unanswered = select(func.min(records.c.time, type_=Utc)).where(
+        *mine, *before, records.c.status != ANSWERED, records.c.route.in_(SERVED)
+    )
     with log.transaction("read") as connection:
         lost = first_lost(connection, identity, since)
-    times = [each for each in (_time_at(log, identity, since, 0), lost) if each is not None]
-    return min(times, default=None)
+        found = (answered, lost, connection.execute(unanswered).scalar())
+    return min((each for each in found if each is not None), default=None)
 
 
 def _time_at(log: InferenceLog, identity: ModelIdentity, since: datetime, place: int) -> datetime | None:

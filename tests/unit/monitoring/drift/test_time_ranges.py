@@ -20,6 +20,7 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.summary import summarise
+from tests.unit.monitoring.inference_log.writing import label
 
 Frames = Callable[..., pd.DataFrame]
 MONDAY = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -90,7 +91,7 @@ def test_an_hour_is_read_once_and_again_only_when_rows_came_late(
     assert summarise_time_range(log, reference.schema, params, **time_range).whole == first
     assert log.read_rows == 300
     right, other = (str(answer) for answer in log.read("made-up")["predicted"][:2])
-    log.label(["a-0", "a-1"], [right, str((int(other) + 1) % 10)])
+    label(log, ["a-0", "a-1"], [right, str((int(other) + 1) % 10)])
     labelled = summarise_time_range(log, reference.schema, params, **time_range).whole
     assert (labelled.labelled, labelled.right, log.read_rows) == (2, 1, 300)
     log.append(traffic(made_up, 10, MONDAY + HOUR, 60, "late"))
@@ -109,19 +110,6 @@ def test_summaries_of_another_reference_are_not_used(
     for each in (reference, other, reference):
         found = summarise_time_range(log, each.schema, params, start=MONDAY, end=MONDAY + HOUR).whole
         assert found == summarise(log.read("made-up"), each.schema)
-
-
-def test_a_log_of_before_there_were_summaries_goes_on(
-    made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
-) -> None:
-    log.append(traffic(made_up, 120, MONDAY, 30, "a"))
-    with sqlite3.connect(str(log.url.database)) as connection:
-        connection.execute("DROP TABLE summaries")
-    connection.close()
-    old = CountingLog(str(log.url))
-    for _ in range(2):
-        assert judge_time_range(old, reference, params, name="w", start=MONDAY).verdict.rows == 120
-    assert old.read_rows == 120
 
 
 def test_a_log_that_cannot_be_written_to_is_judged_all_the_same(
@@ -210,5 +198,5 @@ def test_rows_to_show_are_drawn_and_bounded(
 
 def test_rows_are_found_by_their_ids(made_up: Frames, log: CountingLog) -> None:
     log.append(traffic(made_up, 20, MONDAY, 1, "a"))
-    assert list(log.rows_of(["a-7", "a-3", "nobody"])["request_id"]) == ["a-3", "a-7"]
-    assert len(log.rows_of([])) == 0
+    assert list(log.rows_of(["a-7", "a-3", "nobody"], "d" * 64)["request_id"]) == ["a-3", "a-7"]
+    assert len(log.rows_of([], "d" * 64)) == 0

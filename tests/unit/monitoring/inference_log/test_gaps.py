@@ -1,6 +1,5 @@
 """Gaps in a real log: written once, joined for people, counted for windows, gone with the rows of their time."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from resnet_ops_monitoring.inference_log.gaps import (
     lost_rows,
 )
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.log import SCHEMA_VERSION, InferenceLog
+from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from tests.unit.monitoring.conftest import make_predictions
 
@@ -36,7 +35,6 @@ def gap(minute: float, lost: int = 0, late: int = 0, source: str | None = None, 
 
 
 def add(log: InferenceLog, *found: Gap) -> None:
-    log.make_tables()
     with log.transaction("write to") as connection:
         add_gaps(connection, found)
 
@@ -93,18 +91,6 @@ def test_the_words_say_how_many_of_how_many_from_when_to_when_and_why() -> None:
     )
     days = {"": gap(0, 1).joined(gap(24 * 60, 1))}
     assert "from 2026-01-05 08:00 to 2026-01-06 08:01 UTC" in gap_words(days, 0)
-
-
-def test_a_log_of_before_there_were_gaps_has_none_and_takes_them(log: InferenceLog, tmp_path: Path) -> None:
-    log.append(make_predictions(np.random.default_rng(0), 10))
-    with sqlite3.connect(tmp_path / "inference.db") as connection:
-        connection.execute("DROP TABLE gaps")
-    connection.close()
-    old = InferenceLog(str(log.url))
-    assert (SCHEMA_VERSION, list_gaps(old), lost_rows(old, WHO, None, None)) == (1, [], {})
-    assert TimeRange(WHO, START, START + 60 * MINUTE).period(old).rows == 10
-    add(old, gap(0, 1))
-    assert len(list_gaps(old)) == 1
 
 
 def test_gaps_of_purged_times_go_with_the_rows(log: InferenceLog) -> None:

@@ -29,7 +29,9 @@ KNOWN: dict[str, Any] = {
 
 
 def row(*given: Any, **more: Any) -> dict[str, Any]:
-    decoded = decode(Incoming(WHO, CLASSES).row(*(given or answer(0)), **{**KNOWN, **more}))
+    made = Incoming(WHO, CLASSES).row(*(given or answer(0)), **{**KNOWN, **more})
+    assert made is not None
+    decoded = decode(made)
     assert isinstance(decoded, dict)
     return decoded
 
@@ -87,6 +89,7 @@ def test_any_moment_with_a_zone_stays_that_moment(moment: datetime) -> None:
 def test_what_is_handed_over_is_copied_at_once() -> None:
     probabilities, embedding, statistics = answer(0)
     made = Incoming(WHO, CLASSES).row(probabilities, embedding, statistics, **KNOWN)
+    assert made is not None
     before = embedding.tobytes()
     embedding[:] = 0
     decoded = decode(made)

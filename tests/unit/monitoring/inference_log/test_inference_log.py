@@ -19,6 +19,7 @@ from resnet_ops_monitoring.inference_log.frames import COLUMNS, matrix
 from resnet_ops_monitoring.inference_log.hour_summaries import keep_summary, kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import Count, InferenceLog
+from tests.unit.monitoring.inference_log.writing import label
 
 Frames = Callable[..., pd.DataFrame]
 
@@ -87,8 +88,8 @@ def test_rows_of_other_models_versions_and_files_stay_out(log: InferenceLog, fra
 def test_labels_come_later_and_a_repeat_changes_none(log: InferenceLog, frame: pd.DataFrame) -> None:
     log.append(frame.assign(label=None))
     assert log.read("made-up")["label"].isna().all()
-    assert log.label(["r1", "r2"], ["7", "8"]) == 2
-    assert log.label(["r1", "r2"], ["7", "9"]) == 1
+    assert label(log, ["r1", "r2"], ["7", "8"]) == 2
+    assert label(log, ["r1", "r2"], ["7", "9"]) == 1
     assert list(log.read("made-up")["label"][:4]) == [None, "7", "9", None]
     assert log.append(frame.assign(label=None)) == 0
 
@@ -101,9 +102,9 @@ def test_labels_that_are_no_class_of_the_model_are_refused_and_counted(
     answers = [classes[row % len(classes)] for row in range(len(frame))]
     log.append(frame.assign(label=None, predicted=answers, probabilities=rows))
     with pytest.raises(DataError, match=r"3 of 4 labels .*: 'eu' \(2 times\), '9\.0' \(1 times\)"):
-        log.label(["r1", "r2", "r3", "r4"], ["eu", "NA", "eu", "9.0"])
+        label(log, ["r1", "r2", "r3", "r4"], ["eu", "NA", "eu", "9.0"])
     assert log.read("made-up")["label"].isna().all()
-    assert log.label(["r1", "r2", "r3"], ["7.0", " NA ", "a"]) == 3
+    assert label(log, ["r1", "r2", "r3"], ["7.0", " NA ", "a"]) == 3
     assert list(log.read("made-up")["label"][1:4]) == ["7", "NA", "a "]
 
 
@@ -115,12 +116,12 @@ def test_classes_that_were_never_answered_are_asked_for(log: InferenceLog, frame
         asked.append(str(identity))
         return ("7", "8")
 
-    assert log.label(["r1"], ["7"], classes_of) == 1
+    assert label(log, ["r1"], ["7"], classes_of=classes_of) == 1
     assert asked == []
-    assert log.label(["r2"], ["8"], classes_of) == 1
+    assert label(log, ["r2"], ["8"], classes_of=classes_of) == 1
     assert asked == ["made-up v1"]
     with pytest.raises(DataError, match=r"1 of 1 labels .*'9' \(1 times\)\. .* 7, 8"):
-        log.label(["r3"], ["9"], classes_of)
+        label(log, ["r3"], ["9"], classes_of=classes_of)
 
 
 @pytest.mark.parametrize("kind", ["datetime", "text", "column"])
@@ -149,7 +150,7 @@ def test_the_hour_that_comes_twice_in_autumn_is_two_hours(log: InferenceLog, fra
 def test_an_unknown_id_labels_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
     log.append(frame.assign(label=None))
     with pytest.raises(DataError, match=r"1 of 2 request ids .* 'nobody'"):
-        log.label(["r1", "nobody"], ["7", "8"])
+        label(log, ["r1", "nobody"], ["7", "8"])
     assert log.read("made-up")["label"].isna().all()
 
 
@@ -263,15 +264,17 @@ def test_many_can_begin_the_same_log_at_once(tmp_path: Path) -> None:
             thread.join()
         assert failed == []
         with sqlite3.connect(f"{tmp_path}/{attempt}.db") as connection:
-            assert connection.execute("SELECT version FROM inference_log_schema").fetchall() == [(1,)]
+            assert connection.execute("SELECT version FROM inference_log_schema").fetchall() == [(2,)]
         connection.close()
 
 
-def test_another_schema_version_is_refused(log: InferenceLog) -> None:
+def test_a_log_of_the_future_is_refused_and_says_what_to_do(log: InferenceLog) -> None:
     with sqlite3.connect(str(log.url.database)) as connection:
-        connection.execute("UPDATE inference_log_schema SET version = 9")
+        connection.execute("UPDATE inference_log_alembic_version SET version_num = '0009'")
     connection.close()
-    with pytest.raises(StorageError, match=r"schema version 9, .* version 1"):
+    with pytest.raises(
+        StorageError, match=r"schema revision 0009, .* up to 0002\. Use the resnet-ops version"
+    ):
         InferenceLog(str(log.url))
 
 

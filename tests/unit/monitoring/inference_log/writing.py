@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.delivery import Limits
+from resnet_ops_monitoring.inference_log.labels import Origin, give_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
 
@@ -43,6 +46,13 @@ def writer_of(folder: Path, **more: Any) -> Writer:
 def record(writer: Writer, rows: int, name: str = "r", **more: Any) -> int:
     """Record answers; how many were taken."""
     return sum(writer.record(*answer(i), request_id=f"{name}-{i}", **more) for i in range(rows))
+
+
+def label(
+    log: LogDatabase, ids: Sequence[str], labels: Sequence[str], chosen: Origin = "random", **more: Any
+) -> int:
+    """Say the true classes of requests; how many were new or others."""
+    return give_labels(log, ids, labels, by="ada", at=datetime.now(UTC), chosen=chosen, **more)
 
 
 def logged(folder: Path) -> pd.DataFrame:

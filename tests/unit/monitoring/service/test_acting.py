@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -207,16 +208,17 @@ def test_a_list_names_images_inside_the_folder_alone_and_no_labelled_ones(
     (tmp_path / "images/a").mkdir(parents=True)
     (tmp_path / "images/a/one.png").touch()
     (tmp_path / "outside.png").touch()
-    found = labelling_list(frame, served.reference, 60, tmp_path / "images")
+    all_drawn = np.ones(60, dtype=bool)
+    found = labelling_list(frame, all_drawn, served.reference, 60, tmp_path / "images")
     assert len(found) == 40
-    few = labelling_list(frame, served.reference, 20, None)
+    few = labelling_list(frame, all_drawn, served.reference, 20, None)
     assert few["why"].value_counts()["least confident"] >= 5
     paths = dict(zip(found["request_id"], found["path"], strict=True))
     assert paths.pop("a/one.png") == str(tmp_path / "images/a/one.png")
     assert set(paths.values()) == {""}
     hard = few[few["why"] == "least confident"]["confidence"]
     assert hard.max() <= few[few["why"] != "drawn at random"]["confidence"].median()
-    assert labelling_list(frame[:0], served.reference, 60, None).empty
+    assert labelling_list(frame[:0], all_drawn[:0], served.reference, 60, None).empty
 
 
 def test_retraining_is_queued_with_dvc_under_the_windows_name(scene: Scene) -> None:

@@ -24,7 +24,6 @@ def lose(scene: Scene, hour: float, rows: int, *, late: int = 0, source: str | N
     """A gap of five minutes."""
     since, until = at(hour), at(hour) + timedelta(minutes=4, seconds=50)
     log = scene.log
-    log.make_tables()
     with log.transaction("write to") as connection:
         gap = Gap(scene.served.identity, source, since, until, "the disk is full", rows, late)
         add_gaps(connection, [gap])

@@ -19,6 +19,7 @@ from resnet_ops_monitoring.service.monitor import alone
 from resnet_ops_monitoring.service.monitor_service import MonitorService
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.common.connection import connect
+from tests.unit.monitoring.inference_log.writing import label
 from tests.unit.monitoring.scene import Scene, at
 from tests.unit.registry.conftest import NAME
 
@@ -136,7 +137,7 @@ def test_labels_and_rows_that_come_late_have_the_window_judged_again(scene: Scen
     first = scene.once(1.02).verdicts[0]
     assert first.real_accuracy is None
     truth = scene.served.truth[:120]
-    scene.log.label([f"hour-0-{i}" for i in range(120)], truth)
+    label(scene.log, [f"hour-0-{i}" for i in range(120)], truth)
     again = scene.once(1.02).verdicts
     assert [each.window for each in again] == [first.window]
     assert again[0].real_accuracy is not None

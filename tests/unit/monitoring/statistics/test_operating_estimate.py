@@ -26,6 +26,7 @@ from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
 from resnet_ops_monitoring.statistics.summary import load_summary, merge, summarise
 from tests.unit.monitoring.conftest import as_predictions, make_predictions
+from tests.unit.monitoring.inference_log.writing import label
 
 Frames = Callable[..., pd.DataFrame]
 CLASSES = tuple("0123456789")
@@ -203,9 +204,9 @@ def test_labels_that_come_after_the_hour_was_kept_are_counted_at_the_operating_p
     within = frame["time"] < start + timedelta(hours=1)
     assert judged().specificity.real is None
     some = frame[within & frame["label"].isin(POINT.positive)]
-    log.label(some["request_id"].tolist(), some["label"].tolist())
+    label(log, some["request_id"].tolist(), some["label"].tolist())
     assert judged().specificity.real is None
-    log.label(frame["request_id"].tolist(), frame["label"].tolist())
+    label(log, frame["request_id"].tolist(), frame["label"].tolist())
     found, truth = judged(), _truth(frame[within].reset_index(drop=True))
     assert found.sensitivity.real is not None
     assert found.specificity.real is not None

@@ -1,0 +1,1 @@
+"""Alembic migrations of the inference log, counted in `inference_log_alembic_version`."""
