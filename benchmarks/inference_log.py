@@ -33,7 +33,7 @@ import numpy as np
 import psycopg
 
 from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops_monitoring.inference_log.columns import COLUMNS, STATISTICS
+from resnet_ops_monitoring.inference_log.columns import RECORDED, STATISTICS
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
@@ -78,15 +78,16 @@ class Answers:
         )
 
     def tuples(self, rows: int) -> list[tuple[Any, ...]]:
-        """The same rows, ready for a driver, in the order of COLUMNS."""
+        """The same rows, ready for a driver, in the order of RECORDED."""
         found = []
         for row in range(rows):
             place = row % POOL
-            head = (f"request-{row:012}", START + timedelta(milliseconds=row), "made-up", "1", "d" * 64)
-            vectors = (self.embeddings[place].tobytes(), self.probabilities[place].tobytes())
+            head = (f"request-{row:012}", "d" * 64, START + timedelta(milliseconds=row), "made-up", "1")
+            how = ("champion", "ok", 1.0, 1.0, "line 1", None)
             predicted = CLASSES[int(self.probabilities[place].argmax())]
             numbers = self.statistics[place].values()
-            found.append((*head, "line 1", None, *numbers, *vectors, predicted, 1.5, None))
+            vectors = (self.probabilities[place].tobytes(), self.embeddings[place].tobytes())
+            found.append((*head, *how, *numbers, predicted, 1.5, None, None, *vectors))
         return found
 
 
@@ -104,8 +105,8 @@ def by_writer(url: str, answers: Answers, rows: int, folder: Path) -> float:
 
 def into_sqlite(path: Path, tuples: list[tuple[Any, ...]]) -> float:
     """Seconds of bare inserts."""
-    ready = [(row[0], row[1].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[2:]) for row in tuples]
-    marks = ", ".join("?" * len(COLUMNS))
+    ready = [(*row[:2], row[2].strftime("%Y-%m-%d %H:%M:%S.%f"), *row[3:]) for row in tuples]
+    marks = ", ".join("?" * len(RECORDED))
     statement = f"INSERT INTO inferences ({_names()}) VALUES ({marks})"
     with closing(sqlite3.connect(path)) as connection:
         begin = time.perf_counter()
@@ -118,15 +119,15 @@ def into_sqlite(path: Path, tuples: list[tuple[Any, ...]]) -> float:
 def into_postgresql(url: str, tuples: list[tuple[Any, ...]]) -> float:
     """Seconds of one binary COPY."""
     types = [
-        "text",
+        *["text"] * 2,
         "timestamptz",
-        *["text"] * 5,
+        *["text"] * 4,
+        *["float8"] * 2,
+        *["text"] * 2,
         *["float8"] * 5,
-        "bytea",
-        "bytea",
         "text",
-        "float8",
-        "text",
+        *["float8"] * 3,
+        *["bytea"] * 2,
     ]
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         begin = time.perf_counter()
@@ -139,7 +140,7 @@ def into_postgresql(url: str, tuples: list[tuple[Any, ...]]) -> float:
 
 
 def _names() -> str:
-    return ", ".join(f'"{name}"' for name in COLUMNS)
+    return ", ".join(f'"{name}"' for name in RECORDED)
 
 
 def _rows_in(url: str) -> int:

@@ -25,6 +25,14 @@ from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.window_checks import check_window, failures
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
+from tests.unit.monitoring.inference_log.old_log import make_old_log
+from tests.unit.monitoring.inference_log.test_revisions import (
+    ORIGINS,
+    check_migrated,
+    killed_at,
+    old_frame,
+    open_at_once,
+)
 from tests.unit.monitoring.inference_log.writing import CLASSES as ANSWERS
 from tests.unit.monitoring.inference_log.writing import answer, eventually, record
 
@@ -57,6 +65,35 @@ def log(uri: str, request: pytest.FixtureRequest) -> Iterator[InferenceLog]:
 def frame(rows: int, seed: int = 0) -> pd.DataFrame:
     made = make_predictions(np.random.default_rng(seed), rows)
     return made.assign(contrast=made["contrast"] / 2.5)
+
+
+def test_a_version_1_log_is_brought_up_to_date_by_one_of_many_and_loses_nothing(uri: str) -> None:
+    reference = build_reference(frame(400, 2), MODEL, CLASSES, rows=400, seed=0)
+    url = new_database(uri, "version_1")
+    make_old_log(url, old_frame(), ORIGINS)
+    assert open_at_once(url, 4) == ["300"] * 4
+    check_migrated(url, reference)
+
+
+def test_kill_9_while_a_log_is_brought_up_to_date_leaves_the_old_one(uri: str) -> None:
+    for statement in (8, 16, 24):
+        url = new_database(uri, f"killed_{statement}")
+        make_old_log(url, old_frame(), ORIGINS)
+        assert killed_at(url, statement)
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT max(version) FROM inference_log_schema").fetchone() == (1,)
+            assert connection.execute("SELECT count(label) FROM inferences").fetchone() == (100,)
+        check_migrated(url, build_reference(frame(400, 2), MODEL, CLASSES, rows=400, seed=0))
+
+
+def test_a_program_of_before_can_write_nothing_into_a_new_log(uri: str) -> None:
+    url = new_database(uri, "newer")
+    InferenceLog(url).close()
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.ProgrammingError):
+        connection.execute(
+            "INSERT INTO inferences (request_id, time, model, version, digest, embedding, probabilities, predicted)"
+            " VALUES ('x', now(), 'm', '1', 'd', '', '', '7') ON CONFLICT (request_id) DO NOTHING"
+        )
 
 
 def said(log: InferenceLog) -> str:

@@ -264,15 +264,34 @@ def _export(
 def _purge(
     before: Annotated[str, typer.Option(help="First moment to keep, such as 2026-01-31T00:00Z.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it the rows are only counted.")] = False,
+    key: Annotated[
+        str, typer.Option(help="An operator's key, for rows younger than monitor.keep_days.")
+    ] = "",
+    why: Annotated[str, typer.Option(help="For whoever reads the ledger, where rows are younger.")] = "",
+    params: Annotated[Path, typer.Option(help="File with the settings, under monitor.")] = Path(
+        "params.yaml"
+    ),
 ) -> None:
     """Delete all inferences from before a moment, for good. Verdicts, reports and the ledger stay."""
     moment = read_moment(before, "--before")
     with report_errors("log purge"):
         from resnet_ops_monitoring.inference_log.log import InferenceLog
+        from resnet_ops_monitoring.service.purging import purge
+        from resnet_ops_monitoring.settings.service import read_keep_days
+        from resnet_ops_registry.attestations.keys import read_key
 
-        log = InferenceLog.open()
-        rows, when = log.count_before(moment), f"{moment:%Y-%m-%d %H:%M} UTC"
+        log, when = InferenceLog.open(), f"{moment:%Y-%m-%d %H:%M} UTC"
         if not yes:
+            rows = log.count_before(moment)
             console.print(f"{rows} rows are from before {when}. Nothing was deleted; to delete them: --yes")
             return
-        console.print(f"{log.forget(moment)} rows from before {when} deleted.")
+        rows, recorded = purge(
+            log,
+            moment,
+            keep_days=read_keep_days(params),
+            by=read_key(key) if key else None,
+            why=why,
+            now=datetime.now(UTC),
+        )
+        told = "The ledger has it." if recorded else "The ledger, which is behind a server, does not have it."
+        console.print(f"{rows} rows from before {when} deleted. {told}")

@@ -15,6 +15,7 @@ __all__ = [
     "RunParams",
     "ServeParams",
     "ValidationParams",
+    "read_keep_days",
     "read_monitor_settings",
 ]
 
@@ -194,6 +195,11 @@ class MonitorSettings:
     """How the service runs."""
     actions: ActionParams
     """What happens without a person."""
+    keep_days: float
+    """Rows of the inference log that are younger are purged only if an operator signs."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "keep_days")
 
 
 @dataclass(frozen=True)
@@ -208,3 +214,23 @@ def read_monitor_settings(path: Path) -> tuple[str, MonitorSettings]:
 
     found = parse_params(path, _File)
     return found.register.model, found.monitor
+
+
+@dataclass(frozen=True)
+class _Kept:
+    keep_days: float
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "keep_days")
+
+
+@dataclass(frozen=True)
+class _Purge:
+    monitor: _Kept
+
+
+def read_keep_days(path: Path) -> float:
+    """`monitor.keep_days` of a params.yaml. Raises ConfigError that names every wrong key."""
+    from resnet_ops.params import parse_params
+
+    return parse_params(path, _Purge).monitor.keep_days

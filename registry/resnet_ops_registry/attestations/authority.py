@@ -31,17 +31,18 @@ def record(
     detail: Mapping[str, Any],
     by: PrivateKey | None,
     operators: Sequence[str],
+    what: str = "This extends what the registry trusts",
 ) -> None:
-    """Write an entry that extends trust.
+    """Write an entry that an operator signs, such as one that extends trust.
 
-    operators: ids of the operators' keys that are trusted now. Raises ConfigError when there are some and `by` is none
-    of them.
+    operators: ids of the operators' keys that are trusted now. what: why they must, in words. Raises ConfigError when
+    there are some and `by` is none of them.
     """
     head = tables.lock(connection)
     if operators and (by is None or by.public.id not in operators):
         whose = f"{by.name} is not the key of one" if by else "no key was given"
         raise ConfigError(
-            f"This extends what the registry trusts, so an operator must sign it, and {whose}. Give an operator's key "
+            f"{what}, so an operator must sign it, and {whose}. Give an operator's key "
             "that is trusted here: --key NAME, as in `resnet-ops keys ls`."
         )
     signed = {}

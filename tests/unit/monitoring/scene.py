@@ -46,6 +46,7 @@ _MONITOR: dict[str, Any] = {
     },
     "alerts": {"reminder_hours": 24, "mlflow": "http://127.0.0.1:5000"},
     "serve": {"every_seconds": 0.1, "port": 0},
+    "keep_days": 183,
     "actions": {
         "propose_retraining": {"enabled": False, "images": 10, "folder": "", "queue": False},
         "roll_back": {"enabled": False, "floor": 0.8, "min_labels": 50, "days": 7, "key": "monitor"},

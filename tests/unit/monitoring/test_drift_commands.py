@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -36,7 +37,9 @@ def logged(served: Served, params: DriftParams, project: Path) -> Path:
     log.append(served.score(degrade(served.unseen, 0), "dirty"))
     log.close()
     served.reference.save(project / "data/reference/reference.parquet")
-    (project / "params.yaml").write_text(yaml.safe_dump({"monitor": {"drift": dict(vars(params))}}))
+    (project / "params.yaml").write_text(
+        yaml.safe_dump({"monitor": {"drift": dict(vars(params)), "keep_days": 183}})
+    )
     return project
 
 
@@ -140,9 +143,16 @@ def test_a_label_file_that_does_not_fit_labels_nothing(logged: Path, content: st
 
 
 def test_old_rows_are_counted_first_and_deleted_on_demand(logged: Path) -> None:
-    words = ("log", "forget", "--before", "2027-01-01T00:00Z")
+    old = pd.DataFrame(InferenceLog.open().read("digits-classifier", window="calm"))
+    ids = [f"old {name}" for name in old["request_id"]]
+    InferenceLog.open().append(
+        old.assign(request_id=ids, window="old", time=pd.Timestamp("2020-01-05T08:00Z"))
+    )
+    words = ("log", "forget", "--before", "2020-02-01T00:00Z")
     counted = _run(*words).output
     assert "Nothing was deleted" in " ".join(counted.split())
+    assert len(InferenceLog.open().summary()) == 3
+    assert f"{len(old)} rows from before 2020-02-01 00:00 UTC deleted. The ledger has it." in " ".join(
+        _run(*words, "--yes").output.split()
+    )
     assert len(InferenceLog.open().summary()) == 2
-    assert "00:00 UTC deleted" in " ".join(_run(*words, "--yes").output.split())
-    assert InferenceLog.open().summary().empty

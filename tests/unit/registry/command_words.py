@@ -145,6 +145,7 @@ RIGHT = {
     "predictions": Parameter("file", ("predictions.csv",)),
     "log export folder": Parameter("place", ("exported",)),
     "log purge before": Parameter("moment", ("2026-01-01T00:00Z",)),
+    "log label by": Parameter("text", ("ada",)),
     "log export until": Parameter("moment", ("2026-01-05T08:10Z",)),
     "keys revoke key": Parameter("key id", ("KEY_KIM", "KEY_PIPELINE")),
     "keys trust file": Parameter("file", ("var/keys/lee.pub.pem", "var/keys/kim.pub.pem")),

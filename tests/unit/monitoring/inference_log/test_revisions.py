@@ -155,6 +155,12 @@ InferenceLog(sys.argv[1])
 """
 
 
+def killed_at(url: str, statement: int) -> bool:
+    """Whether a process that opens a log was killed before it gave the database this statement."""
+    done = subprocess.run([sys.executable, "-c", _KILLED, url, str(statement)], check=False, timeout=300)
+    return done.returncode == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_kill_9_at_any_statement_leaves_the_old_log_or_the_new_one(
     url: str, tmp_path: Path, reference: Reference
@@ -163,10 +169,7 @@ def test_kill_9_at_any_statement_leaves_the_old_log_or_the_new_one(
     for statement in (3, 9, 15, 21, 27, 33):
         path = tmp_path / f"{statement}.db"
         make_old_log(f"sqlite:///{path}", old_frame(), ORIGINS)
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLED, f"sqlite:///{path}", str(statement)], check=False, timeout=300
-        )
-        killed += done.returncode == -signal.SIGKILL
+        killed += killed_at(f"sqlite:///{path}", statement)
         check_migrated(f"sqlite:///{path}", reference)
     assert killed >= 4
 

@@ -176,7 +176,7 @@ def test_labels_that_a_person_gave_count_where_they_are_said_to_be_a_sample(scen
     found = labelled_accuracy(monitor, at(0))
     assert found is not None
     assert found.n == 60
-    command("log", "forget", "--before", "2027-01-01T00:00Z", "--yes")
+    scene.log.forget(at(24))
     assert labelled_accuracy(monitor, at(0)) is None
 
 

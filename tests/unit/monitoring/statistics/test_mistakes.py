@@ -1,6 +1,7 @@
 """Proof of mistakes: right at any number of looks, and quick where a version is truly worse."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,3 +59,27 @@ def test_no_labels_prove_nothing() -> None:
     assert proof_of_mistakes([(0, 0)] * 7, 1, FLOOR) < 0
     assert proof_of_mistakes([], 1, FLOOR) == -math.inf
     assert proof_since(10**6, 0, FLOOR) < -100
+
+
+def _proven_at_an_hour(right: "np.ndarray[Any, np.dtype[np.int64]]", hourly: int) -> bool:
+    """Whether a look after any hour proves it; right: (24 hours a day,) right answers of so many labels an hour."""
+    days = list[tuple[int, int]]()
+    for day in right.reshape(-1, 24):
+        for hour in range(1, 25):
+            so_far = int(day[:hour].sum())
+            today = (so_far, hour * hourly - so_far)
+            if proof_of_mistakes([*days, today], 1, FLOOR) >= -math.log(DOUBT):
+                return True
+        days.append(today)
+    return False
+
+
+@pytest.mark.slow
+def test_hourly_looks_roll_an_unchanged_version_back_in_at_most_alpha_of_500_lives_and_a_bad_one_always() -> (
+    None
+):
+    rng, lives, hourly, hours = np.random.default_rng(2), 500, 4, 24 * 4
+    unchanged = rng.binomial(hourly, FLOOR, (lives, hours))
+    assert sum(_proven_at_an_hour(life, hourly) for life in unchanged) <= DOUBT * lives
+    bad = rng.binomial(hourly, 0.75, (50, hours))
+    assert all(_proven_at_an_hour(life, hourly) for life in bad)
