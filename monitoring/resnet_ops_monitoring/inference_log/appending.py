@@ -123,7 +123,8 @@ def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) ->
 
 def _as_sqlite(moment: datetime) -> str:
     """As SQLAlchemy writes it."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:26]
 
 
 def select_rows(

@@ -148,6 +148,8 @@ def _converted(name: str, values: ArrayLike) -> _Vector:
 
 
 def _number(name: str, value: Any) -> float:
+    if type(value) is float:  # as nearly all are
+        return value
     if value is None:
         return math.nan
     try:

@@ -189,6 +189,7 @@ def open_at_once(url: str, processes: int) -> list[str]:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = [subprocess.Popen(command, text=True, **pipes) for _ in range(processes)]
     for each in running:
+        assert each.stdin is not None
         each.stdin.write("\n")
         each.stdin.flush()
     found = []
