@@ -64,8 +64,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3000)
     given = parser.parse_args()
     params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL)
-    print(f"Commit {git_state(ROOT)}; {given.windows} windows of {given.rows:,} requests a row, level {LEVEL}\n")
-    print("| rate | kept if less sure than | drawn of kept rows | alarms, drawn rows | alarms, all kept rows |")
+    print(
+        f"Commit {git_state(ROOT)}; {given.windows} windows of {given.rows:,} requests a row, level {LEVEL}\n"
+    )
+    print(
+        "| rate | kept if less sure than | drawn of kept rows | alarms, drawn rows | alarms, all kept rows |"
+    )
     print("|---|---|---|---|---|")
     for sampling in SAMPLINGS:
         print(alarms(sampling, params, given.windows, given.rows), flush=True)

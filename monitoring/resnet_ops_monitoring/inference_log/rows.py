@@ -28,7 +28,14 @@ _ROW, _ROW_BEFORE, _GAP = b"s", b"r", b"g"
 _HEAD = struct.Struct(
     "<cqII10d"
 )  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
-_BEFORE = {"route": "champion", "status": ANSWERED, "queue_ms": None, "total_ms": None, "kept": 1.0, "drawn": 1.0}
+_BEFORE = {
+    "route": "champion",
+    "status": ANSWERED,
+    "queue_ms": None,
+    "total_ms": None,
+    "kept": 1.0,
+    "drawn": 1.0,
+}
 _KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], dict[str, Any]]] = {
     _ROW: (_HEAD, (*TEXTS, *NUMBERS), {"window": None}),
     _ROW_BEFORE: (struct.Struct("<cqII6d"), (*_TEXTS_BEFORE, *NUMBERS[:6]), {"window": None, **_BEFORE}),

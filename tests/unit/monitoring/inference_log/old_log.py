@@ -75,7 +75,9 @@ def _run(connection: Connection, statements: str) -> None:
 
 
 def _record(row: dict[Any, Any], *, sqlite: bool) -> dict[str, Any]:
-    known: dict[str, Any] = {name: None if value is None or value is pd.NaT else value for name, value in row.items()}
+    known: dict[str, Any] = {
+        name: None if value is None or value is pd.NaT else value for name, value in row.items()
+    }
     known |= {name: np.asarray(row[name], "<f4").tobytes() for name in ("embedding", "probabilities")}
     moment = pd.Timestamp(row["time"]).to_pydatetime()
     known["time"] = moment.strftime("%Y-%m-%d %H:%M:%S.%f") if sqlite else moment

@@ -15,7 +15,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log import segments
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.rows import TEXTS, decode, encode_gap, encode_row
+from resnet_ops_monitoring.inference_log.rows import NUMBERS, TEXTS, decode, encode_gap, encode_row
 from resnet_ops_monitoring.inference_log.segments import Segment, read_segment
 from resnet_ops_monitoring.inference_log.spool import Spool
 from tests.unit.monitoring.inference_log.writing import logged, record, writer_of
@@ -97,13 +97,13 @@ def test_heads_within_heads_are_read_in_linear_time(tmp_path: Path, monkeypatch:
     assert work[1] < 15 * work[0]
 
 
-TOLD: list[Any] = ["made-up", "1", "d" * 64, "r-1", None, "7", None]
+TOLD: list[Any] = ["made-up", "1", "d" * 64, "r-1", None, "7", None, "champion", "ok"]
 GAP = Gap(ModelIdentity("m", "1", "d"), None, datetime.now(UTC), datetime.now(UTC), "why", lost=1)
 
 
 def row(**changes: Any) -> bytes:
     texts = [changes.get(name, text) for name, text in zip(TEXTS, TOLD, strict=True)]
-    return encode_row(1, texts, [0.5] * 6, b"\0" * 4, b"\0" * 16)
+    return encode_row(1, texts, [0.5] * len(NUMBERS), b"\0" * 4, b"\0" * 16)
 
 
 def gap(**changes: Any) -> bytes:
@@ -119,7 +119,10 @@ def gap(**changes: Any) -> bytes:
         row(request_id=None),
         row(predicted="\ud800"),
         row(label=7),
-        encode_row(1, [], [0.5] * 6, b"", b""),
+        encode_row(1, [], [0.5] * len(NUMBERS), b"", b""),
+        row(route="shade"),
+        row(status="perhaps"),
+        row(predicted=None),
         gap(reason={"a": 1}),
         gap(lost="1"),
         gap(late=-1),
@@ -128,7 +131,7 @@ def gap(**changes: Any) -> bytes:
         gap(identity={"name": [], "version": "1", "digest": "d"}),
         b"g" + b"[" * 100_000,
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_a_record_that_no_table_can_hold_is_a_data_error(content: bytes) -> None:
     with pytest.raises(DataError):

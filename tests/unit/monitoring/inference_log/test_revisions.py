@@ -65,7 +65,8 @@ def check_migrated(url: str, reference: Reference) -> None:
         if name in ("embedding", "probabilities"):
             np.testing.assert_array_equal(matrix(back, name), matrix(frame, name))
         else:
-            assert back[name].where(back[name].notna(), None).tolist() == frame[name].tolist(), name
+            known = [None if pd.isna(each) else each for each in back[name]]
+            assert known == frame[name].tolist(), name
     right, wrong = count_right(log)
     assert right + wrong == 98, "two of the hundred labels were of requests that were not drawn"
     assert label(log, ["r3"], ["8"], "complaint") == 1
