@@ -12,10 +12,10 @@ __all__ = ["mistakes_page"]
 
 SHOWN_SIDE = 128
 LABELS = (
-    "Found by confident learning (Northcutt et al. 2021), the surest first: the model is as sure of another class as it "
-    "usually is of that class. Look at an image before you correct it. Images that are hard for the model are listed "
-    "with a right label, and what it has learned wrong is not found: a class, site or rater whose labels are wrong "
-    "alike in train."
+    "Found by confident learning (Northcutt et al. 2021), the surest first: the model is as sure of another class as "
+    "it usually is of that class. Look at an image before you correct it. Images that are hard for the model are "
+    "listed with a right label, and what it has learned wrong is not found: a class, site or rater whose labels are "
+    "wrong alike in train."
 )
 STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; color: #1f2933; margin: 24px; }
