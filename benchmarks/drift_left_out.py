@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks.drift_pools import IDENTITY, frame_of, predictions_of
+from benchmarks.drift_parts.drift_pools import IDENTITY, frame_of, predictions_of
+from benchmarks.drift_parts.left_out_scores import held_out_scores, rehearsed_rows
+from benchmarks.drift_parts.left_out_sets import CHANGES, KIN, SETS
+from benchmarks.drift_parts.shifted_images import CLEAN, REHEARSED, Scores
 from benchmarks.drift_power import LEVEL, bbsd, share
-from benchmarks.left_out_scores import held_out_scores, rehearsed_rows
-from benchmarks.left_out_sets import CHANGES, KIN, SETS
 from benchmarks.marked_part import write_marked_part
-from benchmarks.shifted_images import CLEAN, REHEARSED, Scores
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware

@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.drift_left_out import CALM, SIZES, Version, read_arguments
-from benchmarks.drift_pools import frame_of
+from benchmarks.drift_parts.drift_pools import frame_of
+from benchmarks.drift_parts.left_out_scores import held_out_scores
+from benchmarks.drift_parts.left_out_sets import CHANGES
+from benchmarks.drift_parts.shifted_images import CLEAN, Scores
 from benchmarks.drift_power import LEVEL, share
-from benchmarks.left_out_scores import held_out_scores
-from benchmarks.left_out_sets import CHANGES
 from benchmarks.marked_part import write_marked_part
-from benchmarks.shifted_images import CLEAN, Scores
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.detector import judge

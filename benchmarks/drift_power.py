@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 
-from benchmarks.drift_pools import MIXES, OWN, REFERENCE, Pool, frame_of
+from benchmarks.drift_parts.drift_pools import MIXES, OWN, REFERENCE, Pool, frame_of
+from benchmarks.drift_parts.shifted_images import CASES, CLEAN, SHIFTS, Scores, scores_of
 from benchmarks.marked_part import write_marked_part
-from benchmarks.shifted_images import CASES, CLEAN, SHIFTS, Scores, scores_of
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.budget import k_of_n, reference_correlation, window_alpha

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.shifted_images import ENGINE, NARROW
+from benchmarks.drift_parts.shifted_images import ENGINE, NARROW
 from resnet_ops.data import PreparedData
 from resnet_ops.data.sources import read_digits
 from resnet_ops.data.splits import split_images

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from benchmarks.shifted_images import CLEAN, REHEARSED, SHIFTS, UNSEEN, Case, Scores
+from benchmarks.drift_parts.shifted_images import CLEAN, REHEARSED, SHIFTS, UNSEEN, Case, Scores
 from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference

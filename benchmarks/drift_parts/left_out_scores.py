@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.left_out_sets import CHANGES, SETS, Images, Labels
-from benchmarks.shifted_images import CLEAN, ENGINE, NARROW, REHEARSED, Scores
+from benchmarks.drift_parts.left_out_sets import CHANGES, SETS, Images, Labels
+from benchmarks.drift_parts.shifted_images import CLEAN, ENGINE, NARROW, REHEARSED, Scores
 from resnet_ops.data import ManifestRow, PreparedData, image_stats
 from resnet_ops.model import TrainedModel
 from resnet_ops.params import parse_params
@@ -22,7 +22,7 @@ from resnet_ops_pipelines.project_params import Params
 
 __all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EACH = 200
 """Images that each kind and severity is rehearsed on."""
 

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Images = NDArray[np.uint8]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARES = SplitParams(train=0.25, validation=0.25, test=0.25, production=0.25)
 WIDE = Member(depth=8, widths=(32, 64, 128), stem_kernel=3, stem_stride=1, shortcut="projection")
 NARROW = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="projection")

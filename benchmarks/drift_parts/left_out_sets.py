@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks.drift_parts.shifted_images import as_bytes, contrast, noise, scaled
 from benchmarks.images import read_cifar10
-from benchmarks.shifted_images import as_bytes, contrast, noise, scaled
 from resnet_ops.data.sources import read_digits
 
 __all__ = ["CHANGES", "KIN", "SETS", "Images", "Labels"]
