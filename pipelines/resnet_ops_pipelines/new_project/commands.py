@@ -145,10 +145,8 @@ def _lines(found: "Survey", fit: "Fit", proposal: "Proposal") -> Iterator[tuple[
     totals = sorted(found.totals.items(), key=lambda item: -item[1])
     shown = [f"{name} {count:,}" for name, count in totals]
     sizes = " / ".join(f"{width}x{height}" for width, height in dict.fromkeys((small, middle, large)))
-    yield (
-        "images",
-        f"{sum(found.totals.values()):,} ({', '.join(f'{n:,} {k}' for k, n in found.formats.items())})",
-    )
+    formats = ", ".join(f"{count:,} {ending}" for ending, count in found.formats.items())
+    yield "images", f"{sum(found.totals.values()):,}" + (f" ({formats})" if formats else "")
     yield "pixels", f"{sizes}, {'grey' if data.channels == 1 else 'colour'}"
     yield "classes", ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
     yield "balance", f"largest to smallest {found.ratio:.1f}"

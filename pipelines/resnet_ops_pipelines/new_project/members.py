@@ -1,7 +1,9 @@
 """Members and a recipe that fit images, their number and a machine, with the time that training takes here."""
 
+import math
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +25,8 @@ from resnet_ops.training.recipe import Recipe
 __all__ = ["Fit", "fit_machine", "recipe_for"]
 
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
-LEAST_SIZE = 32
-"""Below this, images are not made smaller to save time."""
+LEAST_SIZE, FIRST_SIZE = 32, 64
+"""Images are not made smaller than the least to save time. It is measured at the first, where it is short."""
 FEWEST_STEPS, MOST_STEPS, IMAGES_A_STEP = 600, 3000, 20
 """A training takes the fewest steps, and one more for so many images, up to the most."""
 STEPS, BATCH_LIMITS = 3, {"cpu": 64, "cuda": 256}
@@ -44,12 +46,13 @@ class Fit:
 
 
 def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int) -> Fit:
-    """The largest size, and the members, whose training takes at most `minutes` here; the smallest where none does.
+    """The largest size at which training the members takes at most `minutes` here; the smallest, and the small member
+    alone, where none does.
 
     side: of the images, in pixels. images: to train on.
     """
-    size = max(each for each in SIZES if each <= max(side, SIZES[0]))
-    left_out: list[str] = []
+    largest = ceiling = max(each for each in SIZES if each <= max(side, SIZES[0]))
+    lowest, size = min(largest, LEAST_SIZE), min(largest, FIRST_SIZE)
     engine = _fastest_engine(size, images, classes, seed)
     while True:
         recipe, members = recipe_for(size, engine, images), _members(size, engine)
@@ -59,16 +62,21 @@ def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int)
         }
         seconds = {name: _seconds_per_image(plan, size, classes) for name, plan in plans.items()}
         total = sum(seconds.values()) * images * recipe.epochs / 60
-        smaller = [each for each in SIZES if LEAST_SIZE <= each < size]
-        if total <= minutes or not smaller:
+        if total > minutes:
+            ceiling = max((each for each in SIZES if lowest <= each < size), default=lowest)
+        # arithmetic goes with the area; what that leads to is measured again
+        within = [each for each in SIZES if each <= ceiling and (each / size) ** 2 * total <= minutes]
+        best = max([lowest, *within])
+        if best == size:
             break
-        left_out.append(f"images of {size} pixels, {total:,.0f} minutes")
-        # arithmetic goes with the area; the next is measured again
-        size = max([each for each in smaller if (each / size) ** 2 * total <= minutes], default=smaller[0])
+        size = best
+    left_out = []
+    if size < largest:
+        left_out.append(f"images of {largest} pixels, about {total * (largest / size) ** 2:,.0f} minutes")
     if total > minutes:
-        largest = max(seconds, key=lambda name: seconds[name])
-        left_out.append(f"{largest}, {seconds.pop(largest) * images * recipe.epochs / 60:,.0f} minutes")
-        del members[largest]
+        slowest = max(seconds, key=lambda name: seconds[name])
+        left_out.append(f"{slowest}, {seconds.pop(slowest) * images * recipe.epochs / 60:,.0f} minutes")
+        del members[slowest]
     return Fit(size, members, engine, seconds, tuple(left_out))
 
 
@@ -163,18 +171,19 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int) -> Engine:
 
 
 def _seconds_per_image(plan: Plan, size: int, classes: int) -> float:
-    """Of training, the median of a few steps on noise, after one to warm up."""
+    """Of training, the median of a few steps on noise, after one to warm up; infinite where memory is too small."""
     data = _noise(plan.recipe.batch_size, size, classes)
-    with silent(True):
+    with silent(True), suppress(torch.OutOfMemoryError):
         training = Training(plan, data, data)
-        rows, seconds = torch.arange(training.batch_size), []
+        rows, seconds = torch.arange(training.batch_size), list[float]()
         for _ in range(STEPS + 1):
             started = time.perf_counter()
             list(training.take_steps([rows]))
             if plan.engine.device == "cuda":
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:]) / training.batch_size
+        return statistics.median(seconds[1:]) / training.batch_size
+    return math.inf
 
 
 def _noise(images: int, size: int, classes: int) -> PreparedData:

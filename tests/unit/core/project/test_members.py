@@ -1,0 +1,60 @@
+"""Which members and which size `resnet-ops init` proposes, whatever the machine is."""
+
+import pytest
+
+from resnet_ops.training.plan import Plan
+from resnet_ops_pipelines.new_project import members
+from resnet_ops_pipelines.new_project.members import SIZES, fit_machine, recipe_for
+
+
+@pytest.fixture
+def speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that takes a microsecond for a pixel of the small member, two for one of the larger."""
+
+    def seconds(plan: Plan, size: int, classes: int) -> float:
+        small = plan.name in ("resnet8", "resnet10")
+        return size**2 * (1e-6 if small else 2e-6)
+
+    monkeypatch.setattr(members, "_seconds_per_image", seconds)
+    monkeypatch.setattr(members.torch.cuda, "is_available", lambda: False)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("speed")
+@pytest.mark.parametrize("side", [8, 28, 32, 64, 300, 1024, 4000])
+@pytest.mark.parametrize("minutes", [0.01, 1, 10, 1000])
+@pytest.mark.parametrize("images", [30, 1000, 100_000])
+def test_it_is_the_largest_size_that_fits_into_the_time(side: int, minutes: float, images: int) -> None:
+    found = fit_machine(side, images, 3, minutes, 0)
+    recipe = recipe_for(found.image_size, found.engine, images)
+
+    def needed(size: int) -> float:
+        return 3e-6 * size**2 * images * recipe.epochs / 60
+
+    possible = [size for size in SIZES if size <= side]
+    lowest = min(possible[-1], 32)
+    fitting = [size for size in possible if size >= lowest and needed(size) <= minutes]
+    assert found.image_size == max([lowest, *fitting])
+    if fitting:
+        assert len(found.members) == 2
+    else:
+        assert len(found.members) == 1, "then the larger member is left out too"
+        assert found.left_out
+    assert found.seconds.keys() == found.members.keys()
+
+
+@pytest.mark.usefixtures("speed")
+@pytest.mark.parametrize("images", [1, 30, 300, 3000, 30_000, 300_000])
+def test_the_number_of_steps_follows_from_the_images_and_stays_within_bounds(images: int) -> None:
+    engine = fit_machine(32, images, 3, 10, 0).engine
+    recipe = recipe_for(32, engine, images)
+    steps = recipe.epochs * max(1, images // recipe.batch_size)
+    assert steps >= min(600, 3000 * 0.7)
+    if images < 64 * 1500:
+        assert steps <= 3000 * 1.5, "more only where two epochs are more"
+
+
+@pytest.mark.slow
+def test_the_time_is_measured_with_real_steps_of_each_member() -> None:
+    found = fit_machine(16, 100, 3, 1000, 0)
+    assert found.image_size == 16
+    assert all(seconds > 0 for seconds in found.seconds.values())
