@@ -45,7 +45,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 _load = json.JSONDecoder().decode
-_quote = json.encoder.encode_basestring_ascii
 
 
 def microseconds(moment: datetime) -> int:
@@ -61,7 +60,7 @@ def encode_row(
     probabilities: bytes,
 ) -> bytes:
     """time: microseconds since 1970. texts: those of TEXTS. numbers: those of NUMBERS, NaN for none."""
-    words = f"[{','.join('null' if each is None else _quote(each) for each in texts)}]".encode("ascii")
+    words = _dump(texts).encode()
     head = _HEAD.pack(_ROW, time, len(words), len(embedding), *numbers)
     return b"".join((head, words, embedding, probabilities))
 
