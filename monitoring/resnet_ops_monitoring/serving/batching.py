@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
 
 import numpy as np
@@ -32,6 +32,7 @@ class _Job:
     images: NDArray[np.uint8]
     answer: "asyncio.Future[Scored]"
     arrived: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
 
 
 class Batcher:
@@ -120,7 +121,8 @@ class Batcher:
             size += len(taken[-1].images)
         self.waiting -= size
         for job in taken:
-            self._metrics.waited.observe(time.monotonic() - job.arrived)
+            job.waited = time.monotonic() - job.arrived
+            self._metrics.waited.observe(job.waited)
         return taken
 
     def _answer(self, jobs: Sequence[_Job]) -> None:
@@ -149,4 +151,4 @@ def _deliver(jobs: Sequence[_Job], result: Scored | Exception) -> None:
         if isinstance(result, Exception):
             job.answer.set_exception(result)
         else:
-            job.answer.set_result(result.rows(rows))
+            job.answer.set_result(replace(result.rows(rows), queue_ms=1000 * job.waited))

@@ -47,7 +47,7 @@ class Envelope:
         begin, status = time.perf_counter(), 0
         headers = dict(scope["headers"])
         request_id = _asked_for(headers) or uuid.uuid4().hex
-        scope["state"]["request_id"] = request_id
+        scope["state"].update(request_id=request_id, begun=begin)
         trace = headers.get(b"traceparent", b"")
         passed_on = [(b"x-request-id", request_id.encode())]
         passed_on += [(b"traceparent", trace)] if _TRACE.fullmatch(trace) else []

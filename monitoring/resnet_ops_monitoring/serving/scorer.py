@@ -28,6 +28,9 @@ class Scored:
     latency_ms: float
     """Of the forward pass with its preprocessing, divided by the images; without their statistics."""
 
+    queue_ms: float = 0.0
+    """How long the images waited for the model, where others ask it too."""
+
     def rows(self, which: slice) -> "Scored":
         """Of some of the images."""
         predictions = Predictions(

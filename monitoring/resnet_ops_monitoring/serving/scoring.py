@@ -1,9 +1,11 @@
 """The work on a request between its headers and its answer: admitted, received, decoded, asked, logged."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 from fastapi import Request
@@ -24,7 +26,7 @@ __all__ = ["Scoring"]
 
 Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
 """A content type and a body -> (N, H, W, C) uint8."""
-_BUSY = "The server is busy"
+_BUSY, BUSY = "The server is busy", 503
 
 
 class Scoring:
@@ -48,12 +50,20 @@ class Scoring:
 
     async def answer(self, request: Request, read: Read, source: str | None) -> tuple[Version, Scored]:
         """The version that answered, and what it said. Raises Refusal for a request that is not answered."""
-        with self._admitted(), self._receiving() as receive:
-            body = await receive(request)
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            with self.swap.using() as version:
-                scored = await self._ask(version, read, kind, body)
-                version.record(scored, request.state.request_id, source)
+        with self.swap.using() as version:
+            try:
+                with self._admitted(), self._receiving() as receive:
+                    body = await receive(request)
+                    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                    scored = await self._ask(version, read, kind, body)
+            except Refusal as error:
+                if error.status == BUSY:  # what is no image was never a request to the model
+                    self._unanswered(version, "refused", request, source)
+                raise
+            except BaseException:  # of which one is the time limit
+                self._unanswered(version, "failed", request, source)
+                raise
+            version.record(scored, request.state.request_id, source, _milliseconds(request))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
         return version, scored
 
@@ -63,10 +73,15 @@ class Scoring:
         self.batcher.close()
         self.swap.stop()
 
+    def _unanswered(
+        self, version: Version, status: Literal["refused", "failed"], request: Request, source: str | None
+    ) -> None:
+        version.record_unanswered(status, request.state.request_id, source, _milliseconds(request))
+
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         if self.under_way >= self.settings.max_requests:
-            raise Refusal(503, f"{_BUSY} with {self.under_way} requests. Come back later.", 1)
+            raise Refusal(BUSY, f"{_BUSY} with {self.under_way} requests. Come back later.", 1)
         self.under_way += 1
         try:
             yield
@@ -92,7 +107,7 @@ class Scoring:
                         if held > most:
                             raise Refusal(413, f"The body is larger than {most} bytes.")
                         if self._received > in_all:
-                            raise Refusal(503, f"{_BUSY} with {self._received} bytes. Come back later.", 1)
+                            raise Refusal(BUSY, f"{_BUSY} with {self._received} bytes. Come back later.", 1)
                         parts.append(part)
             except TimeoutError:
                 raise Refusal(
@@ -114,4 +129,9 @@ class Scoring:
         try:
             return await self.batcher.ask(version.model, images)
         except QueueFull as error:
-            raise Refusal(503, str(error), 1) from None
+            raise Refusal(BUSY, str(error), 1) from None
+
+
+def _milliseconds(request: Request) -> float:
+    """Since its headers came."""
+    return 1000 * (time.perf_counter() - float(request.state.begun))

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from prometheus_client import CollectorRegistry, generate_latest
@@ -61,7 +62,7 @@ class Version:
             url, model=who.name, version=who.version, digest=who.digest, classes=self.model.classes
         )
 
-    def record(self, scored: Scored, request_id: str, source: str | None) -> None:
+    def record(self, scored: Scored, request_id: str, source: str | None, total_ms: float) -> None:
         """Log what was answered; the one place that does. The images of a batch are `ID#0`, `ID#1` and so on."""
         if self.writer is None:
             return
@@ -74,7 +75,16 @@ class Version:
                 request_id=request_id if count == 1 else f"{request_id}#{row}",
                 source=source,
                 latency_ms=scored.latency_ms,
+                queue_ms=scored.queue_ms,
+                total_ms=total_ms,
             )
+
+    def record_unanswered(
+        self, status: Literal["refused", "failed"], request_id: str, source: str | None, total_ms: float
+    ) -> None:
+        """Log a request that has no answer: `refused` for want of room, or `failed` though it was taken."""
+        if self.writer is not None:
+            self.writer.record_unanswered(status, request_id=request_id, source=source, total_ms=total_ms)
 
     def log_state(self) -> dict[str, float] | None:
         """What became of its rows; None without a log."""

@@ -1,10 +1,13 @@
 """What clients get: answers that name who gave them, and refusals that say why in one line."""
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import requests
 from PIL import Image
 
 from resnet_ops.evaluation.operating_point import OperatingPoint
+from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.answer import Scores
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
 from tests.unit.monitoring.serving.live import Live, fake_version, serving, until
@@ -324,3 +328,45 @@ def test_answers_that_are_not_finite_are_no_answers() -> None:
 def replace_with_nan(said: Any) -> Any:
     said.probabilities[:] = np.nan
     return said
+
+
+def test_requests_without_an_answer_are_rows_too_but_what_is_no_image_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = FakeModel()
+    version = fake_version(model)
+    version.open_log("sqlite:///inference.db")
+    with serving(version, max_requests=1) as live, ThreadPoolExecutor(1) as clients:
+        model.fault = RuntimeError("a fault")
+        assert live.score(image(1)).status_code == 500
+        assert live.post(data=b"no image", headers={"Content-Type": "image/png"}).status_code == 400
+        model.fault = None
+        model.go.clear()
+        taken = clients.submit(live.score, image(2))
+        until(lambda: live.scoring.under_way == 1)
+        assert [live.score(image(3)).status_code for _ in range(2)] == [503, 503]
+        model.go.set()
+        assert taken.result().status_code == 200
+    log = InferenceLog("sqlite:///inference.db")
+    outcomes, rows = log.outcomes(version.identity.name), log.read(version.identity.name)
+    log.close()
+    assert (outcomes.failed, outcomes.refused, len(rows)) == (1, 2, 1)
+    with closing(sqlite3.connect("inference.db")) as database:
+        ((waited, took),) = database.execute("SELECT queue_ms, total_ms FROM inferences WHERE status = 'ok'")
+    assert took >= waited >= 0
+
+
+def test_a_deadline_that_passes_is_a_failed_request_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = FakeModel(answering=False)
+    version = fake_version(model)
+    version.open_log("sqlite:///inference.db")
+    with serving(version, answer_seconds=0.2) as live:
+        assert live.score(image(1)).status_code == 504
+        model.go.set()
+    log = InferenceLog("sqlite:///inference.db")
+    assert log.outcomes(version.identity.name).failed == 1
+    log.close()
