@@ -24,7 +24,7 @@ def live() -> Iterator[Live]:
 
 
 def still_answers(live: Live) -> bool:
-    return live.score(image(4)).json()["predictions"][0]["class"] == "4"
+    return bool(live.score(image(4)).json()["predictions"][0]["class"] == "4")
 
 
 def is_explained(answer: requests.Response) -> bool:

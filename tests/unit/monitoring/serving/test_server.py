@@ -117,8 +117,8 @@ def test_mlflows_clients_go_on_as_before(live: Live, body: dict[str, Any]) -> No
         warnings.filterwarnings("ignore", message=".*type hint.*")  # mlflow's own, of its own modules
         from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    client = ScoringServerClient("127.0.0.1", live.port)
-    client.ping()
+    client = ScoringServerClient("127.0.0.1", live.port)  # type: ignore[no-untyped-call]
+    client.ping()  # type: ignore[no-untyped-call]
     said = client.invoke(json.dumps(body)).get_predictions(predictions_format="ndarray")
     assert said.shape == (2, 10)
     assert said.argmax(axis=1).tolist() == [3, 3]
@@ -211,9 +211,9 @@ def test_16_bit_grey_is_refused_where_no_setting_says_what_its_levels_mean(live:
 
 def test_too_many_bytes_or_pixels_are_refused() -> None:
     with serving(fake_version(FakeModel()), max_bytes=2000, max_pixels=63) as live:
-        large = {"data": b"x" * 2001, "headers": {"Content-Type": "image/png"}}
+        large: dict[str, Any] = {"data": b"x" * 2001, "headers": {"Content-Type": "image/png"}}
         assert live.post(**large).status_code == 413
-        parts = {"data": iter([b"x" * 1000] * 3), "headers": {"Content-Type": "image/png"}}
+        parts: dict[str, Any] = {"data": iter([b"x" * 1000] * 3), "headers": {"Content-Type": "image/png"}}
         assert live.post(**parts).status_code == 413  # of which no header says how much comes
         answer = live.post(**sent_as(image(1), "PNG"))
         assert answer.status_code == 400

@@ -27,7 +27,7 @@ from tests.unit.monitoring.serving.live import Live, serving, until
 from tests.unit.registry.conftest import NAME, make_model, publish_model
 
 CHAMPION = Alias(NAME, "champion", ungated=False, threads=1)
-SOON = {"poll_seconds": 0.01}
+SOON = 0.01
 
 
 def champion() -> Version:
@@ -37,7 +37,9 @@ def champion() -> Version:
 @pytest.fixture
 def live(scene: Scene) -> Iterator[Live]:
     """In front of the champion, v3; v1 and v2 have evidence too."""
-    with serving(champion(), alias=CHAMPION, prepare=lambda version: version.warm(4), **SOON) as made:
+    with serving(
+        champion(), alias=CHAMPION, prepare=lambda version: version.warm(4), poll_seconds=SOON
+    ) as made:
         yield made
 
 
@@ -133,7 +135,7 @@ def publish_another(scene: Scene, low: float) -> int:
 
 def register_unsigned(scene: Scene) -> int:
     client = connect()
-    source = client.get_model_version(NAME, "1").source
+    source = client.get_model_version(NAME, "1").source or ""
     return int(client.create_model_version(NAME, source).version)
 
 
