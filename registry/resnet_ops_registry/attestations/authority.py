@@ -18,9 +18,13 @@ from resnet_ops_registry.common.actor import actor
 from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Entry, Event
 
-__all__ = ["OPERATOR", "extensions", "record", "told", "unsigned"]
+__all__ = ["ADOPTED", "OPERATOR", "extensions", "record", "told", "unsigned"]
 
-_EXTENDING = ("key trusted", "policy applied", "database hardened", "database unhardened")
+ADOPTED = "adopted"
+"""The action of an entry by which an operator recorded who held an alias or stage before the gate came."""
+_EXTENDING = ("key trusted", "policy applied", "database hardened", "database unhardened", ADOPTED)
+_ABOUT = ("workspace", "model", "version", "target")
+_TOLD = ("name", "role", "policy", "model", "version", "target", "mode")
 OPERATOR = "operator"
 """The role whose keys sign what extends trust, and may bring a retired version back."""
 
@@ -34,6 +38,8 @@ def record(
     what: str = "This extends what the registry trusts",
 ) -> None:
     """Write an entry that an operator signs, such as one that extends trust.
+
+    One that is ADOPTED is about the workspace, model, version and target in its detail.
 
     operators: ids of the operators' keys that are trusted now. what: why they must, in words. Raises ConfigError when
     there are some and `by` is none of them.
@@ -49,7 +55,8 @@ def record(
     if by is not None:
         signature = by.sign(_message(head[1], action, detail))
         signed = {"operator": by.public.id, "signature": base64.b64encode(signature).decode()}
-    ledger.append(connection, Event(actor(), action, "recorded", detail={**detail, **signed}), head)
+    about = {name: detail[name] for name in _ABOUT} if action == ADOPTED else {}
+    ledger.append(connection, Event(actor(), action, "recorded", **about, detail={**detail, **signed}), head)
 
 
 def unsigned(entries: Sequence[Entry], keys: Mapping[str, PublicKey]) -> Iterator[Entry]:
@@ -78,7 +85,7 @@ def extensions(entries: Sequence[Entry]) -> list[Entry]:
 def told(entry: Entry) -> str:
     """Such an entry in a line."""
     detail = entry.event.detail
-    what = " ".join(str(detail[name]) for name in ("name", "role", "policy", "version") if name in detail)
+    what = " ".join(str(detail[name]) for name in _TOLD if name in detail)
     key = f" {str(detail['key'])[:12]}" if "key" in detail else ""
     first = ", on first use" if detail.get("first_use") else ""
     by = f"signed by {str(detail['operator'])[:12]}" if "operator" in detail else "signed by nobody"
@@ -87,6 +94,10 @@ def told(entry: Entry) -> str:
 
 def _is_signed(entry: Entry, operators: set[str], keys: Mapping[str, PublicKey]) -> bool:
     detail = dict(entry.event.detail)
+    if entry.event.action == ADOPTED and any(
+        getattr(entry.event, name) != detail.get(name) for name in _ABOUT
+    ):
+        return False
     operator, signature = detail.pop("operator", None), detail.pop("signature", None)
     key = keys.get(operator) if operator in operators else None
     try:

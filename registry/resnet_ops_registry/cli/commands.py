@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.cli.adopt import adopt
 from resnet_ops_registry.cli.attest import attest
 from resnet_ops_registry.cli.card import card
 from resnet_ops_registry.cli.common import (
@@ -45,6 +46,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(policy, name="policy")
     app.add_typer(keys, name="keys")
     app.add_typer(ledger, name="ledger")
+    app.command("adopt")(adopt)
     app.command("promote")(promote)
     app.command("portfolio")(portfolio)
     app.command("ui")(ui)

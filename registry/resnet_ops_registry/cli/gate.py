@@ -26,7 +26,8 @@ def gate_check(
 ) -> None:
     """Say whether a version may carry an alias. Exit status 1 when it may not, or nothing is known about it.
 
-    Over http it is what the server found when the version's evidence, the policy or a key last changed.
+    By a policy that observes it may, and what would be refused is told. Over http it is what the server found when the
+    version's evidence, the policy or a key last changed.
     """
     from resnet_ops_registry.common.settings import is_direct
     from resnet_ops_registry.gate.gate import check, check_all
@@ -43,7 +44,7 @@ def gate_check(
         print_json(told)
     for line in () if as_json else lines or (_nothing(model, version),):
         console.print(line)
-    raise typer.Exit(0 if told and all(each["allowed"] for each in told) else 1)
+    raise typer.Exit(0 if told and all(each["outcome"] != "refused" for each in told) else 1)
 
 
 @gate.command("explain")
@@ -81,6 +82,7 @@ def _told_by_server(model: str, version: int, alias: str) -> list[dict[str, Any]
     from resnet_ops_registry.common.connection import connect
     from resnet_ops_registry.common.target import Target
     from resnet_ops_registry.gate.candidates import refusals_of
+    from resnet_ops_registry.gate.verdict import OBSERVED
 
     wanted, client = Target.named(alias) if alias else None, connect()
     find_model_version(client, model, version)
@@ -90,17 +92,25 @@ def _told_by_server(model: str, version: int, alias: str) -> list[dict[str, Any]
             "version": version,
             "target": label,
             "allowed": refusal is None,
-            "reasons": [] if refusal is None else [refusal],
+            "outcome": _outcome(refusal),
+            "reasons": [] if refusal is None else [refusal.removeprefix(OBSERVED)],
         }
         for label, refusal in refusals_of(client, model, version).items()
         if wanted is None or Target.from_label(label).same_as(wanted)
     ]
 
 
+def _outcome(refusal: str | None) -> str:
+    from resnet_ops_registry.gate.verdict import OBSERVED
+
+    if refusal is None:
+        return "allowed"
+    return "observed" if refusal.startswith(OBSERVED) else "refused"
+
+
 def _line(told: "Mapping[str, Any]") -> str:
-    what = (
-        f"{told['model']} v{told['version']} may{'' if told['allowed'] else ' not'} become {told['target']}"
-    )
+    may = {"allowed": "may become", "observed": "would have been refused as", "refused": "may not become"}
+    what = f"{told['model']} v{told['version']} {may[told['outcome']]} {told['target']}"
     return ": ".join([what, *told["reasons"]]).rstrip(".") + "."
 
 

@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` about policies: apply, show, diff, history, power, and gate simulate."""
+"""Commands of `resnet-ops` about policies: init, apply, observe, enforce, show, diff, history, power; gate simulate."""
 
 import difflib
 from dataclasses import asdict
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
+from resnet_ops_registry.cli.adopt import policy_init
 from resnet_ops_registry.cli.common import (
     Json,
     OperatorKey,
@@ -19,29 +20,37 @@ from resnet_ops_registry.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from resnet_ops_registry.gate.mode import Mode
+    from resnet_ops_registry.gate.policies import AppliedPolicy
     from resnet_ops_registry.gate.simulate import Replayed
 
 __all__ = ["gate_simulate", "policy"]
 
 File = Annotated[Path, typer.Argument(help="A YAML file.")]
+PolicyName = Annotated[str, typer.Argument(metavar="MODEL", help="The policy's `model`: a name or pattern.")]
 
 policy = typer.Typer(help="The rules in force.", no_args_is_help=True)
+policy.command("init")(policy_init)
 
 
 @policy.command("apply")
 def policy_apply(file: File, key: OperatorKey = "") -> None:
     """Put a policy into force on the registry's database; the same text again changes nothing."""
     from resnet_ops_registry.database.tables import open_database
-    from resnet_ops_registry.gate.policies import apply_policy, governed_by
+    from resnet_ops_registry.gate.policies import apply_policy, governed_by, list_policies
     from resnet_ops_registry.gate.policy_file import policy_text
 
     text = policy_text(file)
     connect_first()
     with open_database() as connection:
+        before = {each.policy.model: each.policy for each in list_policies(connection)}
         applied, new = apply_policy(connection, text, str(file), signer(key))
         governed = governed_by(connection, applied)
     state = "is in force now" if new else "was in force already"
     console.print(f"{applied.label} {state} ({file}).")
+    _tell_mode(applied)
+    if applied.policy.observes and (old := before.get(applied.policy.model)) and not old.observes:
+        console.print("It enforced until now.", style="yellow")
     if not governed:
         console.print(
             f"It governs no registered model: none is called {applied.policy.model}, or other policies come before "
@@ -49,6 +58,62 @@ def policy_apply(file: File, key: OperatorKey = "") -> None:
             style="yellow",
         )
     refresh_verdicts()
+
+
+@policy.command("observe")
+def policy_observe(model: PolicyName, key: OperatorKey = "") -> None:
+    """From now on refuse nothing by this policy: record and show what would be refused."""
+    _switch(model, "observe", key)
+
+
+@policy.command("enforce")
+def policy_enforce(model: PolicyName, key: OperatorKey = "") -> None:
+    """From now on refuse what this policy does not let pass. What holds an alias or stage keeps it."""
+    _switch(model, "enforce", key)
+
+
+def _switch(model: str, mode: "Mode", key: str) -> None:
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.mode import keep_file, switch_mode
+
+    connect_first()
+    with open_database() as connection:
+        before, after = switch_mode(connection, model, mode, signer(key))
+    state = "was so already" if after is before else "is in force now"
+    console.print(f"{after.label} {state}.")
+    _tell_mode(after)
+    if after is not before and not keep_file(before, after):
+        console.print(
+            f"{after.file} is not what is in force: write `mode: {mode}` there too.", style="yellow"
+        )
+    refresh_verdicts()
+    if mode == "enforce":
+        _tell_unproven(after)
+
+
+def _tell_mode(applied: "AppliedPolicy") -> None:
+    if applied.policy.observes:
+        console.print(
+            "It observes: what it would refuse goes through, is recorded and shown. To refuse it: "
+            f"resnet-ops policy enforce {applied.policy.model}"
+        )
+
+
+def _tell_unproven(applied: "AppliedPolicy") -> None:
+    """Which versions keep an alias or stage that they would not be given now."""
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.gate.gate import hash_files, judge
+    from resnet_ops_registry.gate.holders import guarded_holders
+    from resnet_ops_registry.gate.policies import policy_for
+
+    with open_database() as connection:
+        for each in list(guarded_holders(connection)):
+            governing = policy_for(connection, each.model)
+            if each.version is None or governing is None or governing.label != applied.label:
+                continue
+            verdict = judge(connection, each.version, each.target, hash_files(each.version))
+            if not verdict.allowed:
+                console.print(f"It keeps {each.target.label}: {verdict.message}", style="yellow")
 
 
 @policy.command("show")

@@ -21,11 +21,14 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True)
 class Event:
-    """What happened: who did what to which version, how it was judged, and on what grounds (`detail`)."""
+    """What happened: who did what to which version, how it was judged, and on what grounds (`detail`).
+
+    `observed`: it went through although the rules do not hold, because the policy observes.
+    """
 
     actor: str
     action: str
-    outcome: Literal["allowed", "refused", "recorded"]
+    outcome: Literal["allowed", "observed", "refused", "recorded"]
     workspace: str = "default"
     model: str | None = None
     version: int | None = None

@@ -18,7 +18,7 @@ from resnet_ops_registry.gate.policies import apply_policy, list_policies
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.gate.policy_file import policy_text, read_policy
 from resnet_ops_registry.gate.signed_evidence import evidence_of
-from resnet_ops_registry.gate.verdict import refusal_in
+from resnet_ops_registry.gate.verdict import REFUSED, refusal_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -103,10 +103,13 @@ def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, 
 
 
 def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, str | None]:
-    """For each alias or stage that is guarded, by its label: why the gate refuses a version; None where it passes."""
+    """For each alias or stage that is guarded, by its label: why the gate refuses a version; None where it passes.
+
+    Begins with OBSERVED where the policy lets it through all the same.
+    """
     if is_direct():
         verdicts = check_all(model, version)
-        return {v.target.label: None if v.allowed else "; ".join(v.reasons) for v in verdicts}
+        return {v.target.label: None if v.allowed else v.summary.removeprefix(REFUSED) for v in verdicts}
     with reported(f"Reading {model} v{version}"):
         tags = client.get_model_version(model, str(version)).tags
     tagged = {

@@ -73,17 +73,23 @@ def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[st
     applied = policy_for(connection, version.model)
     roles = applied.policy.evidence_roles if applied else None
     tags = _told(verified, roles)
-    files = Files(tags.get(FILES_TAG, ""))
-    for target in applied.policy.targets() if applied else []:
-        tags[_gate_tag(target)] = judge(connection, version, target, files).summary
-    return tags, problem
+    return tags | _verdicts(connection, version, Files(tags.get(FILES_TAG, ""))), problem
+
+
+def _verdicts(connection: Connection, version: Version, files: Files) -> dict[str, str]:
+    applied = policy_for(connection, version.model)
+    return {
+        _gate_tag(target): judge(connection, version, target, files).summary
+        for target in (applied.policy.targets() if applied else [])
+    }
 
 
 def verified_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
     """The tags of a version as they are given out: what statements say is read from these, now.
 
     kept: the tags in MLflow's table, which another server on the same database can write. Of the reserved ones only
-    verdicts, which nobody believes, are given out as they lie there, and what a version was published as.
+    verdicts, which nobody believes, are given out as they lie there, and what a version was published as. Of a version
+    without a statement the verdict is told from the policy: nothing is written for it.
     """
     try:
         verified = verified_about(connection, version)
@@ -94,7 +100,9 @@ def verified_tags(connection: Connection, version: Version, kept: Mapping[str, s
         for key, value in kept.items()
         if not is_reserved(key) or key == WEIGHTS_TAG or key.startswith(GATE_TAG_PREFIX)
     }
-    return shown | (_told(verified, evidence_roles(connection, version.model)) if verified.statements else {})
+    if not verified.statements:
+        return shown | _verdicts(connection, version, Files(""))
+    return shown | _told(verified, evidence_roles(connection, version.model))
 
 
 def _told(verified: VerifiedStatements, roles: list[str] | None) -> dict[str, str]:

@@ -117,13 +117,16 @@ def judge(
             f"no policy governs {version.model}; an operator applies one with `resnet-ops policy apply FILE`"
         )
         return Verdict(version.model, version.version, target, True, None, (problem,), rollback=rollback)
+
+    def refusal(problem: str) -> Verdict:
+        observes, names = (
+            applied.policy.observes,
+            (version.model, version.version, target, True, applied.label),
+        )
+        return Verdict(*names, (problem.rstrip("."),), rollback=rollback, observing=observes)
+
     if applied.problem:
-        problem = f"its policy cannot be read, and an operator must apply it again: {applied.problem}".rstrip(
-            "."
-        )
-        return Verdict(
-            version.model, version.version, target, True, applied.label, (problem,), rollback=rollback
-        )
+        return refusal(f"its policy cannot be read, and an operator must apply it again: {applied.problem}")
 
     def champions() -> list[Champion]:
         return champions_now(connection, version, target, applied.policy.evidence_roles)
@@ -131,10 +134,7 @@ def judge(
     try:
         verified = verified_about(connection, version)
     except EvidenceError as error:
-        problem = f"its evidence is not believed: {error}".rstrip(".")
-        return Verdict(
-            version.model, version.version, target, True, applied.label, (problem,), rollback=rollback
-        )
+        return refusal(f"its evidence is not believed: {error}")
     question = Question(version, target, files, verified, champions, rollback, promoter, datetime.now(UTC))
     return answer(applied, question)
 
@@ -161,7 +161,8 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
 
     def verdict(*problems: str, **more: Any) -> Verdict:
         names = (version.model, version.version, target, True, applied.label)
-        return Verdict(*names, problems, rollback=question.rollback, **more)
+        observes = applied.policy.observes
+        return Verdict(*names, problems, rollback=question.rollback, observing=observes, **more)
 
     if question.files.digest is None:
         return verdict((question.files.problem or "its files cannot be read").rstrip("."))

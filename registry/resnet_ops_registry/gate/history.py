@@ -1,20 +1,25 @@
-"""Who held an alias or stage before, as the ledger tells."""
+"""Who held an alias or stage before, and who was given it last, as the ledger tells."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.authority import ADOPTED
 from resnet_ops_registry.attestations.statements import Version
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
+from resnet_ops_registry.database.ledger import Entry
 
-__all__ = ["Held", "held_before", "past_holders", "standing"]
+__all__ = ["Decided", "Held", "Place", "held_before", "last_decisions", "past_holders", "place", "standing"]
 
 _ACTIONS = ("alias", "stage", "rollback", "rename")
+_GIVEN = ("allowed", "observed")
+Place = tuple[str, str, str, int | None]
+"""Workspace, model, target's label, and the version for stages, which many versions may share."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,51 @@ class Held:
         return self.version == version.version and self.creation_time in (None, version.creation_time)
 
 
+@dataclass(frozen=True)
+class Decided:
+    """The ledger's last word on a place: the entry that gave it to a version, or recorded who held it."""
+
+    entry: Entry
+
+    @property
+    def number(self) -> int | None:
+        return self.entry.event.version
+
+    @property
+    def created(self) -> int | None:
+        """When the version was made; entries of the first release do not say it."""
+        return self.entry.event.detail.get("creation_time")
+
+    @property
+    def files(self) -> str | None:
+        """The digest of the version's files, where they were hashed."""
+        return self.entry.event.detail.get("files")
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it held the place when the gate came, and nothing was decided on the place since."""
+        return self.entry.event.action == ADOPTED
+
+
+def place(workspace: str, model: str, label: str, version: int) -> Place:
+    """What an entry about a version and a target is about."""
+    return workspace, model, label, version if label.startswith("stage ") else None
+
+
+def last_decisions(entries: Iterable[Entry]) -> dict[Place, Decided]:
+    """Which version holds each alias and stage, if nobody came past the gate."""
+    found: dict[Place, Decided] = {}
+    for entry in entries:
+        event = entry.event
+        if event.target is None or event.model is None:
+            continue
+        if _was_given(event.action, event.outcome) and event.version is not None:
+            found[place(event.workspace, event.model, event.target, event.version)] = Decided(entry)
+        elif event.action.endswith("removed") and event.from_version is not None:
+            found.pop(place(event.workspace, event.model, event.target, event.from_version), None)
+    return found
+
+
 def past_holders(
     connection: Connection, workspace: str, model: str, target: Target, before: int | None = None
 ) -> Iterator[Held]:
@@ -42,7 +92,10 @@ def past_holders(
     query = select(table.c.seq, table.c.entry).where(
         table.c.workspace == workspace,
         table.c.model == model,
-        table.c.entry.like('%"outcome":"allowed"%'),
+        or_(
+            *(table.c.entry.like(f'%"outcome":"{outcome}"%') for outcome in _GIVEN),
+            table.c.entry.like(f'%"action":"{ADOPTED}"%'),
+        ),
     )
     if before is not None:
         query = query.where(table.c.seq < before)
@@ -63,8 +116,13 @@ def held_before(connection: Connection, version: Version, target: Target, before
     return any(each.is_of(version) for each in held)
 
 
+def _was_given(action: str, outcome: str) -> bool:
+    """Whether an entry says that its version got its alias or stage, or had it when the gate came."""
+    return action == ADOPTED or (action in _ACTIONS and outcome in _GIVEN)
+
+
 def _held(seq: int, entry: Any, target: Target) -> Held | None:
-    if entry["outcome"] != "allowed" or entry["action"] not in _ACTIONS:
+    if not _was_given(entry["action"], entry["outcome"]):
         return None
     if not Target.from_label(entry["target"]).same_as(target):
         return None

@@ -65,7 +65,13 @@ def apply_policy(
     if latest is not None and latest.digest == digest:
         return AppliedPolicy(latest.version, latest.file, text, policy), False
     version = 1 if latest is None else latest.version + 1
-    detail = {"policy": policy.model, "version": version, "digest": digest, "file": file}
+    detail = {
+        "policy": policy.model,
+        "version": version,
+        "mode": policy.mode,
+        "digest": digest,
+        "file": file,
+    }
     authority.record(connection, "policy applied", detail, by, operators(connection))
     connection.execute(
         insert(table).values(

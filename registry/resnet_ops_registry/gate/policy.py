@@ -51,6 +51,10 @@ class Policy(Frozen):
     """The rules of one registered model, or of all whose name matches a pattern such as `digits-*`."""
 
     model: str = Field(min_length=1, max_length=250)
+    mode: Literal["enforce", "observe"] = Field(
+        default="enforce",
+        description="whether what the gate would refuse is refused, or only recorded and shown",
+    )
     evidence_roles: list[str] = Field(min_length=1, description="roles of the keys whose evidence counts")
     waivers: Waivers | None = None
     guards: list[Guard]
@@ -71,6 +75,10 @@ class Policy(Frozen):
             if each not in known:
                 raise ValueError(f"waivers.rules names {each!r}, but no rule has that id")
         return self
+
+    @property
+    def observes(self) -> bool:
+        return self.mode == "observe"
 
     def targets(self) -> list[Target]:
         return [target for guard in self.guards for target in guard.targets()]

@@ -17,7 +17,7 @@ ROLLBACK_TAG = "resnet_ops.rollback"
 
 
 def choose_earlier(connection: Connection, workspace: str, model: str, alias: str) -> tuple[str, int]:
-    """The alias as it is spelled, and the last version that held it and passes now.
+    """The alias as it is spelled, and the last version that held it and would be let through now.
 
     Where none passes, the last one: setting it is refused, with the reasons, and that is in the ledger. Raises
     EvidenceError when no other version ever held it.
@@ -38,7 +38,8 @@ def choose_earlier(connection: Connection, workspace: str, model: str, alias: st
         )
     with rolling_back():
         for version in earlier:
-            if judge(connection, version, _target(name), hash_files(version), promoter()).allowed:
+            verdict = judge(connection, version, _target(name), hash_files(version), promoter())
+            if verdict.outcome != "refused":
                 return name, version.version
     return name, earlier[0].version
 

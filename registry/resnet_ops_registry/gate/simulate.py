@@ -26,7 +26,7 @@ _DECISIONS = ("alias", "stage", "rollback", "rename")
 
 @dataclass(frozen=True)
 class Replayed:
-    """A past decision, and what it would have been. `reasons` are the other policy's."""
+    """A past decision by the rules, and what it would have been. `reasons` are the other policy's."""
 
     seq: int
     time: int
@@ -53,7 +53,7 @@ def simulate(connection: Connection, policy: Policy, content: str, file: str) ->
     found = []
     for entry in list_entries(connection):
         event = entry.event
-        decided = event.outcome in ("allowed", "refused") and event.action in _DECISIONS
+        decided = event.outcome in ("allowed", "observed", "refused") and event.action in _DECISIONS
         if decided and event.model is not None and governing([*others, applied], event.model) is applied:
             found.append(_replay(connection, applied, entry))
     return found

@@ -2,25 +2,28 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.rules import RuleResult
 from resnet_ops_registry.rules.base import moment
 
-__all__ = ["PASSES", "Verdict", "refusal_in"]
+__all__ = ["OBSERVED", "PASSES", "REFUSED", "Verdict", "refusal_in"]
 
 MESSAGE_LENGTH = 250
 PASSES = "passes"
 """What the summary of an allowed change starts with."""
-_UNTIL, _REFUSED = " until ", "refused: "
+_UNTIL = " until "
+REFUSED, OBSERVED = "refused: ", "would have been refused: "
+"""What the summary of any other change starts with, by a policy that enforces or observes."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the gate says. `problems` are reasons that are no rule's, such as missing evidence.
 
-    `rollback`: the judged change is the return to a version that held the alias before.
+    `rollback`: the judged change is the return to a version that held the alias before. `observing`: the policy lets
+    through what it would refuse.
     """
 
     model: str
@@ -32,10 +35,19 @@ class Verdict:
     rules: tuple[RuleResult, ...] = ()
     statements: tuple[str, ...] = ()
     rollback: bool = False
+    observing: bool = False
 
     @property
     def allowed(self) -> bool:
+        """Whether the rules hold."""
         return not self.problems and all(rule.holds for rule in self.rules)
+
+    @property
+    def outcome(self) -> Literal["allowed", "observed", "refused"]:
+        """What becomes of the change; `observed` is one that goes through although the rules do not hold."""
+        if self.allowed:
+            return "allowed"
+        return "observed" if self.observing else "refused"
 
     @property
     def action(self) -> str:
@@ -54,9 +66,9 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """For the version's page: `passes`, until when, with what was waived; or `refused: ` and every reason."""
+        """For the version's page: `passes`, until when, with what was waived; or REFUSED or OBSERVED, and why."""
         if not self.allowed:
-            return _REFUSED + "; ".join(self.reasons)
+            return (OBSERVED if self.observing else REFUSED) + "; ".join(self.reasons)
         ends = min((rule.until for rule in self.rules if rule.until), default="")
         waived = f" ({'; '.join(self.waived)})" if self.waived else ""
         return PASSES + (f"{_UNTIL}{ends}" if ends else "") + waived
@@ -66,7 +78,8 @@ class Verdict:
         """One sentence for MLflow's dialog, under 250 characters."""
         if self.allowed:
             return f"{self.model} v{self.version} may become {self.target.label}."
-        return _fit(f"{self.model} v{self.version} may not become {self.target.label}: ", self.reasons)
+        would = "would have been refused as" if self.observing else "may not become"
+        return _fit(f"{self.model} v{self.version} {would} {self.target.label}: ", self.reasons)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and for the ledger."""
@@ -75,6 +88,7 @@ class Verdict:
             "version": self.version,
             "target": self.target.label,
             "allowed": self.allowed,
+            "outcome": self.outcome,
             "guarded": self.guarded,
             "policy": self.policy,
             "reasons": self.reasons,
@@ -87,7 +101,7 @@ class Verdict:
 def refusal_in(summary: str, now: datetime) -> str | None:
     """Why a version is refused, as a summary of some time ago says it; None where it passed and still does."""
     if not summary.startswith(PASSES):
-        return summary.removeprefix(_REFUSED)
+        return summary.removeprefix(REFUSED)
     ends = summary.removeprefix(PASSES + _UNTIL).partition(" (")[0]
     if ends == summary or ends > moment(now):
         return None

@@ -1,6 +1,6 @@
 """The audit: does what serves follow from what was decided, signed and hashed? Reads only; believes nobody."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,13 +8,14 @@ from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError, ResnetOpsError
 from resnet_ops_registry.attestations import authority
-from resnet_ops_registry.attestations.statements import Version, find_version
+from resnet_ops_registry.attestations.statements import Version
 from resnet_ops_registry.attestations.trust import list_trusted
-from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Entry
-from resnet_ops_registry.gate.gate import Files, hash_files, is_guarded, judge
-from resnet_ops_registry.gate.policies import policy_for
+from resnet_ops_registry.gate.gate import Files, hash_files, judge
+from resnet_ops_registry.gate.history import Decided, Place, last_decisions, place
+from resnet_ops_registry.gate.holders import Holder, guarded_holders
+from resnet_ops_registry.gate.policies import list_policies
 from resnet_ops_registry.operations.decided import why_not_allowed
 from resnet_ops_registry.operations.finding import Finding
 from resnet_ops_registry.operations.recorded import check_keys, check_policies, check_statements
@@ -23,15 +24,12 @@ from resnet_ops_registry.store.changes import ACTIVE_STAGES
 
 __all__ = ["Report", "verify"]
 
-Holder = tuple[str, str, str, int | None]
-"""Workspace, model, target's label, and the version for stages, which many versions may share."""
-
 
 @dataclass(frozen=True)
 class Report:
     """What was looked at, what was found, and the ledger's last hash: keep that elsewhere, and name it next time.
 
-    `notes` are no findings: versions that serve rightly, but would not pass the policy of today.
+    `notes` are no findings: policies that observe, and versions that serve rightly but would not pass today.
     """
 
     findings: tuple[Finding, ...]
@@ -56,21 +54,26 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
     found: list[Finding] = [*_check_ledger(connection, known_head)]
     entries = ledger.readable_entries(connection)
     known_seq = next((entry.seq for entry in entries if known_head and entry.hash == known_head), 0)
-    notes: list[str] = []
-    holders = list(_guarded_now(connection))
-    expected = _decided(entries)
-    for holder, version in holders:
-        found += _check_holder(connection, entries, holder, version, expected)
+    notes = [
+        f"{each.label} observes: what it would refuse goes through"
+        for each in list_policies(connection)
+        if each.policy.observes
+    ]
+    holders = list(guarded_holders(connection))
+    expected = last_decisions(entries)
+    for holder in holders:
+        found += _check_holder(connection, entries, holder, expected.get(_place_of(holder)))
     found += check_keys(connection, entries)
     found += check_policies(connection, entries)
     found += _check_authority(connection, entries, known_seq)
     found += _check_second_line(connection, entries)
     files: dict[str, Files] = {}
-    for holder, version in holders:
-        if version is not None:
+    for holder in holders:
+        if (version := holder.version) is not None:
             if version.location not in files:
                 files[version.location] = hash_files(version)
-            found += _check_version(connection, holder, version, files[version.location], notes)
+            decided = expected.get(_place_of(holder))
+            found += _check_version(connection, holder, version, files[version.location], decided, notes)
     found += check_statements(connection, entries)
     count = len(connection.execute(select(tables.statements.c.id)).all())
     return Report(
@@ -102,88 +105,57 @@ def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Fi
         )
 
 
-def _decided(entries: Sequence[Entry]) -> dict[Holder, Entry]:
-    """The entry that gave each alias and stage to the version which holds it, if nobody came past the gate."""
-    holders: dict[Holder, Entry] = {}
-    for entry in entries:
-        event = entry.event
-        if event.target is None or event.model is None:
-            continue
-        if event.outcome == "allowed" and event.version is not None:
-            holders[_holder(event.workspace, event.model, event.target, event.version)] = entry
-        elif event.action.endswith("removed") and event.from_version is not None:
-            holders.pop(_holder(event.workspace, event.model, event.target, event.from_version), None)
-    return holders
-
-
-def _holder(workspace: str, model: str, label: str, version: int) -> Holder:
-    return workspace, model, label, version if label.startswith("stage ") else None
-
-
-def _guarded_now(connection: Connection) -> Iterator[tuple[tuple[str, str, Target, int], Version | None]]:
-    """Every guarded alias and stage as the database has it, with its version where there is one."""
-    versions, aliases = tables.model_tables()
-    rows = [
-        (row.workspace, row.name, Target(kind="alias", name=row.alias), row.version)
-        for row in connection.execute(
-            select(aliases.c.workspace, aliases.c.name, aliases.c.alias, aliases.c.version)
-        )
-    ]
-    columns = (versions.c.workspace, versions.c.name, versions.c.current_stage, versions.c.version)
-    inactive = ("None", "Archived", "Deleted_Internal")
-    rows += [
-        (row.workspace, row.name, Target(kind="stage", name=row.current_stage), row.version)
-        for row in connection.execute(select(*columns).where(versions.c.current_stage.not_in(inactive)))
-    ]
-    for workspace, model, target, number in rows:
-        if is_guarded(policy_for(connection, model), target):
-            yield (workspace, model, target, number), find_version(connection, workspace, model, number)
+def _place_of(holder: Holder) -> Place:
+    return place(holder.workspace, holder.model, holder.target.label, holder.number)
 
 
 def _check_holder(
-    connection: Connection,
-    entries: Sequence[Entry],
-    holder: tuple[str, str, Target, int],
-    version: Version | None,
-    expected: Mapping[Holder, Entry],
+    connection: Connection, entries: Sequence[Entry], holder: Holder, decided: Decided | None
 ) -> Iterator[Finding]:
-    workspace, model, target, number = holder
-    where = f"{model} {target.label}"
-    decided = expected.get(_holder(workspace, model, target.label, number))
-    if target.kind == "stage" and target.name not in ACTIVE_STAGES:
+    where, number = f"{holder.model} {holder.target.label}", holder.number
+    if holder.target.kind == "stage" and holder.target.name not in ACTIVE_STAGES:
         yield Finding(where, f"v{number} is in a stage that MLflow does not know")
     if decided is None:
         yield Finding(where, f"v{number} bypassed the gate: no entry of the ledger allowed it")
-    elif decided.event.version != number:
-        last = f"v{decided.event.version}"
-        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is {last}")
-    elif version is None:
+    elif decided.number != number:
+        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is v{decided.number}")
+    elif holder.version is None:
         yield Finding(where, f"v{number} does not exist any more")
-    elif decided.event.detail.get("creation_time") not in (None, version.creation_time):
+    elif decided.created not in (None, holder.version.creation_time):
         yield Finding(where, f"v{number} is not the one that the ledger allowed: it was created again later")
-    elif reasons := why_not_allowed(connection, entries, decided):
-        said = f"v{number} cannot have been allowed by entry {decided.seq}, which says so"
+    elif reasons := why_not_allowed(connection, entries, decided.entry):
+        said = f"v{number} cannot have been allowed by entry {decided.entry.seq}, which says so"
         yield Finding(where, f"{said}: {'; '.join(reasons)}")
 
 
 def _check_version(
     connection: Connection,
-    holder: tuple[str, str, Target, int],
+    holder: Holder,
     version: Version,
     files: Files,
+    decided: Decided | None,
     notes: list[str],
 ) -> Iterator[Finding]:
-    """A version that serves must still be proven; rules that it would fail today are a note."""
-    _, model, target, number = holder
-    where = f"{model} {target.label}"
+    """A version that serves must still be proven; rules that it would fail today are a note.
+
+    Where the policy observes, a version need not be proven, but must have the files that were decided on.
+    """
+    where, number = f"{holder.model} {holder.target.label}", holder.number
     try:
-        verdict = judge(connection, version, target, files)
+        verdict = judge(connection, version, holder.target, files)
     except ResnetOpsError as error:
         yield Finding(where, f"v{number} cannot be judged: {error}")
         return
-    for problem in verdict.problems:
-        yield Finding(where, f"v{number}: {problem}")
     failed = [rule.reason for rule in verdict.rules if not rule.passed]
+    if verdict.observing:
+        if decided is not None and decided.files not in (None, files.digest):
+            yield Finding(
+                where, f"v{number}: its files were changed since it was given the {holder.target.kind}"
+            )
+        failed = [*verdict.problems, *failed]
+    else:
+        for problem in verdict.problems:
+            yield Finding(where, f"v{number}: {problem}")
     if failed:
         notes.append(f"{where}: v{number} would not pass today: {'; '.join(failed)}")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.authority import ADOPTED
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.gate.gate import answer
@@ -26,8 +27,15 @@ def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Ent
     Left out are comparisons, whose champion may be of a time before the ledger, and rules of other packages, whose
     code may have changed since.
     """
+    if (
+        entry.event.action == ADOPTED
+    ):  # the gate decided nothing, and an operator's signature is looked at elsewhere
+        return []
     before = [each for each in entries if each.seq < entry.seq]
     applied = governing(policies_at(connection, before), str(entry.event.model))
+    if entry.event.outcome == "observed":
+        observed = applied is not None and applied.policy.observes
+        return [] if observed else ["no policy observed then, and what the rules refuse was refused"]
     target = Target.from_label(str(entry.event.target))
     guard = applied.policy.guard_of(target) if applied and not applied.problem else None
     if applied is None or guard is None:

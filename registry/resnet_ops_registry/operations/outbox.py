@@ -85,12 +85,12 @@ def send_due(endpoint: Endpoint, database_uri: str | None = None, *, from_start:
 
 
 def message_type(entry: Entry) -> str | None:
-    """`allowed`, `refused`, `rolled back` or `removed`; None for entries that are no decision about a version."""
+    """`allowed`, `observed`, `refused`, `rolled back` or `removed`; None for entries that are no decision."""
     event = entry.event
     if event.outcome == "allowed":
         return "rolled back" if event.action == "rollback" else "allowed"
-    if event.outcome == "refused":
-        return "refused"
+    if event.outcome in ("observed", "refused"):
+        return event.outcome
     return "removed" if event.action.endswith("removed") else None
 
 

@@ -100,7 +100,7 @@ def _fingerprint(version: Version) -> Fingerprint | None:
 
 
 def _decide_one(connection: Connection, change: Change, version: Version, files: Files) -> Event:
-    """What the ledger shall say of a change that is allowed. Raises Refused for one that is not."""
+    """What the ledger shall say of a change that goes through. Raises Refused for one that does not."""
     judged, who = replace(version, workspace=change.workspace, model=change.model), actor()
     verdict = judge(connection, judged, change.target, files, promoter())
     seen = {"files": files.digest, "creation_time": version.creation_time, "login": promoter() != UNVERIFIED}
@@ -108,7 +108,7 @@ def _decide_one(connection: Connection, change: Change, version: Version, files:
     decided = Event(
         who,
         "rename" if change.carried else verdict.action,
-        "allowed" if verdict.allowed else "refused",
+        verdict.outcome,
         change.workspace,
         change.model,
         change.version,
@@ -116,7 +116,7 @@ def _decide_one(connection: Connection, change: Change, version: Version, files:
         change.from_version,
         detail,
     )
-    if not verdict.allowed:
+    if verdict.outcome == "refused":
         raise Refused(verdict, decided)
     return decided
 

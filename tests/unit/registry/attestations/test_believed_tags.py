@@ -65,13 +65,16 @@ def test_tags_that_another_server_wrote_are_not_given_out(
 
 
 @pytest.mark.slow
-def test_a_version_without_evidence_is_given_out_without_any(
+def test_a_version_without_evidence_is_given_out_without_any_and_with_the_gates_own_verdicts(
     client: MlflowClient, plain: MlflowClient, published: Publisher
 ) -> None:
     source = str(client.get_model_version(NAME, str(published().version)).source)
     bare = int(client.create_model_version(NAME, source, tags={"mine": "kept"}).version)
     forge(plain, bare)
-    assert client.get_model_version(NAME, str(bare)).tags == {"mine": "kept"}
+    plain.set_model_version_tag(NAME, str(bare), "gate champion", "passes")
+    refused = "refused: there is no evidence signed by a trusted pipeline key"
+    verdicts = {"gate champion": refused, "gate stage Production": refused}
+    assert client.get_model_version(NAME, str(bare)).tags == {"mine": "kept", **verdicts}
 
 
 @pytest.mark.slow
