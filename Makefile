@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 STAMP := $(VENV)/.installed
 HOST ?= 127.0.0.1
 PORT ?= 5000
+MLFLOW ?= 3.16.1
+MATRIX = $(CURDIR)/$(VENV)/mlflow-$(MLFLOW)
 # the order of tests/conftest.py, instead of the largest group first
 PYTEST := pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
@@ -57,6 +59,14 @@ unit: $(STAMP)
 
 everything: $(STAMP)
 	@$(PYTEST)
+
+.PHONY: matrix
+matrix: $(STAMP) ## contract tests and attacks against another MLflow, all else the same (MLFLOW=3.16.1)
+	@$(BIN)/python -m venv $(MATRIX)
+	@$(MATRIX)/bin/pip install --quiet --no-deps mlflow==$(MLFLOW) mlflow-skinny==$(MLFLOW) mlflow-tracing==$(MLFLOW)
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+	  > "$$($(MATRIX)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	@$(MATRIX)/bin/python -m $(PYTEST) tests/contract tests/attacks
 
 .PHONY: ui
 ui: $(STAMP) ## MLflow's server with the gate, on http://127.0.0.1:5000 (PORT=...)

@@ -6,7 +6,7 @@ import shlex
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +119,7 @@ class Walk:
     said: dict[str, str]
     statuses: dict[str, int]
     report: audit.Report
-    outcomes: dict[str, tuple[str, ...]]
+    outcomes: Mapping[str, tuple[str, ...]]
 
 
 def resnet_ops(line: str) -> str:
