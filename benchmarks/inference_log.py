@@ -33,9 +33,9 @@ import numpy as np
 import psycopg
 
 from resnet_ops.provenance import environment, git_state, hardware
+from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import RECORDED, STATISTICS
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
-from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_ops.moved import find_moved
 
 if TYPE_CHECKING:
-    from resnet_ops_monitoring.inference_log.writer import Sampling, Writer, open_writer
+    from resnet_ops_monitoring.inference_log.client.writer import Sampling, Writer, open_writer
 
 __all__ = ["Sampling", "Writer", "open_writer"]
 
@@ -18,7 +18,7 @@ __all__ = ["Sampling", "Writer", "open_writer"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.inference_log.writer"), name)
+    return getattr(import_module(f"{__name__}.inference_log.client.writer"), name)
 
 
 find_moved(

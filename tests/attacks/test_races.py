@@ -11,12 +11,12 @@ from unittest.mock import patch
 import pytest
 from mlflow.exceptions import MlflowException
 
-from resnet_ops_registry.attestations.digest import Fingerprint, folder_digest
+from resnet_ops_registry.attestations.digest import Fingerprint, fingerprint, folder_digest
 from resnet_ops_registry.attestations.statements import Version
 from resnet_ops_registry.attestations.trust import revoke_key
 from resnet_ops_registry.database.ledger import list_entries, verify
 from resnet_ops_registry.database.tables import open_database
-from resnet_ops_registry.gate.gate import Files
+from resnet_ops_registry.gate.gate import Files, hash_files
 from resnet_ops_registry.operations import audit
 from resnet_ops_registry.store import decisions
 from tests.attacks.registry import MODEL, Registry
@@ -143,7 +143,7 @@ def test_files_that_are_hidden_while_they_are_compared_are_hashed_again(registry
     """An insider takes the folder away whenever the gate asks whether something was written there."""
     number = registry.version(b"good")
     folder = registry.files(number)
-    away, look, read = folder.with_name("away"), decisions.fingerprint, decisions.hash_files
+    away, look, read = folder.with_name("away"), fingerprint, hash_files
 
     def hidden(location: str) -> Fingerprint:
         folder.rename(away)

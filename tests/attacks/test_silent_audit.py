@@ -107,7 +107,7 @@ def forge_decision(registry: Registry, number: int, **more: Any) -> None:
         if connection.execute(update(aliases).where(*known).values(version=number)).rowcount == 0:
             row = {"workspace": "default", "name": MODEL, "alias": "champion", "version": number}
             connection.execute(insert(aliases).values(row))
-        detail = {
+        detail: dict[str, Any] = {
             "policy": "attacked* policy 1",
             "files": registry.digest(number),
             "creation_time": int(made.creation_timestamp),

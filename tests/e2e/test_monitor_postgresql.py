@@ -14,12 +14,12 @@ import pytest
 
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.inference_log.client.writer import open_writer
 from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps, list_gaps
 from resnet_ops_monitoring.inference_log.hour_summaries import kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import Period, TimeRange
-from resnet_ops_monitoring.inference_log.writer import open_writer
 from resnet_ops_monitoring.service.history import VerdictHistory
 from resnet_ops_monitoring.settings.service import ValidationParams
 from resnet_ops_monitoring.validation.window_checks import check_window, failures

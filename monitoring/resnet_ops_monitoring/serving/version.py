@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
+from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
-from resnet_ops_monitoring.inference_log.writer_metrics import export_metrics
 from resnet_ops_monitoring.serving.scorer import Scored
 
 __all__ = ["UNGATED", "Version"]

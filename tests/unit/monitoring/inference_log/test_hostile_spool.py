@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log import segments
+from resnet_ops_monitoring.inference_log.client import segments
+from resnet_ops_monitoring.inference_log.client.segments import Segment, read_segment
+from resnet_ops_monitoring.inference_log.client.spool import Spool
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import NUMBERS, TEXTS, decode, encode_gap, encode_row
-from resnet_ops_monitoring.inference_log.segments import Segment, read_segment
-from resnet_ops_monitoring.inference_log.spool import Spool
 from tests.unit.monitoring.inference_log.writing import logged, record, writer_of
 
 NAME = "00000000000000001-abcdef01.segment"
@@ -140,7 +140,9 @@ def test_a_record_that_no_table_can_hold_is_a_data_error(content: bytes) -> None
 
 def test_what_was_recorded_decodes() -> None:
     assert isinstance(decode(row()), dict)
-    assert asdict(decode(encode_gap(GAP))) == asdict(GAP)  # type: ignore[call-overload]
+    gap = decode(encode_gap(GAP))
+    assert isinstance(gap, Gap)
+    assert asdict(gap) == asdict(GAP)
 
 
 def test_a_forged_segment_stops_no_row(tmp_path: Path) -> None:

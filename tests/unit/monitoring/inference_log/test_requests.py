@@ -13,13 +13,13 @@ import pytest
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.inference_log.client.writer import open_writer
 from resnet_ops_monitoring.inference_log.columns import Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.labels import count_right
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.rows import decode
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
-from resnet_ops_monitoring.inference_log.writer import open_writer
 from resnet_ops_monitoring.service.windows import due_time_ranges
 from resnet_ops_monitoring.settings.service import RunParams
 from tests.unit.monitoring.conftest import PARAMS, make_predictions

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_ops_monitoring.inference_log.segments import Segment, read_segment
+from resnet_ops_monitoring.inference_log.client.segments import Segment, read_segment
 
 CONTENTS = [b"one", b"", b"\xf5\xc1\n\xfe" * 3, bytes(range(256)), b"the last"]
 

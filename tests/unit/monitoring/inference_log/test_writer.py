@@ -14,13 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops_monitoring.inference_log import delivery, destination, shipper
 from resnet_ops_monitoring.inference_log.appending import add_rows
+from resnet_ops_monitoring.inference_log.client import delivery, destination, shipper
+from resnet_ops_monitoring.inference_log.client.segments import read_segment
+from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
+from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
 from resnet_ops_monitoring.inference_log.gaps import Gap, list_gaps
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.segments import read_segment
-from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
-from resnet_ops_monitoring.inference_log.writer_metrics import export_metrics
 from tests.unit.monitoring.inference_log.writing import (
     CLASSES,
     DIGEST,
@@ -326,7 +326,7 @@ def test_records_of_another_program_are_left_out_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = put_by(tmp_path, 3)
-    from resnet_ops_monitoring.inference_log.segments import Segment
+    from resnet_ops_monitoring.inference_log.client.segments import Segment
 
     other = Segment(path.with_name("0" * 17 + "-other.segment"))
     other.add([b"r", b"z12", b'g{"id": 1}'])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_ops_monitoring.inference_log.delivery import SAFE_WITHIN
+from resnet_ops_monitoring.inference_log.client.delivery import SAFE_WITHIN
 from tests.unit.monitoring.inference_log.writing import (
     away,
     eventually,

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resnet_ops_monitoring.inference_log.client.delivery import Limits
+from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import STATISTICS
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
-from resnet_ops_monitoring.inference_log.delivery import Limits
 from resnet_ops_monitoring.inference_log.labels import Origin, give_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.inference_log.writer import Writer, open_writer
 
 CLASSES = ("NA", "EU", "größer", "7")
 FEATURES = 6

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from resnet_ops.data import image_stats
+from resnet_ops_monitoring.inference_log.client.writer import open_writer
 from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
-from resnet_ops_monitoring.inference_log.writer import open_writer
 from tests.unit.monitoring.scene import Scene, at
 
 pytestmark = [

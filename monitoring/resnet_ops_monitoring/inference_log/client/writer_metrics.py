@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from resnet_ops_monitoring.inference_log.writer import Writer
+from resnet_ops_monitoring.inference_log.client.writer import Writer
 
 __all__ = ["export_metrics"]
 

@@ -11,9 +11,9 @@ from threading import Condition, Event, Lock, Thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from resnet_ops.errors import ResnetOpsError
-from resnet_ops_monitoring.inference_log.destination import Destination
-from resnet_ops_monitoring.inference_log.segments import read_segment
-from resnet_ops_monitoring.inference_log.spool import Spool
+from resnet_ops_monitoring.inference_log.client.destination import Destination
+from resnet_ops_monitoring.inference_log.client.segments import read_segment
+from resnet_ops_monitoring.inference_log.client.spool import Spool
 
 __all__ = ["Shipper"]
 

@@ -9,10 +9,10 @@ from sqlalchemy.exc import StatementError
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import add_rows
+from resnet_ops_monitoring.inference_log.client.losses import Losses
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.losses import Losses
 from resnet_ops_monitoring.inference_log.rows import decode
 
 __all__ = ["Destination"]

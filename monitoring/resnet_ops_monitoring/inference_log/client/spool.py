@@ -13,7 +13,7 @@ from threading import Lock
 
 from sqlalchemy.engine import URL
 
-from resnet_ops_monitoring.inference_log.segments import Segment
+from resnet_ops_monitoring.inference_log.client.segments import Segment
 
 __all__ = ["NoRoom", "Spool", "spool_folder"]
 

@@ -15,9 +15,9 @@ from weakref import WeakSet
 from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.client.delivery import LIMITS, Delivery, Limits, WriterStats
 from resnet_ops_monitoring.inference_log.columns import Route, Status
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
-from resnet_ops_monitoring.inference_log.delivery import LIMITS, Delivery, Limits, WriterStats
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
 from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling

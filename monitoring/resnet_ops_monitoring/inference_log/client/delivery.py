@@ -9,12 +9,12 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy.engine import URL
 
-from resnet_ops_monitoring.inference_log.destination import Destination
-from resnet_ops_monitoring.inference_log.losses import Losses
-from resnet_ops_monitoring.inference_log.row_queue import RowQueue
+from resnet_ops_monitoring.inference_log.client.destination import Destination
+from resnet_ops_monitoring.inference_log.client.losses import Losses
+from resnet_ops_monitoring.inference_log.client.row_queue import RowQueue
+from resnet_ops_monitoring.inference_log.client.shipper import Shipper
+from resnet_ops_monitoring.inference_log.client.spool import Spool, spool_folder
 from resnet_ops_monitoring.inference_log.rows import encode_gap
-from resnet_ops_monitoring.inference_log.shipper import Shipper
-from resnet_ops_monitoring.inference_log.spool import Spool, spool_folder
 
 __all__ = ["LIMITS", "SAFE_WITHIN", "Delivery", "Limits", "WriterStats"]
 
