@@ -16,7 +16,7 @@ from resnet_ops_registry.attestations.digest import folder_digest, local_folder
 from resnet_ops_registry.attestations.statements import find_version, latest_evidence
 from resnet_ops_registry.client.packaging import ARTIFACTS
 from resnet_ops_registry.common.connection import connect
-from resnet_ops_registry.common.mlflow_errors import reported
+from resnet_ops_registry.common.mlflow_errors import asked, reported
 from resnet_ops_registry.common.settings import STATE, is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import FILES_TAG
@@ -61,8 +61,9 @@ def load(uri: str, version: int | None = None, threads: int = 0) -> LoadedModel:
     that is not set, and a model of another kind; ServiceError when MLflow fails.
     """
     client = connect()
-    with reported(f"Loading {uri}"):
+    with asked(f"Loading {uri}"):
         found = _resolve(client, uri, version)
+    with reported(f"Loading {uri}"):
         expected, verified_by = _expected_digest(found)
         folder = _cached(client, found, expected)
     if not (folder / ARTIFACTS / DESCRIPTION).is_file():
@@ -102,7 +103,7 @@ def _resolve(client: "MlflowClient", uri: str, version: int | None) -> "ModelVer
     if version is None and "/" in name:
         name, _, number = name.rpartition("/")
         version = int(number) if re.fullmatch("[0-9]{1,9}", number) else None
-    if version is None or not name:
+    if version is None or not name.strip():
         raise ConfigError(f"{uri!r} names no model version. Write models:/name@alias or models:/name/3.")
     return client.get_model_version(name, str(version))
 

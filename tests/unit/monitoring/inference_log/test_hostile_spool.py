@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.client import segments
 from resnet_ops_monitoring.inference_log.client.segments import Segment, read_segment
-from resnet_ops_monitoring.inference_log.client.spool import Spool
+from resnet_ops_monitoring.inference_log.client.spool import Spool, spool_folder
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import NUMBERS, TEXTS, decode, encode_gap, encode_row
@@ -148,9 +149,7 @@ def test_what_was_recorded_decodes() -> None:
 def test_a_forged_segment_stops_no_row(tmp_path: Path) -> None:
     with writer_of(tmp_path) as writer:
         record(writer, 1)
-    (root,) = {each.parent for each in (tmp_path / "spool").glob("*/*")} or {
-        next((tmp_path / "spool").iterdir())
-    }
+    root = spool_folder(tmp_path / "spool", make_url(f"sqlite:///{tmp_path}/log.db"))
     left_behind(root / "1-a", row(model={"a": 1}), gap(reason={"a": 1}), row(source=[1]))
     with writer_of(tmp_path) as writer:
         record(writer, 3, "later")
