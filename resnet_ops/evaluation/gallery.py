@@ -47,9 +47,14 @@ def mistakes_page(title: str, data: PreparedData, log_probabilities: np.ndarray,
         f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<p>{len(worst)} of {len(wrong)} mistakes on {len(data)} images, those with the highest loss first.</p>"
         f"<main>{figures}</main><h2>Labels that are probably wrong</h2>"
-        f"<p>{min(most, len(doubted))} of {len(doubted)} labels, of {len(data)}. {LABELS}</p>"
+        f"<p>{_count(len(doubted), len(data), most)} {LABELS}</p>"
         f"<main>{labels}</main></body></html>\n"
     )
+
+
+def _count(doubted: int, images: int, most: int) -> str:
+    found = f"{doubted or 'None'} of {images} labels."
+    return found if doubted <= most else f"{found} The {most} surest are shown."
 
 
 def _figure(data: PreparedData, log_probabilities: np.ndarray, row: int, loss: float) -> str:

@@ -82,6 +82,6 @@ def test_the_page_shows_what_is_doubted_and_says_what_it_can_not_show() -> None:
     mistakes, doubted = page.split("Labels that are probably wrong")
     assert (mistakes.count("<figure>"), doubted.count("<figure>")) == (1, 1)
     assert "labelled <b>a&lt;b</b> 0.050, probably c 0.950" in doubted
-    assert "1 of 1 labels, of 6" in doubted
+    assert "1 of 6 labels" in doubted
     assert "what it has learned wrong is not found" in doubted
     assert mistakes_page("worst", data, np.log(shares), 0).count("<figure>") == 0
