@@ -80,5 +80,7 @@ if __name__ == "__main__":
             continue
         words = (str(file), *(["--member", "resnet20"] if "--member" in file.read_text() else []))
         module = f"resnet_ops_pipelines.{file.stem}"
+        for name in [name for name in sys.modules if name.startswith("resnet_ops_pipelines")]:
+            del sys.modules[name]  # a stage is a process of its own, which imports the package first
         found[file.stem] = run(words, partial(runpy.run_module, module, run_name="__main__"))
     json.dump(found, sys.stdout)

@@ -17,7 +17,8 @@ __all__ = ["VECTORS", "Added", "add_new", "add_rows", "select_rows"]
 
 VECTORS = ("embedding", "probabilities")
 _ONCE = ("request_id", "digest", "status")
-_EXACT = ("time", "model", "version", "route", "source", "window")
+_EXACT = ("model", "version", "route", "window")
+_OF_A_REPLAY = ("time", "source")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _ROWS = 900 // len(RECORDED)  # in one statement: below the same limit
 _AT_ONCE = 1000  # rows in a statement of arrays
@@ -139,8 +140,12 @@ def select_rows(
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Columns whose content differs; floats may differ by what another thread count or CPU changes."""
-    different = [name for name in _EXACT if old[name] != new[name]]
+    """Columns whose content differs; floats may differ by what another thread count or CPU changes.
+
+    Who sends a request again sends it later, and maybe by another way: the row of the first time stays.
+    """
+    compared = _EXACT if old["window"] is None else (*_EXACT, *_OF_A_REPLAY)
+    different = [name for name in compared if old[name] != new[name]]
     for name in (*STATISTICS, *VECTORS):
         left, right = (
             np.frombuffer(row[name], "<f4") if name in VECTORS else np.array([row[name]], dtype=float)

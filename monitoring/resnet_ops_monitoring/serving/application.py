@@ -98,7 +98,12 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         ] = False,
         source: Annotated[
             str | None,
-            Query(min_length=1, max_length=200, description="camera or line, for the inference log"),
+            Query(
+                min_length=1,
+                max_length=200,
+                pattern=r"^[^\x00]+$",
+                description="camera or line, for the inference log",
+            ),
         ] = None,
     ) -> Response:
         """Score one image, or an array of them."""

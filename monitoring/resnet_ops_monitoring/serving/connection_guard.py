@@ -11,7 +11,10 @@ _MOST_HEADER_BYTES = 32 * 2**10
 
 
 def guarded(seconds: float) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol, which hangs up on a client whose headers take longer, or more than 32 KiB."""
+    """uvicorn's protocol, which hangs up on a client whose headers take longer, or more than 32 KiB.
+
+    The same holds for what comes after an answer and begins no request, and for the trailers of a body in chunks.
+    """
     return type("Guarded", (_Guarded,), {"seconds": seconds})
 
 
@@ -19,6 +22,7 @@ class _Guarded(HttpToolsProtocol):
     seconds: ClassVar[float]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._trailing = False
         super().connection_made(transport)
         self._await_headers()
 
@@ -26,21 +30,34 @@ class _Guarded(HttpToolsProtocol):
         if self._headers_due is not None:
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._headers_due is not None and self._header_bytes > _MOST_HEADER_BYTES:
+        if self._headers_due is None and self._answered():  # bytes have taken uvicorn's own time limit off
+            self._await_headers()
+        if self._header_bytes > _MOST_HEADER_BYTES:
             self.transport.close()
 
     def on_message_begin(self) -> None:
+        self._trailing = False
         super().on_message_begin()
         if self._headers_due is None:  # another request of the same connection
             self._await_headers()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._trailing:  # nobody reads these, and uvicorn would keep them
+            self._header_bytes += len(name) + len(value)
+        else:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._let_go()
+        self._trailing, self._header_bytes = True, 0
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._let_go()
         super().connection_lost(exc)
+
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _await_headers(self) -> None:
         self._header_bytes = 0

@@ -59,6 +59,8 @@ class Scoring:
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
                     self._unanswered(version, "refused", request, source)
+                elif error.status >= 500:
+                    self._unanswered(version, "failed", request, source)
                 raise
             except BaseException:  # of which one is the time limit
                 self._unanswered(version, "failed", request, source)
@@ -126,10 +128,17 @@ class Scoring:
         reading = Reading.of(version.model, self._data, self.settings.max_pixels)
         loop = asyncio.get_running_loop()
         images = await loop.run_in_executor(self._decoders, read, kind, body, reading)
+        if len(images) > self.settings.max_waiting:
+            raise Refusal(
+                413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
+            )
         try:
-            return await self.batcher.ask(version.model, images)
+            scored = await self.batcher.ask(version.model, images)
         except QueueFull as error:
             raise Refusal(BUSY, str(error), 1) from None
+        if not np.isfinite(scored.predictions.probabilities).all():
+            raise Refusal(500, "The model answered with numbers that are not finite.")
+        return scored
 
 
 def _milliseconds(request: Request) -> float:

@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 _FORBID: dict[str, Any] = {"extra": "forbid"}
+LEAST_KEEP_DAYS = 183
+"""Six months. A file that says less would make the signature for younger rows void."""
 
 
 def _at_least(settings: object, least: float, *names: str) -> None:
@@ -196,10 +198,10 @@ class MonitorSettings:
     actions: ActionParams
     """What happens without a person."""
     keep_days: float
-    """Rows of the inference log that are younger are purged only if an operator signs."""
+    """Rows of the inference log that are younger are purged only if an operator signs; six months or more."""
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "keep_days")
+        _at_least(self, LEAST_KEEP_DAYS, "keep_days")
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ class _Kept:
     keep_days: float
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "keep_days")
+        _at_least(self, LEAST_KEEP_DAYS, "keep_days")
 
 
 @dataclass(frozen=True)

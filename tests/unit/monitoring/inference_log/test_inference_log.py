@@ -51,6 +51,14 @@ def test_a_repeated_append_adds_nothing(log: InferenceLog, frame: pd.DataFrame) 
     assert len(log.read("made-up")) == 30
 
 
+def test_an_answer_that_is_sent_again_later_adds_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
+    frame = frame.assign(window=None)
+    log.append(frame)
+    later = frame.assign(time=frame["time"] + pd.Timedelta(minutes=1), source="camera 7")
+    assert log.append(later) == 0
+    assert list(log.read("made-up")["time"]) == list(frame["time"])
+
+
 @pytest.mark.parametrize("change", [{"version": "2"}, {"brightness": 0.9}, {"source": "camera 7"}])
 def test_other_content_under_a_known_id_is_refused_and_nothing_is_added(
     log: InferenceLog, frame: pd.DataFrame, change: dict[str, Any]

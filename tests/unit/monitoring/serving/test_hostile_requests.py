@@ -1,5 +1,6 @@
 """Whatever is sent, nothing crashes, each request gets one line that says why, and the server goes on."""
 
+import contextlib
 import random
 import socket
 from collections.abc import Iterator
@@ -112,6 +113,39 @@ def test_a_client_that_never_finishes_is_hung_up_on_and_holds_no_place(sent: byt
         assert answered == b"" or b" 408 " in answered.partition(b"\r\n")[0]
         assert (b" 408 " in answered) == sent.startswith(HEADERS)
         assert still_answers(live)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+        (HEADERS.replace(b"/v1/score", b"/nowhere"), b"1"),
+    ],
+    ids=["an empty line", "a body that nobody wants"],
+)
+def test_a_client_that_was_answered_and_goes_on_without_a_request_is_hung_up_on(
+    first: bytes, then: bytes
+) -> None:
+    with (
+        serving(fake_version(FakeModel()), receive_seconds=0.2) as live,
+        socket.create_connection(("127.0.0.1", live.port), timeout=60) as client,
+    ):
+        client.sendall(first)
+        assert client.recv(65536).startswith(b"HTTP/1.1 ")
+        client.sendall(then)
+        with contextlib.suppress(ConnectionError):
+            while client.recv(65536):  # would raise after a minute
+                pass
+        assert still_answers(live)
+
+
+def test_trailers_without_end_are_hung_up_on(live: Live) -> None:
+    chunked = HEADERS.replace(b"Content-Length: 100", b"Transfer-Encoding: chunked")
+    with socket.create_connection(("127.0.0.1", live.port), timeout=60) as client:
+        client.sendall(chunked + b"0\r\n")
+        with pytest.raises(ConnectionError):
+            client.sendall(b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(50_000)))
+    assert still_answers(live)
 
 
 def test_connections_that_say_nothing_do_not_keep_others_out() -> None:

@@ -209,6 +209,20 @@ def test_16_bit_grey_is_refused_where_no_setting_says_what_its_levels_mean(live:
     assert "data.grey_bits" in answer.json()["message"]
 
 
+def test_more_images_than_may_wait_are_refused() -> None:
+    with serving(fake_version(FakeModel()), max_waiting=3) as live:
+        assert live.score(np.concatenate([image(1)] * 3)).status_code == 200
+        answer = live.score(np.concatenate([image(1)] * 4))
+        assert answer.status_code == 413
+        assert "4 images" in answer.json()["message"]
+
+
+def test_a_source_that_no_log_can_hold_is_refused() -> None:
+    with serving(fake_version(FakeModel())) as live:
+        assert live.score(image(1), path="/v1/score?source=line%201").status_code == 200
+        assert live.score(image(1), path="/v1/score?source=%00").status_code in (400, 422)
+
+
 def test_too_many_bytes_or_pixels_are_refused() -> None:
     with serving(fake_version(FakeModel()), max_bytes=2000, max_pixels=63) as live:
         large: dict[str, Any] = {"data": b"x" * 2001, "headers": {"Content-Type": "image/png"}}
