@@ -40,7 +40,7 @@ class Swap:
         self._every, self._metrics = every, metrics
         self._unused, self._stop = Condition(), Event()
         self._seen = time.monotonic()  # when the alias was last at the version that answers
-        self._refused: tuple[Place, int] | None = None
+        self._refused: tuple[Place, int, str] | None = None
         self._looks_to_skip = 0
         self._thread = Thread(target=self._follow, name="alias", daemon=True)
         metrics.version.labels(**first.named).set(1)
@@ -98,15 +98,14 @@ class Swap:
             self._seen, self._refused = looked, None
             self._metrics.refused.set(0)
             self._tell("")
-        elif self._is_due(place):
+        elif self._refused is None or self._refused[0] != place:
             self._try(alias, place)
-
-    def _is_due(self, place: Place) -> bool:
-        """Whether to try it: one that was refused is tried again, ever more seldom."""
-        if self._refused is None or self._refused[0] != place:
-            return True
-        self._looks_to_skip -= 1
-        return self._looks_to_skip < 0
+        else:  # one that was refused is tried again, ever more seldom
+            self._looks_to_skip -= 1
+            if self._looks_to_skip < 0:
+                self._try(alias, place)
+            else:
+                self._tell(self._refused[2])
 
     def _try(self, alias: Alias, place: Place) -> None:
         try:
@@ -114,11 +113,12 @@ class Swap:
             self._prepare(version)
         except Exception as error:  # noqa: BLE001 -- whatever is wrong with the new version, the old one goes on
             tries = self._refused[1] + 1 if self._refused and self._refused[0] == place else 0
-            self._refused, self._looks_to_skip = (place, tries), min(2**tries, _LONGEST_WAIT) - 1
             self._metrics.swaps.labels("refused").inc()
             self._metrics.refused.set(1)
             why = str(error) if isinstance(error, ResnetOpsError) else f"{type(error).__name__}: {error}"
-            self._tell(f"v{place.version} does not take over: {why}")
+            trouble = f"v{place.version} does not take over: {why}"
+            self._refused, self._looks_to_skip = (place, tries, trouble), min(2**tries, _LONGEST_WAIT) - 1
+            self._tell(trouble)
             return
         self._take_over(version)
 
