@@ -1,5 +1,6 @@
 """Observing as an attack surface: nobody turns enforcement off unnoticed, and what was observed gets nowhere else."""
 
+import base64
 import contextlib
 from dataclasses import replace
 from hashlib import sha256
@@ -10,6 +11,9 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from resnet_ops.errors import ConfigError
+from resnet_ops_registry.attestations.digest import folder_digest
+from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
+from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE, Outcomes
 from resnet_ops_registry.attestations.keys import PrivateKey, make_key
 from resnet_ops_registry.attestations.trust import trust_key
 from resnet_ops_registry.database import ledger
@@ -17,10 +21,11 @@ from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.database.tables import open_database, policies
 from resnet_ops_registry.gate.mode import switch_mode, with_mode
 from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
 from resnet_ops_registry.operations import audit
 from resnet_ops_registry.operations.adoption import record_holders
 from tests.attacks.hardening import findings, hardened, sql
-from tests.attacks.registry import MODEL, POLICY, Registry
+from tests.attacks.registry import COMPARED, MODEL, POLICY, Registry, evidence_of
 
 pytestmark = pytest.mark.e2e
 
@@ -128,6 +133,46 @@ def test_what_an_observed_name_holds_is_judged_when_it_is_renamed_into_an_enforc
     with pytest.raises(MlflowException, match="may not become @champion"):
         registry.client.rename_registered_model("observed", "attacked-too")
     assert registry.champion("observed") == int(bad)
+
+
+def measured(registry: Registry, right: int) -> str:
+    """A new version, proven, which answers the first so many of 1000 rows rightly; gives its number."""
+    number = registry.version(f"{right} right".encode(), None)
+    made = registry.client.get_model_version(MODEL, str(number))
+    subject = Subject(MODEL, number, int(made.creation_timestamp), folder_digest(registry.files(number)))
+    bits = int("1" * right + "0" * (1000 - right), 2).to_bytes(125, "big")
+    outcomes = Outcomes(images="0" * 64, n=1000, right=base64.b64encode(bits).decode())
+    evidence = evidence_of(f"{number:064x}", 0.96).model_copy(update={"outcomes": {"test": outcomes}})
+    statement = Statement(subject, EVIDENCE_TYPE, evidence.as_signed())
+    registry.send(number, sign(statement, registry.keys["pipeline"]).text)
+    return str(number)
+
+
+@pytest.mark.parametrize("way", ["once", "by a rollback", "again", "taken off and again"])
+def test_what_was_put_in_place_while_observing_does_not_come_back_uncompared(
+    registry: Registry, way: str
+) -> None:
+    with open_database(registry.database) as connection:
+        apply_policy(connection, COMPARED, "p.yaml")
+    good, bad = measured(registry, 990), measured(registry, 300)
+    registry.client.set_registered_model_alias(MODEL, "champion", good)
+    with open_database(registry.database) as connection:
+        switch_mode(connection, "attacked*", "observe")
+    registry.client.set_registered_model_alias(MODEL, "champion", bad)
+    if way == "by a rollback":
+        registry.client.set_registered_model_alias(MODEL, "champion", good)
+        registry.client.set_registered_model_tag(MODEL, ROLLBACK_TAG, "champion")
+    elif way == "taken off and again":
+        registry.client.delete_registered_model_alias(MODEL, "champion")
+    if way.endswith("again"):
+        registry.client.set_registered_model_alias(MODEL, "champion", bad)
+    assert registry.champion() == int(bad)
+    registry.client.set_registered_model_alias(MODEL, "champion", good)
+    with open_database(registry.database) as connection:
+        switch_mode(connection, "attacked*", "enforce")
+    with pytest.raises(MlflowException, match="points against @champion"):
+        registry.client.set_registered_model_tag(MODEL, ROLLBACK_TAG, "champion")
+    assert registry.champion() == int(good)
 
 
 def test_a_policy_that_observes_and_cannot_be_read_closes(registry: Registry) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -49,8 +49,8 @@ _rolling_back: ContextVar[bool] = ContextVar("resnet_ops_rolling_back", default=
 
 @contextmanager
 def rolling_back() -> Iterator[None]:
-    """What is judged inside is a rollback, where the version held it before: not compared with the champion, and so
-    named in the ledger.
+    """What is judged inside is a rollback, where the version held it before: so named in the ledger, and not compared
+    with the champion where it was allowed then.
     """
     token = _rolling_back.set(True)
     try:
@@ -108,7 +108,8 @@ def judge(
     """
     applied = policy_for(connection, version.model)
     # another version may have come under the name and number since somebody chose the one to return to
-    rollback = _rolling_back.get() and held_before(connection, version, target)
+    held = held_before(connection, version, target) if _rolling_back.get() else None
+    rollback = held is not None
     if not is_guarded(applied, target):
         label = applied.label if applied else None
         return Verdict(version.model, version.version, target, False, label, rollback=rollback)
@@ -135,20 +136,23 @@ def judge(
         verified = verified_about(connection, version)
     except EvidenceError as error:
         return refusal(f"its evidence is not believed: {error}")
-    question = Question(version, target, files, verified, champions, rollback, promoter, datetime.now(UTC))
+    question = Question(version, target, files, verified, champions, held, promoter, datetime.now(UTC))
     return answer(applied, question)
 
 
 @dataclass(frozen=True)
 class Question:
-    """May this version become that? With all that the answer depends on, apart from the policy."""
+    """May this version become that? With all that the answer depends on, apart from the policy.
+
+    `held`: how the version was given the same before, where this is a rollback to it; None otherwise.
+    """
 
     version: Version
     target: Target
     files: Files
     verified: VerifiedStatements
     champions: Callable[[], Sequence[Champion]]
-    rollback: bool
+    held: Literal["allowed", "observed"] | None
     promoter: str | None
     now: datetime
 
@@ -162,7 +166,7 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
     def verdict(*problems: str, **more: Any) -> Verdict:
         names = (version.model, version.version, target, True, applied.label)
         observes = applied.policy.observes
-        return Verdict(*names, problems, rollback=question.rollback, observing=observes, **more)
+        return Verdict(*names, problems, rollback=question.held is not None, observing=observes, **more)
 
     if question.files.digest is None:
         return verdict((question.files.problem or "its files cannot be read").rstrip("."))
@@ -187,7 +191,7 @@ def answer(applied: AppliedPolicy, question: Question) -> Verdict:
         verified,
         question.now,
         tuple(champions),
-        question.rollback,
+        question.held == "allowed",
         question.promoter,
     )
     others = [

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, or_, select
 
@@ -26,6 +26,7 @@ Place = tuple[str, str, str, int | None]
 class Held:
     """A version was given the alias or stage by ledger entry `seq`; `rollback` says that it came back.
 
+    `observed`: although the rules did not hold, because the policy observed.
     `creation_time` is None for entries written by the first release, which did not record it.
     """
 
@@ -34,6 +35,7 @@ class Held:
     creation_time: int | None
     statements: tuple[str, ...]
     rollback: bool
+    observed: bool
 
     def is_of(self, version: Version) -> bool:
         return self.version == version.version and self.creation_time in (None, version.creation_time)
@@ -110,10 +112,21 @@ def past_holders(
             yield held
 
 
-def held_before(connection: Connection, version: Version, target: Target, before: int | None = None) -> bool:
-    """Whether this very version was given the alias or stage; `before` a ledger entry where it is named."""
-    held = past_holders(connection, version.workspace, version.model, target, before)
-    return any(each.is_of(version) for each in held)
+def held_before(
+    connection: Connection, version: Version, target: Target, before: int | None = None
+) -> Literal["allowed", "observed"] | None:
+    """How this very version was given the alias or stage, at best; `before` a ledger entry where it is named.
+
+    None where it never was. One that was observed and is given the same again stays so: it was compared with itself.
+    """
+    best: Literal["allowed", "observed"] | None = None
+    last, observed = None, False
+    for held in reversed(list(past_holders(connection, version.workspace, version.model, target, before))):
+        observed = held.observed or (observed and last == (held.version, held.creation_time))
+        last = held.version, held.creation_time
+        if held.is_of(version) and best != "allowed":
+            best = "observed" if observed else "allowed"
+    return best
 
 
 def _was_given(action: str, outcome: str) -> bool:
@@ -133,6 +146,7 @@ def _held(seq: int, entry: Any, target: Target) -> Held | None:
         detail.get("creation_time"),
         tuple(detail.get("statements", ())),
         entry["action"] == "rollback",
+        entry["outcome"] == "observed",
     )
 
 

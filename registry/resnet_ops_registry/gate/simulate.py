@@ -104,7 +104,7 @@ def question_then(connection: Connection, applied: AppliedPolicy, entry: Entry, 
         Files(detail.get("files")),
         verified,
         champions,
-        event.action == "rollback" and held_before(connection, version, target, entry.seq),
+        held_before(connection, version, target, entry.seq) if event.action == "rollback" else None,
         event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say
         datetime.fromtimestamp(entry.time / 1000, UTC),
     )

@@ -71,7 +71,7 @@ def _judge(
     def ask(files: Files, statements: VerifiedStatements) -> Verdict:
         when = datetime.now(UTC)
         return answer(
-            applied, Question(version, target, files, statements, lambda: champions, False, None, when)
+            applied, Question(version, target, files, statements, lambda: champions, None, None, when)
         )
 
     if verified.evidence(roles) is not None:
