@@ -179,12 +179,13 @@ def _as_row(each: "Recorded") -> dict[str, object]:
 
 
 def _tell(each: "Recorded") -> None:
+    last = "took it off" if each.before is None else f"is v{each.before}"
     what = f"{each.holder.model} {each.holder.target.label} v{each.holder.number}"
     said = {
         "recorded": "is in the ledger as what stood when the gate came",
         "known": "was in the ledger already",
         "moved": f"is in the ledger now; when it was recorded last, v{each.before} held it",
-        "bypassed": f"is not what the gate decided last, which is v{each.before}: promote it again through the gate",
+        "bypassed": f"is not what the gate decided last, which {last}: promote it again through the gate",
     }
     console.print(
         f"{what} {said[each.state]}.", style="yellow" if each.state in ("moved", "bypassed") else ""

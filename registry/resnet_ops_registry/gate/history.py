@@ -43,12 +43,13 @@ class Held:
 
 @dataclass(frozen=True)
 class Decided:
-    """The ledger's last word on a place: the entry that gave it to a version, or recorded who held it."""
+    """The ledger's last word on a place: the entry that gave it to a version, took it off, or recorded who held it."""
 
     entry: Entry
 
     @property
     def number(self) -> int | None:
+        """The version that holds it; None where it was taken off."""
         return self.entry.event.version
 
     @property
@@ -62,6 +63,11 @@ class Decided:
         return self.entry.event.detail.get("files")
 
     @property
+    def removed_from(self) -> int | None:
+        """The version that it was taken off; None where a version holds it."""
+        return self.entry.event.from_version if self.number is None else None
+
+    @property
     def adopted(self) -> bool:
         """Whether it held the place when the gate came, and nothing was decided on the place since."""
         return self.entry.event.action == ADOPTED
@@ -73,7 +79,7 @@ def place(workspace: str, model: str, label: str, version: int) -> Place:
 
 
 def last_decisions(entries: Iterable[Entry]) -> dict[Place, Decided]:
-    """Which version holds each alias and stage, if nobody came past the gate."""
+    """Which version holds each alias and stage, or that it was taken off, if nobody came past the gate."""
     found: dict[Place, Decided] = {}
     for entry in entries:
         event = entry.event
@@ -82,7 +88,7 @@ def last_decisions(entries: Iterable[Entry]) -> dict[Place, Decided]:
         if _was_given(event.action, event.outcome) and event.version is not None:
             found[place(event.workspace, event.model, event.target, event.version)] = Decided(entry)
         elif event.action.endswith("removed") and event.from_version is not None:
-            found.pop(place(event.workspace, event.model, event.target, event.from_version), None)
+            found[place(event.workspace, event.model, event.target, event.from_version)] = Decided(entry)
     return found
 
 

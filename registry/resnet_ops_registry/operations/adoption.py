@@ -106,7 +106,8 @@ class Recorded:
     """What became of a guarded alias or stage when its registry was adopted.
 
     recorded: the ledger says now that it stands. known: it did already. moved: it was recorded as adopted before, with
-    another version, and is again. bypassed: the gate decided on another version since, which no adoption overrules.
+    another version, and is again. bypassed: the gate decided on another version since, or took the alias or stage off,
+    which no adoption overrules. before: the version of the ledger's last word; None where it has none, or took it off.
     """
 
     holder: Holder

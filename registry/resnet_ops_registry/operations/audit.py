@@ -117,6 +117,9 @@ def _check_holder(
         yield Finding(where, f"v{number} is in a stage that MLflow does not know")
     if decided is None:
         yield Finding(where, f"v{number} bypassed the gate: no entry of the ledger allowed it")
+    elif decided.removed_from is not None:
+        last = f"took v{decided.removed_from} off"
+        yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision {last}")
     elif decided.number != number:
         yield Finding(where, f"v{number} bypassed the gate: the ledger's last decision is v{decided.number}")
     elif holder.version is None:

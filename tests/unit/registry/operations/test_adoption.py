@@ -116,6 +116,34 @@ def test_adopting_again_records_what_moved_before_the_gate_decided_and_overrules
     assert any("bypassed the gate" in str(found) for found in audited().findings)
 
 
+@pytest.mark.parametrize("number", ["2", "3"], ids=["the one that held it", "another"])
+def test_adopting_again_overrules_no_removal(
+    existing: MlflowClient, client: MlflowClient, run: Runner, number: str
+) -> None:
+    run("adopt")
+    adopted(run)
+    client.delete_registered_model_alias(TEAM, "champion")
+    assert audited().findings == ()
+    existing.set_registered_model_alias(TEAM, "champion", number)
+    (past,) = adopted(run)
+    assert (past["state"], past["before"], past["version"]) == ("bypassed", None, int(number))
+    assert "which took it off: promote it again" in " ".join(run("adopt", "--apply").split())
+    (found,) = audited().findings
+    assert f"v{number} bypassed the gate: the ledger's last decision took v2 off" in str(found)
+
+
+def test_a_champion_that_the_gate_gives_again_after_a_removal_is_explained(
+    existing: MlflowClient, client: MlflowClient, run: Runner
+) -> None:
+    run("adopt")
+    adopted(run)
+    client.delete_registered_model_alias(TEAM, "champion")
+    client.set_registered_model_alias(TEAM, "champion", "3")
+    (known,) = adopted(run)
+    assert known["state"] == "known"
+    assert audited().findings == ()
+
+
 def test_an_audit_finds_files_that_were_changed_since_adoption(existing: MlflowClient, run: Runner) -> None:
     run("adopt")
     adopted(run)
