@@ -1,6 +1,7 @@
 """Commands of `resnet-ops` for a registry that is there already: adopt, policy init."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resnet_ops.console import console
-from resnet_ops.errors import ConfigError
+from resnet_ops.errors import ConfigError, ResnetOpsError
 from resnet_ops_registry.cli.common import (
     Json,
     Model,
@@ -41,6 +42,35 @@ class _Found:
     foreseen: "tuple[Foreseen, ...]"
 
 
+@dataclass(frozen=True)
+class _Others:
+    """Registered models that get no policy now, and why. `strict`: they were named, so the first failure ends all."""
+
+    left_out: dict[str, str]
+    failed: dict[str, ResnetOpsError]
+    strict: bool
+
+    @contextmanager
+    def failing(self, model: str) -> Iterator[None]:
+        try:
+            yield
+        except ResnetOpsError as error:
+            if self.strict:
+                raise
+            self.failed[model] = error
+
+    def as_json(self) -> list[dict[str, object]]:
+        said = [(name, "left out", why) for name, why in self.left_out.items()]
+        said += [(name, "failed", str(error)) for name, error in self.failed.items()]
+        return [{"model": name, "state": state, "why": why, "versions": []} for name, state, why in said]
+
+    def tell(self) -> None:
+        for name, why in self.left_out.items():
+            console.print(f"{name} is left out: {why}.")
+        for name, error in self.failed.items():
+            console.print(f"{name} failed: {error}", style="yellow")
+
+
 def adopt(
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[MODEL]...", help="Registered models; without, all.")
@@ -56,30 +86,28 @@ def adopt(
     """Give a registry that is there already the gate: propose a policy for each model, and say what it would decide.
 
     Writes files and nothing else. With --apply, once a person has read them, it puts them into force and writes into
-    the ledger which versions hold what today. MLflow's own tables stay as they are.
+    the ledger which versions hold what today. MLflow's own tables stay as they are. Without MODEL, prompts and models
+    without a version are left out, and one model's failure does not keep the others from theirs; it is said, and the
+    exit status is 1.
     """
     from resnet_ops_registry.common.connection import connect
     from resnet_ops_registry.database.tables import open_database
-    from resnet_ops_registry.operations.survey import registered_names
+    from resnet_ops_registry.operations.survey import adoptable
 
     connect_first()
     with open_database() as connection:
-        names = models or registered_names(connection)
+        names, left_out = (models, {}) if models else adoptable(connection)
+    others = _Others(left_out, {}, strict=bool(models))
     if apply:
-        _apply(names, folder, key, as_json)
-        return
-    client = connect()
-    with open_database() as connection:
-        found = [_look(client, connection, name, folder) for name in names]
-    if as_json:
-        print_json([_as_json(each) for each in found])
-        return
-    for each in found:
-        _show(each)
-    if not found:
-        console.print("Nothing is registered yet.")
-    elif any(each.state != "in force" for each in found):
-        console.print(f"Read the files in {folder} and change them. Then: resnet-ops adopt --apply")
+        _apply(names, folder, key, as_json, others)
+    else:
+        client, found = connect(), []
+        with open_database() as connection:
+            for name in names:
+                with others.failing(name):
+                    found.append(_look(client, connection, name, folder))
+        _show_all(found, folder, as_json, others)
+    raise typer.Exit(1 if others.failed else 0)
 
 
 def policy_init(model: Model, folder: Folder = Path("policies")) -> None:
@@ -131,7 +159,7 @@ def _read(file: Path) -> "AppliedPolicy":
     return AppliedPolicy(0, str(file), text, read_policy(text, str(file)))
 
 
-def _apply(models: list[str], folder: Path, key: str, as_json: bool) -> None:
+def _apply(models: list[str], folder: Path, key: str, as_json: bool, others: _Others) -> None:
     from resnet_ops_registry.database.tables import open_database
     from resnet_ops_registry.gate.policies import apply_policy, policy_for
     from resnet_ops_registry.operations.adoption import hash_holders, record_holders
@@ -139,13 +167,13 @@ def _apply(models: list[str], folder: Path, key: str, as_json: bool) -> None:
     by = signer(key)
     with open_database() as connection:
         new = [name for name in models if policy_for(connection, name) is None]
-    missing = [name for name in new if not _file(folder, name).exists()]
-    if missing:
-        raise ConfigError(
-            f"There is no {_file(folder, missing[0])}, a policy for {missing[0]}. Propose one first: resnet-ops adopt"
-        )
-    texts = {name: _read(_file(folder, name)) for name in new}
-    _check_names(texts)
+    texts = {}
+    for name in new:
+        with others.failing(name):
+            texts[name] = _to_apply(folder, name)
+    models = [name for name in models if name not in others.failed]
+    if others.failed and not models:
+        raise next(iter(others.failed.values()))
     with open_database() as connection:
         digests = hash_holders(connection, models)
     with open_database() as connection:
@@ -154,23 +182,27 @@ def _apply(models: list[str], folder: Path, key: str, as_json: bool) -> None:
         recorded = record_holders(connection, models, digests, by)
     refresh_verdicts()
     if as_json:
-        print_json([{**_as_row(each), "state": each.state, "before": each.before} for each in recorded])
+        rows = [{**_as_row(each), "state": each.state, "before": each.before} for each in recorded]
+        print_json([*rows, *others.as_json()])
         return
     for name, each in texts.items():
         console.print(f"{name}: {each.file} is in force, and {each.policy.mode}s.")
     for one in recorded:
         _tell(one)
+    others.tell()
     console.print(
         "Start the server with the gate now: docs/adopt.md. To refuse: resnet-ops policy enforce MODEL"
     )
 
 
-def _check_names(texts: "Mapping[str, AppliedPolicy]") -> None:
-    for name, each in texts.items():
-        if not each.policy.governs(name):
-            raise ConfigError(
-                f"{each.file} is a policy for {each.policy.model}, not for {name}. Change `model:`."
-            )
+def _to_apply(folder: Path, model: str) -> "AppliedPolicy":
+    file = _file(folder, model)
+    if not file.exists():
+        raise ConfigError(f"There is no {file}, a policy for {model}. Propose one first: resnet-ops adopt")
+    found = _read(file)
+    if not found.policy.governs(model):
+        raise ConfigError(f"{file} is a policy for {found.policy.model}, not for {model}. Change `model:`.")
+    return found
 
 
 def _as_row(each: "Recorded") -> dict[str, object]:
@@ -209,6 +241,19 @@ def _as_json(each: _Found) -> dict[str, object]:
             for seen in each.foreseen
         ],
     }
+
+
+def _show_all(found: Sequence[_Found], folder: Path, as_json: bool, others: _Others) -> None:
+    if as_json:
+        print_json([*map(_as_json, found), *others.as_json()])
+        return
+    for each in found:
+        _show(each)
+    others.tell()
+    if not (found or others.left_out or others.failed):
+        console.print("Nothing is registered yet.")
+    elif any(each.state != "in force" for each in found):
+        console.print(f"Read the files in {folder} and change them. Then: resnet-ops adopt --apply")
 
 
 def _show(each: _Found) -> None:

@@ -174,15 +174,17 @@ def _words(name: str) -> set[str]:
 
 
 def _lenient(value: float, better: Literal["higher", "lower"]) -> float:
-    """Four digits, rounded to the side on which the version itself passes."""
+    """Four digits, rounded to the side on which the version itself passes; the value itself where that is no number."""
     if value == 0:
         return 0.0
     digits = 3 - math.floor(math.log10(abs(value)))
     step = 10.0**-digits
+    if step == 0:
+        return value
     towards = math.floor if better == "higher" else math.ceil
     rounded = round(towards(value / step) * step, max(digits, 0))
     passes = rounded <= value if better == "higher" else rounded >= value
-    return rounded if passes else value
+    return rounded if passes and math.isfinite(rounded) else value
 
 
 def _comparison(shown: Shown, measured: bool) -> Iterator[dict[str, object]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.attestations.digest import local_folder, resolve
@@ -23,7 +23,7 @@ from resnet_ops_registry.gate.holders import holders
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Existing", "Survey", "registered_names", "survey"]
+__all__ = ["Existing", "Survey", "adoptable", "survey"]
 
 LARGEST_MLMODEL = 1_000_000
 _FLAVOUR, _SIZE = re.compile(r"  ([A-Za-z_]\w*):"), re.compile(r"model_size_bytes: (\d{1,18})$")
@@ -59,9 +59,28 @@ class Survey:
         )
 
 
-def registered_names(connection: Connection) -> list[str]:
-    """Of every registered model, in any workspace."""
-    return sorted(connection.execute(select(tables.registered_models().c.name).distinct()).scalars())
+def adoptable(connection: Connection) -> tuple[list[str], dict[str, str]]:
+    """The names of registered models, in any workspace, that can have a policy; and why the others cannot."""
+    from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
+    from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelTag
+
+    registered, tags = tables.registered_models().c, SqlRegisteredModelTag.__table__.c
+    versions, _ = tables.model_tables()
+    marked = select(tags.workspace, tags.name).where(
+        tags.key == IS_PROMPT_TAG_KEY, func.lower(tags.value) == "true"
+    )
+    prompts = {(row.workspace, row.name) for row in connection.execute(marked)}
+    rows = connection.execute(select(registered.workspace, registered.name)).all()
+    names = sorted({row.name for row in rows})
+    models = {name for workspace, name in rows if (workspace, name) not in prompts}
+    numbered = select(versions.c.name).where(versions.c.current_stage != "Deleted_Internal").distinct()
+    with_version = set(connection.execute(numbered).scalars())
+    left_out = {
+        name: "it has no version" if name in models else "it is a prompt"
+        for name in names
+        if name not in models & with_version
+    }
+    return [name for name in names if name not in left_out], left_out
 
 
 def survey(client: "MlflowClient", connection: Connection, model: str) -> Survey:

@@ -1,6 +1,7 @@
 """A first policy: what the champion shows, a worse version does not."""
 
 import base64
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -57,6 +58,17 @@ def test_the_champion_passes_and_a_version_that_is_one_percent_worse_does_not(
     assert limit is not None
     assert value * sign >= limit * sign
     assert not worse * sign >= limit * sign
+
+
+@pytest.mark.parametrize("value", [5e-324, 2e-308, 1e308, 1.7976931348623157e308])
+@pytest.mark.parametrize(("name", "sign"), [("accuracy", 1), ("loss", -1)])
+def test_the_champion_passes_at_the_ends_of_what_a_number_can_be(name: str, sign: int, value: float) -> None:
+    for signed in (value, -value):
+        rule = thresholds(propose(shown({name: signed})))[name]
+        limit = rule.min if sign == 1 else rule.max
+        assert limit is not None
+        assert math.isfinite(limit)
+        assert signed * sign >= limit * sign
 
 
 def test_numbers_of_training_and_of_unknown_meaning_are_named_and_not_asked_for() -> None:

@@ -73,6 +73,45 @@ def test_a_file_that_a_person_edited_is_what_counts(existing: MlflowClient, run:
         run("policy", "init", TEAM)
 
 
+def test_prompts_and_models_without_a_version_are_left_out_and_named(
+    existing: MlflowClient, run: Runner
+) -> None:
+    existing.create_registered_model("empty")
+    existing.create_prompt("greet")
+    existing.create_prompt_version("greet", "Hello {{name}}")
+    told = json.loads(run("adopt", "--json"))
+    left_out = [("empty", "left out", "it has no version"), ("greet", "left out", "it is a prompt")]
+    assert [(each["model"], each["state"], each.get("why")) for each in told] == [
+        (TEAM, "proposed", None),
+        *left_out,
+    ]
+    assert [file.name for file in Path("policies").iterdir()] == ["parts.yaml"]
+    assert "empty is left out: it has no version" in run("adopt")
+    (recorded, *others) = adopted(run)
+    assert recorded["state"] == "recorded"
+    assert [(each["model"], each["state"], each["why"]) for each in others] == left_out
+    with pytest.raises(ConfigError, match="There is no version of empty"):
+        run("adopt", "empty")
+
+
+def test_a_model_that_no_policy_can_be_written_for_does_not_keep_the_others_from_theirs(
+    existing: MlflowClient, run: Runner
+) -> None:
+    long = "a" * 255
+    existing.create_registered_model(long)
+    existing.create_model_version(long, Path("logged/1").resolve().as_uri())
+    (told, failed) = json.loads(run("adopt", "--json", status=1))
+    assert (told["model"], told["state"]) == (TEAM, "proposed")
+    assert (failed["model"], failed["state"]) == (long, "failed")
+    assert "at most 250 characters" in failed["why"]
+    said = run("adopt", "--apply", status=1)
+    assert "parts @champion v2 is in the ledger as what stood" in said
+    assert f"{long} failed: There is no policies/" in said
+    assert audited().findings == ()
+    with pytest.raises(ConfigError, match="Propose one first"):
+        run("adopt", "--apply", TEAM, long)
+
+
 def test_what_stands_is_in_the_ledger_and_explains_it(existing: MlflowClient, run: Runner) -> None:
     run("adopt")
     assert adopted(run) == [
