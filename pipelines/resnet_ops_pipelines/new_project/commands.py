@@ -69,7 +69,7 @@ def init(
     from resnet_ops_pipelines.new_project.survey import sample, source_of, survey
     from resnet_ops_pipelines.new_project.writing import refuse_existing, write_project
 
-    name = name or _name(into.resolve().name)
+    name = _given(name) if name else _name(into.resolve().name)
     refuse_existing(into, name)
     data = DataParams(
         source=source_of(images),
@@ -119,10 +119,23 @@ def upgrade(
 
 
 def _name(folder: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder).strip("-_")
+    name = _plain(folder)
     if not name:
         raise ConfigError("The project's folder has no name to call the model by. Name it: --name parts")
     return name
+
+
+def _given(name: str) -> str:
+    if (plain := _plain(name)) != name:
+        raise ConfigError(
+            f"--name {name}: the model, its policy's file and addresses take the name, which may hold letters and "
+            f"digits of ASCII, and within - and _. Write: --name {plain or 'parts'}"
+        )
+    return name
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
 
 
 def _root(images: Path, into: Path) -> str:

@@ -69,7 +69,7 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
         "less": less,
     }
     files = {
-        "params.yaml": _fill("params.template.yaml", values | _settings(found, fit, recipe, root, seed, positive)),
+        "params.yaml": _fill("params.template.yaml", values | _settings(found, fit, recipe, name, root, seed, positive)),
         f"policies/{name}.yaml": _policy(name, rules),
         "README.md": _fill("project.template.md", values),
     }  # fmt: skip
@@ -77,7 +77,7 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
 
 
 def _settings(
-    found: Survey, fit: Fit, recipe: Recipe, root: str, seed: int, positive: str | None
+    found: Survey, fit: Fit, recipe: Recipe, name: str, root: str, seed: int, positive: str | None
 ) -> dict[str, str]:
     data, counts = found.data, [each for split in found.counts.values() for each in split.values()]
     members = {name: asdict(member) for name, member in fit.members.items()}
@@ -93,6 +93,7 @@ def _settings(
     }
     production = found.images("production")
     return {
+        "model": _flow(name),
         "source": data.source,
         "root": _flow(root),
         "image_size": str(fit.image_size),

@@ -108,6 +108,19 @@ def test_what_cannot_be_a_project_leaves_no_folder_behind(place: Path) -> None:
     assert not (place / "project").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"), [("parts: v2", "parts-v2"), ("a/b", "a-b"), ("#parts", "parts"), ("..", "parts")]
+)
+def test_a_name_that_no_file_or_address_takes_is_refused_with_one_that_they_take(
+    place: Path, name: str, instead: str
+) -> None:
+    write_folder(place / "images", {"good": 3, "bad": 3})
+    status, said = init("images", "--into", "project", "--name", name)
+    assert status != 0
+    assert f"Write: --name {instead}" in said
+    assert not (place / "project").exists()
+
+
 def test_the_stages_of_a_project_name_no_file_of_this_repository() -> None:
     made = project_pipeline()["stages"]
     assert list(made) == ["lock_code", *stages()]
