@@ -67,10 +67,11 @@ def init(
     from resnet_ops_pipelines.new_project.members import fit_machine
     from resnet_ops_pipelines.new_project.proposal import propose
     from resnet_ops_pipelines.new_project.survey import sample, source_of, survey
-    from resnet_ops_pipelines.new_project.writing import refuse_existing, write_project
+    from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
     name = _given(name) if name else _name(into.resolve().name)
     refuse_existing(into, name)
+    refuse_overlap(images, into)
     data = DataParams(
         source=source_of(images),
         root=str(images),

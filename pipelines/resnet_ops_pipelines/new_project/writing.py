@@ -11,12 +11,14 @@ from resnet_ops.errors import ConfigError, StorageError
 from resnet_ops.files import write_text
 from resnet_ops_pipelines.new_project.code_locks import project_pipeline
 
-__all__ = ["refuse_existing", "upgrade_project", "write_project"]
+__all__ = ["refuse_existing", "refuse_overlap", "upgrade_project", "write_project"]
 
 PIPELINE = """# The stages of the installed resnet-ops, written by `resnet-ops init`. Nothing is to be maintained here:
 # settings are in params.yaml, and after an upgrade of the package `resnet-ops upgrade` writes this file again.
 """
 OWN = ("params.yaml", "dvc.yaml", "dvc.lock")
+MADE = ("data/prepared", "data/production", "data/reference", "models", "exports", "reports", "var")
+"""Folders of a project that its stages write."""
 
 
 def refuse_existing(folder: Path, name: str) -> None:
@@ -27,6 +29,25 @@ def refuse_existing(folder: Path, name: str) -> None:
             f"{folder} holds {', '.join(there)} already, and nothing is overwritten. Name another folder: --into "
             "FOLDER; or for a new release's stages in this one: resnet-ops upgrade"
         )
+
+
+def refuse_overlap(images: Path, folder: Path) -> None:
+    """Raise ConfigError where the images lie where stages write, or the project among them: DVC takes no stage whose
+    output is part of what it reads, and a second run would find more classes than the first.
+    """
+    place, project = images.resolve(), folder.resolve()
+    where, name = ("", f"{project.name}-model") if place == project else ("inside of ", "model")
+    if project.is_relative_to(place):
+        raise ConfigError(
+            f"The project's folder {project} is {where}the image folder {images}, and what the pipeline writes there "
+            f"would be taken for images. Name a folder beside it: --into {place.parent / name}"
+        )
+    for made in MADE:
+        if place.is_relative_to(project / made) or (project / made).is_relative_to(place):
+            raise ConfigError(
+                f"{images} cannot hold the images: stages of the project in {project} write {made}. Move them to "
+                f"{project / 'images'}, or name a folder elsewhere for the project: --into FOLDER"
+            )
 
 
 def write_project(folder: Path, files: Mapping[str, str]) -> None:

@@ -18,7 +18,13 @@ from resnet_ops.params import parse_params
 from resnet_ops_pipelines import prepare_data
 from resnet_ops_pipelines.new_project.code_locks import code_digest, project_pipeline, stages
 from resnet_ops_pipelines.new_project.commands import add_commands
-from resnet_ops_pipelines.new_project.writing import refuse_existing, upgrade_project, write_project
+from resnet_ops_pipelines.new_project.writing import (
+    MADE,
+    refuse_existing,
+    refuse_overlap,
+    upgrade_project,
+    write_project,
+)
 from resnet_ops_pipelines.project_names import check_names, left_from_digits
 from resnet_ops_pipelines.project_params import Params
 from resnet_ops_registry.gate.policy_file import read_policy
@@ -119,6 +125,52 @@ def test_a_name_that_no_file_or_address_takes_is_refused_with_one_that_they_take
     assert status != 0
     assert f"Write: --name {instead}" in said
     assert not (place / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "into", "remedy"),
+    [
+        ("images", "images", "--into {place}/images-model"),
+        ("images", "images/model", "--into {place}/model"),
+        ("images", ".", ""),
+        ("project/data", "project", "Move them to {place}/project/images"),
+        ("project/data/prepared/raw", "project", "Move them to {place}/project/images"),
+        ("project/models", "project", "Move them to {place}/project/images"),
+        ("project/var/images", "project", "Move them to {place}/project/images"),
+        ("project/data/raw", "project", ""),
+        ("project/images", "project", ""),
+    ],
+)
+def test_images_where_stages_write_or_a_project_lies_are_refused_before_anything_is_written(
+    place: Path, images: str, into: str, remedy: str
+) -> None:
+    write_folder(place / images, {"good": 3, "bad": 3})
+    before = sorted(place.rglob("*"))
+    status, said = init(images, "--into", into, "--name", "parts")
+    assert status != 0
+    said = " ".join(said.split())
+    assert (remedy.format(place=place) if remedy else "has only 3 different images") in said
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_list_of_images_may_lie_in_the_project_but_not_where_stages_write(tmp_path: Path) -> None:
+    for name in ("images.csv", "data/images.csv", "data/reference/images.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("path,class\n")
+    refuse_overlap(tmp_path / "images.csv", tmp_path)
+    refuse_overlap(tmp_path / "data/images.csv", tmp_path)
+    with pytest.raises(ConfigError, match="write data/reference"):
+        refuse_overlap(tmp_path / "data/reference/images.csv", tmp_path)
+
+
+def test_all_that_stages_write_lies_in_the_folders_where_no_images_may() -> None:
+    outs: list[str] = []
+    for stage in project_pipeline()["stages"].values():
+        body = stage.get("do", stage)
+        for kind in ("outs", "metrics", "plots"):
+            outs += [next(iter(each)) if isinstance(each, dict) else each for each in body.get(kind, [])]
+    assert len(outs) > 20
+    assert [each for each in outs if not any(Path(each).is_relative_to(made) for made in MADE)] == []
 
 
 def test_the_stages_of_a_project_name_no_file_of_this_repository() -> None:
