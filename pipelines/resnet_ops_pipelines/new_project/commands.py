@@ -182,4 +182,5 @@ def _lines(found: "Survey", fit: "Fit", proposal: "Proposal") -> Iterator[tuple[
     for each in fit.left_out:
         yield "not chosen", f"{each}: more than --minutes allows"
     yield "for less time", proposal.less
-    yield "policy", f"lower end of test top-1 from {proposal.least:.2f}"
+    for metric, least in proposal.least.items():
+        yield "policy", f"lower end of {metric} from {least:g}"

@@ -1,13 +1,19 @@
 """A first policy that the data can support: an honest model can pass it, a model that guesses cannot."""
 
 import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import partial
+from statistics import NormalDist
 
-from scipy.stats import binom
+import numpy as np
+from scipy.stats import binom, t
 
 from resnet_ops.errors import DataError
-from resnet_ops.evaluation.intervals import wilson
+from resnet_ops.evaluation.intervals import effective_groups, score_interval
+from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
 
-__all__ = ["least_share", "margin"]
+__all__ = ["least_share", "margin", "worth"]
 
 LUCK = 0.01
 """How often a model that guesses may pass, at most."""
@@ -15,24 +21,44 @@ MISTAKES, POWER = 0.1, 0.8
 """A model that makes one in ten of the mistakes of guessing passes in four of five cases, at least."""
 DISAGREE = 0.05
 """Share of images on which two equally good models differ, as neighbours in benchmarks/RESULTS.md do."""
-MOST = 2000
+EXACT, MOST = 2000, 1_000_000
+"""How many images would be enough is found to one of them up to the first, and within a tenth up to the second."""
+STEPS = 5
+"""Limits that lie between guessing and no mistake, at least: two digits from one half on, three from 0.96."""
 
 
-def least_share(tested: int, chance: float, confidence: float, of: str) -> float:
-    """The limit, of two digits, for the lower end of the interval of a share of right answers.
+def least_share(
+    tested: int, chance: float, confidence: float, of: str, groups: np.ndarray | None = None
+) -> float:
+    """The limit, of two digits or more, for the lower end of the interval of a share of right answers.
 
-    tested: images, or groups of them, that the test split has `of` this kind. chance: the share that is right by
-    guessing. The limit lies halfway from chance to what a model without a mistake shows, or higher where luck would
-    pass. Raises DataError where so few can tell no model that has learned something from one that guesses.
+    tested: images that the test split has `of` this kind. chance: the share that is right by guessing. groups:
+    (tested,) which group each is of, where they come in groups; what these are worth counts then, and a limit that
+    these very groups cannot show is none. The limit lies halfway from chance to what a model without a mistake shows,
+    or higher where luck would pass. Raises DataError where so few can tell no model that has learned something from
+    one that guesses.
     """
-    if (limit := _limit(tested, chance, confidence)) is not None:
+    count, grouped, highest = worth(tested, groups), groups is not None and len(set(groups)) < tested, 1.0
+    if grouped and count >= FEWEST_GROUPS:
+        highest = share_right(np.ones(tested, bool), confidence, groups).low or 0.0
+    if (limit := _limit(count, chance, confidence, grouped, highest)) is not None:
         return limit
-    enough = next((n for n in range(tested + 1, MOST) if _limit(n, chance, confidence) is not None), None)
+    enough = next((n for n in _more(count) if _limit(n, chance, confidence, grouped) is not None), None)
+    unit, others = ("equal groups", " of other groups") if grouped else ("images", "")
+    remedy = f"Not even {MOST:,} {unit} would be enough: add images of the other classes."
+    if enough is not None:
+        about = f"{'' if enough <= EXACT else 'about '}{enough:,} {unit}"
+        remedy = f"Add images{others} until it has {about} (a fifth of all go there)."
     raise DataError(
-        f"The test split has {tested} {of}, and guessing is right on {chance:.0%} of them: no policy could tell a "
-        "model that has learned something from one that guesses. "
-        f"Add images until it has {enough or f'more than {MOST}'} (a fifth of all go there)."
+        f"The test split has {tested} {of}{f', worth {count} {unit}' if grouped else ''}, and guessing is right on "
+        f"{100 * chance:.6g}% of them: no policy could tell a model that has learned something from one that "
+        f"guesses. {remedy}"
     )
+
+
+def worth(tested: int, groups: np.ndarray | None) -> int:
+    """As many images, or groups of equal size where they come in groups, as the interval of a share counts."""
+    return tested if groups is None else math.floor(effective_groups(groups) + 1e-9)
 
 
 def margin(tested: int) -> float:
@@ -40,11 +66,35 @@ def margin(tested: int) -> float:
     return max(0.02, math.ceil(100 * (1.645 + 0.84) * math.sqrt(DISAGREE / tested)) / 100)
 
 
-def _limit(tested: int, chance: float, confidence: float) -> float | None:
-    highest = wilson(tested, tested, confidence)[0]
-    first = math.ceil(100 * (chance + highest) / 2)
-    for limit in (percent / 100 for percent in range(first, math.floor(100 * highest) + 1)):
-        right = next(each for each in range(tested + 1) if wilson(each, tested, confidence)[0] >= limit)
+def _more(count: int) -> Iterator[int]:
+    yield from range(count + 1, EXACT + 1)
+    n = max(count, EXACT)
+    while (n := math.ceil(1.1 * n)) <= MOST:
+        yield n
+
+
+def _limit(
+    tested: int, chance: float, confidence: float, grouped: bool, highest: float = 1.0
+) -> float | None:
+    """None where there is none. highest: that a limit may be, for other reasons than that there are so few."""
+    if grouped and tested < FEWEST_GROUPS:
+        return None
+    low = partial(_low, tested=tested, confidence=confidence, grouped=grouped)
+    highest, digits = min(highest, low(tested)), max(2, math.ceil(math.log10(STEPS / (1 - chance)) - 1e-9))
+    first, last = (chance + highest) / 2 * 10**digits, highest * 10**digits
+    for limit in (step / 10**digits for step in range(math.ceil(first), math.floor(last) + 1)):
+        right = bisect_left(range(tested + 1), limit, key=low)
         if binom.sf(right - 1, tested, chance) <= LUCK:
             return limit if binom.sf(right - 1, tested, 1 - MISTAKES * (1 - chance)) >= POWER else None
     return None
+
+
+def _low(right: int, tested: int, confidence: float, grouped: bool) -> float:
+    """Of the interval of a share. Of groups it is `clustered`'s where each is of one size, and all right or all wrong:
+    Wilson's, by Student's quantile.
+    """
+    shorter = 1.0
+    if grouped:
+        level = (1 + confidence) / 2
+        shorter = NormalDist().inv_cdf(level) / float(t.ppf(level, tested - 1))
+    return score_interval(right / tested, tested * shorter**2, confidence)[0]

@@ -8,12 +8,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
 import yaml
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_pipelines.new_project.first_policy import least_share, margin
+from resnet_ops_pipelines.new_project.first_policy import least_share, margin, worth
 from resnet_ops_pipelines.new_project.members import Fit, recipe_for
 from resnet_ops_pipelines.new_project.survey import Survey
 
@@ -35,8 +36,8 @@ class Proposal:
     minutes: Mapping[str, float]
     """That training takes here, by member."""
     recipe: Recipe
-    least: float
-    """The policy's limit for top-1's lower end."""
+    least: Mapping[str, float]
+    """The policy's limits for lower ends, by metric."""
     less: str
     """What to change for a shorter training."""
 
@@ -68,12 +69,14 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
         "minutes": f"{sum(minutes.values()):.1f}",
         "less": less,
     }
+    least = {rule["metric"]: rule["min"] for rule in rules if rule.get("bound") == "low"}
+    settings = _settings(found, fit, recipe, name, root, seed, positive)
     files = {
-        "params.yaml": _fill("params.template.yaml", values | _settings(found, fit, recipe, name, root, seed, positive)),
+        "params.yaml": _fill("params.template.yaml", values | settings),
         f"policies/{name}.yaml": _policy(name, rules),
         "README.md": _fill("project.template.md", values),
     }  # fmt: skip
-    return Proposal(files, minutes, recipe, rules[0]["min"], less)
+    return Proposal(files, minutes, recipe, least, less)
 
 
 def _settings(
@@ -122,24 +125,28 @@ def _settings(
 
 
 def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
-    """Of the guard for @champion; the limit for top-1 first."""
+    """Of the guard for @champion. Top-1 says nothing of a model that is used at an operating point."""
     test = found.counts["test"]
     images = sum(test.values())
-    tested = found.groups["test"] if found.groups else images
-    of = "groups of images" if found.groups else "images"
-    chance = max(test.values()) / images
-    rules = [
-        _least("test.top1", least_share(tested, chance, CONFIDENCE, of),
-               f"always naming the largest class is right on {chance:.0%}; raise this to what the use needs"),
-    ]  # fmt: skip
+    groups = np.concatenate(list(found.tested.values())) if found.tested else None
+    rules: list[dict[str, Any]] = []
     if positive is not None:
-        for metric, count, what in (
-            ("operating.sensitivity", test[positive], f"images of {positive}"),
-            ("operating.specificity", images - test[positive], "images of the other class"),
+        for metric, name, what in (
+            ("operating.sensitivity", positive, f"images of {positive}"),
+            (
+                "operating.specificity",
+                next(each for each in test if each != positive),
+                "images of the other class",
+            ),
         ):
-            limit = least_share(count, 0.5, CONFIDENCE, what)
+            limit = least_share(test[name], 0.5, CONFIDENCE, what, found.tested.get(name))
             rules.append(_least(metric, limit, "guessing cannot be above one half in both"))
-    elif min(test.values()) >= FEWEST_RECALLED:
+    else:
+        chance = max(test.values()) / images
+        limit = least_share(images, chance, CONFIDENCE, "images", groups)
+        why = f"always naming the largest class is right on {chance:.3g} of all; raise this to what the use needs"
+        rules.append(_least("test.top1", limit, why))
+    if positive is None and min(test.values()) >= FEWEST_RECALLED:
         rules.append(
             {"rule": "threshold", "metric": "test.worst_class_recall", "bound": "value", "min": RECALL,
              "why": "no class may be given up for the others"}
@@ -148,8 +155,8 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
         *rules,
         {"rule": "check", "check": "data_validation",
          "why": "what a model learned from broken data cannot be told from its accuracy on them"},
-        {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin(tested), "alpha": 0.05,
-         "method": "mcnemar", "without_champion": "pass",
+        {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin(worth(images, groups)),
+         "alpha": 0.05, "method": "mcnemar", "without_champion": "pass",
          "why": "whoever replaces the champion must be shown to be at most so much worse on the same images"},
     ]  # fmt: skip
 

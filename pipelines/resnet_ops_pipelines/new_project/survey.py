@@ -48,6 +48,8 @@ class Survey:
     """Images by split and class name."""
     groups: Mapping[str, int]
     """Groups by split; empty where images are not grouped."""
+    tested: Mapping[str, np.ndarray]
+    """Of the test split, by class name: which group each image is of. Empty where images are not grouped."""
     repeated: int
     """Images whose pixels are those of an earlier one."""
     notes: tuple[str, ...]
@@ -133,6 +135,7 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
     counts = {name: Counter(row.class_name for row in kept if row.split == name) for name in names}
     _require(counts, raw.classes, str(data.root))
     digests = settled.digests or []
+    pairs = _with_groups(kept, raw.extra[column]) if column else []
     return Survey(
         data=replace(
             data, channels=channels, group=column, conflicts="drop" if settled.left_out else data.conflicts
@@ -141,7 +144,10 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
         sizes=_sizes(raw.sizes),
         classes=raw.classes,
         counts=counts,
-        groups=_groups(kept, raw.extra[column], names) if column else {},
+        groups={name: len({each for row, each in pairs if row.split == name}) for name in names}
+        if column
+        else {},
+        tested=_tested(pairs, raw.classes) if column else {},
         repeated=len(digests) - len(set(digests)),
         notes=settled.notes,
     )
@@ -180,8 +186,12 @@ def _sizes(
     return by_area[0], by_area[len(by_area) // 2], by_area[-1]
 
 
-def _groups(rows: list[ManifestRow], groups: list[str], names: Mapping[str, float]) -> dict[str, int]:
-    """Images without a group are each their own."""
-    return {
-        name: len({groups[row.index] or row.sha256 for row in rows if row.split == name}) for name in names
-    }
+def _with_groups(rows: list[ManifestRow], groups: list[str]) -> list[tuple[ManifestRow, str]]:
+    """Each image and its group. Images without a group are each their own."""
+    return [(row, groups[row.index] or row.sha256) for row in rows]
+
+
+def _tested(pairs: list[tuple[ManifestRow, str]], classes: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Of the test split, the groups of the images of each class."""
+    tested = [(row.class_name, group) for row, group in pairs if row.split == "test"]
+    return {name: np.array([group for of, group in tested if of == name]) for name in classes}

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.errors import DataError
+from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
 from resnet_ops.training.engine import Engine
@@ -15,8 +19,16 @@ from resnet_ops_pipelines.project_names import check_names
 from resnet_ops_pipelines.project_params import Params
 
 
-def found(bad: int = 40, good: int = 40) -> Survey:
-    """A survey of grey images of 8 pixels. bad, good: images of the test split."""
+def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
+    """A survey of grey images of 8 pixels. bad, good: images of the test split. each: of a group, 0 for no groups."""
+    tested = (
+        {
+            name: np.array([f"{name}{n // each}" for n in range(count)])
+            for name, count in (("bad", bad), ("good", good))
+        }
+        if each
+        else {}
+    )
     data = DataParams(
         source="imagefolder",
         root="images",
@@ -37,8 +49,9 @@ def found(bad: int = 40, good: int = 40) -> Survey:
         formats={"png": 6 * (bad + good)},
         sizes=((8, 8), (8, 8), (8, 8)),
         classes=("bad", "good"),
-        counts={split: {"bad": each * bad, "good": each * good} for split, each in times.items()},
-        groups={},
+        counts={split: {"bad": n * bad, "good": n * good} for split, n in times.items()},
+        groups={split: n * (bad + good) // each for split, n in times.items()} if each else {},
+        tested=tested,
         repeated=0,
         notes=(),
     )
@@ -64,3 +77,36 @@ def test_a_name_stays_a_name_whatever_yaml_would_take_it_for(tmp_path: Path, nam
     params = settings(proposed(found(), name), tmp_path)
     check_names(params)
     assert (params.register.model, params.register.experiment) == (name, name)
+
+
+def limits(made: Proposal) -> dict[str, float]:
+    """What the policy asks of lower ends, by metric."""
+    (guard,) = yaml.safe_load(made.files["policies/parts.yaml"])["guards"]
+    return {rule["metric"]: rule["min"] for rule in guard["rules"] if rule.get("bound") == "low"}
+
+
+def test_where_images_are_grouped_no_limit_is_above_what_a_model_without_a_mistake_shows() -> None:
+    survey = found(bad=60, good=200, each=4)
+    asked = limits(proposed(survey, positive="bad"))
+    for metric, name in (("operating.sensitivity", "bad"), ("operating.specificity", "good")):
+        groups = survey.tested[name]
+        flawless = share_right(np.ones(len(groups), bool), 0.95, groups).low
+        assert flawless is not None
+        assert 0.5 < asked[metric] <= flawless
+    together = np.concatenate(list(survey.tested.values()))
+    flawless = share_right(np.ones(len(together), bool), 0.95, together).low
+    assert flawless is not None
+    assert limits(proposed(survey))["test.top1"] <= flawless
+
+
+def test_a_class_of_few_groups_is_refused_however_many_images_it_has() -> None:
+    with pytest.raises(
+        DataError, match=r"60 images of bad, worth 6 equal groups.*of other groups until it has 13"
+    ):
+        proposed(found(bad=60, good=200, each=10), positive="bad")
+
+
+def test_a_rare_class_that_is_looked_for_is_judged_by_its_own_images_and_not_by_top1() -> None:
+    survey = found(bad=20, good=1980)
+    assert set(limits(proposed(survey, positive="bad"))) == {"operating.sensitivity", "operating.specificity"}
+    assert 0.99 < limits(proposed(survey))["test.top1"] < 1

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resnet_ops.data.params import DataParams, SplitParams
@@ -63,8 +64,10 @@ def test_a_column_that_is_called_like_a_group_keeps_groups_together(tmp_path: Pa
     found = look(file)
     assert found.data.group == "patient"
     assert sum(found.groups.values()) == 40, "no patient is counted in two splits"
+    assert {name: len(each) for name, each in found.tested.items()} == found.counts["test"]
+    assert len(np.unique(np.concatenate(list(found.tested.values())))) == found.groups["test"]
     alone = look(file, "none")
-    assert (alone.data.group, alone.groups) == (None, {})
+    assert (alone.data.group, alone.groups, alone.tested) == (None, {}, {})
     with pytest.raises(DataError, match="columns are: patient"):
         look(file, "scanner")
 
