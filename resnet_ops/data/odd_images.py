@@ -87,7 +87,7 @@ def _notes_on_grey(of: dict[str, Facts], params: DataParams, bits: int) -> list[
     if params.grey_bits == "auto":
         notes.append(
             f"{len(highest)} grey images of 16 bits use {bits} of them (up to {highest[brightest]:,} in {brightest}). "
-            f"Set data.grey_bits: {bits} in params.yaml, so that images to come are read alike"
+            f"With data.grey_bits: {bits} in params.yaml images to come are read alike"
         )
     elif cut:
         notes.append(

@@ -30,3 +30,5 @@ class RawData:
     """Digests of images that go to no split."""
     extra: Mapping[str, list[str]] = field(default_factory=dict)
     """More columns of the manifest, by name."""
+    grey_bits: int | None = None
+    """As which grey levels of more than 8 bits were read; None where no image has any."""

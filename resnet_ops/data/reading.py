@@ -47,6 +47,7 @@ def read_listed(params: DataParams, progress: Progress, scratch: Path | None) ->
         else None,
         extra={name: [listed.extra[name] for listed in listing.images] for name in listing.images[0].extra},
         notes=(*listing.notes, *notes_on_images(names, facts, params, bits)),
+        grey_bits=bits if any(each.highest_grey is not None for each in facts) else None,
     )
 
 

@@ -102,6 +102,7 @@ def _settings(
         "image_size": str(fit.image_size),
         "channels": str(data.channels),
         "fit": data.fit,
+        "grey_bits": str(data.grey_bits),
         "similar": data.similar_classes,
         "conflicts": data.conflicts,
         "group": _flow(data.group),

@@ -138,7 +138,11 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
     pairs = _with_groups(kept, raw.extra[column]) if column else []
     return Survey(
         data=replace(
-            data, channels=channels, group=column, conflicts="drop" if settled.left_out else data.conflicts
+            data,
+            channels=channels,
+            grey_bits=raw.grey_bits or data.grey_bits,
+            group=column,
+            conflicts="drop" if settled.left_out else data.conflicts,
         ),
         formats=_formats(data, raw.paths),
         sizes=_sizes(raw.sizes),

@@ -145,7 +145,7 @@ def test_grey_of_12_bits_keeps_its_levels_and_the_setting_is_named(tmp_path: Pat
         write_grey(tmp_path / name / "1.png", 4000)
     raw = read_source(folder_params(tmp_path, channels=1))
     assert len(np.unique(raw.images)) > 240
-    assert "(up to 4,000 in a/1.png). Set data.grey_bits: 12" in raw.notes[0]
+    assert "(up to 4,000 in a/1.png). With data.grey_bits: 12" in raw.notes[0]
     fixed = read_source(replace(folder_params(tmp_path, channels=1), grey_bits=12))
     assert np.array_equal(fixed.images, raw.images)
     assert fixed.notes == ()

@@ -1,6 +1,8 @@
 """The files that `resnet-ops init` proposes say what was found, whatever it is called."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -77,6 +79,13 @@ def test_a_name_stays_a_name_whatever_yaml_would_take_it_for(tmp_path: Path, nam
     params = settings(proposed(found(), name), tmp_path)
     check_names(params)
     assert (params.register.model, params.register.experiment) == (name, name)
+
+
+@pytest.mark.parametrize("bits", ["auto", 12])
+def test_the_bits_of_grey_that_were_found_are_written(tmp_path: Path, bits: Literal["auto"] | int) -> None:
+    survey = found()
+    survey = replace(survey, data=replace(survey.data, grey_bits=bits))
+    assert settings(proposed(survey), tmp_path).data.grey_bits == bits
 
 
 def limits(made: Proposal) -> dict[str, float]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import DataError
 from resnet_ops_pipelines.new_project.survey import Survey, sample, source_of, survey
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
@@ -57,6 +58,21 @@ def test_colour_is_seen_in_the_pixels_and_16_bits_are_read(
 ) -> None:
     root = write_folder(tmp_path / "parts", {"a": 12, "b": 12}, colour=colour, bits=bits)
     assert look(root).data.channels == channels
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_the_bits_of_deep_grey_are_set_so_that_each_image_to_come_can_be_read_alone(
+    tmp_path: Path, bits: int
+) -> None:
+    root = write_folder(tmp_path / "parts", {"a": 12, "b": 12}, bits=bits)
+    found = look(root).data
+    assert found.grey_bits == bits
+    (image,) = stream_images([root / "a/001.png"], found, 1, lambda path, why: None)
+    assert image is not None
+
+
+def test_the_bits_of_grey_stay_open_where_no_image_has_more_than_eight(tmp_path: Path) -> None:
+    assert look(write_folder(tmp_path / "parts", {"a": 12, "b": 12})).data.grey_bits == "auto"
 
 
 def test_a_column_that_is_called_like_a_group_keeps_groups_together(tmp_path: Path) -> None:
