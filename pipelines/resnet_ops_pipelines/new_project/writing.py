@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,7 +15,8 @@ from resnet_ops_pipelines.new_project.code_locks import project_pipeline
 __all__ = ["refuse_existing", "refuse_overlap", "upgrade_project", "write_project"]
 
 PIPELINE = """# The stages of the installed resnet-ops, written by `resnet-ops init`. Nothing is to be maintained here:
-# settings are in params.yaml, and after an upgrade of the package `resnet-ops upgrade` writes this file again.
+# settings are in params.yaml, and after an upgrade of the package `resnet-ops upgrade` writes these stages again.
+# Stages and top-level keys of your own are kept, comments are not.
 """
 OWN = ("params.yaml", "dvc.yaml", "dvc.lock")
 MADE = ("data/prepared", "data/production", "data/reference", "models", "exports", "reports", "var")
@@ -64,12 +66,13 @@ def write_project(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         if name != "README.md" or not (here / name).exists():
             write_text(here / name, text)
-    write_text(here / "dvc.yaml", _pipeline())
+    write_text(here / "dvc.yaml", _text(project_pipeline()))
     _ignore(here / ".gitignore")
 
 
 def upgrade_project(folder: Path) -> list[str]:
-    """Write this release's `dvc.yaml` in place of an earlier one; gives the stages that differ.
+    """Write this release's stages in place of an earlier one's; gives those that differ. Stages that run none of this
+    package's modules stay, as do other top-level keys.
 
     Raises ConfigError where the file is none that `resnet-ops init` wrote.
     """
@@ -80,15 +83,23 @@ def upgrade_project(folder: Path) -> list[str]:
             f"{path} was not written by `resnet-ops init`, and stays as it is. Name a project's folder: resnet-ops "
             "upgrade FOLDER"
         )
-    old, new = yaml.safe_load(text)["stages"], project_pipeline()["stages"]
+    there = yaml.safe_load(text)
+    new = project_pipeline()["stages"]
+    own = {name: stage for name, stage in there["stages"].items() if name not in new and not _is_ours(stage)}
+    old = {name: stage for name, stage in there["stages"].items() if name not in own}
     changed = [name for name in dict.fromkeys((*new, *old)) if old.get(name) != new.get(name)]
     if changed:
-        write_text(path, _pipeline())
+        write_text(path, _text({**there, "stages": new | own}))
     return changed
 
 
-def _pipeline() -> str:
-    return PIPELINE + yaml.safe_dump(project_pipeline(), sort_keys=False, allow_unicode=True, width=110)
+def _is_ours(stage: dict[str, Any]) -> bool:
+    command = dict.get(stage, "do", stage).get("cmd")
+    return isinstance(command, str) and command.startswith("python -m resnet_ops_pipelines.")
+
+
+def _text(pipeline: dict[str, Any]) -> str:
+    return PIPELINE + yaml.safe_dump(pipeline, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _git_init(folder: Path) -> None:

@@ -244,3 +244,25 @@ def test_an_upgrade_writes_this_releases_stages_and_touches_no_pipeline_of_someb
     with pytest.raises(ConfigError, match="stays as it is"):
         upgrade_project(place)
     assert path.read_text() == "stages: {}\n"
+
+
+def test_an_upgrade_keeps_what_a_team_added_to_the_pipeline(place: Path) -> None:
+    write_project(place, {"params.yaml": "seed: 0\n"})
+    path = place / "dvc.yaml"
+    own = {
+        "label": {"cmd": ["echo a", "echo b"], "outs": ["labels.csv"]},
+        "each": {"foreach": [1, 2], "do": {"cmd": "echo ${item}"}},
+        "grid": {"matrix": {"a": [1]}, "cmd": "echo ${item.a}"},
+    }
+    beside = {"artifacts": {"best": {"path": "models/resnet8"}}, "plots": [{"a.csv": {"x": "a"}}]}
+    older = yaml.safe_load(path.read_text())
+    older["stages"] |= own
+    older["stages"]["monitor_drift"]["params"] = ["seed"]
+    older["stages"]["tune_model"] = {"cmd": "python -m resnet_ops_pipelines.tune_model"}
+    path.write_text(path.read_text().partition("stages:")[0] + yaml.safe_dump(older | beside))
+    assert upgrade_project(place) == ["monitor_drift", "tune_model"]
+    now = yaml.safe_load(path.read_text())
+    assert now == beside | {"stages": project_pipeline()["stages"] | own}
+    written = path.read_bytes()
+    assert upgrade_project(place) == []
+    assert path.read_bytes() == written
