@@ -129,7 +129,14 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
     raw = replace(raw, images=raw.images[..., :channels], digests=None)
     column = _group_column(raw) if group == "auto" else None if group == "none" else group
     settled = settle_conflicts(raw, "drop")
-    split = split_images(settled, data.split, seed, column)
+    try:
+        split = split_images(settled, data.split, seed, column)
+    except DataError as error:
+        if group != "auto" or column is None:
+            raise
+        raise DataError(
+            f"The column {column} was taken for groups, by its name. If it is none: --group none. {error}"
+        ) from error
     kept = [row for row in split.rows if row.split]
     names = data.split.as_dict()
     counts = {name: Counter(row.class_name for row in kept if row.split == name) for name in names}

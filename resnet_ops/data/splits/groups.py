@@ -72,7 +72,8 @@ def _allowed(unit: str, raw: RawData, members: Sequence[int], every: tuple[str, 
         files = sorted({each: raw.paths[index] for index, each in zip(members, wanted, strict=True)}.values())
         raise DataError(
             f"Group {unit} may go to no split: the data set wants its images in different ones, {files[0]} and "
-            f"{files[-1]} for example. Correct the groups or the splits, or name no data.group in params.yaml."
+            f"{files[-1]} for example. Correct the groups or the splits, or choose no column: data.group in "
+            "params.yaml, or --group of `resnet-ops init`."
         )
     return left
 
@@ -115,7 +116,8 @@ def _fill(
                 total = sum(label in each for each in classes.values())
                 raise DataError(
                     f"Class {names[label]} is in {total} groups, which cannot be in every split: none is left for "
-                    f"{split}. Add images of other groups, or set another data.group in params.yaml."
+                    f"{split}. Add images of other groups, or choose another column or none: data.group in "
+                    "params.yaml, or --group of `resnet-ops init`."
                 )
             nearest = min(
                 spare, key=lambda unit: _distance(places[unit], cut(0.0, allowed[unit], shares)[1][split])

@@ -88,6 +88,19 @@ def test_a_column_that_is_called_like_a_group_keeps_groups_together(tmp_path: Pa
         look(file, "scanner")
 
 
+def test_a_column_that_is_called_like_a_group_but_is_the_class_is_named_with_the_option_that_leaves_it(
+    tmp_path: Path,
+) -> None:
+    root = write_folder(tmp_path, {"a": 12, "b": 12})
+    rows = [f"{path.relative_to(root)},{path.parent.name},{path.parent.name}" for path in root.rglob("*.png")]
+    (root / "list.csv").write_text("\n".join(["path,class,part", *rows]))
+    with pytest.raises(DataError, match=r"column part .* by its name.*--group none.*Class a is in 1 groups"):
+        look(root / "list.csv")
+    with pytest.raises(DataError, match=r"^Class a is in 1 groups.*--group of `resnet-ops init`"):
+        look(root / "list.csv", "part")
+    assert look(root / "list.csv", "none").groups == {}
+
+
 def test_equal_images_are_counted_and_those_with_two_labels_are_left_out(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "parts", {"a": 15, "b": 15})
     write_image(root / "a" / "copy.png", 1)
