@@ -130,21 +130,17 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
     test = found.counts["test"]
     images = sum(test.values())
     groups = np.concatenate(list(found.tested.values())) if found.tested else None
+    by = f" (grouped by {found.data.group})" if found.tested else ""
     rules: list[dict[str, Any]] = []
     if positive is not None:
-        for metric, name, what in (
-            ("operating.sensitivity", positive, f"images of {positive}"),
-            (
-                "operating.specificity",
-                next(each for each in test if each != positive),
-                "images of the other class",
-            ),
-        ):
+        (other,) = set(test) - {positive}
+        for metric, name in (("operating.sensitivity", positive), ("operating.specificity", other)):
+            what = f"images of {name}{by}"
             limit = least_share(test[name], 0.5, CONFIDENCE, what, found.tested.get(name))
             rules.append(_least(metric, limit, "guessing cannot be above one half in both"))
     else:
         chance = max(test.values()) / images
-        limit = least_share(images, chance, CONFIDENCE, "images", groups)
+        limit = least_share(images, chance, CONFIDENCE, f"images{by}", groups)
         why = f"always naming the largest class is right on {chance:.3g} of all; raise this to what the use needs"
         rules.append(_least("test.top1", limit, why))
     if positive is None and min(test.values()) >= FEWEST_RECALLED:

@@ -84,12 +84,12 @@ def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_
 def test_a_csv_file_with_patients_becomes_a_grouped_project_and_a_second_init_changes_nothing(
     place: Path,
 ) -> None:
-    file = write_csv(place, patients=90, each=2)
+    file = write_csv(place, patients=120, each=2)
     status, said = init(str(file), "--into", "study", "--minutes", "5")
     assert status == 0, said
     params = parse_params(place / "study/params.yaml", Params)
     assert (params.data.source, params.data.group) == ("csv", "patient")
-    assert "90 by column patient" in said
+    assert "120 by column patient" in said
     before = {path: path.read_bytes() for path in (place / "study").rglob("*") if path.is_file()}
     status, said = init(str(file), "--into", "study")
     assert status != 0

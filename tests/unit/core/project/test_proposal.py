@@ -32,7 +32,7 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         else {}
     )
     data = DataParams(
-        source="imagefolder",
+        source="csv" if each else "imagefolder",
         root="images",
         image_size=8,
         channels=1,
@@ -42,7 +42,7 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         window=None,
         similar_classes="ask",
         conflicts="stop",
-        group=None,
+        group="lot" if each else None,
         split=SplitParams(train=0.6, validation=0.1, test=0.2, production=0.1),
     )
     times = {"train": 3, "validation": 1, "test": 1, "production": 1}
@@ -110,7 +110,8 @@ def test_where_images_are_grouped_no_limit_is_above_what_a_model_without_a_mista
 
 def test_a_class_of_few_groups_is_refused_however_many_images_it_has() -> None:
     with pytest.raises(
-        DataError, match=r"60 images of bad, worth 6 equal groups.*of other groups until it has 13"
+        DataError,
+        match=r"60 images of bad \(grouped by lot\), worth 6 equal groups.*of other groups until it has 13",
     ):
         proposed(found(bad=60, good=200, each=10), positive="bad")
 
