@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import sys
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -20,7 +22,7 @@ from resnet_ops_registry.database import ledger
 from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.database.tables import open_database, policies
 from resnet_ops_registry.gate.mode import switch_mode, with_mode
-from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.gate.policies import _parse, apply_policy, policies_at
 from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
 from resnet_ops_registry.operations import audit
 from resnet_ops_registry.operations.adoption import record_holders
@@ -242,18 +244,65 @@ def test_an_adoption_overrules_no_decision_of_the_gate(registry: Registry) -> No
     )
 
 
-def test_an_entry_that_claims_to_have_been_observed_under_a_policy_that_enforced_is_found(
-    registry: Registry,
+TEAM_RULE = """\
+from typing import Literal
+from resnet_ops_registry.rules.threshold import Threshold
+
+class Promised(Threshold):
+    rule: Literal["promised"]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder that a team's package with a rule is installed into."""
+    about = tmp_path / "site" / "team_promises-1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: team-promises\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[resnet_ops.rules]\npromised = team_promises:Promised\n")
+    (about.parent / "team_promises.py").write_text(TEAM_RULE)
+    return about.parent
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+def test_an_entry_that_was_observed_is_told_from_a_forged_one_after_a_rule_of_its_policy_is_gone(
+    registry: Registry, site: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    text = with_mode(POLICY, "p.yaml", mode).replace("rule: threshold", "rule: promised")
     bad = registry.version(b"bad", None)
-    made = registry.client.get_model_version(MODEL, str(bad)).creation_timestamp
+    with open_database(registry.database) as connection:
+        apply_policy(connection, text, "p.yaml")
+    if mode == "observe":
+        registry.client.set_registered_model_alias(MODEL, "champion", str(bad))
+    else:
+        claim_observed(registry, bad)
+    with open_database(registry.database) as connection:
+        apply_policy(connection, OBSERVING, "p.yaml")
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each != str(site)])
+    _parse.cache_clear()
+    with open_database(registry.database) as connection:
+        (applied,) = policies_at(connection, ledger.list_entries(connection)[:-1])
+    assert "is not a rule" in applied.problem
+    assert any("no policy observed then" in found for found in findings(registry)) == (mode == "enforce")
+
+
+def claim_observed(registry: Registry, number: int) -> None:
+    """An alias that was set by SQL, and a ledger entry that chains."""
+    made = registry.client.get_model_version(MODEL, str(number)).creation_timestamp
     sql(
         registry,
         "INSERT INTO registered_model_aliases (workspace, name, alias, version) "
-        f"VALUES ('default', '{MODEL}', 'champion', {bad})",
+        f"VALUES ('default', '{MODEL}', 'champion', {number})",
     )
     with open_database(registry.database) as connection:
         detail = {"creation_time": made}
-        forged = Event("root", "alias", "observed", "default", MODEL, bad, "@champion", detail=detail)
+        forged = Event("root", "alias", "observed", "default", MODEL, number, "@champion", detail=detail)
         ledger.append(connection, forged)
+
+
+def test_an_entry_that_claims_to_have_been_observed_under_a_policy_that_enforced_is_found(
+    registry: Registry,
+) -> None:
+    claim_observed(registry, registry.version(b"bad", None))
     assert any("no policy observed then" in found for found in findings(registry))

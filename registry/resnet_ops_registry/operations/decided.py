@@ -12,7 +12,7 @@ from resnet_ops_registry.attestations.authority import ADOPTED
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.gate.gate import answer
-from resnet_ops_registry.gate.policies import governing, policies_at
+from resnet_ops_registry.gate.policies import AppliedPolicy, governing, policies_at
 from resnet_ops_registry.gate.simulate import question_then
 from resnet_ops_registry.rules import Rule
 
@@ -34,7 +34,7 @@ def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Ent
     before = [each for each in entries if each.seq < entry.seq]
     applied = governing(policies_at(connection, before), str(entry.event.model))
     if entry.event.outcome == "observed":
-        observed = applied is not None and applied.policy.observes
+        observed = applied is not None and _observed(applied, before)
         return [] if observed else ["no policy observed then, and what the rules refuse was refused"]
     target = Target.from_label(str(entry.event.target))
     guard = applied.policy.guard_of(target) if applied and not applied.problem else None
@@ -48,6 +48,17 @@ def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Ent
     ours = [_is_ours(rule) for rule in guard.rules]
     failed = [rule.reason for rule, own in zip(verdict.rules, ours, strict=False) if own and not rule.holds]
     return [*verdict.problems, *failed]
+
+
+def _observed(applied: AppliedPolicy, before: Sequence[Entry]) -> bool:
+    """By the policy's text; where that cannot be read here any more, as the ledger says of it."""
+    if not applied.problem:
+        return applied.policy.observes
+    said = [each.event.detail for each in before if each.event.action == "policy applied"]
+    name = applied.policy.model, applied.version
+    return any(
+        (each.get("policy"), each.get("version")) == name and each.get("mode") == "observe" for each in said
+    )
 
 
 def _is_ours(rule: Rule) -> bool:
