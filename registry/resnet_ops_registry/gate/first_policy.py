@@ -61,6 +61,7 @@ _LOWER = (
 )
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}
+_AT = re.compile(r"[^a-z0-9]at[^a-z0-9]")
 _BY_CLASS = re.compile(r"\.(recall|precision)\.")
 
 
@@ -154,19 +155,31 @@ def _threshold(shown: Shown, name: str, metric: Metric) -> dict[str, object]:
 
 
 def _better(name: str) -> Literal["higher", "lower"] | None:
-    """Which way is better, by the words of the name; None where they do not say. Not of training, nor of one class."""
-    words = _words(name)
-    if words & _TRAINING or _BY_CLASS.search(name) or len(name) > 250:
+    """Which way is better, by the words of the name; None where they do not say, or say both.
+
+    Not of training, nor of one class.
+    """
+    if _words(name) & _TRAINING or _BY_CLASS.search(name) or len(name) > 250:
         return None
-    if words & set(_LOWER):
+    words = _measured(name)
+    lower, higher = words & set(_LOWER), words & set(_HIGHER)
+    if lower and higher:
+        return None
+    if lower:
         return "higher" if words & {"neg", "negative"} else "lower"
-    return "higher" if words & set(_HIGHER) else None
+    return "higher" if higher else None
 
 
 def _standing(name: str) -> tuple[bool, int, str]:
     """The smallest is asked for first: of the test split, and what models are known by."""
-    words, known = _words(name), (*_HIGHER, *_LOWER)
-    return "test" not in words, min(known.index(word) for word in words if word in known), name
+    known = (*_HIGHER, *_LOWER)
+    first = min(known.index(word) for word in _measured(name) if word in known)
+    return "test" not in _words(name), first, name
+
+
+def _measured(name: str) -> set[str]:
+    """The words of what was measured: of `tpr_at_fpr_0.01`, tpr."""
+    return _words(_AT.split(name.lower())[0])
 
 
 def _words(name: str) -> set[str]:

@@ -71,6 +71,30 @@ def test_the_champion_passes_at_the_ends_of_what_a_number_can_be(name: str, sign
         assert signed * sign >= limit * sign
 
 
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("tpr_at_fpr_0.01", "min"),
+        ("test.recall_at_fpr_1", "min"),
+        ("sensitivity_at_1_fpr", "min"),
+        ("fpr_at_tpr_0.95", "max"),
+        ("accuracy_at_5", "min"),
+        ("error_detection_recall", None),
+        ("accuracy_error", None),
+        ("f1_score_loss_weighted", None),
+        ("threshold_at_fpr_0.01", None),
+        ("attack_error", "max"),
+        ("neg_log_loss", "min"),
+    ],
+)
+def test_a_limit_is_on_the_side_that_the_name_says_and_nowhere_where_it_says_both(
+    name: str, limit: str | None
+) -> None:
+    found = thresholds(propose(shown({name: 0.5})))
+    sides = [side for rule in found.values() for side in ("min", "max") if getattr(rule, side) is not None]
+    assert sides == ([limit] if limit else [])
+
+
 def test_numbers_of_training_and_of_unknown_meaning_are_named_and_not_asked_for() -> None:
     text = propose(
         shown({"training_score": 1.0, "train.loss": 0.1, "foo": 3, "system/cpu_ms": 4, "auc": 0.9})
