@@ -182,8 +182,7 @@ def _apply(models: list[str], folder: Path, key: str, as_json: bool, others: _Ot
         recorded = record_holders(connection, models, digests, by)
     refresh_verdicts()
     if as_json:
-        rows = [{**_as_row(each), "state": each.state, "before": each.before} for each in recorded]
-        print_json([*rows, *others.as_json()])
+        print_json([*map(_as_row, recorded), *others.as_json()])
         return
     for name, each in texts.items():
         console.print(f"{name}: {each.file} is in force, and {each.policy.mode}s.")
@@ -207,12 +206,18 @@ def _to_apply(folder: Path, model: str) -> "AppliedPolicy":
 
 def _as_row(each: "Recorded") -> dict[str, object]:
     holder = each.holder
-    return {"model": holder.model, "target": holder.target.label, "version": holder.number}
+    names = {"model": holder.model, "target": holder.target.label, "version": holder.number}
+    return {**names, "state": each.state, "before": each.before, "unread": each.unread}
 
 
 def _tell(each: "Recorded") -> None:
     last = "took it off" if each.before is None else f"is v{each.before}"
     what = f"{each.holder.model} {each.holder.target.label} v{each.holder.number}"
+    unread = (
+        " Its files could not be read: without evidence, no audit will see that they change."
+        if each.unread
+        else ""
+    )
     said = {
         "recorded": "is in the ledger as what stood when the gate came",
         "known": "was in the ledger already",
@@ -220,7 +225,8 @@ def _tell(each: "Recorded") -> None:
         "bypassed": f"is not what the gate decided last, which {last}: promote it again through the gate",
     }
     console.print(
-        f"{what} {said[each.state]}.", style="yellow" if each.state in ("moved", "bypassed") else ""
+        f"{what} {said[each.state]}.{unread}",
+        style="yellow" if each.unread or each.state in ("moved", "bypassed") else "",
     )
 
 

@@ -68,6 +68,11 @@ class Decided:
         return self.entry.event.from_version if self.number is None else None
 
     @property
+    def unread(self) -> bool:
+        """Whether the files could not be read then; entries of the first release do not say it."""
+        return self.number is not None and self.entry.event.detail.get("files", "") is None
+
+    @property
     def adopted(self) -> bool:
         """Whether it held the place when the gate came, and nothing was decided on the place since."""
         return self.entry.event.action == ADOPTED

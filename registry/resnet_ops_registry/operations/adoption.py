@@ -108,11 +108,13 @@ class Recorded:
     recorded: the ledger says now that it stands. known: it did already. moved: it was recorded as adopted before, with
     another version, and is again. bypassed: the gate decided on another version since, or took the alias or stage off,
     which no adoption overrules. before: the version of the ledger's last word; None where it has none, or took it off.
+    unread: the ledger does not know the files, since they could not be read.
     """
 
     holder: Holder
     state: Literal["recorded", "known", "moved", "bypassed"]
     before: int | None
+    unread: bool
 
 
 def hash_holders(connection: Connection, models: Collection[str]) -> dict[Version, str | None]:
@@ -151,16 +153,17 @@ def _record(
         (each.number, version.creation_time),
         (each.number, None),
     ):
-        return Recorded(each, "known", last.number)
+        return Recorded(each, "known", last.number, last.unread)
     if last is not None and not last.adopted:
-        return Recorded(each, "bypassed", last.number)
+        return Recorded(each, "bypassed", last.number, last.unread)
+    files = digests.get(version)
     detail = {
         "workspace": each.workspace,
         "model": each.model,
         "version": each.number,
         "target": label,
         "creation_time": version.creation_time,
-        "files": digests.get(version),
+        "files": files,
     }
     authority.record(connection, ADOPTED, detail, by, operators(connection))
-    return Recorded(each, "moved" if last else "recorded", last.number if last else None)
+    return Recorded(each, "moved" if last else "recorded", last.number if last else None, files is None)

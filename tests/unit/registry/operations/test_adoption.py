@@ -114,9 +114,15 @@ def test_a_model_that_no_policy_can_be_written_for_does_not_keep_the_others_from
 
 def test_what_stands_is_in_the_ledger_and_explains_it(existing: MlflowClient, run: Runner) -> None:
     run("adopt")
-    assert adopted(run) == [
-        {"model": TEAM, "target": "@champion", "version": 2, "state": "recorded", "before": None}
-    ]
+    (recorded,) = adopted(run)
+    assert recorded == {
+        "model": TEAM,
+        "target": "@champion",
+        "version": 2,
+        "state": "recorded",
+        "before": None,
+        "unread": False,
+    }
     report = audited()
     assert report.findings == ()
     assert [line.partition(":")[2].split()[0] for line in report.extended] == ["policy", "adopted"]
@@ -190,6 +196,17 @@ def test_an_audit_finds_files_that_were_changed_since_adoption(existing: MlflowC
         file.write_text("evil")
     (found,) = audited().findings
     assert "its files were changed since it was given the alias" in str(found)
+
+
+def test_files_that_cannot_be_read_at_adoption_are_named(existing: MlflowClient, run: Runner) -> None:
+    run("adopt")
+    for file in list(Path().rglob("model.pkl")):
+        file.parent.rename(file.parent.with_name(f"{file.parent.name}-away"))
+    blind = "Its files could not be read: without evidence, no audit will see that they change."
+    assert blind in " ".join(run("adopt", "--apply").split())
+    assert blind in " ".join(run("adopt", "--apply").split()), "known is not seen"
+    (known,) = adopted(run)
+    assert (known["state"], known["unread"]) == ("known", True)
 
 
 def test_only_an_operator_adopts_as_soon_as_there_is_one(existing: MlflowClient, run: Runner) -> None:
