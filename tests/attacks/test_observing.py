@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -266,7 +267,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("mode", ["observe", "enforce"])
 def test_an_entry_that_was_observed_is_told_from_a_forged_one_after_a_rule_of_its_policy_is_gone(
-    registry: Registry, site: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+    registry: Registry, site: Path, monkeypatch: pytest.MonkeyPatch, mode: Literal["observe", "enforce"]
 ) -> None:
     monkeypatch.syspath_prepend(str(site))
     text = with_mode(POLICY, "p.yaml", mode).replace("rule: threshold", "rule: promised")
