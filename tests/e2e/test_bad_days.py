@@ -373,4 +373,7 @@ def test_every_setting_of_the_file_is_known_to_dvc(project: Project) -> None:
         for definition in yaml.safe_load((project.folder / "dvc.yaml").read_text())["stages"].values()
         for name in definition.get("do", definition).get("params", [])
     }
-    assert set(yaml.safe_load((project.folder / "params.yaml").read_text())) <= watched | {"checkpoint", "serve"}
+    assert set(yaml.safe_load((project.folder / "params.yaml").read_text())) <= watched | {
+        "checkpoint",
+        "serve",
+    }
