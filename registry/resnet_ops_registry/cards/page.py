@@ -5,7 +5,7 @@ from html import escape
 from resnet_ops.page import document, facts, pill, table
 from resnet_ops_registry.cards.model_card import ModelCard
 from resnet_ops_registry.cards.parts import Section
-from resnet_ops_registry.gate.verdict import PASSES
+from resnet_ops_registry.gate.verdict import OBSERVED, PASSES
 
 __all__ = ["as_page"]
 
@@ -14,18 +14,19 @@ MARK = "written by people"
 
 def as_page(card: ModelCard) -> str:
     """The whole card as HTML."""
-    pills = " ".join(
-        pill(f"{name}: {'passes' if verdict.startswith(PASSES) else 'refused'}", "good")
-        if verdict.startswith(PASSES)
-        else pill(f"{name}: refused", "bad")
-        for name, verdict in sorted(card.verdicts.items())
-    )
+    pills = " ".join(_verdict(name, verdict) for name, verdict in sorted(card.verdicts.items()))
     head = (
         f"<h1>{escape(card.title)}</h1><p class=soft>{escape(card.origin)}</p>"
         + (f"<p>{pills}</p>" if pills else "")
         + facts([(fact.name, fact.value, fact.more) for fact in card.headline])
     )
     return document(f"Model card: {card.title}", head + "".join(map(_section, card.sections)))
+
+
+def _verdict(name: str, verdict: str) -> str:
+    if verdict.startswith(PASSES):
+        return pill(f"{name}: passes", "good")
+    return pill(f"{name}: {'would be refused' if verdict.startswith(OBSERVED) else 'refused'}", "bad")
 
 
 def _section(section: Section) -> str:

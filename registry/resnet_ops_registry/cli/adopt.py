@@ -21,6 +21,7 @@ from resnet_ops_registry.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from sqlalchemy import Connection
 
     from resnet_ops_registry.gate.policies import AppliedPolicy
@@ -134,14 +135,14 @@ def _file(folder: Path, model: str) -> Path:
     return folder / f"{distinct(model, 200)}.yaml"
 
 
-def _look(client: object, connection: "Connection", model: str, folder: Path) -> _Found:
+def _look(client: "MlflowClient", connection: "Connection", model: str, folder: Path) -> _Found:
     from resnet_ops.files import write_text
     from resnet_ops_registry.gate.first_policy import propose
     from resnet_ops_registry.gate.policies import policy_for
     from resnet_ops_registry.operations.adoption import foresee
     from resnet_ops_registry.operations.survey import survey
 
-    found = survey(client, connection, model)  # type: ignore[arg-type]
+    found = survey(client, connection, model)
     file, policy, state = _file(folder, model), policy_for(connection, model), "in force"
     if policy is None:
         state = "as it lies there" if file.exists() else "proposed"

@@ -1,5 +1,6 @@
 """Whether the version that holds an alias may answer for it, as the gate sees it."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from resnet_ops_registry.attestations.statements import find_version
@@ -8,7 +9,7 @@ from resnet_ops_registry.common.target import Target, canonical_name
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import GATE_TAG_PREFIX
 from resnet_ops_registry.gate.gate import hash_files, judge
-from resnet_ops_registry.gate.verdict import PASSES
+from resnet_ops_registry.gate.verdict import refusal_in
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -31,7 +32,7 @@ def why_not(version: "ModelVersion", alias: str) -> str | None:
             for key, value in version.tags.items()
             if key.startswith(GATE_TAG_PREFIX) and canonical_name(key.removeprefix(GATE_TAG_PREFIX)) == wanted
         ]
-        refused = [value.removeprefix("refused: ") for value in found if not value.startswith(PASSES)]
+        refused = [reason for value in found if (reason := refusal_in(value, datetime.now(UTC))) is not None]
         return "; ".join(refused) or (None if found else unguarded)
     with open_database() as connection:
         workspace = getattr(version, "workspace", None) or "default"

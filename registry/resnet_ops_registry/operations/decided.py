@@ -29,7 +29,7 @@ def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Ent
     """
     if (
         entry.event.action == ADOPTED
-    ):  # the gate decided nothing, and an operator's signature is looked at elsewhere
+    ):  # the gate decided nothing; `authority` looks at the operator's signature
         return []
     before = [each for each in entries if each.seq < entry.seq]
     applied = governing(policies_at(connection, before), str(entry.event.model))
