@@ -370,10 +370,10 @@ def _reason(
 
 
 def _unanswered(outcomes: Outcomes, rows: int) -> str:
-    none = outcomes.refused + outcomes.failed
-    if not none:
+    """Counts and no share: a request may hold many images, and each of those that were answered is a row."""
+    if not outcomes.refused + outcomes.failed:
         return ""
-    share = percent(none / (rows + none))
     return (
-        f" {share} of the requests had no answer: {outcomes.refused:,} refused, {outcomes.failed:,} failed."
+        f" Requests without an answer, beside {rows:,} answered images: {outcomes.refused:,} refused, "
+        f"{outcomes.failed:,} failed."
     )

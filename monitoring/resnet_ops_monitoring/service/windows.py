@@ -99,9 +99,8 @@ def _first_at(log: InferenceLog, identity: ModelIdentity, since: datetime) -> da
     """The time of the first request from `since` on, be it answered, without an answer, or lost."""
     answered = _time_at(log, identity, since, 0)
     mine = (records.c.model == identity.name, records.c.digest == identity.digest, records.c.time >= since)
-    before = (
-        () if answered is None else (records.c.time < answered,)
-    )  # else all later rows would be looked at
+    # without an end, all later rows would be looked at
+    before = () if answered is None else (records.c.time < answered,)
     unanswered = select(func.min(records.c.time, type_=Utc)).where(
         *mine, *before, records.c.status != ANSWERED, records.c.route.in_(SERVED)
     )

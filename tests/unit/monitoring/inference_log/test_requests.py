@@ -102,7 +102,7 @@ def test_requests_without_an_answer_are_counted_and_told_and_judged_by_nobody(
     found = judge_time_range(log, reference, PARAMS, name="w", **RANGE).verdict
     assert (found.refused, found.failed, found.rows) == (12, 3, 300)
     assert found.findings == alone.findings
-    assert found.reason.endswith("4.8\xa0% of the requests had no answer: 12 refused, 3 failed.")
+    assert found.reason.endswith("beside 300 answered images: 12 refused, 3 failed.")
     assert log.summary()[["rows", "refused", "failed"]].values.tolist() == [[300, 12, 3]]
     with pytest.raises(DataError, match="'failed-0'"):
         label(log, ["failed-0"], ["7"])
