@@ -37,6 +37,7 @@ REMEDIES: dict[str, dict[str, str]] = {
         "SqlModelVersion": "store/changes.py, duplicates.py and database/tables.py read it: follow the new model",
         "SqlModelVersionTag": "gate/display.py writes the gate's tags with it: follow the new model",
         "SqlRegisteredModel": "store/changes.py sees renames by it: follow the new model",
+        "SqlRegisteredModelTag": "operations/survey.py tells prompts from models by it: follow the new model",
         "SqlRegisteredModelAlias": "store/changes.py sees aliases by it: follow the new model",
     },
     "mlflow.store.workspace.dbmodels.models": {

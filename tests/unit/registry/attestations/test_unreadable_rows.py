@@ -12,6 +12,8 @@ from resnet_ops_registry import promote
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.trust import list_trusted, trust_key
+from resnet_ops_registry.database import ledger
+from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.database.tables import open_database, statements
 from resnet_ops_registry.gate.policies import apply_policy, policy_for
 from resnet_ops_registry.operations import audit
@@ -35,7 +37,7 @@ def spoil(statement: str) -> None:
 
 
 def add_unknown_kind() -> None:
-    """A statement of a kind that this program does not know, signed as it should be."""
+    """A statement of a kind that this program does not know, signed and entered in the ledger as it should be."""
     with open_database() as connection:
         row = connection.execute(statements.select()).mappings().first()
         assert row is not None
@@ -44,6 +46,11 @@ def add_unknown_kind() -> None:
         new = {**row, "id": None, "envelope": made.text, "envelope_digest": made.digest}
         new["predicate_type"] = "https://resnet-ops.dev/omen/v9"
         connection.execute(statements.insert(), new)
+        detail = {"statement": made.digest}
+        event = Event(
+            "pipeline", "omen accepted", "recorded", model=NAME, version=row["version"], detail=detail
+        )
+        ledger.append(connection, event)
 
 
 @pytest.fixture(params=[*TAMPERED, "unknown kind"])
