@@ -22,7 +22,7 @@ from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
 
-__all__ = ["Fit", "fit_machine", "recipe_for"]
+__all__ = ["Fit", "batch_size_for", "fit_machine", "recipe_for"]
 
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 LEAST_SIZE, FIRST_SIZE = 32, 64
@@ -37,6 +37,7 @@ class Fit:
     """What is to be trained, at which size, on what."""
 
     image_size: int
+    batch_size: int
     members: dict[str, AnyMember]
     engine: Engine
     seconds: dict[str, float]
@@ -54,8 +55,9 @@ def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int)
     largest = ceiling = max(each for each in SIZES if each <= max(side, SIZES[0]))
     lowest, size = min(largest, LEAST_SIZE), min(largest, FIRST_SIZE)
     engine = _fastest_engine(size, images, classes, seed)
+    batch_size = batch_size_for(engine, images)
     while True:
-        recipe, members = recipe_for(size, engine, images), _members(size, engine)
+        recipe, members = recipe_for(size, batch_size, images), _members(size, engine)
         plans = {
             name: Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
             for name, member in members.items()
@@ -77,18 +79,21 @@ def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int)
         slowest = max(seconds, key=lambda name: seconds[name])
         left_out.append(f"{slowest}, {seconds.pop(slowest) * images * recipe.epochs / 60:,.0f} minutes")
         del members[slowest]
-    return Fit(size, members, engine, seconds, tuple(left_out))
+    return Fit(size, batch_size, members, engine, seconds, tuple(left_out))
 
 
-def recipe_for(size: int, engine: Engine, images: int, imbalance: Imbalance | None = None) -> Recipe:
+def batch_size_for(engine: Engine, images: int) -> int:
+    """About a tenth of the images to train on, as a power of two."""
+    return max(16, min(BATCH_LIMITS[engine.device], 2 ** int(np.log2(max(1, images / 10)))))
+
+
+def recipe_for(size: int, batch_size: int, images: int, imbalance: Imbalance | None = None) -> Recipe:
     """One-cycle over as many epochs as make the steps that so many images want."""
-    most = BATCH_LIMITS[engine.device]
-    batch = max(16, min(most, 2 ** int(np.log2(max(1, images / 10)))))
     steps = min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
     return Recipe(
         source="one-cycle as in Smith & Topin 2017, arXiv:1708.07120; epochs from the number of images",
-        epochs=max(2, round(steps / max(1, images // batch))),
-        batch_size=batch,
+        epochs=max(2, round(steps / max(1, images // batch_size))),
+        batch_size=batch_size,
         accumulate=1,
         optimiser="sgd",
         peak_lr=0.4,
@@ -166,7 +171,13 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int) -> Engine:
     if gpu or len(engines) == 1:
         return one
     name, member = next(iter(_members(size, one).items()))
-    plan = Plan(name=name, member=member, recipe=recipe_for(size, one, images), engine=one, seed=seed)
+    plan = Plan(
+        name=name,
+        member=member,
+        recipe=recipe_for(size, batch_size_for(one, images), images),
+        engine=one,
+        seed=seed,
+    )
     return min(engines, key=lambda engine: _seconds_per_image(replace(plan, engine=engine), size, classes))
 
 

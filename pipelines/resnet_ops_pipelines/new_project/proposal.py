@@ -54,7 +54,7 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
         )
     imbalance = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
     images = found.images("train")
-    recipe = recipe_for(fit.image_size, fit.engine, images, imbalance if found.ratio > RARE else None)
+    recipe = recipe_for(fit.image_size, fit.batch_size, images, imbalance if found.ratio > RARE else None)
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])

@@ -64,7 +64,7 @@ def proposed(survey: Survey, name: str = "parts", positive: str | None = None) -
         device="cpu", processes=1, threads=1, precision="fp32", compile=False, exact=True, images="auto"
     )
     small = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="projection")
-    fit = Fit(8, {"resnet8": small}, engine, {"resnet8": 0.001}, ())
+    fit = Fit(8, 16, {"resnet8": small}, engine, {"resnet8": 0.001}, ())
     return propose(survey, fit, name, "images", 0, positive)
 
 
