@@ -158,7 +158,7 @@ class Parts:
                 epochs.append(training.run_epoch(None))
             each = training.steps_per_epoch * training.batch_size
             seconds["ours"].append(sum(each / epoch.images_per_second for epoch in epochs))
-            right["ours"].append(epochs[-1].validation_top1)
+            right["ours"].append(epochs[-1].validation_score)
             accuracy, taken = BareLoop(plan, len(data.classes)).train(data)
             seconds["bare"].append(taken)
             right["bare"].append(accuracy)

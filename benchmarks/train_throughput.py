@@ -82,9 +82,9 @@ def ours(plan: Plan, data: PreparedData, folder: Path) -> Loop:
                 epoch=len(history.epochs) + 1,
                 learning_rate=0.0,
                 train_loss=loss,
-                train_top1=0.0,
+                train_score=0.0,
                 validation_loss=0.0,
-                validation_top1=0.0,
+                validation_score=0.0,
                 images_per_second=0.0,
             )
         )

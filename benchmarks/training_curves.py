@@ -131,7 +131,7 @@ def train(case: Case, data: PreparedData, budget: int, seed: int) -> dict[str, A
     started, started_wall = time.process_time(), time.perf_counter()
 
     def note(epoch: Epoch) -> None:
-        curve.append((time.process_time() - started, epoch.validation_top1))
+        curve.append((time.process_time() - started, epoch.validation_score))
 
     model = fit(plan_of(case, epochs, seed), data, [note])
     cpu_seconds, wall_seconds = time.process_time() - started, time.perf_counter() - started_wall

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from resnet_ops.errors import DataError
 from resnet_ops.families.any_member import AnyMember, member_from_json
-from resnet_ops.families.build import Network, build_network
+from resnet_ops.families.build import Network
 from resnet_ops.files import read_json, write_bytes, write_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS
 from resnet_ops.predictions import Predictions, check_images
+from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_json
 
 __all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 
@@ -26,7 +28,7 @@ __all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 class ImageClassifier(nn.Module):
     """A network together with the normalisation of its input, as it is deployed.
 
-    `forward` takes uint8 images (N, H, W, C) and gives logits (N, K).
+    `forward` takes uint8 images (N, H, W, C) and gives logits (N, K, ...).
     """
 
     mean: Tensor
@@ -61,6 +63,8 @@ class TrainedModel:
     mean: tuple[float, ...]
     """Mean of each channel over the training split, of values in [0, 1]."""
     std: tuple[float, ...]
+    task: Task = CLASSIFICATION
+    """What it answers with."""
 
     def classifier(self) -> ImageClassifier:
         """The deployable module, in evaluation mode."""
@@ -69,23 +73,21 @@ class TrainedModel:
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
         check_images(self, images)
-        classifier = self.classifier()
+        classifier, head = self.classifier(), head_of(self.task)
         device = next(self.network.parameters()).device
         embeddings, logits = [], []
+        shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)  # for the shapes
         with torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                batch = torch.from_numpy(images[start : start + batch_size].copy()).to(device)
-                features = self.network.features(classifier.normalise(batch))
+            for start in range(0, len(shown), batch_size):
+                batch = torch.from_numpy(shown[start : start + batch_size].copy()).to(device)
+                answered, features = head.answer(self.network, classifier.normalise(batch))
                 embeddings.append(features.float().cpu())
-                logits.append(self.network.head(features).float().cpu())
-        if not logits:
-            width = self.network.head.in_features
-            embeddings, logits = [torch.empty(0, width)], [torch.empty(0, len(self.classes))]
-        all_logits = torch.cat(logits)
+                logits.append(answered.float().cpu())
+        all_logits = torch.cat(logits)[: len(images)]
         return Predictions(
             logits=all_logits.numpy(),
             probabilities=all_logits.softmax(1).numpy(),
-            embeddings=torch.cat(embeddings).numpy(),
+            embeddings=torch.cat(embeddings)[: len(images)].numpy(),
             predicted=all_logits.argmax(1).numpy(),
         )
 
@@ -96,7 +98,9 @@ def save_model(model: TrainedModel, folder: Path) -> None:
     write_bytes(folder / WEIGHTS, save(state))
     fields = ("name", "classes", "image_size", "channels", "mean", "std")
     description = {field: getattr(model, field) for field in fields}
-    write_json(folder / DESCRIPTION, {**description, "member": asdict(model.member)})
+    write_json(
+        folder / DESCRIPTION, {**description, "member": asdict(model.member), **noted_task(model.task)}
+    )
 
 
 def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
@@ -106,9 +110,10 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
         member = member_from_json(description.pop("member"))
         for key in ("classes", "mean", "std"):
             description[key] = tuple(description[key])
-        network = build_network(member, description["channels"], len(description["classes"]))
+        task = task_from_json(description.pop("task", None))
+        network = head_of(task).network(member, description["channels"], len(description["classes"]))
         network.load_state_dict(load_file(folder / WEIGHTS))
-        return TrainedModel(network=network.to(device).eval(), member=member, **description)
+        return TrainedModel(network=network.to(device).eval(), member=member, task=task, **description)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise DataError(
             f"{folder} holds no usable model ({type(error).__name__}: {error}). "

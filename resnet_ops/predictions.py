@@ -12,7 +12,7 @@ __all__ = ["DeployedModel", "Predictions", "check_images", "softmax"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of N images: (N, K) logits and probabilities, (N, F) embeddings, (N,) classes."""
+    """What a model says of N images: (N, K, ...) logits and probabilities, (N, F) embeddings, (N, ...) classes."""
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -54,7 +54,7 @@ def check_images(model: DeployedModel, images: np.ndarray) -> None:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """(N, K) logits -> probabilities, rows that sum to 1; not a number where a logit is not finite."""
+    """(N, K, ...) logits -> probabilities, which sum to 1 over K; not a number where a logit is not finite."""
     with np.errstate(invalid="ignore"):
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import load_prepared
 from resnet_ops.data.trained_on import leave_out, read_trained_on
-from resnet_ops.evaluation.evaluate import evaluate, save_evaluation
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.files import write_json
 from resnet_ops.measurement import deciding_values
 from resnet_ops.provenance import environment, hardware
+from resnet_ops.tasks.measuring.measuring import measuring_of
 from resnet_ops_pipelines.exported_formats import refusal_of, report_refused
 from resnet_ops_pipelines.project_params import read_params
 
@@ -32,13 +32,14 @@ def main(name: str) -> None:
                 f"{name}: {seen} images of split {split} are left out, because it has seen them",
                 style="yellow",
             )
+    measuring = measuring_of(data.task)
     with progress_bar(f"{name} on corrupted images") as progress:
-        found = evaluate(model, data, params.evaluate, params.seed, progress, params.data.group)
-    save_evaluation(found, name, params.evaluate, REPORTS / name)
+        found = measuring.evaluate(model, data, params.evaluate, params.seed, progress, params.data.group)
+    found.save(name, params.evaluate, REPORTS / name)
     write_json(REPORTS / name / "machine.json", {"environment": environment(), "hardware": hardware()})
     if name in params.deployments:  # where `dvc metrics` finds them whether there is an export or not
         write_json(REPORTS / f"{name}.json", deciding_values(found.measured))
-    for metric in ("test.top1", "test.worst_slice", "calibrated.ece", "robustness.mean_accuracy"):
+    for metric in measuring.shown:
         if metric in found.measured:
             console.print(f"{name}: {metric} {found.measured[metric].shown}")
 

@@ -1,19 +1,20 @@
 """Prepared data: all images of a data set at one size as uint8, with a manifest that says what each one is.
 
 A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order, one split after the
-other) and `classes.json`.
+other) and `classes.json`; where the task asks for more than a label also `targets.npy` (N, ...) and `task.json`.
 """
 
 import csv
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json, write_path
+from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_json
 
 __all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
 
@@ -52,6 +53,15 @@ class PreparedData:
     classes: tuple[str, ...]
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     """More columns of the manifest by name, (N,) texts: those that a CSV file has beside path, class and split."""
+    targets: np.ndarray | None = None
+    """(N, ...) what the task asks of each image, such as a mask; None where that is the label."""
+    task: Task = CLASSIFICATION
+    """What is asked of the images."""
+
+    @property
+    def asked(self) -> np.ndarray:
+        """(N, ...) what the task asks of each image: its label, or its `targets`."""
+        return self.labels if self.targets is None else self.targets
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,7 +80,15 @@ class PreparedData:
         where = slice(first, last + 1) if last - first + 1 == len(places) else places
         rows = [self.rows[place] for place in places.tolist()]
         extra = {name: values[where] for name, values in self.extra.items()}
-        return PreparedData(self.images[where], self.labels[where], rows, self.classes, extra)
+        targets = None if self.targets is None else self.targets[where]
+        return replace(
+            self,
+            images=self.images[where],
+            labels=self.labels[where],
+            rows=rows,
+            extra=extra,
+            targets=targets,
+        )
 
     def columns(self) -> dict[str, np.ndarray]:
         """Every column of the manifest by name, (N,) texts."""
@@ -87,11 +105,10 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
     No more than a few images are in memory at once. Raises DataError when a split has no image.
     """
     order = np.concatenate([data.places(name) for name in splits])
-    with write_path(folder / "images.npy") as temporary, temporary.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *data.images.shape[1:])}
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(order), CHUNK):
-            file.write(data.images[order[start : start + CHUNK]].data)
+    _save_array(data.images, order, folder / "images.npy")
+    if data.targets is not None:
+        _save_array(data.targets, order, folder / "targets.npy")
+        write_json(folder / "task.json", noted_task(data.task))
     with (
         write_path(folder / "manifest.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as text,
@@ -104,6 +121,15 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
             for place in order
         )
     write_json(folder / "classes.json", list(data.classes))
+
+
+def _save_array(values: np.ndarray, order: np.ndarray, path: Path) -> None:
+    """Rows of an array of bytes in this order."""
+    with write_path(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *values.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(order), CHUNK):
+            file.write(values[order[start : start + CHUNK]].data)
 
 
 def _read_manifest(file: Path) -> tuple[list[ManifestRow], dict[str, np.ndarray]]:
@@ -140,6 +166,10 @@ def load_prepared(folder: Path) -> PreparedData:
         classes = tuple(str(name) for name in names)
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         rows, extra = _read_manifest(folder / "manifest.csv")
+        task, targets = CLASSIFICATION, None
+        if (folder / "task.json").exists():
+            task = task_from_json(read_json(folder / "task.json").get("task"))
+            targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{folder} is not prepared data ({error}). Delete it and run: dvc repro") from error
     if images.dtype != np.uint8 or images.ndim != 4:
@@ -147,8 +177,13 @@ def load_prepared(folder: Path) -> PreparedData:
             f"{folder}: images.npy is {images.dtype} {images.shape}, not uint8 (N, H, W, C). "
             "Delete it and run: dvc repro"
         )
+    if targets is not None and len(targets) != len(images):
+        raise DataError(
+            f"{folder}: {len(images)} images but targets of {len(targets)}. Delete it and run: dvc repro"
+        )
     if len(rows) != len(images):
         raise DataError(
             f"{folder}: {len(images)} images but {len(rows)} manifest rows. Delete it and run: dvc repro"
         )
-    return PreparedData(images, np.array([row.label for row in rows], np.int64), rows, classes, extra)
+    labels = np.array([row.label for row in rows], np.int64)
+    return PreparedData(images, labels, rows, classes, extra, targets, task)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from resnet_ops.tasks.task import CLASSIFICATION, Task
+
 __all__ = ["HELD_OUT", "LEARNED", "RawData"]
 
 LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
@@ -32,3 +34,7 @@ class RawData:
     """More columns of the manifest, by name."""
     grey_bits: int | None = None
     """As which grey levels of more than 8 bits were read; None where no image has any."""
+    targets: np.ndarray | None = None
+    """(N, ...) uint8, what the task asks of each image; None where that is the label."""
+    task: Task = CLASSIFICATION
+    """What is asked of the images."""

@@ -21,6 +21,7 @@ from resnet_ops.files import write_bytes, write_json
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES
+from resnet_ops.tasks.task import noted_task
 
 __all__ = ["FormatResult", "export_model"]
 
@@ -94,7 +95,13 @@ def _write(model: TrainedModel, digest: str, format_: Format, content: bytes, fo
     write_bytes(folder / EXPORT_FILES[format_], content)
     write_json(
         folder / DESCRIPTION,
-        {**description, "member": asdict(model.member), "format": format_, "exported_from": digest},
+        {
+            **description,
+            **noted_task(model.task),
+            "member": asdict(model.member),
+            "format": format_,
+            "exported_from": digest,
+        },
     )
 
 

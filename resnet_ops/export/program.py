@@ -11,6 +11,7 @@ from torch.export import Dim, ExportedProgram
 
 from resnet_ops.families.cifar import ZeroPadShortcut
 from resnet_ops.model import TrainedModel
+from resnet_ops.tasks.heads.head import head_of
 
 __all__ = ["pt2_bytes", "trace"]
 
@@ -18,7 +19,7 @@ MAX_BATCH = 4096
 
 
 class _Deployable(nn.Module):
-    """uint8 images (N, H, W, C) -> logits (N, K) and embeddings (N, F).
+    """uint8 images (N, H, W, C) -> logits (N, K, ...) and embeddings (N, F).
 
     The same arithmetic as `ImageClassifier` in a form that runtimes run well: normalisation is one multiplication and
     one addition over whole rows, and a shortcut that takes every second pixel and pads channels is a convolution
@@ -30,7 +31,7 @@ class _Deployable(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
-        self.network = copy.deepcopy(model.network)
+        self.network, self.head = copy.deepcopy(model.network), head_of(model.task)
         for module in list(self.network.modules()):
             shortcut = getattr(module, "shortcut", None)
             if isinstance(shortcut, ZeroPadShortcut):
@@ -42,9 +43,7 @@ class _Deployable(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         normalised = (images.float() * self.scale + self.shift).permute(0, 3, 1, 2)
-        *_, last = self.network.stage_features(normalised).values()
-        embeddings = last.mean((2, 3))
-        return self.network.head(embeddings), embeddings
+        return self.head.deployable(self.network, normalised)
 
 
 def _as_convolution(shortcut: ZeroPadShortcut, channels: int) -> nn.Conv2d:

@@ -12,7 +12,7 @@ from resnet_ops.training.epoch import Epoch
 
 __all__ = ["History", "read_history"]
 
-COLUMNS = ("epoch", "learning_rate", "train_loss", "train_top1", "validation_loss", "validation_top1")
+COLUMNS = ("epoch", "learning_rate", "train_loss", "train_score", "validation_loss", "validation_score")
 
 
 class History:
@@ -29,7 +29,7 @@ class History:
         if epoch.epoch == self.total or epoch.epoch % max(1, self.total // 10) == 0:
             say(
                 f"{self.name} epoch {epoch.epoch}/{self.total}  loss {epoch.train_loss:.3f}  "
-                f"validation top-1 {epoch.validation_top1:.4f}  {epoch.images_per_second:,.0f} images/s"
+                f"validation score {epoch.validation_score:.4f}  {epoch.images_per_second:,.0f} images/s"
             )
 
     def save(self, path: Path) -> None:

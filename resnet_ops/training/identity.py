@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import asdict
 
+import numpy as np
 import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
@@ -32,9 +33,10 @@ def training_key(plan: Plan, data: PreparedData) -> str:
         _require(digests, part.rows)
         images.update(repr((split, part.images.shape)).encode())
         images.update("".join(digests).encode())
-        images.update(part.labels.data)
+        images.update(np.ascontiguousarray(part.asked).data)
     where = torch.cuda.get_device_name() if plan.engine.device == "cuda" and torch.cuda.is_available() else ""
     depends_on = {
+        "task": asdict(data.task),
         "member": asdict(plan.member),
         "recipe": plan.recipe.as_dict(),
         "engine": {name: value for name, value in asdict(plan.engine).items() if name not in LEFT_OUT},

@@ -33,15 +33,15 @@ class ImagesInMemory:
         for start in range(0, len(data), CHUNK):
             part = np.array(data.images[start : start + CHUNK])
             self._images[start : start + CHUNK] = torch.from_numpy(part)
-        self._labels = torch.from_numpy(data.labels).to(device)
+        self._asked = torch.from_numpy(np.array(data.asked)).to(device)
         self.held = data.images.nbytes
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
+        """For each (N,) rows their images (N, H, W, C) and what is asked of them (N, ...), on the device."""
         if not rows:
             return
-        for where in send(torch.cat(list(rows)), self._labels.device).split([len(batch) for batch in rows]):
-            yield self._images[where], self._labels[where]
+        for where in send(torch.cat(list(rows)), self._asked.device).split([len(batch) for batch in rows]):
+            yield self._images[where], self._asked[where]
 
 
 class StreamedImages:
@@ -49,23 +49,23 @@ class StreamedImages:
 
     def __init__(self, data: PreparedData, device: torch.device) -> None:
         self._images = data.images
-        self._labels = torch.from_numpy(data.labels)
+        self._asked = data.asked
         self._device = device
         self.held = 0
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each (N,) rows their images (N, H, W, C) and labels (N,), on the device."""
+        """For each (N,) rows their images (N, H, W, C) and what is asked of them (N, ...), on the device."""
         with closing(mapped(self._gather, rows, AHEAD, THREADS)) as gathered:
-            for images, labels in gathered:
-                yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+            for images, asked in gathered:
+                yield images.to(self._device, non_blocking=True), asked.to(self._device, non_blocking=True)
 
     def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         on_gpu = self._device.type == "cuda"
         images = torch.empty((len(rows), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=on_gpu)
         # with `out`, only another mode than the default copies once, and without Python's lock
         np.take(self._images, rows.numpy(), axis=0, out=images.numpy(), mode="clip")
-        labels = self._labels[rows]
-        return images, labels.pin_memory() if on_gpu else labels
+        asked = torch.from_numpy(self._asked[rows.numpy()])
+        return images, asked.pin_memory() if on_gpu else asked
 
 
 def open_images(

@@ -8,20 +8,14 @@ import torch
 from torch import Tensor
 
 from resnet_ops.data import PreparedData
-from resnet_ops.families.build import build_network
 from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
+from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.tasks.learning.learning import learning_of
 from resnet_ops.training.augmentation.normalisation import share_normalisation
 from resnet_ops.training.average import WeightAverage
-from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
-from resnet_ops.training.checks import (
-    check_classes,
-    check_graphs,
-    check_loss,
-    check_range,
-    explain_memory,
-)
+from resnet_ops.training.checks import check_graphs, check_loss, explain_memory
 from resnet_ops.training.distributed.workers import ALONE, Workers
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.images import open_images
@@ -29,7 +23,6 @@ from resnet_ops.training.optimisers import build_optimiser
 from resnet_ops.training.parts import hold_frozen
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.pretrained.transfer import start_network
-from resnet_ops.training.rare_classes.loss import loss_of
 from resnet_ops.training.rare_classes.sampler import sampler_of
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.schedule import learning_rate
@@ -53,14 +46,11 @@ def fit(
     The same arguments on the same device kind give the same weights to the bit, also where a training was killed
     after any step and goes on from `checkpoints`. callbacks: called after every epoch; a training that goes on
     calls them for the epochs it has behind it first. workers: all of them call this with the same plan and data, and
-    get the same weights; the first one writes the checkpoints. Raises DataError when a class has no training image or
-    a label is out of range, ConfigError when the loss stops being a number, memory runs out, the device is missing or
-    there are more workers than images in a part of a batch.
+    get the same weights; the first one writes the checkpoints. Raises DataError when the task cannot be learned from
+    these data (a class without training images, say), ConfigError when the loss stops being a number, memory runs out,
+    the device is missing or there are more workers than images in a part of a batch.
     """
     train, validation = data.split("train"), data.split("validation")
-    for part in (train, validation):
-        check_range(part)
-    check_classes(train)
     with explain_memory(plan):
         training = Training(plan, train, validation, workers)
         training.resume(checkpoints)
@@ -78,13 +68,13 @@ class Training:
         self, plan: Plan, train: PreparedData, validation: PreparedData, workers: Workers = ALONE
     ) -> None:
         check_graphs(plan)
-        if plan.recipe.imbalance is not None:
-            check_classes(train)
+        self.learning = learning_of(train.task)
+        self.learning.check(plan, train, validation)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
-        network = build_network(plan.member, train.images.shape[3], classes)
+        network = head_of(train.task).network(plan.member, train.images.shape[3], classes)
         moments = start_network(network, plan, train.classes) or _channel_moments(train.images)
-        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(device, memory_format=torch.channels_last)
         if workers.count > 1:
             share_normalisation(network)
         self.network = network
@@ -100,7 +90,7 @@ class Training:
             average=WeightAverage(network, plan.recipe.ema) if plan.recipe.ema else None,
             sampler=sampler_of(plan.recipe.imbalance, labels, classes),
         )
-        self.loss = loss_of(plan.recipe, labels.bincount(minlength=classes), device)
+        self.loss = self.learning.loss(plan.recipe, train, device)
         self.judged = self.classifier
         if self.state.average is not None:
             self.judged = ImageClassifier(self.state.average.network, *moments).to(device)
@@ -108,7 +98,7 @@ class Training:
             for module in (network, self.judged):
                 module.compile(mode=plan.engine.compile, dynamic=False)
         self.images = open_images(plan, train, device)
-        self.validation = Validation(plan, validation, device, self.images.held, workers)
+        self.validation = Validation(plan, validation, device, self.images.held, workers, self.learning)
         self.image_count = len(train)
         self.batch_size = min(plan.recipe.batch_size, len(train))
         self.steps_per_epoch = len(train) // self.batch_size
@@ -153,16 +143,16 @@ class Training:
         loss_sum, hits = torch.stack([state.loss_sum, state.hits]).tolist()
         seconds = time.perf_counter() - started
         train_loss = loss_sum / self.steps_per_epoch
-        validation_loss, validation_top1 = self.validation.measure(self.judged)
+        validation_loss, validation_score = self.validation.measure(self.judged)
         losses = {"training": train_loss, "validation": validation_loss}
         check_loss(self.plan, len(state.epochs) + 1, losses)
         epoch = Epoch(
             epoch=len(state.epochs) + 1,
             learning_rate=learning_rate(self.plan.recipe, state.step - 1, self.steps),
             train_loss=train_loss,
-            train_top1=hits / (self.steps_per_epoch * self.batch_size),
+            train_score=hits / (self.steps_per_epoch * self.batch_size),
             validation_loss=validation_loss,
-            validation_top1=validation_top1,
+            validation_score=validation_score,
             images_per_second=len(rows) * self.batch_size / seconds,
         )
         state.epochs.append(epoch)
@@ -172,11 +162,11 @@ class Training:
         """One step on each batch of rows; gives the number of steps done in all."""
         self.network.train()
         hold_frozen(self.network, self.plan.recipe.start, len(self.state.epochs))
-        for images, labels in self.images.batches([batch[self.share.places] for batch in rows]):
+        for images, targets in self.images.batches([batch[self.share.places] for batch in rows]):
             for group in self.state.optimiser.param_groups:
                 group["lr"] = group["factor"] * learning_rate(self.plan.recipe, self.state.step, self.steps)
-            batch = augment_batch(
-                self.classifier, images, labels, self.plan.recipe, self.state.generator, self.share
+            batch = self.learning.augment(
+                self.classifier, images, targets, self.plan.recipe, self.state.generator, self.share
             )
             take_step(self.state, *batch, self.plan, self.loss, self.share, self.workers)
             yield self.state.step
@@ -190,6 +180,7 @@ class Training:
             name=self.plan.name,
             member=self.plan.member,
             classes=data.classes,
+            task=data.task,
             image_size=size,
             channels=channels,
             mean=tuple(self.classifier.mean.flatten().tolist()),
@@ -198,8 +189,8 @@ class Training:
 
 
 def out_of_patience(recipe: Recipe, epochs: Sequence[Epoch]) -> bool:
-    """Whether the best validation top-1 lies `recipe.patience` epochs back, or more."""
-    scores = [epoch.validation_top1 for epoch in epochs]
+    """Whether the best validation score lies `recipe.patience` epochs back, or more."""
+    scores = [epoch.validation_score for epoch in epochs]
     return bool(recipe.patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= recipe.patience
 
 

@@ -75,7 +75,7 @@ class Recipe:
     ema: float
     """Decay at each step of the moving average of the weights, which then is the model; 0 for the last weights."""
     patience: int
-    """Training stops after so many epochs without a better validation top-1, keeping its last weights; 0 for never."""
+    """Training stops after so many epochs without a better validation score, keeping its last weights; 0 for never."""
     start: Start | None
     """The weights that training starts from; null for fresh ones."""
     imbalance: Imbalance | None = None

@@ -24,7 +24,7 @@ class TrainingState:
     loss_sum: Tensor
     """Of the steps of this epoch, a scalar."""
     hits: Tensor
-    """Images of this epoch that were classified rightly, a scalar."""
+    """Of the images of this epoch each one's score, a scalar: how many were classified rightly."""
     average: WeightAverage | None
     """Where the recipe asks for one."""
     sampler: ClassSampler | None

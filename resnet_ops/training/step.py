@@ -2,11 +2,10 @@
 
 from torch import Tensor, nn
 
-from resnet_ops.training.augmentation.mixing import Targets
+from resnet_ops.tasks.learning.learning import Loss, Targets
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.rare_classes.loss import TrainingLoss
 from resnet_ops.training.set_up import precision
 from resnet_ops.training.state import TrainingState
 
@@ -18,7 +17,7 @@ def take_step(
     inputs: Tensor,
     targets: Targets,
     plan: Plan,
-    training_loss: TrainingLoss,
+    training_loss: Loss,
     share: Share,
     workers: Workers,
 ) -> None:
@@ -35,11 +34,11 @@ def take_step(
         start, stop = stop, stop + count
         part = targets.of(slice(start, stop))
         with precision(plan.engine):
-            logits = state.network(inputs[start:stop])
-        loss = training_loss.of(part, logits.float()) * (count / share.size)
+            outputs = state.network(inputs[start:stop])
+        loss = training_loss.of(part, outputs) * (count / share.size)
         loss.backward()
         state.loss_sum += loss.detach()
-        state.hits += part.hits(logits.detach())
+        state.hits += part.hits(outputs)
     gradients = [weight.grad for weight in state.network.parameters() if weight.grad is not None]
     workers.sum([*gradients, state.loss_sum, state.hits])
     if plan.recipe.clip:

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from resnet_ops.data import PreparedData
 from resnet_ops.model import ImageClassifier
+from resnet_ops.tasks.learning.learning import Learning
 from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.images import open_images
 from resnet_ops.training.plan import Plan
@@ -13,43 +13,45 @@ from resnet_ops.training.set_up import precision
 
 __all__ = ["Validation"]
 
-AT_ONCE = 1024
-"""Images that pass through the network together."""
-
 
 class Validation:
     """One worker's rows of the validation split."""
 
     def __init__(
-        self, plan: Plan, data: PreparedData, device: torch.device, held: int, workers: Workers
+        self,
+        plan: Plan,
+        data: PreparedData,
+        device: torch.device,
+        held: int,
+        workers: Workers,
+        learning: Learning,
     ) -> None:
         """held: bytes that the training images take on the device."""
         self.data = data
         self._engine = plan.engine
         self._workers = workers
+        self._learning = learning
         self._images = open_images(plan, data, device, held)
         mine = torch.arange(len(data))[workers.rows(len(data))]
-        self._rows: list[Tensor] = list(mine.split(AT_ONCE)) if len(mine) else []
+        self._rows: list[Tensor] = list(mine.split(learning.at_once)) if len(mine) else []
 
     def measure(self, classifier: ImageClassifier) -> tuple[float, float]:
-        """Mean loss in nats and share of right answers, of all workers' rows together."""
+        """Mean loss in nats and mean score, of all workers' rows together."""
         sums = self.add_up(classifier)
         self._workers.sum([sums])
-        loss, hits = sums.tolist()
-        return loss / len(self.data), hits / len(self.data)
+        loss, score = sums.tolist()
+        return loss / len(self.data), score / len(self.data)
 
     def add_up(self, classifier: ImageClassifier) -> Tensor:
-        """(2,) loss and number of right answers, summed over this worker's rows; still being computed on a GPU."""
+        """(2,) loss and score, summed over this worker's rows; still being computed on a GPU."""
         classifier.network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=classifier.mean.device)
         with torch.inference_mode():
             batches = self._images.batches([self._full(rows) for rows in self._rows])
-            for rows, (images, labels) in zip(self._rows, batches, strict=True):
+            for rows, (images, targets) in zip(self._rows, batches, strict=True):
                 with precision(self._engine):
-                    logits = classifier(images)
-                logits, labels = logits[: len(rows)].float(), labels[: len(rows)]
-                sums[0] += F.cross_entropy(logits, labels, reduction="sum")
-                sums[1] += (logits.argmax(1) == labels).sum()
+                    outputs = classifier(images)
+                sums += self._learning.sums(outputs[: len(rows)], targets[: len(rows)])
         return sums
 
     def _full(self, rows: Tensor) -> Tensor:

@@ -342,13 +342,13 @@ def test_the_drift_report_opens_in_the_artifact_viewer_and_asks_nothing_of_other
 def test_a_runs_page_draws_its_metrics_over_the_epochs(page: Page, ui: Ui, passing: Candidate) -> None:
     run = ui.get("model-versions/get", name=MODEL, version=passing.version).json()["model_version"]["run_id"]
     experiment = ui.get("runs/get", run_id=run).json()["run"]["info"]["experiment_id"]
-    epochs = ui.get("metrics/get-history", run_id=run, metric_key="validation_top1").json()["metrics"]
+    epochs = ui.get("metrics/get-history", run_id=run, metric_key="validation_score").json()["metrics"]
     assert len(epochs) > 1
     page.goto(f"{ui.address}/#/experiments/{experiment}")
     page.locator(f"a[href$='/runs/{run}']").click()
     expect(page.get_by_role("heading", name=passing.member, exact=True)).to_be_visible()
     page.get_by_role("tab", name="Model metrics").click()
-    page.get_by_role("searchbox").fill("validation_top1")
-    expect(page.get_by_role("heading", name="validation_top1", exact=True)).to_be_visible()
+    page.get_by_role("searchbox").fill("validation_score")
+    expect(page.get_by_role("heading", name="validation_score", exact=True)).to_be_visible()
     expect(page.get_by_text("Step", exact=True)).to_be_visible()
     expect(page.locator(".scatterlayer .point")).to_have_count(len(epochs))

@@ -26,9 +26,9 @@ __all__ = ["LiveRun"]
 LIVE_METRICS = (
     "learning_rate",
     "train_loss",
-    "train_top1",
+    "train_score",
     "validation_loss",
-    "validation_top1",
+    "validation_score",
     "images_per_second",
 )
 

@@ -47,7 +47,8 @@ class TrainingLoss:
     """(K,) float32 on the device, added to the logits."""
 
     def of(self, targets: Targets, logits: Tensor) -> Tensor:
-        """A scalar in nats, for (N, K) logits. Each label of a mixed image brings its own weight, by its share."""
+        """A scalar in nats, for (N, K) logits. Each label of a mixed image brings its weight, by its share."""
+        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
         if self.adjustment is not None:
             logits = logits + self.adjustment
         if self.weights is None and not self.focal:

@@ -75,7 +75,7 @@ def images(case: str = "") -> PreparedData:
 
 def curve(epochs: list[Epoch]) -> list[list[float]]:
     """Losses and accuracies of each epoch."""
-    keys = ("train_loss", "train_top1", "validation_loss", "validation_top1")
+    keys = ("train_loss", "train_score", "validation_loss", "validation_score")
     return [[getattr(epoch, key) for key in keys] for epoch in epochs]
 
 

@@ -15,7 +15,7 @@ from resnet_ops.families.cifar import ResNet, build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
-from resnet_ops.training import loop
+from resnet_ops.tasks.heads import classification
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
 from resnet_ops.training.recipe import Recipe
@@ -86,7 +86,7 @@ def test_the_seed_decides_the_order_of_the_images_too(
             torch.manual_seed(0)
             return build_member(member, in_channels, classes)
 
-    monkeypatch.setattr(loop, "build_network", build_the_same)
+    monkeypatch.setattr(classification, "build_network", build_the_same)
     digests = {
         digest(fit(make_plan(make_recipe(crop_padding=0), seed), small), tmp_path / str(seed))
         for seed in (0, 1)
@@ -119,11 +119,11 @@ def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:
     peak = recipe.peak_lr * recipe.batch_size / 256
     # 9 steps; the rate after a rise of one step falls by a ninth of the peak with each
     assert [epoch.learning_rate for epoch in seen] == pytest.approx([peak * left / 9 for left in (7, 4, 1)])
-    assert all(0 <= epoch.train_top1 <= 1 and epoch.images_per_second > 0 for epoch in seen)
+    assert all(0 <= epoch.train_score <= 1 and epoch.images_per_second > 0 for epoch in seen)
     validation = small.split("validation")
     predictions = model.predict(validation.images)
     right = predictions.probabilities[np.arange(40), validation.labels]
-    assert seen[-1].validation_top1 == pytest.approx(np.mean(predictions.predicted == validation.labels))
+    assert seen[-1].validation_score == pytest.approx(np.mean(predictions.predicted == validation.labels))
     assert seen[-1].validation_loss == pytest.approx(-np.log(right).mean(), rel=1e-4)
 
 

@@ -14,9 +14,9 @@ def make_epoch(number: int, speed: float = 100.0) -> Epoch:
         epoch=number,
         learning_rate=0.1 / number,
         train_loss=2.0 / number,
-        train_top1=1 - 1 / number,
+        train_score=1 - 1 / number,
         validation_loss=1 / 3 / number,
-        validation_top1=0.5,
+        validation_score=0.5,
         images_per_second=speed,
     )
 

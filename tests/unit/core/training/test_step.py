@@ -96,9 +96,9 @@ def epochs_with(scores: list[float]) -> list[Epoch]:
             epoch=number,
             learning_rate=0.1,
             train_loss=1,
-            train_top1=0,
+            train_score=0,
             validation_loss=1,
-            validation_top1=score,
+            validation_score=score,
             images_per_second=1,
         )
         for number, score in enumerate(scores, 1)
@@ -125,7 +125,7 @@ def test_patience_ends_when_the_best_epoch_lies_far_enough_back(
 def test_training_stops_when_patience_ends(small: PreparedData) -> None:
     seen: list[Epoch] = []
     fit(make_plan(make_recipe(epochs=50, peak_lr=1e-9, patience=3)), small, [seen.append])
-    scores = [epoch.validation_top1 for epoch in seen]
+    scores = [epoch.validation_score for epoch in seen]
     assert len(scores) - 1 - scores.index(max(scores)) == 3
     assert len(scores) < 50
 

@@ -29,15 +29,15 @@ def epoch(number: int) -> Epoch:
         epoch=number,
         learning_rate=0.1,
         train_loss=1 / number,
-        train_top1=0.5,
+        train_score=0.5,
         validation_loss=2 / number,
-        validation_top1=0.25 * number,
+        validation_score=0.25 * number,
         images_per_second=1000.0,
     )
 
 
 HISTORY = [
-    {"epoch": float(number), "train_loss": 1 / number, "validation_top1": 0.25 * number}
+    {"epoch": float(number), "train_loss": 1 / number, "validation_score": 0.25 * number}
     for number in range(1, EPOCHS + 1)
 ]
 

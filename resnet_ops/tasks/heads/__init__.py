@@ -1,0 +1,1 @@
+"""The network of a task and what it answers."""

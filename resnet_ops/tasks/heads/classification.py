@@ -1,0 +1,24 @@
+"""The head of classification: the member's own, on the mean of its last stage."""
+
+from torch import Tensor
+
+from resnet_ops.families.any_member import AnyMember
+from resnet_ops.families.build import Network, build_network
+
+__all__ = ["ClassificationHead"]
+
+
+class ClassificationHead:
+    """See `resnet_ops.tasks.heads.head.Head`. Logits are (N, K)."""
+
+    def network(self, member: AnyMember, in_channels: int, classes: int) -> Network:
+        return build_network(member, in_channels, classes)
+
+    def answer(self, network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        features = network.features(inputs)
+        return network.head(features), features
+
+    def deployable(self, network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        *_, last = network.stage_features(inputs).values()
+        embeddings = last.mean((2, 3))
+        return network.head(embeddings), embeddings

@@ -1,0 +1,1 @@
+"""What an evaluation needs of a task."""
