@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import file_digest
 from resnet_ops_monitoring.drift.reference import Reference, load_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -21,8 +22,15 @@ from resnet_ops_registry.attestations.predicates import Baseline, spoken
 from resnet_ops_registry.client.attesting import attest, find_model_version
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 from resnet_ops_registry.gate.reviews import accepted_reference, labelled_reference
+from resnet_ops_registry.gate.signed_evidence import evidence_of
 
-__all__ = ["fetch_reference", "registered_version", "store_reference"]
+__all__ = [
+    "check_decides_alike",
+    "fetch_labelled",
+    "fetch_reference",
+    "registered_version",
+    "store_reference",
+]
 
 _FILE = "reference.parquet"
 
@@ -57,25 +65,49 @@ def _sign(client: MlflowClient, reference: Reference, digest: str, key: PrivateK
 def fetch_reference(client: MlflowClient, identity: ModelIdentity) -> Reference:
     """What a version's windows are judged against: the newest that a reviewer accepted, else the labelled one.
 
-    Raises EvidenceError when the stored file is not the one that was signed, DataError when none was, ConfigError when
-    the registry has no such version.
+    Raises EvidenceError when the stored file is not the one that was signed, or the version decides elsewhere by now;
+    DataError when none was signed, ConfigError when the registry has no such version.
     """
     version = registered_version(client, identity)
     accepted = accepted_reference(version)
-    digest = accepted or labelled_reference(version)
-    if digest is None:
-        raise DataError(
-            f"MLflow keeps no signed reference of {identity}. Make it: "
-            f"resnet-ops drift reference {identity.name} {identity.version}"
-        )
-    with answering(client, "give the reference"):
-        run = monitoring_run(client, identity)
-    remedy = (
-        "Accept a window again: resnet-ops drift accept WINDOW --why TEXT --key NAME"
-        if accepted
-        else f"Make it again: resnet-ops drift reference {identity.name} {identity.version}"
+    if accepted is None:
+        return fetch_labelled(client, identity)
+    remedy = "Accept a window again: resnet-ops drift accept WINDOW --why TEXT --key NAME"
+    return _load(client, identity, accepted, remedy)
+
+
+def fetch_labelled(client: MlflowClient, identity: ModelIdentity) -> Reference:
+    """The labelled reference of a version, whatever was accepted since. Raises as `fetch_reference` does."""
+    version = registered_version(client, identity)
+    digest, remedy = (
+        labelled_reference(version),
+        f"resnet-ops drift reference {identity.name} {identity.version}",
     )
-    return _load(client, run.info.run_id, identity, digest, remedy)
+    if digest is None:
+        raise DataError(f"MLflow keeps no signed reference of {identity}. Make it: {remedy}")
+    return _load(client, identity, digest, f"Make it again: {remedy}")
+
+
+def check_decides_alike(client: MlflowClient, reference: Reference) -> None:
+    """Raise EvidenceError unless the reference was made where the version decides by its newest evidence.
+
+    Else sensitivity, specificity and the share called positive would be those of a threshold that nobody uses.
+    """
+    identity, before = reference.identity, reference.schema.operating
+    with answering(client, "give the evidence"):
+        now = evidence_of(client, registered_version(client, identity)).evidence.operating_point
+    if now != before:
+        raise EvidenceError(
+            f"{identity} decides at {_words(now)} by its evidence, but its reference was made at {_words(before)}. "
+            f"Nothing was judged by it. Make it again: resnet-ops drift reference {identity.name} {identity.version}"
+            + ("; then accept a window again: resnet-ops drift accept" if reference.accepted else "")
+        )
+
+
+def _words(point: OperatingPoint | None) -> str:
+    if point is None:
+        return "no operating point"
+    return f"{point.threshold:.6g} for {', '.join(point.positive)}"
 
 
 def registered_version(client: MlflowClient, identity: ModelIdentity) -> ModelVersion:
@@ -90,9 +122,9 @@ def registered_version(client: MlflowClient, identity: ModelIdentity) -> ModelVe
     return version
 
 
-def _load(client: MlflowClient, run_id: str, identity: ModelIdentity, digest: str, remedy: str) -> Reference:
+def _load(client: MlflowClient, identity: ModelIdentity, digest: str, remedy: str) -> Reference:
     with tempfile.TemporaryDirectory() as folder, answering(client, "give the reference"):
-        path = _fetched(client, run_id, digest, Path(folder))
+        path = _fetched(client, monitoring_run(client, identity).info.run_id, digest, Path(folder))
         if path is None:
             raise EvidenceError(f"The reference of {identity} is gone from MLflow. {remedy}")
         found = file_digest(path)
@@ -106,6 +138,7 @@ def _load(client: MlflowClient, run_id: str, identity: ModelIdentity, digest: st
         raise EvidenceError(
             f"The reference stored for {identity} is of {reference.identity} (other files). {remedy}"
         )
+    check_decides_alike(client, reference)
     return reference
 
 

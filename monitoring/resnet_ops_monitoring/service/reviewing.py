@@ -15,7 +15,7 @@ from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.report.publish import publish_window
 from resnet_ops_monitoring.report.report import PAGE, VERDICT
 from resnet_ops_monitoring.report.review_lines import with_reviews
-from resnet_ops_monitoring.report.stored_reference import fetch_reference, registered_version, store_reference
+from resnet_ops_monitoring.report.stored_reference import fetch_labelled, registered_version, store_reference
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Review, spoken
 from resnet_ops_registry.client.attesting import attest
@@ -95,7 +95,7 @@ def accept(client: MlflowClient, folder: Path, why: str, key: PrivateKey, log: I
         )
     now = datetime.now(UTC)
     rows = _rows(log, verdict)
-    labelled = fetch_reference(client, verdict.identity)
+    labelled = fetch_labelled(client, verdict.identity)
     accepted = accept_window(labelled, rows, by=key.name, why=why, at=now)
     digest = store_reference(client, accepted)
     return review(client, folder, "accept-reference", why, key, digest)

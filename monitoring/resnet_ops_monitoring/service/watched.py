@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops_monitoring.drift.reference import Reference, load_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.report.stored_reference import fetch_reference
+from resnet_ops_monitoring.report.stored_reference import check_decides_alike, fetch_reference
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 
@@ -29,7 +29,8 @@ def find_watched(client: MlflowClient, model: str, alias: str, local: Path | Non
     """The version that has the alias now.
 
     Its reference is the one that MLflow keeps; else the one at `local`, if it is the version's. Raises ConfigError when
-    no version has the alias, DataError when there is no reference of it.
+    no version has the alias, DataError when there is no reference of it, EvidenceError when the version decides
+    elsewhere by now than its reference does.
     """
     from mlflow.exceptions import MlflowException
 
@@ -73,4 +74,5 @@ def _reference(client: MlflowClient, identity: ModelIdentity, local: Path | None
             f"MLflow keeps no signed reference of {identity}, and {local} is of {reference.identity}. Make it: "
             f"resnet-ops drift reference {identity.name} {identity.version}"
         )
+    check_decides_alike(client, reference)
     return reference

@@ -16,15 +16,19 @@ from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source
+from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.cards.model_card import CardTexts
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.client.publish import Published, publish
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate.display import WEIGHTS_TAG
 from resnet_ops_registry.gate.policies import apply_policy
 
 NAME = "digits-classifier"
@@ -162,10 +166,14 @@ def make_evidence(model_folder: Path) -> EvidenceMaker:
 
 
 def evidence_of(folder: Path, low: float, created: datetime | None = None) -> Evidence:
+    return _evidence(model_digest(folder), low, created)
+
+
+def _evidence(weights_digest: str, low: float, created: datetime | None = None) -> Evidence:
     top1 = Metric(value=0.98, n=360, low=low, high=0.99, method="wilson 95 %")
     return Evidence(
         member="tiny",
-        weights_digest=model_digest(folder),
+        weights_digest=weights_digest,
         metrics={"test.top1": top1, "size.bytes": Metric(value=4000, n=1, unit="byte")},
         data={"test": "0" * 64},
         source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
@@ -174,6 +182,14 @@ def evidence_of(folder: Path, low: float, created: datetime | None = None) -> Ev
         seeds={"train": 0},
         created=created or datetime.now(UTC),
     )
+
+
+def measured_at(client: MlflowClient, version: int, point: OperatingPoint) -> None:
+    """Hand over evidence of a version that decides at this point from now on."""
+    evidence = _evidence(client.get_model_version(NAME, str(version)).tags[WEIGHTS_TAG], 0.96)
+    metrics = evidence.metrics | {"operating.threshold": Metric(value=point.threshold, n=100)}
+    said = evidence.model_copy(update={"metrics": metrics, "positive": point.positive})
+    attest(client, NAME, version, said, open_key())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
 from resnet_ops.errors import ConfigError, DataError, EvidenceError, ServiceError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import file_digest
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -33,7 +34,7 @@ from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.reviews import labelled_reference
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
-from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
+from tests.unit.registry.conftest import NAME, POLICY, make_model, measured_at, publish_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,8 +68,8 @@ class Scene:
         self.identity = ModelIdentity(NAME, "2", digest)
         rng = np.random.default_rng(0)
         mine = {"model": NAME, "version": "2", "digest": digest}
-        held_out = make_predictions(rng, 400).assign(**mine)
-        self.reference = build_reference(held_out, self.identity, CLASSES, rows=400, seed=0)
+        self.held_out = make_predictions(rng, 400).assign(**mine)
+        self.reference = build_reference(self.held_out, self.identity, CLASSES, rows=400, seed=0)
         self.reference.save(folder / "data/reference/reference.parquet")
         log = InferenceLog.open()
         for name in ("shifted", "again"):
@@ -92,6 +93,10 @@ class Scene:
             self.run("drift", "judge", "--window", window, "--json", *more, status=status)
         )
         return found
+
+    def measured_at(self, point: OperatingPoint) -> None:
+        """v2 was measured again, and decides here by now."""
+        measured_at(self.client, int(self.identity.version), point)
 
     def entries(self) -> list[Entry]:
         with open_database() as connection:
@@ -214,6 +219,25 @@ def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_s
     scene.reference.save(scene.artifact(f"references/{digest}/reference.parquet"))
     with pytest.raises(EvidenceError, match=r"was changed after it was stored"):
         fetch_reference(scene.client, scene.identity)
+
+
+def test_a_reference_of_another_operating_point_judges_nothing_until_it_is_made_again(scene: Scene) -> None:
+    store_reference(scene.client, scene.reference, open_key())
+    scene.judge("shifted")
+    scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
+    point = OperatingPoint(("1",), 0.25)
+    scene.measured_at(point)
+    with pytest.raises(
+        EvidenceError, match=r"0\.25 for 1 .* no operating point.*drift reference.*drift accept"
+    ):
+        fetch_reference(scene.client, scene.identity)
+    assert "0.25 for 1" in scene.run("drift", "accept", "shifted", "--why", "x", "--key", "kim", status=1)
+    again = build_reference(scene.held_out, scene.identity, CLASSES, rows=400, seed=0, operating=point)
+    store_reference(scene.client, again, open_key())
+    with pytest.raises(EvidenceError, match="drift accept"):
+        fetch_reference(scene.client, scene.identity)
+    scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
+    assert fetch_reference(scene.client, scene.identity).schema.operating == point
 
 
 def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.report.stored_reference import store_reference
 from resnet_ops_monitoring.service import monitor_service
 from resnet_ops_monitoring.service.history import VerdictHistory
@@ -21,7 +22,7 @@ from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.inference_log.writing import label
 from tests.unit.monitoring.scene import Scene, at
-from tests.unit.registry.conftest import NAME
+from tests.unit.registry.conftest import NAME, measured_at
 
 if TYPE_CHECKING:
     from resnet_ops_monitoring.drift.verdict import Verdict
@@ -121,6 +122,14 @@ def test_a_full_disk_ends_no_service(
     monkeypatch.setattr(monitor_service, "Event", lambda: stop)
     scene.rounds().serve()
     assert "[Errno 28] No space left" in capsys.readouterr().err
+
+
+def test_a_champion_that_decides_elsewhere_by_now_is_not_judged_by_its_old_reference(scene: Scene) -> None:
+    scene.traffic(0)
+    measured_at(connect(), 3, OperatingPoint(("1",), 0.25))
+    with pytest.raises(EvidenceError, match="drift reference"):
+        scene.once(1.02)
+    assert _statuses(scene) == []
 
 
 def test_windows_can_be_counted_in_rows(scene: Scene) -> None:
