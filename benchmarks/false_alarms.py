@@ -48,11 +48,16 @@ class Year:
     error: float
 
 
-def made_up(rng: np.random.Generator, rows: int) -> pd.DataFrame:
-    """The inference log's rows of a model that answers as it always does."""
+def made_up(rng: np.random.Generator, rows: int, each: int = 1) -> pd.DataFrame:
+    """The inference log's rows of a model that answers as it always does, `each` of them of one group."""
     centres = np.random.default_rng(99).normal(0, 1.0, (len(_CLASSES), _FEATURES))
-    truth = rng.integers(0, len(_CLASSES), rows)
-    embedding = (centres[truth] + rng.normal(0, 1, (rows, _FEATURES))).astype(np.float32)
+    group = np.arange(rows) // each
+    truth = rng.integers(0, len(_CLASSES), group[-1] + 1)[group]
+    embedding = centres[truth] + rng.normal(0, 1, (rows, _FEATURES))
+    if each > 1:  # half of the spread is the group's
+        own = rng.normal(0, 1, (group[-1] + 1, _FEATURES))[group]
+        embedding = centres[truth] + (embedding - centres[truth] + own) / np.sqrt(2)
+    embedding = embedding.astype(np.float32)
     logits = embedding @ centres.T - (centres**2).sum(axis=1) / 2
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -71,7 +76,8 @@ def made_up(rng: np.random.Generator, rows: int) -> pd.DataFrame:
         "latency_ms": 1.0,
         "label": np.array(_CLASSES, dtype=object)[truth],
     }
-    return pd.DataFrame(columns)[list(COLUMNS)]
+    frame = pd.DataFrame(columns)[list(COLUMNS)]
+    return frame if each == 1 else frame.assign(group=group.astype(str))
 
 
 def simulated(

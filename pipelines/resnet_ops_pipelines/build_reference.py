@@ -19,7 +19,14 @@ def main() -> None:
     identity, test = serving.identity, serving.unseen(Path("data/prepared"), "test")
     with progress_bar(f"Calibrating with {identity}") as progress:
         reference = held_out_reference(
-            serving.model, identity, test, params.monitor, params.seed, progress, serving.operating
+            serving.model,
+            identity,
+            test,
+            params.monitor,
+            params.seed,
+            progress,
+            serving.operating,
+            params.data.group,
         )
     reference.save(FOLDER / "reference.parquet")
     console.print(f"{FOLDER}: {len(reference.rows)} labelled predictions of {identity}")

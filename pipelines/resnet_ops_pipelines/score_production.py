@@ -37,6 +37,7 @@ def main() -> None:
             request_times(window, len(data)),
             source=SOURCE.format(window.camera),
             window=name,
+            groups=data.groups(params.data.group),
         )
         added = log.append(frame)
         console.print(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_ops.errors import DataError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import read_json, write_json, write_path
 from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_json
 
@@ -97,6 +97,21 @@ class PreparedData:
             for each in fields(ManifestRow)
         }
         return own | dict(self.extra)
+
+    def groups(self, column: str | None) -> np.ndarray | None:
+        """(N,) which group each image is of by this column of the manifest; None where there is no such column to ask.
+
+        One without a group is its own, as it is when images are split. Raises ConfigError for an unknown column.
+        """
+        if column is None:
+            return None
+        columns = self.columns()
+        if column not in columns:
+            raise ConfigError(
+                f"params.yaml: data.group names {column}, but the prepared data have {', '.join(columns)}. Prepare "
+                "them again: dvc repro"
+            )
+        return np.where(columns[column] == "", columns["sha256"], columns[column])
 
 
 def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from resnet_ops.data import PreparedData, image_stats
-from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.curves import curve_panels
 from resnet_ops.evaluation.diagram import reliability_panel
@@ -92,7 +91,7 @@ def evaluate(
     """
     validation, test = data.split("validation"), data.split(SPLIT)
     slices = find_slices(test.columns(), image_stats(test.images), params.slices)
-    groups = _groups(test, group)
+    groups = test.groups(group)
     level, bins = params.confidence, params.calibration_bins
     of_validation, of_test = model.predict(validation.images), model.predict(test.images)
     learned, logits = of_validation.logits, of_test.logits
@@ -104,7 +103,7 @@ def evaluate(
     measured |= measure_calibration(calibrated, test.labels, "calibrated", bins, level, seed)
     measured["calibrated.temperature"] = temperature
     chosen_by = learned.argmax(axis=1) == validation.labels
-    measured["validation.top1"] = share_right(chosen_by, level, _groups(validation, group))
+    measured["validation.top1"] = share_right(chosen_by, level, validation.groups(group))
     before = np.exp(log_softmax(learned)), validation
     after = np.exp(plain), test
     decisions, decided = _measure_decisions(before, after, params, seed, groups, thresholds or {})
@@ -142,19 +141,6 @@ def _measure_decisions(
         tuned, sure = ((confidence_of(each), each.argmax(axis=1) == of.labels) for each, of in splits)
         found |= measure_reject(tuned, sure, params.reject, params.confidence, groups, thresholds.get(REJECT))
     return found, decided
-
-
-def _groups(data: PreparedData, column: str | None) -> np.ndarray | None:
-    """(N,) which group each image is of; one without a group is its own, as it is when images are split."""
-    if column is None:
-        return None
-    columns = data.columns()
-    if column not in columns:
-        raise ConfigError(
-            f"params.yaml: data.group names {column}, but the prepared data have {', '.join(columns)}. Prepare them "
-            "again: dvc repro"
-        )
-    return np.where(columns[column] == "", columns["sha256"], columns[column])
 
 
 def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder: Path) -> None:

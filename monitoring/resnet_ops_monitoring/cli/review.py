@@ -130,7 +130,7 @@ def reference(
         from resnet_ops_registry.gate.signed_evidence import evidence_of
 
         signer = read_key(key)
-        settings, seed = read_reference_params(params)
+        settings, seed, group = read_reference_params(params)
         prepared = load_prepared(data)
         loaded, client = load(model, version), connect()
         test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
@@ -138,7 +138,7 @@ def reference(
         evidence = evidence_of(client, registered_version(client, identity)).evidence
         with progress_bar(f"Calibrating with {identity}") as progress:
             made = held_out_reference(
-                loaded.model, identity, test, settings, seed, progress, evidence.operating_point
+                loaded.model, identity, test, settings, seed, progress, evidence.operating_point, group
             )
         check_tested(made, evidence.metrics.get("test.top1"))
         store_reference(client, made, signer)

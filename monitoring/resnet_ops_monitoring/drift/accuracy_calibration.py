@@ -63,7 +63,8 @@ class SideEstimate:
 
 @dataclass(frozen=True, eq=False)
 class AccuracyCalibration:
-    """What was tried. clean: the images as they were, of which `right` answers of `tested` were right.
+    """What was tried. clean: the images as they were, of which `right` answers of `tested` were right; its rows are
+    the groups of those that are of groups.
 
     kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding shifted, 0 where they were as they are; (R, 0) in accuracy
@@ -94,8 +95,9 @@ class AccuracyCalibration:
         if self.calibration is None:
             missed = float(np.quantile(self._misses, confidence))
         else:
-            missed = self.calibration.quantile(window.usable, confidence)
-        return _estimate(value, window.usable, (self.right, self.tested), error, missed, confidence)
+            missed = self.calibration.quantile(window.independent, confidence)
+        tested = self.right * self._worth, self.tested * self._worth
+        return _estimate(value, window.independent, tested, error, missed, confidence)
 
     def sides(self, window: WindowSummary, confidence: float) -> dict[str, SideEstimate]:
         """Sensitivity and specificity in the window, as `estimate` does it; none without an operating point."""
@@ -106,8 +108,9 @@ class AccuracyCalibration:
         for name, guess in guesses.items():
             side = self.operating.sides[name]
             right, tested = side.tested.tolist()
-            missed = side.quantile(window.usable, confidence)
-            estimate = _estimate(guess.value, guess.rows, (right, tested), guess.error, missed, confidence)
+            missed = side.quantile(window.independent, confidence)
+            before = right * self._worth, tested * self._worth
+            estimate = _estimate(guess.value, guess.rows, before, guess.error, missed, confidence)
             found[name] = SideEstimate(right, tested, estimate, guess.alarming)
         return found
 
@@ -123,7 +126,7 @@ class AccuracyCalibration:
             guess.alarming
             for guess in self.operating.guesses(self.clean, self.calibration.classes, now).values()
         )
-        return Harm(-found.gain, self.calibration.guard(window.usable), found.explained, lost)
+        return Harm(-found.gain, self.calibration.guard(window.independent), found.explained, lost)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
@@ -144,6 +147,11 @@ class AccuracyCalibration:
             return found.value, found.error
         gain, error = self._predicted(self._regression, shifts(self.clean, look_of_summary(window))[None])
         return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])
+
+    @property
+    def _worth(self) -> float:
+        """How many independent images a tested one is worth."""
+        return min(self.clean.rows / self.tested, 1.0)
 
     @cached_property
     def _gains(self) -> Floats:
@@ -250,9 +258,11 @@ def far_shifted(
 
 
 def _estimate(
-    value: float, n: int, reference: tuple[int, int], error: float, missed: float, confidence: float
+    value: float, n: int, reference: tuple[float, float], error: float, missed: float, confidence: float
 ) -> Estimate:
-    """A share among n rows. reference: right of tested. missed: standard errors that hold as much of the trials."""
+    """A share among n independent rows. reference: right of tested, such rows as well. missed: standard errors that
+    hold as much of the trials.
+    """
     normal = NormalDist().inv_cdf((1 + confidence) / 2)
     chance = chance_of(round(value * n), n) + chance_of(*reference)
     half = normal * math.sqrt(chance + (max(1.0, missed / normal) * error) ** 2)
@@ -286,7 +296,7 @@ def look_of_summary(summary: WindowSummary) -> Look:
     drawn, n = summary.reservoir, summary.usable
     rows = drawn.embedding.astype(np.float64)
     return Look(
-        rows=n,
+        rows=summary.independent,
         certain=summary.confident / n,
         confidence=float(drawn.probabilities.max(axis=1).mean(dtype=np.float64)),
         shares=summary.predicted / n,

@@ -36,7 +36,7 @@ def k_of_n(fired: Sequence[bool | None], min_alarms: int, windows: int) -> bool:
 def window_level(
     run: RunParams, drift: DriftParams, length: timedelta, rows: int, reference: Reference
 ) -> float:
-    """The level of a window of `rows` rows and this length: it keeps the budget, and is at most `drift.alpha`.
+    """The level of a window of `rows` independent rows and this length: it keeps the budget; at most `drift.alpha`.
 
     Tests see neither all rows of the window nor all of the reference: of the window `test_rows`, of the reference what
     its reservoir holds, and for the embeddings half of that (the other half says how they vary). The smallest part

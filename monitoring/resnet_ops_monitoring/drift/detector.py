@@ -111,7 +111,7 @@ def judge_summary(
     alpha = params.alpha if alpha is None else alpha
     gaps = lost or {}
     too_many_lost = _too_many_lost(gaps.values(), summary.rows, params)
-    if summary.usable < params.min_rows or too_many_lost or len(outcomes.rates) > 1:
+    if summary.independent < params.min_rows or too_many_lost or len(outcomes.rates) > 1:
         return _verdict(summary, reference, params, window, "insufficient data", (), alpha, gaps, outcomes)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2, gaps)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
@@ -186,12 +186,18 @@ def _judge_sources(
 
 def _unjudged(name: str, part: WindowSummary, lost: Mapping[str, Gap], params: DriftParams) -> str:
     """Why a source cannot be judged; empty where it can."""
-    if part.usable < params.min_rows:
-        return f"{part.usable} usable rows; at least {params.min_rows} are needed to judge it."
+    if part.independent < params.min_rows:
+        return f"{_independent(part)}; at least {params.min_rows} are needed to judge it."
     gaps = {each: gap for each, gap in lost.items() if each == name}
     if _too_many_lost(gaps.values(), part.rows, params):
         return f"{gap_words(gaps, part.rows)}; {_allowed(params)}."
     return ""
+
+
+def _independent(summary: WindowSummary) -> str:
+    if summary.reservoir.grouped:
+        return f"{summary.usable} usable rows of {summary.independent} groups"
+    return f"{summary.usable} usable rows"
 
 
 def _too_many_lost(gaps: Iterable[Gap], rows: int, params: DriftParams) -> bool:
@@ -234,15 +240,18 @@ def _estimate(
         return None
     if reference.accuracy_calibration is not None:
         return reference.accuracy_calibration.estimate(summary, confidence)
-    right, tested = int(np.trace(reference.confusion)), int(reference.confusion.sum())
+    right, tested = (each(reference.confusion) * reference.worth for each in (np.trace, np.sum))
     shifted = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
-    return estimated_accuracy(summary.confident, summary.usable, right, tested, shifted, confidence)
+    confident = summary.confident * summary.worth
+    return estimated_accuracy(confident, summary.independent, right, tested, shifted, confidence)
 
 
 def _label_shift(
     summary: WindowSummary, reference: Reference, confidence: float
 ) -> tuple[ClassShare, ...] | None:
-    found = estimate_label_shift(reference.confusion, summary.predicted, confidence)
+    found = estimate_label_shift(
+        reference.confusion * reference.worth, summary.predicted * summary.worth, confidence
+    )
     if found is None:
         return None
     before = (reference.confusion.sum(axis=0) / reference.confusion.sum()).tolist()
@@ -267,7 +276,7 @@ def _verdict(
     likely: str | None = None,
 ) -> Verdict:
     expected = reference.accuracy(params.confidence)
-    real = counted_accuracy(summary.right, summary.labelled, params.confidence)
+    real = counted_accuracy(summary.right, summary.labelled, params.confidence, summary.worth)
     estimate = _estimate(summary, reference, findings, params.confidence)
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
     reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost, outcomes)
@@ -281,6 +290,7 @@ def _verdict(
         reason=reason,
         rows=summary.rows,
         unusable=summary.unusable,
+        groups=summary.independent if summary.reservoir.grouped else None,
         start=summary.start,
         end=summary.end,
         reference_rows=reference.seen,
@@ -334,8 +344,9 @@ def _reason(
         )
     elif status == "insufficient data":
         unusable = f", of which {summary.unusable} are not finite" if summary.unusable else ""
-        needed = f"at least {params.min_rows} usable ones are needed to judge it"
-        sentence = f"The window holds {summary.rows} rows{unusable}; {needed}."
+        of = f" of {summary.independent} groups" if summary.reservoir.grouped else ""
+        needed = f"at least {params.min_rows} usable ones{', of as many groups,' if of else ''} are needed to judge it"
+        sentence = f"The window holds {summary.rows} rows{of}{unusable}; {needed}."
     else:
         changes = explain(findings)
         suppressed = {finding.signal for finding in findings if finding.suppressed}

@@ -27,17 +27,20 @@ def held_out_reference(
     seed: int,
     progress: Progress,
     operating: OperatingPoint | None = None,
+    group: str | None = None,
 ) -> Reference:
     """The labelled, calibrated reference of a version. test: images that it was not trained on, with their labels.
-    operating: where it decides, by its evidence.
+    operating: where it decides, by its evidence. group: the column of the manifest whose images are alike.
 
-    Raises DataError when the images are not the model's, or it gives no numbers for them.
+    Raises DataError when the images are not the model's, or it gives no numbers for them; ConfigError when they have no
+    such column.
     """
     frame = Scorer(model, identity).score(
         test.images,
         [row.path for row in test.rows],
         [NO_TIME] * len(test),
         labels=[row.class_name for row in test.rows],
+        groups=test.groups(group),
     )
     reference = build_reference(
         frame, identity, model.classes, rows=params.reference_rows, seed=seed, operating=operating

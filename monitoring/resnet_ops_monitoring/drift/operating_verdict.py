@@ -22,8 +22,8 @@ def operating_verdict(
     }
     sides = {}
     for name, found in calibration.sides(summary, confidence).items():
-        tested = counted_accuracy(found.right, found.tested, confidence)
-        real = counted_accuracy(*labels[name], confidence)
+        tested = counted_accuracy(found.right, found.tested, confidence, reference.worth)
+        real = counted_accuracy(*labels[name], confidence, summary.worth)
         if tested is not None:
             sides[name] = SideVerdict(tested, found.estimate, real, found.alarming)
     if len(sides) < len(labels):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_path
 from resnet_ops_monitoring.drift.time_ranges import hours
-from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
+from resnet_ops_monitoring.inference_log.frames import GROUP, LOGGED, STATISTICS, vectors
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.statistics.summary import SummarySchema, WindowSummary, merge, summarise
 
@@ -28,7 +28,7 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys((*STATISTICS, "latency_ms"), pa.float64()),
     **dict.fromkeys(_VECTORS, pa.list_(pa.float32())),
 }
-_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in COLUMNS])
+_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in LOGGED])
 _BATCH = 20_000  # rows in memory at once
 
 
@@ -61,7 +61,7 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
             frame[name] = pd.Series(
                 np.split(values, lengths.cumsum()[:-1]) if len(lengths) else [], dtype=object
             )
-    return frame[list(COLUMNS)]
+    return frame[[name for name in LOGGED if name in frame.columns]]
 
 
 def summarise_table(table: pa.Table, schema: SummarySchema) -> WindowSummary:
@@ -79,8 +79,9 @@ def summarise_partition(path: Path, schema: SummarySchema) -> WindowSummary:
 def _tables(path: Path) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
+            there = [name for name in LOGGED if name != GROUP or name in file.schema_arrow.names]
             for group in range(file.num_row_groups):  # all at once would be read ahead of what is used
-                for batch in file.iter_batches(_BATCH, row_groups=[group], columns=list(COLUMNS)):
+                for batch in file.iter_batches(_BATCH, row_groups=[group], columns=there):
                     yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise DataError(

@@ -106,7 +106,9 @@ def calibrate_accuracy(
 
     return replace(
         reference,
-        accuracy_calibration=calibrated_accuracy(reference.schema, clean, labels, tried(), seed),
+        accuracy_calibration=calibrated_accuracy(
+            reference.schema, clean, labels, tried(), seed, reference.worth
+        ),
     )
 
 
@@ -123,11 +125,17 @@ class Tried:
 
 
 def calibrated_accuracy(
-    schema: SummarySchema, clean: Predictions, labels: Labels, tried: Iterable[Tried], seed: int
+    schema: SummarySchema,
+    clean: Predictions,
+    labels: Labels,
+    tried: Iterable[Tried],
+    seed: int,
+    worth: float = 1.0,
 ) -> AccuracyCalibration:
-    """What the predictions of clean and of perturbed images teach."""
+    """What the predictions of clean and of perturbed images teach. worth: how many independent images each is worth."""
     known = rows_of(clean.probabilities, clean.embeddings, schema)
     look, least = known.look(), min(_LEAST, len(labels))
+    look = replace(look, rows=max(round(look.rows * worth), 1))
     kinds, shifted, hits, counts, centres, trials = [], [], [], [], [], []
     for each in (*_as_they_are(clean, labels, seed), *tried):
         finite = np.isfinite(each.found.probabilities).all(axis=1) & np.isfinite(each.found.embeddings).all(

@@ -73,7 +73,7 @@ class Reference:
     probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
     seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
     true class]. accepted: None for the labelled reference. rehearsal: what the model made of perturbed images, where it
-    was calibrated.
+    was calibrated. worth: how many independent rows a labelled one is worth, in (0, 1], where they are of groups.
     """
 
     identity: ModelIdentity
@@ -85,11 +85,12 @@ class Reference:
     confusion: NDArray[np.int64]
     accepted: Acceptance | None = None
     accuracy_calibration: AccuracyCalibration | None = None
+    worth: float = 1.0
 
     def accuracy(self, confidence: float) -> Accuracy:
         """When it was tested, on labelled held-out rows."""
         right, n = int(np.trace(self.confusion)), int(self.confusion.sum())
-        counted = counted_accuracy(right, n, confidence)
+        counted = counted_accuracy(right, n, confidence, self.worth)
         if counted is None:
             raise DataError(f"The reference of {self.identity} is empty. Build it again: dvc repro")
         return counted
@@ -104,6 +105,7 @@ class Reference:
             "basis": {name: getattr(self.schema, name) for name in ("features", "threshold", "rows", "seed")},
             "operating": None if self.schema.operating is None else asdict(self.schema.operating),
             "accepted": None if self.accepted is None else _written(self.accepted),
+            **({} if self.worth == 1 else {"worth": self.worth}),
         }
         arrays = io.BytesIO()
         calibrated_accuracy = (
@@ -170,7 +172,13 @@ def build_reference(
     np.add.at(
         confusion, tuple(names.get_indexer(pd.Index(frame[name])) for name in ("predicted", "label")), 1
     )
-    return _reference(frame, schema, confusion)
+    made = _reference(frame, schema, confusion)
+    if len(made.rows) < _LEAST:
+        raise DataError(
+            f"The {len(frame)} predictions for the reference of {identity} are of {len(made.rows)} groups; it needs "
+            f"{_LEAST} at the very least. Give the held-out split more groups."
+        )
+    return replace(made, worth=made.summary.worth)
 
 
 def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
@@ -185,15 +193,20 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
     check_columns(frame, COLUMNS, "The window to accept")
     old = reference.schema
     before = summarise(frame, old)
-    if before.start is None or before.end is None or before.usable < _LEAST:
+    if before.start is None or before.end is None or before.independent < _LEAST:
         raise InvalidRows(
             f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
-            f"{_LEAST} usable rows at the very least. Accept another window."
+            f"{_LEAST} usable rows at the very least, of as many groups. Accept another window."
         )
     schema = _schema(frame, old.identity, old.classes, old.threshold, old.rows, old.seed, old.operating)
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
     made = _reference(frame, schema, reference.confusion)
-    return replace(made, accepted=accepted, accuracy_calibration=reference.accuracy_calibration)
+    return replace(
+        made,
+        accepted=accepted,
+        accuracy_calibration=reference.accuracy_calibration,
+        worth=reference.worth,
+    )
 
 
 def _schema(
@@ -291,6 +304,7 @@ def _from_table(table: pa.Table) -> Reference:
         accuracy_calibration=AccuracyCalibration.from_arrays(calibrated_accuracy)
         if calibrated_accuracy
         else None,
+        worth=float(about.get("worth", 1)),
     )
 
 

@@ -157,7 +157,10 @@ class Comparison:
                 yield self._column(k, "image", name, threshold, self.params.image_effect)
 
     def _column(self, place: int, signal: Signal, column: str, threshold: float, floor: float) -> Finding:
-        distance, p_value = kolmogorov_smirnov_counts(self.before.counts[place], self.now.counts[place])
+        before, now = self.before, self.now
+        distance, p_value = kolmogorov_smirnov_counts(
+            before.counts[place], now.counts[place], before.worth, now.worth
+        )
         return Finding(
             signal=signal,
             column=column,

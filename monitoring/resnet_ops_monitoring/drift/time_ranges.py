@@ -3,7 +3,7 @@
 What SQL can count, it counts: rows, sources and labels. So labels that come late change no kept summary.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -61,10 +61,11 @@ def judge_time_range(
     start: datetime | None = None,
     end: datetime | None = None,
     window: str | None = None,
-    alpha: float | None = None,
+    level: Callable[[int], float] | None = None,
 ) -> Judged:
     """Judge the log's rows of the reference's model with start <= time < end, or of the replay `window`.
 
+    level: share of windows without drift that may alarm, by their independent rows; None: alpha of `params`.
     Rows that writers lost count for the times that they were of (`gaps`), not for a replay. Takes memory for some ten
     thousand rows, however many there are. A time range with both ends is compared with the
     same hours of earlier weeks where the log holds enough of them (`seasonal_baseline`).
@@ -84,7 +85,7 @@ def judge_time_range(
         reference,
         params,
         window=name,
-        alpha=alpha,
+        alpha=None if level is None else level(found.whole.independent),
         sources=found.sources,
         seasonal=seasonal,
         lost=lost_rows(log, reference.identity, start, end) if window is None else {},
@@ -145,8 +146,8 @@ def seasonal_baseline(
             ).whole
         except InvalidRows:
             continue
-        sure = counted_accuracy(found.confident, found.usable, params.confidence)
-        if sure is not None and found.usable >= params.min_rows and sure.high >= tested.low:
+        sure = counted_accuracy(found.confident, found.usable, params.confidence, found.worth)
+        if sure is not None and found.independent >= params.min_rows and sure.high >= tested.low:
             weeks.append(found)
     return merge(reference.schema, weeks) if 0 < params.season_least <= len(weeks) else None
 

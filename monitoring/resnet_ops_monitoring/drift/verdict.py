@@ -121,6 +121,8 @@ class Verdict:
     `perturbations.PERTURBATIONS` that changes images most alike, None where none does. operating: at the version's
     operating point, None where it has none or nothing can be estimated. lost: rows that, as their writers say, never
     came into the log. refused, failed: requests without an answer.
+    groups: of the usable rows, of which one each was tested, at most as many as a reservoir keeps; None where rows have
+    none.
     """
 
     window: str
@@ -147,6 +149,7 @@ class Verdict:
     lost: int = 0
     refused: int = 0
     failed: int = 0
+    groups: int | None = None
 
     @property
     def fired(self) -> bool:

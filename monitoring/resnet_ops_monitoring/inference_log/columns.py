@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-__all__ = ["ANSWERED", "COLUMNS", "RECORDED", "SERVED", "STATISTICS", "Route", "Status"]
+__all__ = ["ANSWERED", "COLUMNS", "GROUP", "LOGGED", "RECORDED", "SERVED", "STATISTICS", "Route", "Status"]
 
 Route = Literal["champion", "shadow", "canary"]
 """champion, canary: somebody was given the answer. shadow: nobody was."""
@@ -11,6 +11,8 @@ Status = Literal["ok", "refused", "failed"]
 SERVED: tuple[Route, ...] = ("champion", "canary")
 ANSWERED: Status = "ok"
 STATISTICS = ("brightness", "contrast", "sharpness", "saturation", "entropy")
+GROUP = "group"
+"""What images are alike by, such as a patient or a part; none: the image is its own group."""
 COLUMNS = (
     "request_id",
     "time",
@@ -26,7 +28,9 @@ COLUMNS = (
     "latency_ms",
     "label",
 )
-"""Of a frame."""
+"""That a frame must have."""
+LOGGED = (*COLUMNS, GROUP)
+"""Of a frame that the log gives."""
 RECORDED = (
     "request_id",
     "digest",
@@ -38,6 +42,7 @@ RECORDED = (
     "kept",
     "drawn",
     "source",
+    GROUP,
     "window",
     *STATISTICS,
     "predicted",

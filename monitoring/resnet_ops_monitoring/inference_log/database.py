@@ -93,6 +93,7 @@ inferences = Table(
     # last: SQLite reads a row up to the column that is asked for
     Column("probabilities", LargeBinary, comment="little-endian float32"),
     Column("embedding", LargeBinary, comment="little-endian float32"),
+    Column("group", String(200), comment="what images are alike by; none: the image is its own group"),
     # a request that is refused may be sent again, and answered
     UniqueConstraint("request_id", "digest", "status", name="inferences_once"),
     Index("inferences_model_time", "model", "time"),

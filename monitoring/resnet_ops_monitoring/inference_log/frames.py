@@ -5,6 +5,7 @@ request_id       str, unique; the same request has the same id when it is sent a
 time             datetime, UTC
 model, version   str, the registered model and its version; digest: sha256 of the version's files
 source           str or None: the camera or other origin
+group            str or None: what images are alike by, such as a patient or a part; a frame may lack this column
 window           str or None: the name of a replayed range of traffic
 brightness ...   float, the five image statistics of `resnet_ops.data.image_stats`
 embedding        (F,) float32, the pooled features before the head
@@ -23,9 +24,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import COLUMNS, STATISTICS
+from resnet_ops_monitoring.inference_log.columns import COLUMNS, GROUP, LOGGED, STATISTICS
 
-__all__ = ["COLUMNS", "STATISTICS", "InvalidRows", "check_columns", "known", "matrix", "vectors"]
+__all__ = [
+    "COLUMNS",
+    "GROUP",
+    "LOGGED",
+    "STATISTICS",
+    "InvalidRows",
+    "check_columns",
+    "known",
+    "matrix",
+    "vectors",
+]
 
 
 class InvalidRows(DataError):

@@ -54,6 +54,7 @@ class Incoming:
         request_id: str | None,
         moment: datetime | None,
         source: str | None,
+        group: str | None = None,
         latency_ms: float | None,
         label: str | None,
         route: Route = "champion",
@@ -88,6 +89,7 @@ class Incoming:
             None if label is None else as_text("label", label),
             _one_of("route", route, _ROUTES),
             ANSWERED,
+            None if group is None else as_text("group", group),
         )
         numbers = [_number(each, statistics[each]) for each in STATISTICS]
         times = {"latency_ms": latency_ms, "queue_ms": queue_ms, "total_ms": total_ms}
@@ -120,6 +122,7 @@ class Incoming:
             None,
             _one_of("route", route, _ROUTES),
             _one_of("status", status, _UNANSWERED),
+            None,
         )
         times = (_number("queue_ms", queue_ms), _number("total_ms", total_ms))
         numbers = (*[math.nan] * (len(STATISTICS) + 1), *times, *kept)

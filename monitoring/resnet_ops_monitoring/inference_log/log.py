@@ -24,7 +24,7 @@ from resnet_ops_monitoring.inference_log.database import (
     records,
     summaries,
 )
-from resnet_ops_monitoring.inference_log.frames import COLUMNS, check_columns
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, LOGGED, check_columns
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.records import to_frame, to_records
 from resnet_ops_registry.common.distinct import distinct
@@ -76,11 +76,11 @@ class InferenceLog(LogDatabase):
     def append(self, frame: pd.DataFrame) -> int:
         """Add the rows of `frame` in one transaction and return how many were new.
 
-        Its columns, and where it has them `route`, `kept`, `drawn`, `queue_ms` and `total_ms`; without, all were
-        answers of the champion, and all were kept. A request id that is already there with the same answer of the same
-        files adds nothing, so a repeated call is harmless (times and `label` may differ: the first measurement and the
-        labels in the log stay). Raises DataError when a request id is repeated inside `frame` or is there with another
-        answer; then nothing is added.
+        Its columns, and where it has them `group`, `route`, `kept`, `drawn`, `queue_ms` and `total_ms`; without, all
+        were answers of the champion, of no group, and all were kept. A request id that is already there with the same
+        answer of the same files adds nothing, so a repeated call is harmless (times and `label` may differ: the first
+        measurement and the labels in the log stay). Raises DataError when a request id is repeated inside `frame` or is
+        there with another answer; then nothing is added.
         """
         check_columns(frame, COLUMNS, "The frame to log")
         rows = to_records(frame)
@@ -107,8 +107,8 @@ class InferenceLog(LogDatabase):
     def rows_of(self, ids: Sequence[str], digest: str) -> pd.DataFrame:
         """What a version's files answered to these requests, oldest first; ids that are not there are left out."""
         with self._explained("read"), self._engine.connect() as connection:
-            rows = select_rows(connection, answers, ids, COLUMNS)
-            found = [tuple(row[name] for name in COLUMNS) for row in rows if row["digest"] == digest]
+            rows = select_rows(connection, answers, ids, LOGGED)
+            found = [tuple(row[name] for name in LOGGED) for row in rows if row["digest"] == digest]
         return to_frame(found).sort_values(["time", "request_id"], ignore_index=True)
 
     def count(self, model: str, **choice: Any) -> dict[str, Count]:
@@ -214,7 +214,7 @@ class InferenceLog(LogDatabase):
 
     def _query(self, model: str, choice: dict[str, Any]) -> tuple[Select[Any], Subquery]:
         table, chosen = _chosen(model, **choice)
-        return select(*(table.c[name] for name in COLUMNS)).where(*chosen), table
+        return select(*(table.c[name] for name in LOGGED)).where(*chosen), table
 
 
 def _chosen(

@@ -8,7 +8,7 @@ import pandas as pd
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import VECTORS
 from resnet_ops_monitoring.inference_log.columns import ANSWERED
-from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS, vectors
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, GROUP, LOGGED, STATISTICS, vectors
 
 __all__ = ["to_frame", "to_records"]
 
@@ -17,6 +17,7 @@ _PLAIN = {
     "status": ANSWERED,
     "kept": 1.0,
     "drawn": 1.0,
+    GROUP: None,
     "queue_ms": None,
     "total_ms": None,
 }
@@ -70,13 +71,13 @@ def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
 
 
 def to_frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Rows of the table, in the order of COLUMNS, as a frame."""
-    frame = pd.DataFrame(found, columns=pd.Index(COLUMNS))
+    """Rows of the table, in the order of LOGGED, as a frame."""
+    frame = pd.DataFrame(found, columns=pd.Index(LOGGED))
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
     for name in VECTORS:
         frame[name] = _unpacked(frame[name].tolist())
     for name in (*STATISTICS, "latency_ms"):
         frame[name] = frame[name].astype(float)
-    for name in ("source", "window", "label"):
+    for name in ("source", "window", "label", GROUP):
         frame[name] = frame[name].astype(object)
     return frame

@@ -12,19 +12,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, STATISTICS, Route, Status
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
 __all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
 
 _TEXTS_BEFORE = ("model", "version", "digest", "request_id", "source", "predicted", "label")
-TEXTS = (*_TEXTS_BEFORE, "route", "status")
+_TEXTS_UNGROUPED = (*_TEXTS_BEFORE, "route", "status")
+TEXTS = (*_TEXTS_UNGROUPED, GROUP)
 """In this order in the JSON of a row."""
 NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
-_MAY_LACK = ("source", "label", "predicted")
+_MAY_LACK = ("source", "label", "predicted", GROUP)
 _ROUTES, _STATUSES = get_args(Route), get_args(Status)
-_ROW, _ROW_BEFORE, _GAP = b"s", b"r", b"g"
+_ROW, _ROW_UNGROUPED, _ROW_BEFORE, _GAP = b"t", b"s", b"r", b"g"
 _HEAD = struct.Struct(
     "<cqII10d"
 )  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
@@ -38,7 +39,12 @@ _BEFORE = {
 }
 _KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], dict[str, Any]]] = {
     _ROW: (_HEAD, (*TEXTS, *NUMBERS), {"window": None}),
-    _ROW_BEFORE: (struct.Struct("<cqII6d"), (*_TEXTS_BEFORE, *NUMBERS[:6]), {"window": None, **_BEFORE}),
+    _ROW_UNGROUPED: (_HEAD, (*_TEXTS_UNGROUPED, *NUMBERS), {"window": None, GROUP: None}),
+    _ROW_BEFORE: (
+        struct.Struct("<cqII6d"),
+        (*_TEXTS_BEFORE, *NUMBERS[:6]),
+        {"window": None, GROUP: None, **_BEFORE},
+    ),
 }
 """Head, names of texts and numbers, and what a row says by not saying it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

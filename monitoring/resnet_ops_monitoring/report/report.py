@@ -141,6 +141,7 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
         period = f"{verdict.start:%Y-%m-%d %H:%M} – {verdict.end:%Y-%m-%d %H:%M} UTC"
     real = _share(verdict.real_accuracy) if verdict.real_accuracy else ("unknown", "no labels yet")
     unusable = f"{verdict.unusable} unusable" if verdict.unusable else "all usable" if verdict.rows else ""
+    unusable += "" if verdict.groups is None else f", one of each of {verdict.groups:,} groups tested"
     judged = f"; judged against {verdict.compared_with}" if verdict.findings else ""
     items = [
         ("Accuracy when tested", *_share(verdict.reference_accuracy)),

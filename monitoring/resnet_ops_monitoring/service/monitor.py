@@ -154,7 +154,7 @@ class Monitor:
             name=time_range.name,
             start=time_range.since,
             end=time_range.until,
-            alpha=window_level(self.settings.run, drift, length, period.rows, reference),
+            level=lambda rows: window_level(self.settings.run, drift, length, rows, reference),
         )
 
     def alarm(self) -> bool:

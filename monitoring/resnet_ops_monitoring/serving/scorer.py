@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
-from resnet_ops_monitoring.inference_log.frames import COLUMNS
+from resnet_ops_monitoring.inference_log.frames import GROUP, LOGGED
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
 __all__ = ["Scored", "Scorer", "score_batch"]
@@ -68,20 +68,23 @@ class Scorer:
         source: str | None = None,
         window: str | None = None,
         labels: Sequence[str] | None = None,
+        groups: Sequence[str | None] | NDArray[np.str_] | None = None,
     ) -> pd.DataFrame:
         """One row for each image, with the columns of `resnet_ops_monitoring.inference_log.frames`.
 
         images: (N, H, W, C) uint8. times: aware datetimes. labels: class names where they are known already.
+        groups: what images are alike by, None for one that is its own.
         `latency_ms` is the time of the image's batch divided by the images in it: forward pass with its
         preprocessing, without image statistics. Raises DataError when the lengths differ.
         """
         n = len(images)
-        if len(request_ids) != n or len(times) != n or (labels is not None and len(labels) != n):
+        lengths = {len(each) for each in (request_ids, times, labels, groups) if each is not None}
+        if lengths != {n}:
             raise DataError(
                 f"{n} images, {len(request_ids)} request ids, {len(times)} times: give one of each."
             )
         if n == 0:
-            return pd.DataFrame(columns=pd.Index(COLUMNS))
+            return pd.DataFrame(columns=pd.Index(LOGGED))
         parts = [self._batch(images[i : i + self.batch_size]) for i in range(0, n, self.batch_size)]
         scored = pd.concat(parts, ignore_index=True)
         scored["request_id"] = list(request_ids)
@@ -92,7 +95,8 @@ class Scorer:
         scored["source"] = source
         scored["window"] = window
         scored["label"] = list(labels) if labels is not None else None
-        return scored[list(COLUMNS)]
+        scored[GROUP] = list(groups) if groups is not None else None
+        return scored[list(LOGGED)]
 
     def _batch(self, images: NDArray[np.uint8]) -> pd.DataFrame:
         scored = score_batch(self.model, images, len(images))

@@ -107,8 +107,14 @@ class _Drift:
 
 
 @dataclass(frozen=True)
+class _Grouping:
+    group: str | None
+
+
+@dataclass(frozen=True)
 class _References:
     seed: int
+    data: _Grouping
     monitor: ReferenceParams
 
 
@@ -119,9 +125,11 @@ def read_drift_params(path: Path) -> DriftParams:
     return parse_params(path, _Drift).monitor.drift
 
 
-def read_reference_params(path: Path) -> tuple[ReferenceParams, int]:
-    """What a params.yaml says under `monitor`, and its seed. Raises ConfigError that names every wrong key."""
+def read_reference_params(path: Path) -> tuple[ReferenceParams, int, str | None]:
+    """What a params.yaml says under `monitor`, its seed and `data.group`. Raises ConfigError that names every wrong
+    key.
+    """
     from resnet_ops.params import parse_params
 
     found = parse_params(path, _References)
-    return found.monitor, found.seed
+    return found.monitor, found.seed, found.data.group

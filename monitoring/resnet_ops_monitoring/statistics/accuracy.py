@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops.evaluation.intervals import wilson
+from resnet_ops.evaluation.intervals import score_interval, wilson
 
 __all__ = [
     "BLIND_SPOT",
@@ -29,7 +29,7 @@ BLIND_SPOT = (
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of right answers among n labelled rows, with its Wilson interval."""
+    """A share of right answers among n labelled rows, with Wilson's interval: of fewer rows where these are alike."""
 
     value: float
     n: int
@@ -51,11 +51,16 @@ MODEL_ERROR = 0.3
 three data sets (docs/drift-measured.md): the least, in steps of .05, whose intervals hold the truth in 90 % on each."""
 
 
-def counted_accuracy(right: int, n: int, confidence: float) -> Accuracy | None:
-    """Accuracy of n labelled rows, of which `right` were predicted right; None when there are none."""
+def counted_accuracy(right: int, n: int, confidence: float, worth: float = 1.0) -> Accuracy | None:
+    """Accuracy of n labelled rows, of which `right` were predicted right; None when there are none.
+
+    worth: how many independent rows each is worth, in (0, 1].
+    """
     if n == 0:
         return None
-    low, high = wilson(right, n, confidence)
+    low, high = (
+        wilson(right, n, confidence) if worth == 1 else score_interval(right / n, n * worth, confidence)
+    )
     return Accuracy(value=right / n, n=n, low=low, high=high)
 
 
@@ -74,14 +79,14 @@ def accuracy_threshold(reference: NDArray[np.float64], right: NDArray[np.bool_])
     return float(np.sort(reference)[wrong]) if wrong < len(right) else float("inf")
 
 
-def chance_of(right: int, n: int) -> float:
+def chance_of(right: float, n: float) -> float:
     """Variance of a share by chance: `right` of n, drawn a little towards one half, so that it is never none."""
     share = (right + 1) / (n + 2)
     return share * (1 - share) / n
 
 
 def estimated_accuracy(
-    confident: int, n: int, right: int, reference_rows: int, shifted: float, confidence: float
+    confident: float, n: float, right: float, reference_rows: float, shifted: float, confidence: float
 ) -> Estimate:
     """Average thresholded confidence with negative entropy: the share of right answers among a window's n rows.
 

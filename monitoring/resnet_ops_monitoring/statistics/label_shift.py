@@ -5,6 +5,7 @@ Right as long as only the mix of classes has changed, and each class looks as it
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,18 @@ class LabelShift:
 
 
 def estimate_label_shift(
-    confusion: NDArray[np.int64], predicted: NDArray[np.int64], confidence: float
+    confusion: NDArray[Any],
+    predicted: NDArray[Any],
+    confidence: float,
 ) -> LabelShift | None:
     """Shares of the true classes in a window whose predictions count `predicted`.
 
-    confusion: (K, K) reference rows, [predicted class, true class]. predicted: (K,). None where it cannot be told: the
+    confusion: (K, K) reference rows, [predicted class, true class]. predicted: (K,). Of rows that are alike, counts
+    are those of as many independent ones. None where it cannot be told: the
     window is empty, a class is missing from the reference, or the matrix is ill-conditioned, that is no farther from a
     singular one (its smallest singular value) than chance at this size of the reference shifts it.
     """
-    of_class, n = confusion.sum(axis=0), int(predicted.sum())
+    of_class, n = confusion.sum(axis=0), float(predicted.sum())
     if n == 0 or (of_class == 0).any():
         return None
     given = confusion / of_class

@@ -1,4 +1,4 @@
-"""A reservoir: rows drawn at random, the same however they were split up before."""
+"""A reservoir: rows drawn at random, the same however they were split up before; of each group of rows one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +16,24 @@ _Keys = NDArray[np.uint64]
 class Reservoir:
     """At most so many rows, those with the smallest hash priorities, ascending; so the first n are a draw of n.
 
-    priorities: (k,) uint64. ids: (k,) str. embedding: (k, F). probabilities: (k, K).
+    Of rows of one group, which are alike, there is only the one of the smallest priority: what is left is independent.
+    priorities: (k,) uint64. groups: (k,) a hash of the row's group; its priority where it is its own. ids: (k,) str.
+    embedding: (k, F). probabilities: (k, K).
     """
 
     priorities: _Keys
+    groups: _Keys
     ids: NDArray[np.str_]
     embedding: NDArray[np.float32]
     probabilities: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.priorities)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether any row is of a group."""
+        return bool((self.groups != self.priorities).any())
 
 
 def hash_priority(ids: "pd.Series[str]", seed: int) -> _Keys:
@@ -34,24 +42,29 @@ def hash_priority(ids: "pd.Series[str]", seed: int) -> _Keys:
     return pd.util.hash_array(names, hash_key=f"{seed:016d}"[-16:], categorize=False)
 
 
-def draw(priorities: _Keys, ids: NDArray[Any], most: int) -> NDArray[np.intp]:
-    """Places of the `most` smallest priorities, ascending; equal ones by id. ids: (n,) of str."""
+def draw(priorities: _Keys, groups: _Keys, ids: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """Places of the `most` smallest priorities, one a group, ascending; equal ones by id. ids: (n,) of str."""
     places = np.arange(len(priorities))
-    if len(priorities) > most:
-        places = np.flatnonzero(priorities <= np.partition(priorities, most - 1)[most - 1])
+    if (groups != priorities).any():
+        places = np.lexsort((ids.astype(np.str_), priorities, groups))
+        places = places[np.append(True, np.diff(groups[places]) != 0)]
+    if len(places) > most:
+        some = priorities[places]
+        places = places[some <= np.partition(some, most - 1)[most - 1]]
     ordered = places[np.lexsort((ids[places].astype(np.str_), priorities[places]))]
     return np.asarray(ordered[:most], dtype=np.intp)
 
 
 def join(left: Reservoir, right: Reservoir, most: int) -> Reservoir:
     """The reservoir of both sides' rows."""
-    priorities, ids = (
-        np.concatenate([left.priorities, right.priorities]),
-        np.concatenate([left.ids, right.ids]),
+    priorities, groups, ids = (
+        np.concatenate([getattr(left, name), getattr(right, name)])
+        for name in ("priorities", "groups", "ids")
     )
-    places = draw(priorities, ids, most)
+    places = draw(priorities, groups, ids, most)
     return Reservoir(
         priorities=priorities[places],
+        groups=groups[places],
         ids=np.array(ids[places].tolist(), dtype=np.str_),
         embedding=np.concatenate([left.embedding, right.embedding])[places],
         probabilities=np.concatenate([left.probabilities, right.probabilities])[places],

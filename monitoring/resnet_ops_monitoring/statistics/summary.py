@@ -23,6 +23,7 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import canonical_json
 from resnet_ops_monitoring.inference_log.frames import (
     COLUMNS,
+    GROUP,
     STATISTICS,
     InvalidRows,
     check_columns,
@@ -46,7 +47,7 @@ __all__ = [
     "summarise",
 ]
 
-_PLAIN_FORMAT, _FORMAT = 2, 3
+_PLAIN_FORMAT, _FORMAT, _GROUPED_FORMAT = 2, 3, 4
 _BLOCK = 2**21  # numbers in the vectors of so many rows at once: what summarising needs beside the frame
 SCORE_UNIT = 2**20
 """Scores are added up as whole numbers of one part of so many."""
@@ -56,9 +57,11 @@ _COUNTED = ("counts", "sums", "predicted")
 _PLAIN = ("rows", "unusable", "confident", "labelled", "right")
 _DECIDED = ("called", "scores", "positives", "caught", "cleared")
 _NUMBERS = _PLAIN + _DECIDED
-_NUMBERS_OF = {_PLAIN_FORMAT: _PLAIN, _FORMAT: _NUMBERS}
-"""By format; what the plain one lacks is 0. It is written where that is so, as releases before wrote it."""
-_DRAWN = ("priorities", "ids", "embedding", "probabilities")
+_NUMBERS_OF = {_PLAIN_FORMAT: _PLAIN, _FORMAT: _NUMBERS, _GROUPED_FORMAT: _NUMBERS}
+"""By format; what the plain one lacks is 0. It is written where that is so, as releases before wrote it. The last one
+holds groups, which they would take for independent rows.
+"""
+_DRAWN = ("priorities", "ids", "embedding", "probabilities")  # and groups, where there are any
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +132,16 @@ class WindowSummary:
         """Rows that can be judged."""
         return self.rows - self.unusable
 
+    @property
+    def independent(self) -> int:
+        """Usable rows; of those that are of groups, the groups: at most as many as a reservoir holds."""
+        return len(self.reservoir) if self.reservoir.grouped else self.usable
+
+    @property
+    def worth(self) -> float:
+        """How many independent rows a usable one is worth, in (0, 1]: the least that it can be, if groups are alike."""
+        return self.independent / max(self.usable, 1)
+
     def mean(self, column: int) -> float | None:
         """The mean of a column of `bins.column_names`; None when it has no finite value."""
         n = int(self.counts[column].sum())
@@ -138,12 +151,14 @@ class WindowSummary:
         """A zip of numpy arrays; equal summaries give equal bytes. No pickle."""
         moments = [_NEVER if moment is None else _micros(moment) for moment in (self.start, self.end)]
         kind = _FORMAT if any(getattr(self, name) for name in _DECIDED) else _PLAIN_FORMAT
+        kind = _GROUPED_FORMAT if self.reservoir.grouped else kind
         head = np.array(
             [kind, *(getattr(self, name) for name in _NUMBERS_OF[kind]), *moments], dtype=np.int64
         )
         arrays = {"head": head, "schema": np.array(self.schema)}
         arrays |= {name: getattr(self, name) for name in _COUNTED}
         arrays |= {name: getattr(self.reservoir, name) for name in _DRAWN}
+        arrays |= {"groups": self.reservoir.groups} if self.reservoir.grouped else {}
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **arrays)
         return content.getvalue()
@@ -168,12 +183,13 @@ def load_summary(content: bytes) -> WindowSummary:
             added: dict[str, Any] = dict.fromkeys(_NUMBERS, 0)
             added |= zip(_NUMBERS_OF[head[0]], head[1:-2], strict=True)
             added |= {name: arrays[name] for name in _COUNTED}
+            groups = arrays["groups"] if head[0] == _GROUPED_FORMAT else arrays["priorities"]
             return WindowSummary(
                 schema=str(arrays["schema"]),
                 start=moments[0],
                 end=moments[1],
                 **added,
-                reservoir=Reservoir(**{name: arrays[name] for name in _DRAWN}),
+                reservoir=Reservoir(groups=groups, **{name: arrays[name] for name in _DRAWN}),
             )
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
@@ -195,6 +211,7 @@ def empty(schema: SummarySchema) -> WindowSummary:
         predicted=np.zeros(classes, dtype=np.int64),
         **dict.fromkeys(_NUMBERS[2:], 0),
         reservoir=Reservoir(
+            np.zeros(0, dtype=np.uint64),
             np.zeros(0, dtype=np.uint64),
             np.zeros(0, dtype=np.str_),
             np.zeros((0, schema.features), dtype=np.float32),
@@ -259,15 +276,16 @@ def _block(
 ) -> WindowSummary:
     probabilities, embedding, predicted = _checked(frame, schema)
     priorities = hash_priority(frame["request_id"], schema.seed) if priorities is None else priorities
+    groups = _groups(frame, priorities, schema.seed)
     usable, labelled = frame, known(frame["label"])
     if not (np.isfinite(probabilities).all() and np.isfinite(embedding).all()):
         finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
-        usable, priorities = frame.iloc[np.flatnonzero(finite)], priorities[finite]
+        usable, priorities, groups = frame.iloc[np.flatnonzero(finite)], priorities[finite], groups[finite]
         probabilities, embedding, predicted = probabilities[finite], embedding[finite], predicted[finite]
     columns = list(columns_of(usable, probabilities))
     counted = [count(values, edges) for values, edges in zip(columns, schema.edges, strict=True)]
     ids = usable["request_id"].to_numpy(dtype=object)
-    drawn = draw(priorities, ids, schema.rows)
+    drawn = draw(priorities, groups, ids, schema.rows)
     agreed = frame["predicted"].to_numpy(dtype=object) == frame["label"].to_numpy(dtype=object)
     return WindowSummary(
         schema=schema.digest,
@@ -283,9 +301,22 @@ def _block(
         right=int(agreed[labelled].sum()),
         **_decided(frame, usable, probabilities, schema),
         reservoir=Reservoir(
-            priorities[drawn], ids[drawn].astype(np.str_), embedding[drawn], probabilities[drawn]
+            priorities[drawn],
+            groups[drawn],
+            ids[drawn].astype(np.str_),
+            embedding[drawn],
+            probabilities[drawn],
         ),
     )
+
+
+def _groups(frame: pd.DataFrame, priorities: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """(rows,) a hash of each row's group; its priority where it is of none. No request id looks like a group's name."""
+    if GROUP not in frame.columns or not (named := known(frame[GROUP])).any():
+        return priorities
+    groups = priorities.copy()
+    groups[named] = hash_priority("\0" + frame.loc[named, GROUP].astype(str), seed)
+    return groups
 
 
 def _decided(

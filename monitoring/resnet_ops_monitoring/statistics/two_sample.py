@@ -44,10 +44,19 @@ def kolmogorov_smirnov(reference: Floats, window: Floats) -> tuple[float, float]
     return distance, float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
-def kolmogorov_smirnov_counts(reference: NDArray[np.int64], window: NDArray[np.int64]) -> tuple[float, float]:
-    """The same from counts in shared bins, (B,) each: the distance at the bins' edges."""
-    m, n = int(reference.sum()), int(window.sum())
+def kolmogorov_smirnov_counts(
+    reference: NDArray[np.int64],
+    window: NDArray[np.int64],
+    reference_worth: float = 1.0,
+    window_worth: float = 1.0,
+) -> tuple[float, float]:
+    """The same from counts in shared bins, (B,) each: the distance at the bins' edges.
+
+    The worths: how many independent values each is worth, in (0, 1], where values come in groups that are alike.
+    """
+    m, n = float(reference.sum()), float(window.sum())
     distance = float(np.abs(reference.cumsum() / m - window.cumsum() / n).max())
+    m, n = m * reference_worth, n * window_worth
     root = np.sqrt(m * n / (m + n))
     return distance, float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
 

@@ -83,6 +83,7 @@ class Writer:
         request_id: str | None = None,
         time: datetime | None = None,
         source: str | None = None,
+        group: str | None = None,
         latency_ms: float | None = None,
         label: str | None = None,
         route: Route = "champion",
@@ -94,6 +95,7 @@ class Writer:
         probabilities: (classes,), embedding: (features,), before the head: both are copied, as float32. statistics: of
         `resnet_ops.data.image_stats`, a number for each or an array of one. request_id: the same for the same request,
         which is logged once for each version; a new one where there is none. time: aware; now where there is none.
+        group: what images are alike by, such as a patient or a part, of which the monitor tests one image each.
         latency_ms: of the model, queue_ms: before it, total_ms: of the request. route: "shadow" where nobody was given
         the answer, "canary" where some are. Values that are not
         finite are logged, since the monitor alarms about them. A row that the log cannot hold is refused: counted, told
@@ -107,6 +109,7 @@ class Writer:
             request_id=request_id,
             moment=time,
             source=source,
+            group=group,
             latency_ms=latency_ms,
             label=label,
             route=route,

@@ -55,7 +55,7 @@ def prepared(scene: Scene) -> Scene:
     save_prepared(scene.served.data, scene.folder / "data/prepared", ["train", "validation", "test"])
     path = scene.folder / "params.yaml"
     settings = yaml.safe_load(path.read_text())
-    settings["seed"] = 0
+    settings |= {"seed": 0, "data": {"group": None}}
     settings["monitor"] |= {"reference_rows": 2000, "perturbed_images": 50}
     path.write_text(yaml.safe_dump(settings))
     return scene

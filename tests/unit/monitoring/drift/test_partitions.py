@@ -14,7 +14,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.partitions import export_log, frame_of, summarise_partitions
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
 from resnet_ops_monitoring.drift.time_ranges import summarise_time_range
-from resnet_ops_monitoring.inference_log.frames import COLUMNS
+from resnet_ops_monitoring.inference_log.frames import COLUMNS, LOGGED
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -65,7 +65,7 @@ def test_an_export_is_one_file_an_hour_and_a_repeat_changes_nothing(
     ]
     assert sum(written.values()) == 270
     first = pd.read_parquet(next(iter(written)))
-    assert list(first.columns)[: len(COLUMNS)] == list(COLUMNS)
+    assert list(first.columns)[: len(LOGGED)] == list(LOGGED)
     assert export_log(log, tmp_path, "made-up", start=NINE, end=NINE + timedelta(minutes=90)) == written
     pd.testing.assert_frame_equal(pd.read_parquet(next(iter(written))), first)
     assert export_log(log, tmp_path, "nobody", start=None, end=None) == {}

@@ -12,7 +12,7 @@ import pytest
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.reference import build_reference, load_reference
-from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, matrix, vectors
+from resnet_ops_monitoring.inference_log.frames import LOGGED, InvalidRows, matrix, vectors
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.scorer import Scorer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def test_a_row_says_what_the_model_says(served: Served) -> None:
     frame = served.score(served.unseen[:20], labels=served.truth[:20])
     predictions = served.scorer.model.predict(served.unseen[:20])
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list(LOGGED)
     np.testing.assert_allclose(matrix(frame, "probabilities"), predictions.probabilities, atol=1e-6)
     np.testing.assert_allclose(matrix(frame, "embedding"), predictions.embeddings, atol=1e-5)
     assert list(frame["predicted"]) == [served.reference.classes[k] for k in predictions.predicted]
@@ -82,7 +82,7 @@ def test_the_log_takes_what_the_scorer_makes(served: Served, tmp_path: Path) -> 
 
 def test_no_images_give_no_rows(served: Served) -> None:
     frame = served.score(served.unseen[:0])
-    assert list(frame.columns) == list(COLUMNS)
+    assert list(frame.columns) == list(LOGGED)
     assert len(frame) == 0
 
 

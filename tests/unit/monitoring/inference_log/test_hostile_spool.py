@@ -98,7 +98,7 @@ def test_heads_within_heads_are_read_in_linear_time(tmp_path: Path, monkeypatch:
     assert work[1] < 15 * work[0]
 
 
-TOLD: list[Any] = ["made-up", "1", "d" * 64, "r-1", None, "7", None, "champion", "ok"]
+TOLD: list[Any] = ["made-up", "1", "d" * 64, "r-1", None, "7", None, "champion", "ok", None]
 GAP = Gap(ModelIdentity("m", "1", "d"), None, datetime.now(UTC), datetime.now(UTC), "why", lost=1)
 
 
@@ -120,6 +120,7 @@ def gap(**changes: Any) -> bytes:
         row(request_id=None),
         row(predicted="\ud800"),
         row(label=7),
+        row(group=7),
         encode_row(1, [], [0.5] * len(NUMBERS), b"", b""),
         row(route="shade"),
         row(status="perhaps"),
@@ -132,7 +133,7 @@ def gap(**changes: Any) -> bytes:
         gap(identity={"name": [], "version": "1", "digest": "d"}),
         b"g" + b"[" * 100_000,
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_a_record_that_no_table_can_hold_is_a_data_error(content: bytes) -> None:
     with pytest.raises(DataError):

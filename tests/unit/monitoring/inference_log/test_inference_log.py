@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from resnet_ops.errors import ConfigError, DataError, ServiceError, StorageError
-from resnet_ops_monitoring.inference_log.frames import COLUMNS, matrix
+from resnet_ops_monitoring.inference_log.frames import LOGGED, matrix
 from resnet_ops_monitoring.inference_log.hour_summaries import keep_summary, kept_summaries
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import Count, InferenceLog
@@ -37,7 +37,7 @@ def frame(made_up: Frames) -> pd.DataFrame:
 def test_what_is_appended_is_read_back_to_the_bit(log: InferenceLog, frame: pd.DataFrame) -> None:
     assert log.append(frame) == 30
     back = log.read("made-up", window="w")
-    assert list(back.columns) == list(COLUMNS)
+    assert list(back.columns) == list(LOGGED)
     for name in ("embedding", "probabilities"):
         np.testing.assert_array_equal(matrix(back, name), matrix(frame, name))
     assert list(back["time"]) == list(frame["time"])
@@ -90,7 +90,7 @@ def test_rows_of_other_models_versions_and_files_stay_out(log: InferenceLog, fra
     assert len(log.read("other")) == 0
     assert len(log.read("made-up", version="2")) == 0
     assert len(log.read("made-up", digest="e" * 64)) == 0
-    assert list(log.read("other").columns) == list(COLUMNS)
+    assert list(log.read("other").columns) == list(LOGGED)
 
 
 def test_labels_come_later_and_a_repeat_changes_none(log: InferenceLog, frame: pd.DataFrame) -> None:
