@@ -140,7 +140,7 @@ class WindowSummary:
     @property
     def worth(self) -> float:
         """How many independent rows a usable one is worth, in (0, 1]: the least that it can be, if groups are alike."""
-        return self.independent / max(self.usable, 1)
+        return self.independent / self.usable if self.reservoir.grouped else 1.0
 
     def mean(self, column: int) -> float | None:
         """The mean of a column of `bins.column_names`; None when it has no finite value."""

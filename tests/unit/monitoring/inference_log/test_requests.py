@@ -164,6 +164,23 @@ def test_what_is_no_route_or_time_is_refused_and_said(
     assert "status is none of refused, failed" in caplog.text
 
 
+def test_the_group_of_an_image_comes_into_the_log_also_from_rows_that_know_none(tmp_path: Path) -> None:
+    probabilities, embedding, statistics = answer(1)
+    with writer_of(tmp_path) as writer:
+        assert record(writer, 2, group="patient 7") == 2
+        assert record(writer, 1, "single") == 1
+        assert not writer.record(*answer(0), group="")
+    log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
+    assert sorted(log.read("made-up")["group"].fillna("none")) == ["none", "patient 7", "patient 7"]
+    log.close()
+    words = json.dumps(["made-up", "1", "d" * 64, "old", None, "NA", None, "shadow", "ok"]).encode()
+    numbers = [*statistics.values(), 2.5, 1.0, 4.0, 1.0, 1.0]
+    head = struct.pack("<cqII10d", b"s", 1_767_600_000_000_000, len(words), embedding.nbytes, *numbers)
+    row = decode(head + words + embedding.tobytes() + probabilities.tobytes())
+    assert isinstance(row, dict)
+    assert (row["group"], row["route"], row["total_ms"]) == (None, "shadow", 4.0)
+
+
 def test_a_row_that_a_program_of_before_put_by_is_read(tmp_path: Path) -> None:
     probabilities, embedding, statistics = answer(1)
     words = json.dumps(["made-up", "1", "d" * 64, "old", "line 1", "NA", "EU"]).encode()
@@ -172,6 +189,7 @@ def test_a_row_that_a_program_of_before_put_by_is_read(tmp_path: Path) -> None:
     row = decode(head + words + embedding.tobytes() + probabilities.tobytes())
     assert isinstance(row, dict)
     assert (row["route"], row["status"], row["kept"], row["drawn"]) == ("champion", "ok", 1.0, 1.0)
+    assert row["group"] is None
     assert (row["request_id"], row["label"], row["latency_ms"]) == ("old", "EU", 2.5)
     assert row["embedding"] == embedding.tobytes()
     assert row["probabilities"] == probabilities.tobytes()
