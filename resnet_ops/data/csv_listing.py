@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet_ops.csv_table import read_header, read_table
 from resnet_ops.data.listed import Listed
 from resnet_ops.data.prepared import ManifestRow
+from resnet_ops.data.raters import rating_columns
 from resnet_ops.errors import DataError
 
 __all__ = ["extra_columns", "list_csv"]
@@ -23,9 +24,12 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
     """The images, and what a person should know. Raises DataError that names every wrong row.
 
     Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one. Other
-    columns go into the manifest, under their names, where slices can be made of them.
+    columns go into the manifest, under their names, where slices can be made of them. Without class, two or more
+    columns of ratings (`raters`) say it, and images have none yet.
     """
-    table = read_table(file, ("path", "class"))
+    header = read_header(file)
+    rated = "class" not in header and bool(rating_columns(header))
+    table = read_table(file, ("path",) if rated else ("path", "class"))
     wrong = [f"line {line}: {why}" for line, row in table.rows if (why := _wrong(row, file, splits))]
     if wrong or table.wrong:
         shown = "\n  ".join([*table.wrong, *wrong])
@@ -42,7 +46,7 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
     return [
         Listed(
             file.parent / row["path"],
-            row["class"],
+            row.get("class", ""),
             (row["split"],) if row.get("split") else None,
             {name: row[name] for name in kept},
         )
@@ -51,8 +55,10 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
 
 
 def _wrong(row: dict[str, str], file: Path, splits: set[str]) -> str | None:
-    if not row["path"] or not row["class"]:
+    if not row["path"] or not row.get("class", "rated"):
         return "path or class is empty"
+    if "class" not in row and not any(row[name] for name in rating_columns(row)):
+        return "nobody rated it"
     if row.get("split") and row["split"] not in splits:
         return f"split {row['split']} is none of {', '.join(sorted(splits))}"
     if "\\" in row["path"] and not (file.parent / row["path"]).exists():

@@ -9,6 +9,7 @@ from resnet_ops.data.csv_listing import list_csv
 from resnet_ops.data.folders import Found, find, is_dropping, notes_on, require_most
 from resnet_ops.data.listed import Listed
 from resnet_ops.data.params import DataParams
+from resnet_ops.data.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
@@ -40,12 +41,21 @@ def list_images(params: DataParams) -> Listing:
         case _:
             images, notes = _list_folder(root)
             _refuse_splits(root, images)
-    counts = Counter(each.class_name for each in images)
+    counts = Counter(name for each in images for name in (each.class_name, *ratings_of(each)) if name)
     spelling = spelling_of(counts, params.similar_classes, str(params.root))
-    images = [replace(each, class_name=spelling[each.class_name]) for each in images]
-    if len(set(spelling.values())) < 2:
-        raise DataError(f"{root}: {len(counts)} class(es) in {len(images)} images, but two are needed.")
-    return Listing(root, images, notes)
+    images, tied = by_majority([_spelt(each, spelling) for each in images], params.conflicts)
+    if (classes := len({each.class_name for each in images})) < 2:
+        raise DataError(f"{root}: {classes} class(es) in {len(images)} images, but two are needed.")
+    return Listing(root, images, [*notes, *tied])
+
+
+def _spelt(image: Listed, spelling: dict[str, str]) -> Listed:
+    rated = {name: spelling.get(image.extra[name], "") for name in rating_columns(image.extra)}
+    return replace(
+        image,
+        class_name=spelling.get(image.class_name, ""),
+        extra={**image.extra, **rated},
+    )
 
 
 def _list_imagenet(root: Path) -> tuple[list[Listed], list[str]]:

@@ -94,8 +94,9 @@ class DataParams:
 
     source: Literal["digits", "imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is
-    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `csv` is a file with columns path, class and perhaps split;
-    `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100` are their binary versions."""
+    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `csv` is a file with columns path, class (or label_1, label_2 ...
+    by several people) and perhaps split; `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100`
+    are their binary versions."""
     root: str | None
     """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits
     too: the pipeline names the file that reads them. Not read for digits."""
@@ -116,7 +117,7 @@ class DataParams:
     """Names that differ only in case or blanks: `ask` stops, `merge` makes them one class, `keep` has them apart."""
     conflicts: Literal["stop", "drop", "first"]
     """Of equal images with different labels: `stop` names them, `drop` leaves them all out, `first` takes the label
-    that comes first."""
+    that comes first. So, too, of images of which two classes have most ratings."""
     group: str | None
     """A column of the CSV file, such as patient or part, whose images are all in one split; null for none."""
     split: SplitParams

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from resnet_ops.data import PreparedData, image_stats
+from resnet_ops.evaluation.agreement import measure_agreement
 from resnet_ops.evaluation.calibration import Reliability, log_losses, measure_calibration, reliability
 from resnet_ops.evaluation.curves import curve_panels
 from resnet_ops.evaluation.diagram import reliability_panel
@@ -111,6 +112,7 @@ def evaluate(
     if params.retrieval is not None:
         gallery, queries = (of_validation.embeddings, validation.labels), (of_test.embeddings, test.labels)
         measured |= measure_retrieval(gallery, queries, params.retrieval, level, groups)
+    measured |= measure_agreement(test.columns(), SPLIT, level, groups)
     measured |= measure_slices(right, slices, params.slices.min_images, SPLIT, level, groups)
     robustness = try_corruptions(model, test, right, params.robustness.images, seed, progress)
     measured |= measure_robustness(robustness, level)
@@ -153,7 +155,8 @@ def save_evaluation(found: Evaluation, name: str, params: EvaluateParams, folder
     save_slices(found.slices, found.right, found.measured, SPLIT, folder / "slices.csv")
     save_robustness(found.robustness, params.confidence, folder / "robustness.csv")
     title = f"{name}: worst mistakes on {SPLIT}"
-    page = mistakes_page(title, found.data, found.log_probabilities, params.gallery)
+    agreement = found.measured.get(f"{SPLIT}.rater_alpha")
+    page = mistakes_page(title, found.data, found.log_probabilities, params.gallery, agreement)
     write_text(folder / "mistakes.html", page)
     write_json(folder / "calibration.json", _calibration(found))
     threshold = found.measured.get(OPERATING)

@@ -1,11 +1,14 @@
 """The worst mistakes and the labels that are probably wrong, as one HTML page that needs no other file."""
 
+from collections import Counter
 from html import escape
 
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.raters import rating_columns
 from resnet_ops.evaluation.label_errors import find_label_errors
+from resnet_ops.measurement import Measurement
 from resnet_ops.thumbnail import thumbnail
 
 __all__ = ["mistakes_page"]
@@ -27,10 +30,17 @@ small { color: #627282; overflow-wrap: anywhere; }
 """
 
 
-def mistakes_page(title: str, data: PreparedData, log_probabilities: np.ndarray, most: int) -> str:
+def mistakes_page(
+    title: str,
+    data: PreparedData,
+    log_probabilities: np.ndarray,
+    most: int,
+    agreement: Measurement | None = None,
+) -> str:
     """The wrongly classified images, highest loss first, and images whose labels are probably wrong; `most` of each.
 
-    log_probabilities: (N, C) of the N images of `data`, which the model has not seen.
+    log_probabilities: (N, C) of the N images of `data`, which the model has not seen. agreement: Krippendorff's alpha
+    of those who labelled them, where several did.
     """
     predicted = log_probabilities.argmax(axis=1)
     losses = -np.take_along_axis(log_probabilities, data.labels[:, None], axis=1)[:, 0]
@@ -46,10 +56,27 @@ def mistakes_page(title: str, data: PreparedData, log_probabilities: np.ndarray,
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<p>{len(worst)} of {len(wrong)} mistakes on {len(data)} images, those with the highest loss first.</p>"
+        f"{_raters(agreement)}"
         f"<main>{figures}</main><h2>Labels that are probably wrong</h2>"
         f"<p>{_count(len(doubted), len(data), most)} {LABELS}</p>"
         f"<main>{labels}</main></body></html>\n"
     )
+
+
+def _raters(agreement: Measurement | None) -> str:
+    if agreement is None:
+        return ""
+    return (
+        f"<p>Several people labelled these images. They agree by Krippendorff's alpha of {agreement.shown}: 1 is "
+        "full agreement, 0 is chance. An answer that differs from such labels need not be a mistake.</p>"
+    )
+
+
+def _rated(data: PreparedData, row: int) -> str:
+    ratings = Counter(str(data.extra[name][row]) for name in rating_columns(data.extra))
+    del ratings[""]
+    said = ", ".join(f"{escape(name)} {count}" for name, count in ratings.most_common())
+    return f"<br>rated {said}" if said else ""
 
 
 def _count(doubted: int, images: int, most: int) -> str:
@@ -82,6 +109,6 @@ def _image(data: PreparedData, row: int, caption: str) -> str:
     about = data.rows[row]
     return (
         f'<figure><img alt="" src="{thumbnail(data.images[row], 2 * SHOWN_SIDE)}">'
-        f"<figcaption>{caption}<br><small>{escape(about.path)}<br>"
+        f"<figcaption>{caption}{_rated(data, row)}<br><small>{escape(about.path)}<br>"
         f"sha256 {escape(about.sha256[:12])}</small></figcaption></figure>"
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,9 +52,11 @@ def test_rows_without_a_group_are_summarised_to_the_bytes_of_before() -> None:
     plain = summarise(rows, schema)
     assert summarise(rows.assign(group=None), schema).to_bytes() == plain.to_bytes()
     assert plain.independent == plain.usable == 240
-    mixed = rows.assign(group=["p" if row < 40 else None for row in range(240)])
+    of_one: list[Any] = ["p" if row < 40 else None for row in range(240)]
+    mixed = rows.assign(group=of_one)
     assert summarise(mixed, schema).independent == 201
-    named_as_an_id = rows.assign(group=["r200", *[None] * 239])
+    like_an_id: list[Any] = ["r200", *[None] * 239]
+    named_as_an_id = rows.assign(group=like_an_id)
     assert summarise(named_as_an_id, schema).independent == 240
 
 
@@ -103,8 +106,9 @@ def test_the_log_and_its_exports_know_groups(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_windows_of_groups_without_drift_alarm_at_their_level_only_with_their_groups() -> None:
-    """Of 60 windows at a level of .05, more than 8 alarm once in 500 times."""
-    without, with_groups = judged(500, 5, replace(PARAMS, permutations=199), 60)
+    """Of 60 windows at a level of .05, more than 8 alarm once in 500 times, and fewer than 51 intervals hold as seldom."""
+    without, logged = judged(500, 5, replace(PARAMS, permutations=199), 60)
     assert without[0] > 0.5
-    assert with_groups[0] <= 8 / 60
-    assert with_groups[2] >= 52 / 60 > without[2] - 0.05
+    assert logged[0] <= 8 / 60
+    assert logged[2] >= 51 / 60
+    assert logged[3] >= 51 / 60
