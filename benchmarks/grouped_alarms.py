@@ -69,7 +69,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for rows, each in SIZES:
         for logged, found in zip(("no", "yes"), judged(rows, each, params, windows), strict=True):
-            numbers = " | ".join(f"{share:.3f}" for share in found)
+            shares = [f"{share:.3f}" for share in found]
+            numbers = " | ".join([*shares[:3], "none" if found[1] == 1 else shares[3]])
             print(f"| {rows:,} | {rows // each} of {each} | {logged} | {numbers} |", flush=True)
 
 

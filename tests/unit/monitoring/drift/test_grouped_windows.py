@@ -106,7 +106,7 @@ def test_the_log_and_its_exports_know_groups(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_windows_of_groups_without_drift_alarm_at_their_level_only_with_their_groups() -> None:
-    """Of 60 windows at a level of .05, more than 8 alarm once in 500 times, and fewer than 51 intervals hold as seldom."""
+    """Of 60 at a level of .05, more than 8 alarm once in 500 times, and fewer than 51 intervals hold as seldom."""
     without, logged = judged(500, 5, replace(PARAMS, permutations=199), 60)
     assert without[0] > 0.5
     assert logged[0] <= 8 / 60
