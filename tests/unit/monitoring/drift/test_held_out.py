@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -13,15 +15,17 @@ from resnet_ops.data.prepared import save_prepared
 from resnet_ops.errors import DataError
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.held_out import check_tested
+from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.stored_reference import fetch_reference
+from resnet_ops_monitoring.settings.drift import ReferenceParams
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.conftest import PARAMS
 from tests.unit.monitoring.scene import registered, scene
 from tests.unit.registry.conftest import evidence_of, publish_model
 
 if TYPE_CHECKING:
+    from tests.unit.monitoring.conftest import Served
     from tests.unit.monitoring.scene import Scene
 
 __all__ = ["registered", "scene"]
@@ -101,6 +105,29 @@ def test_evidence_without_a_test_accuracy_proves_nothing(prepared: Scene) -> Non
 def test_one_answer_may_differ_as_on_another_machine(prepared: Scene) -> None:
     publish_tested(prepared, "lens-check", wrong=1)
     assert command("lens-check", "1").exit_code == 0
+
+
+@pytest.mark.slow
+def test_images_of_one_group_count_as_one_in_the_estimate_and_its_interval(served: Served) -> None:
+    params = ReferenceParams(reference_rows=2000, perturbed_images=20)
+    test = served.data.split("test")
+    patients = np.array([f"patient {place // 4}" for place in range(len(test))], dtype=object)
+    widths = []
+    for column in (None, "patient"):
+        data = replace(test, extra={"patient": patients})
+        made = held_out_reference(
+            served.scorer.model, served.identity, data, params, 0, lambda done, total: None, group=column
+        )
+        frame = served.score(served.unseen[:240])
+        frame = frame.assign(group=None if column is None else [f"p{place // 4}" for place in range(240)])
+        found = judge(frame, made, PARAMS, window="w")
+        assert (found.status, found.groups) == ("ok", None if column is None else 60)
+        assert found.estimated is not None
+        widths.append(found.estimated.high - found.estimated.low)
+        assert made.worth == pytest.approx(1 if column is None else 1 / 4, abs=0.01)
+        assert made.accuracy_calibration is not None
+        assert made.accuracy_calibration.clean.rows == len(made.rows)
+    assert widths[1] > 1.3 * widths[0]
 
 
 @pytest.mark.slow
