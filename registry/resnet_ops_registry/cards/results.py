@@ -101,6 +101,10 @@ OPERATING = (
     ("share of wrong answers among them (risk)", "reject.risk"),
 )
 FOUND, RETRIEVED = "retrieval.recall_at_", "retrieval.map_at_r"
+RATED = (
+    ("agreement of those who labelled (Krippendorff's alpha)", "test.rater_alpha"),
+    ("share of pairs of their labels that are equal", "test.rater_agreement"),
+)
 AT_LEVELS = (
     ("area under the ROC curve up to a false alarm rate of", "test.partial_auc."),
     ("precision at a recall of", "test.precision_at_recall."),
@@ -125,6 +129,7 @@ def results(evidence: Evidence) -> Section:
         ),
         *((f"finds its class among the {name.rpartition('_')[2]} nearest", name) for name in recalls),
         *([("mean average precision of retrieval (MAP@R)", RETRIEVED)] if RETRIEVED in found else []),
+        *(row for row in RATED if row[1] in found),
     ]
     top1 = found.get("test.top1")
     notes = [f"The interval of top-1: {top1.method}."] if top1 is not None and top1.method else []

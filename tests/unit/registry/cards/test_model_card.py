@@ -181,6 +181,12 @@ def test_measures_at_stated_levels_of_the_curves_are_among_the_results() -> None
     assert not any("a recall of" in row[0] for row in cells(card(), "Results on the test split"))
 
 
+def test_how_far_raters_agree_is_among_the_results_where_several_labelled() -> None:
+    rows = cells(card(evidence({**FULL, "test.rater_alpha": share(0.71, 391)})), "Results on the test split")
+    assert [row[1] for row in rows if "Krippendorff" in row[0]] == ["0.710"]
+    assert not any("labelled" in row[0] for row in cells(card(), "Results on the test split"))
+
+
 def test_the_limits_are_worked_out_from_the_evidence_and_what_people_wrote_is_marked() -> None:
     said = evidence(checks={"data_validation": False}, source=Source(commit="", dirty=True, dvc_lock=None))
     limits = card(said).limits
