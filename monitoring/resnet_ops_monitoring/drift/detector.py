@@ -38,6 +38,9 @@ __all__ = ["invalid", "judge", "judge_summary"]
 
 ANSWERED = Outcomes()
 """All requests, and each was drawn."""
+UNGROUPED = (
+    "The reference knows no groups: if its images come in groups too, name their column and make it again."
+)
 
 
 def judge(
@@ -280,6 +283,8 @@ def _verdict(
     estimate = _estimate(summary, reference, findings, params.confidence)
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
     reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost, outcomes)
+    if status == "alarm" and summary.reservoir.grouped and not reference.summary.reservoir.grouped:
+        reason += f" {UNGROUPED}"
     if status == "alarm" and at_point is not None:
         reason = " ".join((reason, *fallen_words(at_point)))
     return Verdict(

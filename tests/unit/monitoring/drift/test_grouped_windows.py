@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.grouped_alarms import judged
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.detector import UNGROUPED, judge
 from resnet_ops_monitoring.drift.partitions import export_log, summarise_partitions
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, build_reference, load_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
@@ -65,6 +65,14 @@ def test_a_window_of_few_groups_is_not_judged_and_says_so() -> None:
     assert (found.status, found.groups) == ("insufficient data", 8)
     assert "of 8 groups" in found.reason
     assert judge(frame(400, 100, 1), made_of(40), PARAMS, window="w").groups == 100
+
+
+def test_an_alarm_says_that_its_reference_knows_no_groups() -> None:
+    moved = make_predictions(np.random.default_rng(1), 400, shift=1.5)
+    moved["group"] = [f"p{row % 100}" for row in range(400)]
+    alarms = [judge(moved, made_of(groups), PARAMS, window="w") for groups in (None, 100)]
+    assert [found.status for found in alarms] == ["alarm", "alarm"]
+    assert [UNGROUPED in found.reason for found in alarms] == [True, False]
 
 
 def test_intervals_count_groups_and_a_reference_remembers_what_its_rows_are_worth(tmp_path: Path) -> None:
