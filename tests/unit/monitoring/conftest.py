@@ -75,11 +75,15 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return make_served(tmp_path_factory.mktemp("model"))
+
+
+def make_served(folder: Path, seed: int = 0) -> Served:
+    """A ResNet-8 trained on digits, in an empty folder."""
     data = digits()
     recipe = make_recipe(epochs=12, batch_size=64, peak_lr=0.2, warmup=0.2, label_smoothing=0.1)
     member = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="identity")
-    model = replace(fit(make_plan(recipe, member=member), data), name="resnet8")
-    folder = tmp_path_factory.mktemp("model")
+    model = replace(fit(make_plan(recipe, member=member, seed=seed), data), name="resnet8")
     save_model(model, folder)
     identity = ModelIdentity("digits-classifier", "3", model_digest(folder))
     scorer = Scorer(model, identity)
