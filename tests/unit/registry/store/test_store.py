@@ -1,5 +1,8 @@
 import json
+import shutil
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,21 @@ def envelope_of(version: int) -> str:
                 select(statements.c.envelope).where(statements.c.version == version)
             ).scalar_one()
         )
+
+
+def test_a_server_reads_from_its_replica_and_a_client_loads_no_server(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = import_module("mlflow.server.constants")
+    replica = f"sqlite:///{shutil.copy(database, database.with_name('replica.db'))}"
+    monkeypatch.setenv(constants.READ_REPLICA_BACKEND_STORE_URI_ENV_VAR, replica)
+    engine = open_store(registry_uri()).read_engine
+    assert engine is not None
+    assert str(engine.url) == replica
+    for name in [name for name in sys.modules if name.startswith("mlflow.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert open_store(registry_uri()).read_engine is None
+    assert "mlflow.server" not in sys.modules
 
 
 @pytest.mark.slow
