@@ -22,7 +22,7 @@ from tests.attacks.registry import POLICY, Registry
 
 __all__ = ["REQUESTS", "Names", "Request", "held", "unproven_holders"]
 
-BLOCKED = 0.4
+BLOCKED = 0.1
 """Seconds without a step after which a request is taken to wait for the one that is held, and runs on behind it."""
 FREE = 'model: "free*"\nevidence_roles: [pipeline]\nguards: []\n'
 _numbers = count()

@@ -21,13 +21,11 @@ from tests.e2e.project import check_out
 __all__ = ["Workplace", "build_wheel", "environment", "install", "lend", "link", "make_venv", "serving"]
 
 
-def build_wheel(folder: Path) -> Path:
+def build_wheel(folder: Path) -> None:
     """The checkout's wheel, built in `folder`."""
     project = check_out(folder / "checkout")
     done = project.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = folder.glob("*.whl")
-    return path
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A checkout of the project in a temporary folder, and commands in it."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Project", "check_out"]
 
@@ -51,6 +53,13 @@ class Project:
         done = self.run("dvc", "repro", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def versions(self) -> list[dict[str, Any]]:
+        """What is registered."""
+        done = self.run("resnet-ops", "registry", "ls", "digits-classifier", "--json")
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
 
     def change(self, old: str, new: str) -> None:
         """Edit params.yaml by hand."""

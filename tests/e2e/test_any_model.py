@@ -20,7 +20,7 @@ import yaml
 
 from resnet_ops_registry.attestations.metrics_file import read_metrics
 from tests.e2e.browser import CHROMIUM, Ui, visit
-from tests.e2e.installed import answers, build_wheel, environment, lend, make_venv
+from tests.e2e.installed import answers, environment
 from tests.e2e.project import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -146,18 +146,11 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    place = tmp_path_factory.mktemp("any-model")
-    python = make_venv(place / "venv")
-    lend(python, build_wheel(tmp_path_factory.mktemp("wheel")), extras="")
-    mlflow = python.parent / "mlflow"
-    mlflow.write_text('#!/bin/sh\nexec python -m mlflow "$@"\n')
-    mlflow.chmod(0o755)
+def walk(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    (place / "project").mkdir()
-    reader = Reader(place / "project", python.parent, port)
+    reader = Reader(tmp_path_factory.mktemp("any-model"), bare.parent, port)
     found = Walk(reader, {}, {})
     try:
         for block in blocks():

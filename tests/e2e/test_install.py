@@ -11,7 +11,7 @@ import requests
 
 from resnet_ops_registry import connect, promote
 from resnet_ops_registry.attestations.keys import open_key
-from tests.e2e.installed import Workplace, build_wheel, install, lend, link, make_venv, serving
+from tests.e2e.installed import Workplace, install, link, make_venv, serving
 from tests.e2e.project import ROOT
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
 
@@ -39,20 +39,11 @@ Answers = dict[str, tuple[object, str]]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def answers(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def answers(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """What every command and every stage says where the bare wheel is installed with what it demands, and no more."""
-    place = tmp_path_factory.mktemp("bare")
-    python = make_venv(place / "venv")
-    lend(python, wheel, extras="")
-    (place / "project").mkdir()
-    shutil.copy(ROOT / "params.yaml", place / "project")
-    workplace = Workplace(place / "project", python)
-    done = workplace.run(python, ROOT / "tests" / "e2e" / "every_command.py")
+    workplace = Workplace(tmp_path_factory.mktemp("project"), bare)
+    shutil.copy(ROOT / "params.yaml", workplace.folder)
+    done = workplace.run(bare, ROOT / "tests" / "e2e" / "every_command.py")
     assert done.returncode == 0, done.stderr
     found: Answers = json.loads(done.stdout)
     return found

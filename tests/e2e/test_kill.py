@@ -71,13 +71,6 @@ def run_states(database: Path) -> list[str]:
     return [state for (state,) in rows(database, "SELECT status FROM runs ORDER BY start_time")]
 
 
-def versions(project: Project) -> list[dict[str, Any]]:
-    done = project.run("resnet-ops", "registry", "ls", "digits-classifier", "--json")
-    assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
-
-
 def forget(project: Project, stage: str) -> None:
     """Take a stage's results out of DVC's cache, so that it has to run again, and no stage that made equal files."""
     recorded = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
@@ -93,7 +86,7 @@ def test_a_training_that_was_killed_gives_the_same_weights_afterwards(
     project = reproduced.copy(tmp_path / "project", without=(".dvc/cache/runs",))
     forget(project, "train_model@resnet20")
     model, database = project.folder / "models" / "resnet20", project.folder / "var" / "mlflow.db"
-    digest, published, before = model_digest(model), versions(project), run_states(database)
+    digest, published, before = model_digest(model), project.versions(), run_states(database)
     assert set(before) == {"FINISHED"}
 
     log = project.folder / "killed.log"
@@ -104,7 +97,7 @@ def test_a_training_that_was_killed_gives_the_same_weights_afterwards(
 
     assert "Running stage 'train_model@resnet20'" in project.repro()
     assert model_digest(model) == digest
-    assert versions(project) == published
+    assert project.versions() == published
     assert run_states(database) == [*before, "KILLED", "FINISHED"]
 
 
@@ -130,7 +123,7 @@ def test_registering_that_was_killed_anywhere_makes_nothing_twice(
     for name in ("register_models", "check_gates"):
         done = project.run("python", "-m", f"resnet_ops_pipelines.{name}")
         assert done.returncode == 0, done.stderr
-    found = sorted(versions(project), key=lambda version: int(version["version"]))
+    found = sorted(project.versions(), key=lambda version: int(version["version"]))
     assert [(v["version"], v["member"]) for v in found] == [
         (1, "resnet8"),
         (2, "resnet14"),

@@ -29,13 +29,6 @@ def spoil_int8(project: Project) -> None:
     file.write_text(text)
 
 
-def versions(project: Project) -> list[dict[str, Any]]:
-    done = project.run("resnet-ops", "registry", "ls", "digits-classifier", "--json")
-    assert done.returncode == 0, done.stderr
-    listed: list[dict[str, Any]] = json.loads(done.stdout)
-    return listed
-
-
 @pytest.fixture(scope="module")
 def perturbed(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """As after a first run on a machine that spoils int8: the registry is empty before, nothing is trained again."""
@@ -48,7 +41,7 @@ def perturbed(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_three_members_are_registered_and_judged_without_the_refused_export(perturbed: Project) -> None:
-    assert {version["member"] for version in versions(perturbed)} == {"resnet8", "resnet14", "resnet20"}
+    assert {version["member"] for version in perturbed.versions()} == {"resnet8", "resnet14", "resnet20"}
     gates, registered = read(perturbed, "reports/gates.json"), read(perturbed, "reports/registered.json")
     assert [each["member"] for each in gates["candidates"]] == ["resnet8", "resnet14", "resnet20"]
     refusal = gates["refused"]["resnet20-int8"]
@@ -77,7 +70,7 @@ def test_summary_portfolio_and_card_name_the_refused_export(perturbed: Project) 
     assert summary.returncode == 0, summary.stderr
     assert f"resnet20-int8: {refusal}" in summary.stdout
     assert f"resnet20-int8: {refusal}" in (perturbed.folder / "reports/portfolio/index.html").read_text()
-    number = next(each["version"] for each in versions(perturbed) if each["member"] == "resnet20")
+    number = next(each["version"] for each in perturbed.versions() if each["member"] == "resnet20")
     card = perturbed.run("resnet-ops", "card", "digits-classifier", str(number), "--json", COLUMNS="400")
     assert card.returncode == 0, card.stderr
     assert f"As int8: {refusal}." in json.loads(card.stdout)["limits"]
@@ -87,7 +80,7 @@ def test_a_version_that_was_registered_before_its_export_was_refused_stays(
     perturbed: Project, reproduced: Project, tmp_path: Path
 ) -> None:
     project = reproduced.copy(tmp_path / "registered")
-    before = versions(project)
+    before = project.versions()
     for name in ("params.yaml", "dvc.lock"):
         (project.folder / name).write_bytes((perturbed.folder / name).read_bytes())
     for name in ("reports", "exports"):
@@ -95,8 +88,8 @@ def test_a_version_that_was_registered_before_its_export_was_refused_stays(
         project.run("cp", "-r", str(perturbed.folder / name), name)
     done = project.run("python", "-m", "resnet_ops_pipelines.register_models")
     assert done.returncode == 0, done.stderr
-    assert [v["weights_digest"] for v in versions(project)] == [v["weights_digest"] for v in before]
-    assert "resnet20-int8" in {version["member"] for version in versions(project)}
+    assert [v["weights_digest"] for v in project.versions()] == [v["weights_digest"] for v in before]
+    assert "resnet20-int8" in {version["member"] for version in project.versions()}
 
 
 def test_repeating_changes_nothing_where_an_export_was_refused(perturbed: Project) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.installed import Workplace, build_wheel, install, make_venv, serving
+from tests.e2e.installed import Workplace, install, make_venv, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -16,11 +16,6 @@ OWN_PACKAGES = {
     "monitoring": "open_store = add_commands = 'rubbish'",
     "pipelines": 'raise ImportError("the pipelines package of the user")',
 }
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
