@@ -8,6 +8,7 @@ import pytest
 
 from tests.attacks.registry import Registry, without_settings
 from tests.attacks.servers import new_database, postgresql, postgresql_missing
+from tests.unit.registry.conftest import no_waiting_for_the_disk as no_waiting_for_the_disk
 
 Maker = Callable[[str, Path], str]
 

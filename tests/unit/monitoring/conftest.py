@@ -21,6 +21,7 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import DriftParams
 from tests.unit.core.makers import digits, make_plan, make_recipe
+from tests.unit.registry.conftest import no_waiting_for_the_disk as no_waiting_for_the_disk
 
 PARAMS = DriftParams(
     alpha=0.05,

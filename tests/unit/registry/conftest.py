@@ -85,7 +85,7 @@ def database(project: Path, empty_database: bytes) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_waiting_for_the_disk() -> Iterator[None]:
+def no_waiting_for_the_disk() -> Iterator[None]:
     """No power fails during a test, so nothing need be flushed; what a killed process wrote is there all the same."""
 
     def connected(connection: Any, _: object) -> None:

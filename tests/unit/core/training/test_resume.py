@@ -48,7 +48,7 @@ def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
         cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3000,
     )
     assert done.returncode == 0, done.stderr
     reached = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("reached")]
