@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import sqlite3
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -161,11 +162,18 @@ def test_a_clone_with_dvcs_cache_fills_an_empty_registry_without_training(
     clone = reproduced.copy(tmp_path / "clone", without=outputs)
     said = clone.repro()
     assert "Running stage 'train_model" not in said
-    assert "Running stage 'monitor_drift'" in said, "the reports must be published into the new registry too"
-    found, before = clone.versions(), reproduced.versions()
-    assert len(found) == 4
-    assert [v["weights_digest"] for v in found] == [v["weights_digest"] for v in before]
+    assert len(clone.versions()) == 4
     assert read(clone, "reports/gates.json") == read(reproduced, "reports/gates.json")
+
+
+def test_a_wiped_registry_is_filled_again(reproduced: Project, tmp_path: Path) -> None:
+    project = reproduced.copy(tmp_path / "wiped")
+    before = project.versions()
+    shutil.rmtree(project.folder / "var")
+    said = project.repro()
+    assert "Running stage 'train_model" not in said
+    assert [v["weights_digest"] for v in project.versions()] == [v["weights_digest"] for v in before]
+    assert "Running stage 'monitor_drift'" in said, "the reports must be published into the new registry too"
 
 
 def test_a_policy_that_nobody_passes_ends_in_the_table_and_monitoring_waits(
