@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ def _status(
     url: Annotated[str, typer.Option(help="Of the running server.")] = "http://127.0.0.1:8080",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
-    """Show which version a running server answers with, its queue, its swaps, and the log's state. Exit 1: trouble."""
+    """Show which versions a running server asks, also in shadow and canary, its queue, and the log. Exit 1: trouble."""
     with report_errors("serve status"):
         from resnet_ops_monitoring.serving.running import ask_status
 
@@ -92,8 +93,30 @@ def _status(
             )
             console.print(f"{found['swaps']} versions took over since the start.")
             console.print(_log_words(found["log"]))
+            for line in _beside_words(found):
+                console.print(line)
             console.print(found["trouble"] or "No trouble.")
-    raise typer.Exit(1 if found["trouble"] else 0)
+    beside = [found[name] for name in ("shadow", "canary") if found[name]]
+    raise typer.Exit(1 if any(each["trouble"] for each in (found, *beside)) else 0)
+
+
+def _beside_words(found: dict[str, Any]) -> Iterator[str]:
+    """Of the versions in shadow and canary."""
+    shadow, canary = found["shadow"], found["canary"]
+    for name, beside in (("Shadow", shadow), ("Canary", canary)):
+        version = beside and beside["version"]
+        if version:
+            yield f"{name}: v{version['version']} ({version['gate']}), digest {version['digest'][:12]}"
+        elif beside:
+            yield f"{name}: none"
+        if beside and beside["trouble"]:
+            yield f"{name}: {beside['trouble']}"
+    if shadow and shadow["requests"]:
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(shadow["requests"].items()))
+        yield f"In shadow: requests {counts}, {shadow['waiting']} wait."
+    for route, counts in (canary or {"requests": {}})["requests"].items():
+        words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        yield f"Since the canary began, {route}: requests {words}."
 
 
 def _log_words(log: dict[str, float] | None) -> str:

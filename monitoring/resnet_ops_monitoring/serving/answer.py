@@ -1,5 +1,6 @@
 """What is answered: as OpenAPI describes it, and as it is made from what the model said."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.version import Version
 
-__all__ = ["Problem", "Scores", "Status", "as_scores", "headers_of"]
+__all__ = ["CanaryStatus", "Problem", "Scores", "ShadowStatus", "Status", "as_scores", "headers_of"]
 
 
 class Decision(BaseModel):
@@ -49,6 +50,33 @@ class Problem(BaseModel):
     request_id: str
 
 
+class Beside(BaseModel):
+    """A version beside the one that answers."""
+
+    version: dict[str, str] | None = Field(
+        description="model, version, digest and gate; null while there is none"
+    )
+    trouble: str = Field(description="why the version of the alias is not asked; empty if all is well")
+    log: dict[str, float] | None = Field(description="as that of the server")
+
+
+class ShadowStatus(Beside):
+    """Who is asked the same requests, and nobody is given it."""
+
+    waiting: int = Field(description="requests that wait for it")
+    requests: dict[str, int] = Field(description="by what became of them: answered, dropped, failed")
+
+
+class CanaryStatus(Beside):
+    """Who has a share of the requests."""
+
+    share: float
+    since: datetime | None = Field(description="when these counts began")
+    requests: dict[str, dict[str, int]] = Field(
+        description="of canary and champion: answered, and with a fault: failed, slow, wrong by labels"
+    )
+
+
 class Status(BaseModel):
     """What the server does now."""
 
@@ -65,6 +93,8 @@ class Status(BaseModel):
     log: dict[str, float] | None = Field(
         description="what became of the rows for the inference log; null without one"
     )
+    shadow: ShadowStatus | None = Field(description="null where none is wanted")
+    canary: CanaryStatus | None = Field(description="null where none is wanted")
 
 
 def as_scores(version: Version, scored: Scored, request_id: str, embedding: bool) -> dict[str, Any]:

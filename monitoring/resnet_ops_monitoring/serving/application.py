@@ -19,6 +19,7 @@ from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inpu
 from resnet_ops_monitoring.serving.envelope import Envelope, problem
 from resnet_ops_monitoring.serving.refusal import Refusal
 from resnet_ops_monitoring.serving.scoring import Scoring
+from resnet_ops_monitoring.serving.status import log_metrics, status_of
 
 __all__ = ["make_app"]
 
@@ -44,7 +45,7 @@ def make_app(scoring: Scoring, token: str | None) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        scoring.swap.start()
+        scoring.start()
         yield
         await asyncio.to_thread(scoring.close)
 
@@ -151,22 +152,12 @@ def _add_state(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
     @app.get("/v1/status", response_model=Status, dependencies=guarded, responses={401: _PROBLEMS[401]})
     async def status() -> Status:
         """What the server does now."""
-        with scoring.swap.using() as version:
-            log = version.log_state()
-        return Status(
-            **version.named,
-            trouble=scoring.swap.trouble,
-            swaps=scoring.swap.swaps,
-            waiting=scoring.batcher.waiting,
-            under_way=scoring.under_way,
-            log=log,
-        )
+        return status_of(scoring)
 
     @app.get("/metrics", dependencies=guarded, responses={401: _PROBLEMS[401]}, response_class=Response)
     async def metrics() -> Response:
         """For Prometheus."""
-        with scoring.swap.using() as version:
-            text = scoring.metrics.text() + version.log_metrics()
+        text = scoring.metrics.text() + log_metrics(scoring)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -48,6 +48,8 @@ class Batcher:
         self._jobs, self._ready = deque[_Job](), Condition()
         self.waiting = 0
         """Images in the queue."""
+        self.busy = False
+        """Whether the model is at work."""
         self._wanted, self._last, self._ended, self._closing = 1, 1, 0.0, False
         self._thread = Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -88,6 +90,7 @@ class Batcher:
     def _run(self) -> None:
         while jobs := self._next():
             self._answer(jobs)
+            self.busy = False
 
     def _next(self) -> list[_Job]:
         """The next jobs for one model, `max_batch` images at most but for a single larger one; none at the end."""
@@ -120,6 +123,7 @@ class Batcher:
             taken.append(self._jobs.popleft())
             size += len(taken[-1].images)
         self.waiting -= size
+        self.busy = True
         for job in taken:
             job.waited = time.monotonic() - job.arrived
             self._metrics.waited.observe(job.waited)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,10 +16,12 @@ from starlette.requests import ClientDisconnect
 from resnet_ops.data.params import DataParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
+from resnet_ops_monitoring.serving.canary import Canary
 from resnet_ops_monitoring.serving.refusal import Refusal
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
-from resnet_ops_monitoring.serving.swap import Swap
+from resnet_ops_monitoring.serving.shadow import Answered, Shadow
+from resnet_ops_monitoring.serving.swap import Follower, Swap
 from resnet_ops_monitoring.serving.version import Version
 from resnet_ops_monitoring.settings.serving import ServingParams
 
@@ -33,29 +36,69 @@ class Scoring:
     """What one process answers with. Its methods are called in one event loop."""
 
     def __init__(
-        self, swap: Swap, settings: ServingParams, data: DataParams, metrics: ServingMetrics
+        self,
+        swap: Swap,
+        settings: ServingParams,
+        data: DataParams,
+        metrics: ServingMetrics,
+        canary: Canary | None = None,
+        shadowed: Follower | None = None,
     ) -> None:
-        self.swap, self.settings, self.metrics = swap, settings, metrics
+        """canary: who is given a share of the requests; shadowed: who is asked the same without anybody waiting."""
+        self.swap, self.settings, self.metrics, self.canary = swap, settings, metrics, canary
         self._data = data
-        self.batcher = Batcher(
-            max_batch=settings.max_batch,
-            gather=settings.gather_ms / 1000,
-            most_waiting=settings.max_waiting,
-            metrics=metrics,
-        )
-        metrics.queue.set_function(lambda: self.batcher.waiting)
+        self.batcher, self._canarys = self._batcher(), canary and self._batcher()
+        self.shadow = None if shadowed is None else self._shadow(shadowed)
+        metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
         self.under_way, self._received = 0, 0
         metrics.under_way.set_function(lambda: self.under_way)
 
+    def _batcher(self) -> Batcher:
+        return Batcher(
+            max_batch=self.settings.max_batch,
+            gather=self.settings.gather_ms / 1000,
+            most_waiting=self.settings.max_waiting,
+            metrics=self.metrics,
+        )
+
+    def _shadow(self, follower: Follower) -> Shadow:
+        return Shadow(
+            follower,
+            self.settings.shadow,
+            idle=lambda: not (self.batcher.busy or self.batcher.waiting),
+            batch=self.settings.max_batch,
+            metrics=self.metrics,
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Images that wait for a model."""
+        return self.batcher.waiting + (self._canarys.waiting if self._canarys else 0)
+
+    def start(self) -> None:
+        """Follow the aliases."""
+        for follower in self.followers():
+            follower.start()
+
+    def followers(self) -> Iterator[Follower]:
+        """Of all versions that are asked."""
+        yield self.swap
+        if self.canary is not None:
+            yield self.canary.follower
+        if self.shadow is not None:
+            yield self.shadow.follower
+
     async def answer(self, request: Request, read: Read, source: str | None) -> tuple[Version, Scored]:
         """The version that answered, and what it said. Raises Refusal for a request that is not answered."""
-        with self.swap.using() as version:
+        name = request.state.request_id
+        with self._chosen(name) as version:
             try:
                 with self._admitted(), self._receiving() as receive:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                    scored = await self._ask(version, read, kind, body)
+                    images = partial(self._read, read, kind, body)
+                    scored = await self._ask(version, images)
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
                     self._unanswered(version, "refused", request, source)
@@ -65,7 +108,12 @@ class Scoring:
             except BaseException:  # of which one is the time limit
                 self._unanswered(version, "failed", request, source)
                 raise
-            version.record(scored, request.state.request_id, source, _milliseconds(request))
+            milliseconds = _milliseconds(request)
+            version.record(scored, name, source, milliseconds)
+            if self.canary is not None:
+                self.canary.note(version, name, failed=False, milliseconds=milliseconds)
+            if self.shadow is not None:
+                self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
         return version, scored
 
@@ -73,12 +121,31 @@ class Scoring:
         """Answer what was taken, and bring its rows to the log."""
         self._decoders.shutdown()
         self.batcher.close()
+        if self._canarys is not None:
+            self._canarys.close()
+        if self.canary is not None:
+            self.canary.close()
+        if self.shadow is not None:
+            self.shadow.close()
         self.swap.stop()
+
+    @contextmanager
+    def _chosen(self, request_id: str) -> Iterator[Version]:
+        """The version that this request is given to."""
+        with self.swap.using() as champion:
+            if self.canary is None:
+                yield champion
+                return
+            with self.canary.using(request_id, champion) as canary:
+                yield canary or champion
 
     def _unanswered(
         self, version: Version, status: Literal["refused", "failed"], request: Request, source: str | None
     ) -> None:
-        version.record_unanswered(status, request.state.request_id, source, _milliseconds(request))
+        name, milliseconds = request.state.request_id, _milliseconds(request)
+        version.record_unanswered(status, name, source, milliseconds)
+        if self.canary is not None and status == "failed":
+            self.canary.note(version, name, failed=True, milliseconds=milliseconds)
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -124,16 +191,19 @@ class Scoring:
         finally:
             self._received -= held
 
-    async def _ask(self, version: Version, read: Read, kind: str, body: bytes) -> Scored:
-        reading = Reading.of(version.model, self._data, self.settings.max_pixels)
+    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
+        return read(kind, body, Reading.of(version.model, self._data, self.settings.max_pixels))
+
+    async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
         loop = asyncio.get_running_loop()
-        images = await loop.run_in_executor(self._decoders, read, kind, body, reading)
+        images = await loop.run_in_executor(self._decoders, read, version)
         if len(images) > self.settings.max_waiting:
             raise Refusal(
                 413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
             )
         try:
-            scored = await self.batcher.ask(version.model, images)
+            canarys = self._canarys if version.route == "canary" else None
+            scored = await (canarys or self.batcher).ask(version.model, images)
         except QueueFull as error:
             raise Refusal(BUSY, str(error), 1) from None
         if not np.isfinite(scored.predictions.probabilities).all():

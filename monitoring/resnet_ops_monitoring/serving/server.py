@@ -15,8 +15,9 @@ from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.settings.serving import ServingParams, read_serving_settings
 
 if TYPE_CHECKING:
+    from resnet_ops_monitoring.serving.canary import Canary
     from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
-    from resnet_ops_monitoring.serving.swap import Swap
+    from resnet_ops_monitoring.serving.swap import Follower, Swap
     from resnet_ops_monitoring.serving.version import Version
 
 __all__ = ["TOKEN", "TOKEN_FILE", "Server", "read_token"]
@@ -76,8 +77,8 @@ class Server:
             from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
             metrics = ServingMetrics()
-            swap = self._swap(settings, metrics)
-            app = make_app(Scoring(swap, settings, data, metrics), token)
+            swap, canary, shadowed = self._versions(settings, metrics)
+            app = make_app(Scoring(swap, settings, data, metrics, canary, shadowed), token)
             config = uvicorn.Config(
                 app,
                 log_config=None,
@@ -97,10 +98,13 @@ class Server:
                 uvicorn.Server(config).run(sockets=[listener])
         console.print("Stopped.")
 
-    def _swap(self, settings: ServingParams, metrics: "ServingMetrics") -> "Swap":
-        """The first version, ready to answer, and what follows its alias."""
+    def _versions(
+        self, settings: ServingParams, metrics: "ServingMetrics"
+    ) -> "tuple[Swap, Canary | None, Follower | None]":
+        """The first version, ready to answer, with what follows its alias, and those beside it."""
+        from resnet_ops_monitoring.serving.canary import Canary
         from resnet_ops_monitoring.serving.source import fixed_version, named_alias
-        from resnet_ops_monitoring.serving.swap import Swap
+        from resnet_ops_monitoring.serving.swap import Follower, Swap
 
         def prepare(version: "Version") -> None:
             version.warm(settings.max_batch)
@@ -110,7 +114,22 @@ class Server:
         alias = named_alias(self.uri, self.ungated, settings.threads)
         first = fixed_version(self.uri, settings.threads) if alias is None else alias.load(alias.place())
         prepare(first)
-        return Swap(first, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+        swap = Swap(first, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+        canary = shadowed = None
+        if alias is not None and settings.canary.alias:
+            beside = alias.beside(settings.canary.alias, "canary")
+            canary = Canary(
+                beside,
+                settings.canary,
+                prepare=prepare,
+                every=settings.poll_seconds,
+                metrics=metrics,
+                log=self.log,
+            )
+        if alias is not None and settings.shadow.alias:
+            beside = alias.beside(settings.shadow.alias, "shadow")
+            shadowed = Follower(None, beside, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+        return swap, canary, shadowed
 
     @contextmanager
     def _listening(self, settings: ServingParams) -> Iterator[socket.socket]:

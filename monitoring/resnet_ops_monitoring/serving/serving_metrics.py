@@ -33,21 +33,39 @@ class ServingMetrics:
         )
         self.queue = gauge("queue_images", "images that wait for the model")
         self.under_way = gauge("requests_under_way", "requests that were taken and not answered yet")
-        self.version = gauge("version", "1 for the version that answers", *_WHO)
+        self.version = gauge("version", "1 for the versions that are asked, by route", "route", *_WHO)
         self.swaps = Counter(
             f"{_PREFIX}swaps",
             "versions that took over, and that were refused",
-            ("outcome",),
+            ("route", "outcome"),
             registry=self.registry,
         )
         self.to_traffic = gauge(
             "alias_to_traffic_seconds",
             "from when the alias moved, at the earliest, until the version answered, at the last swap",
+            "route",
         )
         self.registry_answers = gauge(
             "registry_answers", "1 where the registry answered when it was asked last"
         )
-        self.refused = gauge("newest_refused", "1 while the alias is at a version that may not answer")
+        self.refused = gauge(
+            "newest_refused", "1 while the alias is at a version that may not answer", "route"
+        )
+        self.shadowed = Counter(
+            f"{_PREFIX}shadow_requests",
+            "requests that were answered, by what became of them in shadow",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.canary_requests = Counter(
+            f"{_PREFIX}canary_requests",
+            "requests since the canary began, by who had them, and what of them counts against it",
+            ("route", "event"),
+            registry=self.registry,
+        )
+        self.canary_stopped = gauge(
+            "canary_stopped", "1 while the canary's version was proven worse, and stopped"
+        )
 
     def text(self) -> bytes:
         """All of them, as Prometheus reads them."""

@@ -2,12 +2,13 @@
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest, model_file
+from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.version import UNGATED, Version
 from resnet_ops_registry.client.loading import load
@@ -27,6 +28,11 @@ class Place:
     version: int
     created: int
 
+    @classmethod
+    def of(cls, version: Version) -> "Place":
+        """Where an alias is that is at this version."""
+        return cls(int(version.identity.version), version.created)
+
 
 @dataclass(frozen=True)
 class Alias:
@@ -37,6 +43,13 @@ class Alias:
     ungated: bool
     threads: int
     """Of an export's runtime."""
+    route: Route = "champion"
+    judged_for: str | None = None
+    """The alias that the gate judges its versions for, where that is another one."""
+
+    def beside(self, alias: str, route: Route) -> "Alias":
+        """Another alias of the model, whose versions are judged as if they were to answer for this one."""
+        return replace(self, alias=alias, route=route, judged_for=self.alias)
 
     def place(self) -> Place:
         """Where it is now. Raises ConfigError where it is nowhere, ServiceError when the registry does not answer."""
@@ -57,18 +70,19 @@ class Alias:
             raise EvidenceError(
                 f"{self.model} v{place.version} was replaced while it was loaded. Nothing is lost."
             )
+        judged_for = self.judged_for or self.alias
         if not self.ungated:
             client = connect()
             with asked(f"Asking the gate about {self.model} v{place.version}"):
-                reason = why_not(client.get_model_version(self.model, str(place.version)), self.alias)
+                reason = why_not(client.get_model_version(self.model, str(place.version)), judged_for)
             if reason is not None:
                 raise GateDenied(
-                    f"{self.model} v{place.version} may not answer for @{self.alias}: {reason}. See every rule: "
+                    f"{self.model} v{place.version} may not answer for @{judged_for}: {reason}. See every rule: "
                     f"resnet-ops gate explain {self.model} {place.version}"
                 )
         identity = ModelIdentity(self.model, str(place.version), loaded.weights_digest)
-        gate = UNGATED if self.ungated else f"passed @{self.alias}"
-        return Version(identity, loaded.model, operating_point_of(loaded), gate, place.created)
+        gate = UNGATED if self.ungated else f"passed @{judged_for}"
+        return Version(identity, loaded.model, operating_point_of(loaded), gate, place.created, self.route)
 
 
 def named_alias(uri: str, ungated: bool, threads: int) -> Alias | None:

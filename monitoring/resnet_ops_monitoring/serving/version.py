@@ -1,17 +1,17 @@
 """A version that answers: loaded, verified by digest and signature, judged by the gate, and with its log."""
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from prometheus_client import CollectorRegistry, generate_latest
 
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
-from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
+from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scored
 
@@ -32,6 +32,8 @@ class Version:
     """`passed @ALIAS`, or UNGATED."""
     created: int = 0
     """When it was made, in milliseconds since 1970: a number may be given again after a version was deleted."""
+    route: Route = "champion"
+    """As its answers come into the log."""
     users: int = 0
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
@@ -62,8 +64,18 @@ class Version:
             url, model=who.name, version=who.version, digest=who.digest, classes=self.model.classes
         )
 
-    def record(self, scored: Scored, request_id: str, source: str | None, total_ms: float) -> None:
-        """Log what was answered; the one place that does. The images of a batch are `ID#0`, `ID#1` and so on."""
+    def record(
+        self,
+        scored: Scored,
+        request_id: str,
+        source: str | None,
+        total_ms: float,
+        time: datetime | None = None,
+    ) -> None:
+        """Log what was answered; the one place that does. The images of a batch are `ID#0`, `ID#1` and so on.
+
+        time: of the request; now where there is none.
+        """
         if self.writer is None:
             return
         said, count = scored.predictions, len(scored.predictions.predicted)
@@ -74,28 +86,30 @@ class Version:
                 {name: values[row] for name, values in scored.statistics.items()},
                 request_id=request_id if count == 1 else f"{request_id}#{row}",
                 source=source,
+                time=time,
+                route=self.route,
                 latency_ms=scored.latency_ms,
                 queue_ms=scored.queue_ms,
                 total_ms=total_ms,
             )
 
     def record_unanswered(
-        self, status: Literal["refused", "failed"], request_id: str, source: str | None, total_ms: float
+        self,
+        status: Literal["refused", "failed"],
+        request_id: str,
+        source: str | None,
+        total_ms: float,
+        time: datetime | None = None,
     ) -> None:
         """Log a request that has no answer: `refused` for want of room, or `failed` though it was taken."""
         if self.writer is not None:
-            self.writer.record_unanswered(status, request_id=request_id, source=source, total_ms=total_ms)
+            self.writer.record_unanswered(
+                status, request_id=request_id, source=source, total_ms=total_ms, time=time, route=self.route
+            )
 
     def log_state(self) -> dict[str, float] | None:
         """What became of its rows; None without a log."""
         return None if self.writer is None else asdict(self.writer.stats())
-
-    def log_metrics(self) -> bytes:
-        """The same for Prometheus."""
-        registry = CollectorRegistry()
-        if self.writer is not None:
-            export_metrics(self.writer, registry)
-        return generate_latest(registry)
 
     def close(self) -> None:
         """Bring its rows to the log."""

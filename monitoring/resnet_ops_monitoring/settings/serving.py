@@ -6,7 +6,53 @@ from typing import Any, ClassVar
 
 from resnet_ops.data.params import DataParams
 
-__all__ = ["ServingParams", "read_serving_settings"]
+__all__ = ["CanaryParams", "ServingParams", "ShadowParams", "read_serving_settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowParams:
+    """A version that answers the same requests, and nobody is given it. In `params.yaml` under `serve.shadow`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    alias: str
+    """Which version; empty for none. Without the alias in the registry there is none either."""
+    max_waiting: int
+    """Requests that wait for it; others are not put to it, and counted."""
+    max_bytes: int
+    """Of the bodies of these."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_waiting", "max_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; it is {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryParams:
+    """A version that answers a share of the requests. In `params.yaml` under `serve.canary`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    alias: str
+    """Which version; empty for none. Without the alias in the registry there is none either."""
+    share: float
+    """Of the requests, above 0 and below 1; by their ids, so that one that is sent again has the same version."""
+    slow_ms: float
+    """From how long on an answer counts as slow."""
+    tolerated: float
+    """So many times as many failures, slow answers or mistakes as the champion's, for as many requests, are borne."""
+    false_stop: float
+    """Probability that a canary which keeps to that is ever stopped."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "false_stop"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie between 0 and 1; it is {getattr(self, name)}")
+        if not self.slow_ms > 0:
+            raise ValueError(f"slow_ms must be above 0; it is {self.slow_ms}")
+        if not 1 <= self.tolerated < float("inf"):
+            raise ValueError(f"tolerated must be at least 1; it is {self.tolerated}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +91,15 @@ class ServingParams:
     """Time between two looks at the registry, whether the alias has moved."""
     drain_seconds: float
     """How long a server that is told to stop goes on with what it has taken."""
+    shadow: ShadowParams
+    """Who is asked what others were answered."""
+    canary: CanaryParams
+    """Who answers a share of the requests."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535; it is {self.port}")
-        for name in vars(self):
+        for name in vars(self).keys() - {"shadow", "canary"}:
             least = 0 if name in ("port", "gather_ms") else 0.01 if name.endswith("_seconds") else 1
             if not least <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least {least:g}; it is {getattr(self, name)}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scipy import special
 
-__all__ = ["proof_of_mistakes", "proof_since"]
+__all__ = ["proof_of_mistakes", "proof_of_worse", "proof_since"]
 
 
 def proof_since(right: int, wrong: int, floor: float) -> float:
@@ -40,3 +40,15 @@ def proof_of_mistakes(days: Sequence[tuple[int, int]], first: int, floor: float)
         start = first + len(days) - 1 - back
         logs.append(proof_since(right, wrong, floor) - math.log(start * (start + 1)))
     return float(special.logsumexp(logs)) if logs else -math.inf
+
+
+def proof_of_worse(tried: int, usual: int, share: float, tolerated: float) -> float:
+    """Log of the evidence that faults befall the requests to one version more than `tolerated` times as often.
+
+    tried, usual: requests with a fault that were given to it, and to the other version. share: of all requests that it
+    was given, each by a coin of its own that knows nothing of the request. Then, whatever the faults are and however
+    often they come at this or that time, each falls to it with probability share * tolerated / (share * tolerated + 1 -
+    share) at most, so that `proof_since` says what they prove.
+    """
+    odds = share * tolerated / (1 - share)
+    return proof_since(usual, tried, 1 / (1 + odds))

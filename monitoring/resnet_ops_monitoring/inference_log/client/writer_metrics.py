@@ -1,6 +1,6 @@
 """A writer's numbers for Prometheus, read when they are asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
@@ -29,20 +29,27 @@ _GAUGES = {
 }
 
 
-def export_metrics(writer: Writer, registry: CollectorRegistry) -> None:
-    """Have `resnet_ops_inference_log_...` of this process in a registry, such as `prometheus_client.REGISTRY`."""
-    registry.register(_WriterMetrics(writer))
+def export_metrics(writer: Writer, registry: CollectorRegistry, *others: Writer) -> None:
+    """Have `resnet_ops_inference_log_...` of this process in a registry, such as `prometheus_client.REGISTRY`.
+
+    others: more writers of the process; of several for one version, counters are sums and gauges the highest.
+    """
+    registry.register(_WriterMetrics((writer, *others)))
 
 
 class _WriterMetrics(Collector):
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writers: Sequence[Writer]) -> None:
+        self._writers = writers
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
-        who, labels = ("model", "version"), (self._writer.identity.name, self._writer.identity.version)
-        numbers = asdict(self._writer.stats())
-        for kinds, family in ((_COUNTERS, CounterMetricFamily), (_GAUGES, GaugeMetricFamily)):
-            for name, words in kinds.items():
-                metric = family(f"resnet_ops_inference_log_{name}", words, labels=who)
-                metric.add_metric(labels, numbers[name])
+        numbers: dict[tuple[str, str], list[dict[str, float]]] = {}
+        for writer in self._writers:
+            labels = (writer.identity.name, writer.identity.version)
+            numbers.setdefault(labels, []).append(asdict(writer.stats()))
+        kinds = ((_COUNTERS, CounterMetricFamily, sum), (_GAUGES, GaugeMetricFamily, max))
+        for names, family, joined in kinds:
+            for name, words in names.items():
+                metric = family(f"resnet_ops_inference_log_{name}", words, labels=("model", "version"))
+                for labels, found in numbers.items():
+                    metric.add_metric(labels, joined([each[name] for each in found]))
                 yield metric

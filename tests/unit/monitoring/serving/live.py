@@ -17,13 +17,19 @@ from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.application import make_app
+from resnet_ops_monitoring.serving.canary import Canary
 from resnet_ops_monitoring.serving.connection_guard import guarded
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.source import Alias
-from resnet_ops_monitoring.serving.swap import Swap
+from resnet_ops_monitoring.serving.swap import Follower, Swap
 from resnet_ops_monitoring.serving.version import Version
-from resnet_ops_monitoring.settings.serving import ServingParams, read_serving_settings
+from resnet_ops_monitoring.settings.serving import (
+    CanaryParams,
+    ServingParams,
+    ShadowParams,
+    read_serving_settings,
+)
 
 __all__ = ["SETTINGS", "Live", "fake_version", "serving", "until"]
 
@@ -66,13 +72,21 @@ def serving(
     token: str | None = None,
     alias: Alias | None = None,
     prepare: Any = lambda version: None,
+    canary: Alias | None = None,
+    shadow: Alias | None = None,
+    log: str | None = None,
+    shadow_params: ShadowParams = SETTINGS.shadow,
+    canary_params: CanaryParams = SETTINGS.canary,
     **changes: Any,
 ) -> Iterator[Live]:
-    """A server of this version; changes: of the settings in params.yaml."""
-    settings: ServingParams = replace(SETTINGS, **changes)
+    """A server of this version; log: whose labels judge the canary; changes: of the settings in params.yaml."""
+    settings: ServingParams = replace(SETTINGS, shadow=shadow_params, canary=canary_params, **changes)
     metrics = ServingMetrics()
     swap = Swap(version, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
-    scoring = Scoring(swap, settings, DATA, metrics)
+    about: dict[str, Any] = {"prepare": prepare, "every": settings.poll_seconds, "metrics": metrics}
+    tried = None if canary is None else Canary(canary, settings.canary, log=log, **about)
+    shadowed = None if shadow is None else Follower(None, shadow, **about)
+    scoring = Scoring(swap, settings, DATA, metrics, tried, shadowed)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         make_app(scoring, token),

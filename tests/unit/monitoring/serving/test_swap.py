@@ -83,8 +83,8 @@ def test_no_request_fails_while_the_alias_moves_and_each_names_its_version(scene
     status = live.get("/v1/status").json()
     assert (status["swaps"], status["trouble"]) == (6, "")
     metrics = live.get("/metrics").text
-    assert 'resnet_ops_serving_swaps_total{outcome="took over"} 6.0' in metrics
-    assert "resnet_ops_serving_alias_to_traffic_seconds " in metrics
+    assert 'resnet_ops_serving_swaps_total{outcome="took over",route="champion"} 6.0' in metrics
+    assert "resnet_ops_serving_alias_to_traffic_seconds{" in metrics
     assert metrics.count("resnet_ops_serving_version{") == 1
 
 
@@ -164,7 +164,7 @@ def test_what_must_not_answer_leaves_the_old_version_answering_and_is_told(
     assert ready.status_code == 200
     assert ready.json()["version"] == "3"
     assert words in ready.json()["trouble"]
-    assert "resnet_ops_serving_newest_refused 1.0" in live.get("/metrics").text
+    assert 'resnet_ops_serving_newest_refused{route="champion"} 1.0' in live.get("/metrics").text
     assert any(
         each.levelname == "ERROR" and words in each.fields["trouble"]
         for each in caplog.records
@@ -172,7 +172,7 @@ def test_what_must_not_answer_leaves_the_old_version_answering_and_is_told(
     )
     set_alias_past_the_gate(scene, 3)
     until(lambda: not live.scoring.swap.trouble)
-    assert "resnet_ops_serving_newest_refused 0.0" in live.get("/metrics").text
+    assert 'resnet_ops_serving_newest_refused{route="champion"} 0.0' in live.get("/metrics").text
 
 
 def fail(version: Version) -> None:

@@ -14,6 +14,8 @@ from tests.unit.monitoring.serving.live import fake_version, until
 class Unsigned:
     """An alias at a version that nobody signed; its registry goes away once it was loaded four times."""
 
+    route = "champion"
+
     def __init__(self) -> None:
         self.away, self.loads = False, 0
         self.never = Event()
