@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_ops.data.folders import find, notes_on, require_most
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.params import ReadParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import write_path
@@ -39,7 +39,7 @@ class Embedded:
 def embed_folder(
     model: DeployedModel,
     folder: Path,
-    params: DataParams,
+    params: ReadParams,
     target: Path,
     *,
     half: bool,
@@ -70,7 +70,7 @@ def embed_folder(
     return Embedded(rows, width, tuple(notes_on(found)), tuple(broken))
 
 
-def _require_fit(model: DeployedModel, params: DataParams) -> None:
+def _require_fit(model: DeployedModel, params: ReadParams) -> None:
     if (params.image_size, params.channels) != (model.image_size, model.channels):
         raise ConfigError(
             f"{model.name} takes images of {model.image_size} pixels with {model.channels} channels, but data in "
@@ -82,7 +82,7 @@ def _write(
     model: DeployedModel,
     folder: Path,
     paths: Sequence[Path],
-    params: DataParams,
+    params: ReadParams,
     target: Path,
     half: bool,
     about: Mapping[str, str],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_ops.console import console, report_errors
+from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.data.trained_on import NOTED_IN, read_trained_on
 from resnet_ops.export.params import Deployment
 from resnet_ops.files import read_json, write_json
@@ -131,6 +132,7 @@ def register(client: "MlflowClient", name: str, params: Params) -> dict[str, Any
         artifacts=artifacts,
         card=params.register.card,
         trained_on=params.trained_folder(name) / NOTED_IN,
+        preprocessing=Preprocessing.of(params.data),
         dvc_experiment=EXPERIMENT,
     )
     word = "registered" if published.created else "was registered before"

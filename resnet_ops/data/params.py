@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-__all__ = ["DataParams", "FitParams", "SplitParams", "WindowParams"]
+__all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,14 @@ class FitParams(Protocol):
     @property
     def window(self) -> WindowParams | None:
         """The grey levels that are shown of more than 8 bits."""
+
+
+class ReadParams(FitParams, Protocol):
+    """What decides how an image file is read."""
+
+    @property
+    def grey_bits(self) -> Literal["auto"] | int:
+        """Bits that are used of 16-bit grey pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from resnet_ops.data.decoding import AHEAD, Facts, decode
 from resnet_ops.data.opening import quiet_decoders
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.params import ReadParams
 from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.threads import mapped
@@ -32,7 +32,7 @@ class Batch:
 
 
 def stream_images(
-    paths: Sequence[Path], params: DataParams, size: int, progress: Progress
+    paths: Sequence[Path], params: ReadParams, size: int, progress: Progress
 ) -> Iterator[Batch]:
     """Batches of at most `size` images, in the order of the paths; the last one may hold broken files alone.
 
@@ -57,9 +57,9 @@ def stream_images(
                 batch = Batch()
 
 
-def _require_known_bits(path: Path, facts: Facts, params: DataParams) -> None:
+def _require_known_bits(path: Path, facts: Facts, params: ReadParams) -> None:
     if params.grey_bits == "auto" and facts.highest_grey is not None and facts.shown_by is None:
         raise DataError(
-            f"{path} has grey levels of more than 8 bits, and data.grey_bits is auto. Set it to the bits that were "
-            "used for the training."
+            f"{path} has grey levels of more than 8 bits, and grey_bits is auto. Set data.grey_bits to the bits "
+            "that were used for the training."
         )

@@ -3,14 +3,13 @@
 import json
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops.data.decoding import decode_bytes
-from resnet_ops.data.params import DataParams, WindowParams
-from resnet_ops.predictions import DeployedModel
+from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.refusal import Refusal
 
 __all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
@@ -23,29 +22,15 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read for one model: its size, and what `data` in params.yaml says besides."""
+    """How images are read for one model."""
 
-    image_size: int
-    channels: Literal[1, 3]
-    fit: Literal["crop", "pad"]
-    background: int
-    window: WindowParams | None
-    grey_bits: int | None
-    """Used of 16-bit grey; None where the pipeline found that out from all of its images."""
+    params: ReadParams
     most_pixels: int
-
-    @classmethod
-    def of(cls, model: DeployedModel, data: DataParams, most_pixels: int) -> "Reading":
-        """For this model."""
-        channels = cast(Literal[1, 3], model.channels)
-        bits = None if data.grey_bits == "auto" else data.grey_bits
-        fit = (data.fit, data.background, data.window, bits)
-        return cls(model.image_size, channels, *fit, most_pixels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of an image, as the model takes it."""
-        return self.image_size, self.image_size, self.channels
+        return self.params.image_size, self.params.image_size, self.params.channels
 
 
 def read_body(kind: str, body: bytes, reading: Reading) -> Images:
@@ -67,15 +52,17 @@ def read_inputs(kind: str, body: bytes, reading: Reading) -> Images:
 
 
 def _decoded(body: bytes, reading: Reading) -> Images:
-    found = decode_bytes(body, _FORMATS, reading.most_pixels, reading, reading.grey_bits or 16)
+    params = reading.params
+    bits = 16 if params.grey_bits == "auto" else params.grey_bits
+    found = decode_bytes(body, _FORMATS, reading.most_pixels, params, bits)
     if isinstance(found, str):
         raise Refusal(400, f"The body is no image that can be read, of {', '.join(_FORMATS)}: {found}")
     pixels, facts = found
-    if facts.highest_grey is not None and reading.grey_bits is None and reading.window is None:
+    if params.grey_bits == "auto" and facts.highest_grey is not None and params.window is None:
         raise Refusal(
             400,
-            "The image has 16-bit grey, and data.grey_bits in params.yaml is auto, which no single image can tell. Set "
-            "it to the bits that the pipeline used, or set data.window.",
+            "The image has 16-bit grey, and data.grey_bits was auto in the training, which no single image can tell. "
+            "Train with the bits that the detector has, or with data.window.",
         )
     return pixels[None]
 

@@ -13,7 +13,7 @@ from fastapi import Request
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
 
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
 from resnet_ops_monitoring.serving.canary import Canary
@@ -39,7 +39,7 @@ class Scoring:
         self,
         swap: Swap,
         settings: ServingParams,
-        data: DataParams,
+        data: ReadParams,
         metrics: ServingMetrics,
         canary: Canary | None = None,
         shadowed: Follower | None = None,
@@ -192,7 +192,7 @@ class Scoring:
             self._received -= held
 
     def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
-        return read(kind, body, Reading.of(version.model, self._data, self.settings.max_pixels))
+        return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
     async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
         loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 """`resnet-ops serve`: from a name to a server that answers, and to its end."""
 
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ __all__ = ["TOKEN", "TOKEN_FILE", "Server", "read_token"]
 
 TOKEN, TOKEN_FILE = "RESNET_OPS_SERVE_TOKEN", "RESNET_OPS_SERVE_TOKEN_FILE"
 _SHORTEST = 16
+_logger = logging.getLogger(__name__)
 
 
 def read_token() -> str | None:
@@ -108,6 +110,12 @@ class Server:
 
         def prepare(version: "Version") -> None:
             version.warm(settings.max_batch)
+            if version.preprocessing is None:
+                _logger.warning(
+                    "%s does not say how images are read for it: as data in %s says",
+                    version.identity,
+                    self.params,
+                )
             if self.log is not None:
                 version.open_log(self.log)
 

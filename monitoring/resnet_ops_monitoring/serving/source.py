@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from resnet_ops.data.preprocessing import read_preprocessing
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest, model_file
@@ -82,7 +83,8 @@ class Alias:
                 )
         identity = ModelIdentity(self.model, str(place.version), loaded.weights_digest)
         gate = UNGATED if self.ungated else f"passed @{judged_for}"
-        return Version(identity, loaded.model, operating_point_of(loaded), gate, place.created, self.route)
+        point = operating_point_of(loaded)
+        return Version(identity, loaded.model, point, gate, place.created, self.route, loaded.preprocessing)
 
 
 def named_alias(uri: str, ungated: bool, threads: int) -> Alias | None:
@@ -110,7 +112,8 @@ def fixed_version(uri: str, threads: int) -> Version:
     if re.fullmatch(r"models:/.+/[0-9]{1,9}", uri):
         loaded = load(uri, threads=threads)
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
-        return Version(identity, loaded.model, operating_point_of(loaded), UNGATED, loaded.creation_time)
+        point, created = operating_point_of(loaded), loaded.creation_time
+        return Version(identity, loaded.model, point, UNGATED, created, preprocessing=loaded.preprocessing)
     if Path(uri).is_dir():
         return _copied(Path(uri), Path(uri).resolve().name, threads)
     if not uri.startswith("runs:/"):
@@ -131,4 +134,5 @@ def _copied(folder: Path, name: str, threads: int) -> Version:
     if model_file(files).suffix == ".pt2":
         raise ConfigError(f"{files} holds a .pt2, which may hold pickles. Serve the weights, onnx or int8.")
     identity = ModelIdentity(name, UNGATED, model_digest(files))
-    return Version(identity, load_deployed(files, threads), None, UNGATED)
+    model = load_deployed(files, threads)
+    return Version(identity, model, None, UNGATED, preprocessing=read_preprocessing(files))

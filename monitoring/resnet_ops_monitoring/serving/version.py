@@ -1,12 +1,14 @@
 """A version that answers: loaded, verified by digest and signature, judged by the gate, and with its log."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
+from resnet_ops.data.params import ReadParams
+from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
@@ -34,9 +36,18 @@ class Version:
     """When it was made, in milliseconds since 1970: a number may be given again after a version was deleted."""
     route: Route = "champion"
     """As its answers come into the log."""
+    preprocessing: Preprocessing | None = None
+    """How image files are read for it, by its own files."""
     users: int = 0
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
+
+    def reading(self, otherwise: ReadParams) -> ReadParams:
+        """How image files are read: as its own files say, or else as these settings, at its size."""
+        if self.preprocessing is not None:
+            return self.preprocessing
+        channels = cast(Literal[1, 3], self.model.channels)
+        return replace(Preprocessing.of(otherwise), image_size=self.model.image_size, channels=channels)
 
     @cached_property
     def named(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.data.params import DataParams
+from resnet_ops.data.preprocessing import Preprocessing, read_preprocessing
 
 if TYPE_CHECKING:
     from resnet_ops.predictions import DeployedModel
@@ -27,7 +28,10 @@ def embed(
     images: Annotated[Path, typer.Argument(help="Folder of the images, at any depth.")],
     output: Annotated[Path, typer.Argument(help="Parquet file that is written, a row an image.")],
     params: Annotated[
-        Path, typer.Option(help="The params.yaml of the training: images are read as its data says.")
+        Path,
+        typer.Option(
+            help="The params.yaml of the training, for a model that does not say how images are read."
+        ),
     ] = Path("params.yaml"),
     half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits instead of 32.")] = False,
     skip_broken: Annotated[
@@ -39,8 +43,10 @@ def embed(
     from resnet_ops.embedding import embed_folder
     from resnet_ops.params import parse_params
 
-    settings = parse_params(params, _Project).data
-    deployed, about = _opened(model)
+    deployed, about, settings = _opened(model)
+    if settings is None:
+        console.print(f"{about['model']} does not say how images are read for it: as data in {params} says.")
+        settings = Preprocessing.of(parse_params(params, _Project).data)
     with progress_bar("Images") as progress:
         found = embed_folder(
             deployed,
@@ -57,14 +63,16 @@ def embed(
     console.print(f"{output}: {found.rows} images, {found.width} numbers each, by {about['model']}")
 
 
-def _opened(model: str) -> "tuple[DeployedModel, dict[str, str]]":
-    """The model, and what a file should say of it."""
+def _opened(model: str) -> "tuple[DeployedModel, dict[str, str], Preprocessing | None]":
+    """The model, what a file should say of it, and how images are read for it, where its files say so."""
     from resnet_ops.export.exported import load_deployed
     from resnet_ops.model_files import model_digest
     from resnet_ops_registry.client.loading import load
 
     if not model.startswith("models:/"):
         deployed = load_deployed(Path(model))
-        return deployed, {"model": deployed.name, "digest": model_digest(Path(model))}
+        about = {"model": deployed.name, "digest": model_digest(Path(model))}
+        return deployed, about, read_preprocessing(Path(model))
     found = load(model)
-    return found.model, {"model": f"{found.name} v{found.version}", "digest": found.weights_digest}
+    about = {"model": f"{found.name} v{found.version}", "digest": found.weights_digest}
+    return found.model, about, found.preprocessing

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resnet_ops.data.preprocessing import Preprocessing, read_preprocessing
 from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
 from resnet_ops.export.exported import load_deployed
@@ -45,6 +46,8 @@ class LoadedModel:
     """Of all files of the version, as its evidence says it and as they were hashed now."""
     trained_on: frozenset[str] | None
     """Images that it has seen, as `resnet_ops.data.trained_on` knows them; None where its files do not say."""
+    preprocessing: Preprocessing | None
+    """How image files are read for it; None where its files do not say, of releases before they did."""
     verified_by: str
     """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server`."""
 
@@ -82,6 +85,7 @@ def load(uri: str, version: int | None = None, threads: int = 0) -> LoadedModel:
         folder=folder / ARTIFACTS,
         files_digest=expected,
         trained_on=read_trained_on(folder / ARTIFACTS),
+        preprocessing=read_preprocessing(folder / ARTIFACTS),
         verified_by=verified_by,
     )
 

@@ -1,10 +1,12 @@
 """The folder of an MLflow model, made so that equal model files give equal bytes."""
 
 import hashlib
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
@@ -17,13 +19,20 @@ REQUIREMENTS = ("resnet-ops", "mlflow", "numpy")
 RUNTIMES = {WEIGHTS: ("safetensors", "torch"), "model.onnx": ("onnxruntime",)}
 
 
-def build_model_folder(model_folder: Path, destination: Path, trained_on: Path | None = None) -> Path:
+def build_model_folder(
+    model_folder: Path,
+    destination: Path,
+    trained_on: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Path:
     """Package a trained model or an ONNX export (its two files) for MLflow at `destination`, and give that.
 
-    trained_on: the list of images that it has seen (`resnet_ops.data.trained_on`), which goes with it.
+    trained_on: the list of images that it has seen (`resnet_ops.data.trained_on`), which goes with it. preprocessing:
+    how image files are read for it, which does too.
 
     Nothing in it depends on the time or place: whoever packages the same files with the same versions gets
-    the same digest, so a publication that was cut short can be taken up again. Raises ConfigError for `pt2`.
+    the same digest, so a publication that was cut short can be taken up again. Raises ConfigError for `pt2`, and for
+    images of another size than the model's.
     """
     import numpy as np
 
@@ -40,19 +49,27 @@ def build_model_folder(model_folder: Path, destination: Path, trained_on: Path |
             f"{file} cannot be registered, because loading it reads a pickle. Register the weights, onnx or int8."
         )
     side, channels, classes = description["image_size"], description["channels"], description["classes"]
+    if preprocessing and (preprocessing.image_size, preprocessing.channels) != (side, channels):
+        raise ConfigError(
+            f"{file} takes images of {side} pixels with {channels} channels, but data says "
+            f"{preprocessing.image_size} and {preprocessing.channels}. Train it with these settings: dvc repro"
+        )
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, channels))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
     )
     identity = hashlib.sha256(model_digest(model_folder).encode()).hexdigest()[:32]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="resnet-ops-") as notes:
+        if preprocessing is not None:
+            save_preprocessing(preprocessing, Path(notes))
         # the signature is given, so no example is needed to infer one
         warnings.filterwarnings("ignore", message=".*input example was not provided.*")
         mlflow.pyfunc.save_model(
             path=str(destination),
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"weights": str(file), "member": str(model_folder / DESCRIPTION)}
-            | ({"trained_on": str(trained_on)} if trained_on else {}),
+            | ({"trained_on": str(trained_on)} if trained_on else {})
+            | ({"preprocessing": str(Path(notes) / NOTED_IN)} if preprocessing else {}),
             signature=signature,
             pip_requirements=[
                 f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *RUNTIMES[file.name])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, model_digest
@@ -64,6 +65,7 @@ def publish(
     artifacts: Mapping[str, Path],
     card: CardTexts,
     trained_on: Path | None = None,
+    preprocessing: Preprocessing | None = None,
     dvc_experiment: str | None = None,
 ) -> Published:
     """Make what is missing of a model's run, version, evidence and model card; nothing is made twice.
@@ -72,8 +74,9 @@ def publish(
     people say on the model card; all else on it comes from the evidence. The same
     weights with other evidence (measured again) keep their version and get a new statement, unless what they have was
     measured from this one since (`attest evaluation`). trained_on: the list of images that the model has seen, which
-    goes with its files. dvc_experiment: the name of the experiment that a new version comes from; one that the project
-    makes later of the same weights is no experiment's any more, and one that the project has is left as it is.
+    goes with its files; preprocessing: how image files are read for it, which does too. dvc_experiment: the name of the
+    experiment that a new version comes from; one that the project makes later of the same weights is no experiment's
+    any more, and one that the project has is left as it is.
 
     An export is published as its own version, with evidence about itself; its run is shown under the training's.
 
@@ -100,7 +103,9 @@ def publish(
         created = False
         if version is None:
             with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-                folder = build_model_folder(model_folder, Path(temporary) / "model", trained_on)
+                folder = build_model_folder(
+                    model_folder, Path(temporary) / "model", trained_on, preprocessing
+                )
                 version = next((each for each in known if _is_ours(client, each, key, folder)), None)
                 created = version is None
                 if version is None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
+from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
@@ -208,6 +209,7 @@ def publish_model(
     low: float = 0.96,
     evidence: Evidence | None = None,
     registered_model: str = NAME,
+    preprocessing: Preprocessing | None = None,
 ) -> Published:
     return publish(
         client,
@@ -220,4 +222,5 @@ def publish_model(
         params={"train.epochs": 2},
         artifacts={"model/member.json": folder / "member.json"},
         card=CardTexts(intended_use="Tests.", limits=""),
+        preprocessing=preprocessing,
     )

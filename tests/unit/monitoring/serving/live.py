@@ -31,7 +31,7 @@ from resnet_ops_monitoring.settings.serving import (
     read_serving_settings,
 )
 
-__all__ = ["SETTINGS", "Live", "fake_version", "serving", "until"]
+__all__ = ["DATA", "SETTINGS", "Live", "fake_version", "serving", "until"]
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from resnet_ops.cli import main
+from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
 from tests.unit.core.makers import random_images, untrained
@@ -45,6 +46,17 @@ def test_a_model_folder_is_asked_and_named_in_the_file(
     table = parquet.read_table(project / "out.parquet")
     assert table["path"].to_pylist() == ["0.png", "1.png"]
     assert table.schema.metadata[b"digest"].decode() == model_digest(project / "model")
+
+
+def test_a_model_that_says_how_images_are_read_needs_no_settings(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Preprocessing(image_size=8, channels=1, fit="crop", background=0, grey_bits="auto", window=None)
+    save_preprocessing(own, project / "model")
+    run(monkeypatch, "model", "images", "with.parquet", "--params", "nowhere.yaml")
+    (project / "model" / NOTED_IN).unlink()
+    run(monkeypatch, "model", "images", "without.parquet")
+    assert parquet.read_table("with.parquet").equals(parquet.read_table("without.parquet"))
 
 
 def test_what_is_not_there_is_named(

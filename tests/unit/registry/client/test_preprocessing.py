@@ -1,0 +1,52 @@
+"""How images are read for a version is among its files, so that nobody has to know the settings of its training."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from resnet_ops.data.params import WindowParams
+from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, read_preprocessing, save_preprocessing
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.model_files import model_digest
+from resnet_ops_registry.client.loading import load
+from resnet_ops_registry.client.packaging import build_model_folder
+from tests.unit.registry.conftest import NAME, make_model, publish_model
+
+PADDED = Preprocessing(
+    image_size=8,
+    channels=1,
+    fit="pad",
+    background=7,
+    grey_bits=12,
+    window=WindowParams(center=40.0, width=400.0),
+)
+
+
+def test_a_version_is_loaded_with_what_it_was_published_with(
+    client: MlflowClient, model_folder: Path, project: Path
+) -> None:
+    before = publish_model(client, make_model(project / "models" / "before", seed=1))
+    after = publish_model(client, model_folder, preprocessing=PADDED)
+    old, new = (load(NAME, each.version) for each in (before, after))
+    assert (old.preprocessing, new.preprocessing) == (None, PADDED)
+    assert new.weights_digest == model_digest(model_folder)
+
+
+def test_what_is_for_another_size_is_not_packaged(model_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="8 pixels with 1 channels"):
+        build_model_folder(model_folder, tmp_path / "packaged", preprocessing=replace(PADDED, image_size=16))
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"fit": "pad"}', "fit", '{"image_size": "8"}'])
+def test_a_file_that_says_something_else_is_refused(content: str, tmp_path: Path) -> None:
+    save_preprocessing(PADDED, tmp_path)
+    assert read_preprocessing(tmp_path) == PADDED
+    changed = content
+    if content == '{"image_size": "8"}':
+        changed = json.dumps({**json.loads((tmp_path / NOTED_IN).read_text()), "image_size": "8"})
+    (tmp_path / NOTED_IN).write_text(changed)
+    with pytest.raises(DataError, match=NOTED_IN):
+        read_preprocessing(tmp_path)
