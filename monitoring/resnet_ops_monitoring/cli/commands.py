@@ -171,11 +171,12 @@ def _show(as_json: _Json = False) -> None:
                 table.add_row(*("" if value is None else str(value) for value in row))
             console.print(table)
         if gaps:
-            table = Table("gaps of", "source", "lost", "late", "from", "to", "why", box=None)
+            table = Table("gaps of", "route", "source", "lost", "late", "from", "to", "why", box=None)
             for gap in gaps:
                 times = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (gap.since, gap.until))
                 numbers = (f"{gap.lost:,}", f"{gap.late:,}")
-                table.add_row(str(gap.identity), plain(gap.source or ""), *numbers, *times, plain(gap.reason))
+                who = (str(gap.identity), gap.route, plain(gap.source or ""))
+                table.add_row(*who, *numbers, *times, plain(gap.reason))
             console.print(table)
 
 
@@ -209,6 +210,11 @@ def _label(
             shown = "\n  ".join([*table.wrong, *empty])
             raise DataError(
                 f"{file}: {len(empty) + len(table.wrong)} rows cannot be used. Correct them:\n  {shown}"
+            )
+        if sample and any("why" in row for _, row in table.rows):
+            raise DataError(
+                f"{file} is a labelling list, half of which are hard images: no random sample. Leave --sample out; the "
+                "log knows which of them were drawn at random."
             )
         ids = [row["request_id"] for _, row in table.rows]
         changed = give_labels(

@@ -8,16 +8,16 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Subquery, Table, select
+from sqlalchemy import Connection, Subquery, Table, delete, select
 
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, STATISTICS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, SERVED, STATISTICS
 from resnet_ops_monitoring.inference_log.database import inferences, labels
 
 __all__ = ["VECTORS", "Added", "add_new", "add_rows", "select_rows"]
 
 VECTORS = ("embedding", "probabilities")
 _ONCE = ("request_id", "digest", "status")
-_EXACT = ("model", "version", "route", "window")
+_EXACT = ("model", "version", "window")
 _OF_A_REPLAY = ("time", "source")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _ROWS = 900 // len(RECORDED)  # in one statement: below the same limit
@@ -45,32 +45,52 @@ def add_rows(connection: Connection, records: Sequence[dict[str, Any]]) -> Added
     """Add rows, as the table takes them, whose requests are not there yet.
 
     SQLite and PostgreSQL pass over those that are there, so nobody has to look first; only when they did are they read,
-    to tell a repeat from another answer under the same id.
+    to tell a repeat from another answer under the same id. An answer that was in shadow gives way to the same one that
+    somebody was given.
     """
     if not records:
         return Added(0)
-    driver = connection.dialect.driver
-    if driver == "pysqlite":
-        new = _add_to_sqlite(connection, records)
-    elif driver == "psycopg":
-        new = _add_to_postgresql(connection, records)
-    else:
-        new = add_new(connection, inferences, _ONCE, records)
-    taken = _taken(connection, records) if new < len(records) else ()
+    new = _add(connection, records)
+    taken, served = _compare(connection, records) if new < len(records) else ((), ())
+    if served:
+        _forget_shadow(connection, served)
+        new += _add(connection, served)
     refused = {_key(record) for record, _ in taken}
     known = [_label(each) for each in records if each.get("label") and _key(each) not in refused]
     add_new(connection, labels, ("request_id",), known)
     return Added(new, taken)
 
 
-def _taken(
+def _add(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
+    driver = connection.dialect.driver
+    if driver == "pysqlite":
+        return _add_to_sqlite(connection, records)
+    if driver == "psycopg":
+        return _add_to_postgresql(connection, records)
+    return add_new(connection, inferences, _ONCE, records)
+
+
+def _compare(
     connection: Connection, records: Sequence[dict[str, Any]]
-) -> tuple[tuple[dict[str, Any], list[str]], ...]:
+) -> tuple[tuple[tuple[dict[str, Any], list[str]], ...], tuple[dict[str, Any], ...]]:
+    """What was answered otherwise before, with what differs; and what somebody was given that was in shadow before."""
     answered = [record for record in records if record["status"] == ANSWERED]  # another may be refused twice
     ids = list(dict.fromkeys(record["request_id"] for record in answered))
     there = {_key(row): row for row in select_rows(connection, inferences, ids, RECORDED)}
-    compared = ((record, _differences(there[_key(record)], record)) for record in answered)
-    return tuple((record, columns) for record, columns in compared if columns)
+    compared = [(record, _differences(there[_key(record)], record)) for record in answered]
+    served = {
+        _key(record): record
+        for record, columns in compared
+        if not columns and record["route"] in SERVED and there[_key(record)]["route"] not in SERVED
+    }
+    return tuple(each for each in compared if each[1]), tuple(served.values())
+
+
+def _forget_shadow(connection: Connection, records: Sequence[dict[str, Any]]) -> None:
+    """Delete the rows in shadow that these answers stand for from now on."""
+    for record in records:
+        same = [inferences.c[name] == record[name] for name in _ONCE]
+        connection.execute(delete(inferences).where(*same))
 
 
 def _label(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The columns of the inference log, for code that works without pandas too; `frames` says what is in them."""
 
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["ANSWERED", "COLUMNS", "GROUP", "LOGGED", "RECORDED", "SERVED", "STATISTICS", "Route", "Status"]
+__all__ = ["ANSWERED", "COLUMNS", "GROUP", "LOGGED", "RECORDED", "ROUTES", "SERVED", "STATISTICS", "Route", "Status"]
 
 Route = Literal["champion", "shadow", "canary"]
 """champion, canary: somebody was given the answer. shadow: nobody was."""
+ROUTES: tuple[Route, ...] = get_args(Route)
 Status = Literal["ok", "refused", "failed"]
 """ok: answered. refused: not taken, as when a queue is full. failed: taken, and no answer came of it."""
 SERVED: tuple[Route, ...] = ("champion", "canary")

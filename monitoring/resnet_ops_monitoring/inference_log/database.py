@@ -134,6 +134,7 @@ gaps = Table(
     Column("version", String(40), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("source", String(200)),
+    Column("route", String(10), nullable=False, server_default="champion", comment="as the rows had"),
     Column("since", Utc, nullable=False, comment="time of the first row concerned"),
     Column("until", Utc, nullable=False, comment="time of the last row concerned"),
     Column("lost", BigInteger, nullable=False, comment="rows that never came into the log"),

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from resnet_ops_monitoring.inference_log.appending import add_new
+from resnet_ops_monitoring.inference_log.columns import SERVED, Route
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import gaps
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -29,7 +30,7 @@ _MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Gap:
-    """So many rows of a source with since <= time <= until are lost, or came late, and why.
+    """So many rows of a source with since <= time <= until are lost, or came late, and why. route: as the rows had.
 
     id: the same when it is brought again.
     """
@@ -41,6 +42,7 @@ class Gap:
     reason: str
     lost: int = 0
     late: int = 0
+    route: Route = "champion"
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def joined(self, other: "Gap") -> "Gap":
@@ -70,7 +72,7 @@ def list_gaps(log: LogDatabase) -> list[Gap]:
 def lost_rows(
     log: LogDatabase, identity: ModelIdentity, start: datetime | None, end: datetime | None
 ) -> dict[str, Gap]:
-    """What is lost of a version's rows with start <= time < end, by source ("" for none).
+    """What is lost of a version's rows in production with start <= time < end, by source ("" for none).
 
     A gap that reaches over an end counts whole: gaps are short, and a window is better said to lack too many.
     """
@@ -90,13 +92,13 @@ def late_ranges(
 
 
 def count_lost(connection: Connection, identity: ModelIdentity, start: datetime, end: datetime) -> int:
-    """How many rows of a time range are lost."""
+    """How many rows of a time range in production are lost."""
     query = select(func.sum(gaps.c.lost)).where(*_overlapping(identity, start, end))
     return int(connection.execute(query).scalar() or 0)
 
 
 def first_lost(connection: Connection, identity: ModelIdentity, since: datetime) -> datetime | None:
-    """The time of the first lost row from a moment on, of a gap that begins then; None without any."""
+    """The time of the first lost row of production from a moment on, of a gap that begins then; None without any."""
     query = select(func.min(gaps.c.since, type_=gaps.c.since.type)).where(
         *_of(identity), gaps.c.lost > 0, gaps.c.since >= since
     )
@@ -118,9 +120,9 @@ def gap_words(lost: Mapping[str, Gap], rows: int) -> str:
 
 def _joined(found: Iterable[Gap]) -> list[Gap]:
     joined: list[Gap] = []
-    last: dict[tuple[ModelIdentity, str | None, bool], int] = {}
+    last: dict[tuple[ModelIdentity, str | None, Route, bool], int] = {}
     for gap in found:
-        key = (gap.identity, gap.source, gap.lost > 0)
+        key = (gap.identity, gap.source, gap.route, gap.lost > 0)
         place = last.get(key)
         if place is not None and gap.since <= joined[place].until + _MINUTE:
             joined[place] = joined[place].joined(gap)
@@ -142,14 +144,15 @@ def _minute_after(moment: datetime) -> datetime:
     return whole if whole == moment else whole + _MINUTE
 
 
-def _of(identity: ModelIdentity) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return gaps.c.model == identity.name, gaps.c.digest == identity.digest
+def _of(identity: ModelIdentity) -> list[ColumnElement[bool]]:
+    mine = (gaps.c.model == identity.name, gaps.c.digest == identity.digest)
+    return [*mine, gaps.c.route.in_(SERVED)]
 
 
 def _overlapping(
     identity: ModelIdentity, start: datetime | None, end: datetime | None
 ) -> list[ColumnElement[bool]]:
-    conditions = [*_of(identity)]
+    conditions = _of(identity)
     if start is not None:
         conditions.append(gaps.c.until >= start)
     if end is not None:
@@ -159,7 +162,7 @@ def _overlapping(
 
 def _record(gap: Gap) -> dict[str, Any]:
     about = {"model": gap.identity.name, "version": gap.identity.version, "digest": gap.identity.digest}
-    own = {name: getattr(gap, name) for name in ("id", "source", "since", "until", "lost", "late")}
+    own = {name: getattr(gap, name) for name in ("id", "source", "route", "since", "until", "lost", "late")}
     return {**about, **own, "reason": gap.reason[:200]}
 
 
@@ -176,6 +179,7 @@ def _read(log: LogDatabase, *conditions: ColumnElement[bool]) -> list[Gap]:
                 row["reason"],
                 int(row["lost"]),
                 int(row["late"]),
+                row["route"],
                 row["id"],
             )
             for row in found.mappings()

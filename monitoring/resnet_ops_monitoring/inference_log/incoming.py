@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, STATISTICS, Route, Status
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, ROUTES, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import encode_row, microseconds
 from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling
@@ -20,7 +20,6 @@ __all__ = ["Incoming", "as_text"]
 
 _LONGEST = 200  # characters of a text in the database
 _FLOAT32 = np.dtype("<f4")
-_ROUTES = get_args(Route)
 _UNANSWERED = tuple(each for each in get_args(Status) if each != ANSWERED)
 _Vector = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -87,7 +86,7 @@ class Incoming:
             None if source is None else as_text("source", source),
             self._classes[int(chances.argmax())],
             None if label is None else as_text("label", label),
-            _one_of("route", route, _ROUTES),
+            _one_of("route", route, ROUTES),
             ANSWERED,
             None if group is None else as_text("group", group),
         )
@@ -120,7 +119,7 @@ class Incoming:
             None if source is None else as_text("source", source),
             None,
             None,
-            _one_of("route", route, _ROUTES),
+            _one_of("route", route, ROUTES),
             _one_of("status", status, _UNANSWERED),
             None,
         )

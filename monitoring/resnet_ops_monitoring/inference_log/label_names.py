@@ -9,18 +9,21 @@ from resnet_ops.errors import DataError
 __all__ = ["as_classes"]
 
 
-def as_classes(labels: Sequence[tuple[str, str]], classes: Mapping[str, Collection[str]]) -> list[str]:
-    """The class that each (digest of the model, label) means; as it is where the model's classes are not known.
+def as_classes(
+    labels: Sequence[tuple[Sequence[str], str]], classes: Mapping[str, Collection[str]]
+) -> list[str]:
+    """The class that each (digests of the models that answered, label) means: of the first that has it.
 
-    Blanks around a label do not count, and `7.0` is 7 where there is a class 7. Raises DataError that counts the labels
-    that are no class.
+    A label is about the image: one model may know a class that another has not. It is left as it is where the classes
+    of one of them are not known. Blanks around a label do not count, and `7.0` is 7 where there is a class 7. Raises
+    DataError that counts the labels that are no class.
     """
     spellings = {digest: {name.strip(): name for name in names} for digest, names in classes.items()}
     meant, strangers = [], Counter[str]()
-    for digest, label in labels:
-        known = spellings.get(digest)
-        found = label if known is None else _meant(label.strip(), known)
-        if found is None:
+    for digests, label in labels:
+        known = [spellings[digest] for digest in digests if digest in spellings]
+        found = next(filter(None, (_meant(label.strip(), each) for each in known)), None)
+        if found is None and len(known) == len(digests):
             strangers[label] += 1
         meant.append(found or label)
     if strangers:

@@ -7,6 +7,7 @@ by a person.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -56,25 +57,31 @@ def give_labels(
 ) -> int:
     """Write down the true class of answered requests, in one transaction; returns how many are new or others.
 
-    chosen: how the requests were, where the log does not know better: of a labelling list it does, and a correction
-    leaves it as it was, unless the request turns out to be of a random sample. A label is the class that it equals, but
-    for blanks around it and `7.0` for 7. The classes of a model are those that it answered with, where these are all;
-    else classes_of says them, or None where it cannot. Raises DataError, and writes nothing, when an id is not in the
-    log, a label is no class of the model that answered, or the lengths differ.
+    chosen: how the requests were. Otherwise than at random is what was not said to be: of a labelling list the log
+    knows better, and a correction leaves it as it was, unless the request turns out to be of a random sample. A label
+    is the class that it equals, but for blanks around it and `7.0` for 7. The classes of a model are those that it
+    answered with, where these are all; else classes_of says them, or None where it cannot. Raises DataError, and writes
+    nothing, when an id is not in the log, a label is no class of any model that answered the request, or the lengths
+    differ.
     """
     if len(ids) != len(given):
         raise DataError(f"{len(ids)} request ids but {len(given)} labels: give one label for each id.")
     with log.transaction("write to") as connection:
-        rows = select_rows(connection, inferences, ids, _ANSWER)
-        there = {row["request_id"]: row for row in rows if row["status"] == ANSWERED}
+        found = select_rows(connection, inferences, ids, _ANSWER)
+        there: dict[str, list[dict[str, Any]]] = {}
+        for row in found:
+            if row["status"] == ANSWERED:
+                there.setdefault(row["request_id"], []).append(row)
         unknown = [name for name in ids if name not in there]
         if unknown:
             raise DataError(
                 f"{len(unknown)} of {len(ids)} request ids are not in the log, the first is {unknown[0]!r}. "
                 "Nothing was labelled. See what is there: resnet-ops log show"
             )
-        classes = _classes(connection, there.values(), set(given), classes_of)
-        pairs = [(there[name]["digest"], label) for name, label in zip(ids, given, strict=True)]
+        classes = _classes(connection, chain.from_iterable(there.values()), set(given), classes_of)
+        pairs = [
+            ([row["digest"] for row in there[name]], label) for name, label in zip(ids, given, strict=True)
+        ]
         asked = _by_request(connection, label_origins, ids, ("request_id", "origin"))
         before = _by_request(connection, labels, ids, ("request_id", "id", "label", "origin"))
         new, changed = [], 0
@@ -106,9 +113,7 @@ def count_right(log: LogDatabase, *conditions: ColumnElement[bool]) -> tuple[int
 
 
 def _origin(asked: str | None, before: str | None, chosen: Origin) -> str:
-    if asked == "proposed":
-        return asked
-    return "random" if chosen == "random" else asked or before or chosen
+    return "random" if "random" in (chosen, before) else asked or before or chosen
 
 
 def _by_request(connection: Connection, table: Table, ids: Sequence[str], columns: Sequence[str]) -> _Rows:

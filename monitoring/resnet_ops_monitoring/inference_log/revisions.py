@@ -4,7 +4,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insp
 
 __all__ = ["HEAD", "VERSION_TABLE", "revision", "upgrade"]
 
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "inference_log_alembic_version"
 """Not alembic's usual name: the database may be MLflow's as well."""
 _versions = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))

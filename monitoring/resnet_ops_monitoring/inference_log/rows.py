@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, STATISTICS, Route, Status
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, ROUTES, STATISTICS, Status
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
@@ -24,7 +24,7 @@ TEXTS = (*_TEXTS_UNGROUPED, GROUP)
 """In this order in the JSON of a row."""
 NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 _MAY_LACK = ("source", "label", "predicted", GROUP)
-_ROUTES, _STATUSES = get_args(Route), get_args(Status)
+_STATUSES = get_args(Status)
 _ROW, _ROW_UNGROUPED, _ROW_BEFORE, _GAP = b"t", b"s", b"r", b"g"
 _HEAD = struct.Struct(
     "<cqII10d"
@@ -102,7 +102,7 @@ def _row(payload: bytes) -> dict[str, Any]:
         embedding=payload[texts_end:end] or None,
         probabilities=payload[end:] or None,
     )
-    if row["route"] not in _ROUTES or row["status"] not in _STATUSES or row["kept"] is None:
+    if row["route"] not in ROUTES or row["status"] not in _STATUSES or row["kept"] is None:
         raise ValueError("route, status or probability of being kept is none")
     if row["status"] == ANSWERED and not (row["predicted"] and row["embedding"] and row["probabilities"]):
         raise ValueError("an answer lacks its class or vectors")
@@ -117,6 +117,8 @@ def _gap(payload: bytes) -> Gap:
         _check_text(name, getattr(gap, name))
     for name, text in asdict(gap.identity).items():
         _check_text(name, text)
+    if gap.route not in ROUTES:
+        raise ValueError("route is none of those that there are")
     if not all(type(count) is int and 0 <= count < 2**31 for count in (gap.lost, gap.late)):
         raise ValueError("lost and late must be counts")
     return gap

@@ -5,21 +5,25 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["guarded"]
+__all__ = ["CROWDED", "guarded"]
+
+CROWDED = "crowded"
 
 _MOST_HEADER_BYTES = 32 * 2**10
 
 
-def guarded(seconds: float) -> type[HttpToolsProtocol]:
+def guarded(seconds: float, most: int) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, which hangs up on a client whose headers take longer, or more than 32 KiB.
 
     The same holds for what comes after an answer and begins no request, and for the trailers of a body in chunks.
+    Requests while there are `most` connections are marked CROWDED in the state of their scope.
     """
-    return type("Guarded", (_Guarded,), {"seconds": seconds})
+    return type("Guarded", (_Guarded,), {"seconds": seconds, "most": most})
 
 
 class _Guarded(HttpToolsProtocol):
     seconds: ClassVar[float]
+    most: ClassVar[int]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._trailing = False
@@ -50,6 +54,7 @@ class _Guarded(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._let_go()
         self._trailing, self._header_bytes = True, 0
+        self.scope["state"][CROWDED] = len(self.connections) >= self.most
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from resnet_ops_monitoring.serving.connection_guard import CROWDED
 from resnet_ops_monitoring.serving.refusal import Refusal
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
@@ -59,9 +60,10 @@ class Envelope:
                 message = {**message, "headers": [*message["headers"], *passed_on]}
             await send(message)
 
+        app = _turn_away if scope["state"].get(CROWDED) else self._app
         try:
             async with asyncio.timeout(self._seconds):
-                await self._app(scope, receive, send_on)
+                await app(scope, receive, send_on)
         except TimeoutError:
             if status:
                 return  # who does not take the answer is hung up on
@@ -79,6 +81,13 @@ class Envelope:
         fields = {"route": route, "status": status, "ms": round(1000 * seconds, 2), "request_id": request_id}
         fields |= {name.decode(): value.decode() for name, value in trace}
         _logger.info("answered", extra={"fields": fields | scope["state"].get("told", {})})
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    crowded = Refusal(503, "The server has as many connections as it takes. Come back later.", 1)
+    answer = problem(crowded, scope["state"]["request_id"])
+    answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
 
 
 def _asked_for(headers: dict[bytes, bytes]) -> str | None:

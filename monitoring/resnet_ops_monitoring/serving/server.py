@@ -87,8 +87,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 ws="none",
-                http=guarded(settings.receive_seconds),
-                limit_concurrency=settings.max_connections,
+                http=guarded(settings.receive_seconds, settings.max_connections),
                 timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
             )
             host, port = listener.getsockname()[:2]

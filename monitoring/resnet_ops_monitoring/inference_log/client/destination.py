@@ -10,6 +10,7 @@ from sqlalchemy.exc import StatementError
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import add_rows
 from resnet_ops_monitoring.inference_log.client.losses import Losses
+from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -79,7 +80,7 @@ class Destination:
         self, kind: str, row: _Row, reason: str, *, until: datetime | None = None, rows: int = 1
     ) -> None:
         since, last = sorted((row["time"], until or row["time"]))
-        self._losses.add(kind, _identity(row), row["source"], since, last, reason, rows)
+        self._losses.add(kind, _identity(row), row["source"], since, last, reason, rows, row["route"])
 
 
 def _identity(row: _Row) -> ModelIdentity:
@@ -88,10 +89,10 @@ def _identity(row: _Row) -> ModelIdentity:
 
 def _late_gaps(rows: Sequence[_Row]) -> list[Gap]:
     """Of each source, from when to when its rows are that waited in a segment."""
-    found: dict[tuple[ModelIdentity, str | None], Gap] = {}
+    found: dict[tuple[ModelIdentity, str | None, Route], Gap] = {}
     reason = f"waited until {datetime.now(UTC):%Y-%m-%d %H:%M} UTC for the database"
     for row in rows:
-        key = (_identity(row), row["source"])
-        gap = Gap(*key, row["time"], row["time"], reason, late=1)
+        key = (_identity(row), row["source"], row["route"])
+        gap = Gap(*key[:2], row["time"], row["time"], reason, late=1, route=row["route"])
         found[key] = found[key].joined(gap) if key in found else gap
     return list(found.values())

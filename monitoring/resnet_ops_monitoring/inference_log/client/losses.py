@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import datetime
 from threading import Lock
 
+from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
@@ -18,7 +19,7 @@ class Losses:
     """What one process lost. kinds: `dropped` for want of room, `refused` because the log cannot take it, `damaged`."""
 
     def __init__(self) -> None:
-        self._lock, self._gaps = Lock(), dict[tuple[ModelIdentity, str | None, str], Gap]()
+        self._lock, self._gaps = Lock(), dict[tuple[ModelIdentity, str | None, Route, str], Gap]()
         self._said = set[str]()
         self.counts = Counter[str]()
 
@@ -31,17 +32,18 @@ class Losses:
         until: datetime,
         reason: str,
         rows: int = 1,
+        route: Route = "champion",
     ) -> None:
-        """Count rows of a source as lost. The first for a reason is told in the program's own log."""
+        """Count rows of a source and route as lost. The first for a reason is told in the program's own log."""
         with self._lock:
             self.counts[kind] += rows
-            key = (identity, source, reason)
+            key = (identity, source, route, reason)
             if key not in self._gaps and len(self._gaps) >= _MOST:
-                key = (identity, None, "various reasons")
-            gap = Gap(*key[:2], since, until, key[2], lost=rows)
+                key = (identity, None, route, "various reasons")
+            gap = Gap(identity, key[1], since, until, key[3], lost=rows, route=route)
             self._gaps[key] = self._gaps[key].joined(gap) if key in self._gaps else gap
-            new = key[2] not in self._said and len(self._said) < _MOST
-            self._said.add(key[2])
+            new = key[3] not in self._said and len(self._said) < _MOST
+            self._said.add(key[3])
         if new:
             _logger.warning("A row of %s is lost to the inference log, and counted: %s", identity, reason)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.client.delivery import LIMITS, Delivery, Limits, WriterStats
-from resnet_ops_monitoring.inference_log.columns import Route, Status
+from resnet_ops_monitoring.inference_log.columns import ROUTES, Route, Status
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
@@ -116,7 +116,7 @@ class Writer:
             queue_ms=queue_ms,
             total_ms=total_ms,
         )
-        return self._put(make, time, source)
+        return self._put(make, time, source, route)
 
     def record_unanswered(
         self,
@@ -140,14 +140,16 @@ class Writer:
             queue_ms=queue_ms,
             total_ms=total_ms,
         )
-        return self._put(make, time, source)
+        return self._put(make, time, source, route)
 
-    def _put(self, make: Callable[[], bytes | None], time: datetime | None, source: str | None) -> bool:
+    def _put(
+        self, make: Callable[[], bytes | None], time: datetime | None, source: str | None, route: Route
+    ) -> bool:
         delivery = self._delivery or self._delivering()
         try:
             row = make()
         except DataError as error:
-            self._lose(delivery, "refused", time, source, str(error))
+            self._lose(delivery, "refused", time, source, route, str(error))
             return False
         if row is None:
             delivery.queue.leave_out()
@@ -155,7 +157,7 @@ class Writer:
         if delivery.queue.put(row):
             return True
         why = "the writer is closed" if self._closed else delivery.trouble
-        self._lose(delivery, "dropped", time, source, why or "more rows came than can be written")
+        self._lose(delivery, "dropped", time, source, route, why or "more rows came than can be written")
         return False
 
     def stats(self) -> WriterStats:
@@ -197,14 +199,21 @@ class Writer:
             return self._delivery
 
     def _lose(
-        self, delivery: Delivery, kind: str, moment: datetime | None, source: str | None, reason: str
+        self,
+        delivery: Delivery,
+        kind: str,
+        moment: datetime | None,
+        source: str | None,
+        route: Route,
+        reason: str,
     ) -> None:
         aware = isinstance(moment, datetime) and moment.utcoffset() is not None
         when = moment if moment is not None and aware else datetime.now(UTC)
         named = None
         with suppress(DataError):
             named = None if source is None else as_text("source", source)
-        delivery.losses.add(kind, self.identity, named, when, when, reason)
+        known: Route = route if route in ROUTES else "champion"
+        delivery.losses.add(kind, self.identity, named, when, when, reason, route=known)
 
     def _hold(self) -> list[Lock]:
         """Wait until this process's threads are between two calls, a second each at most; gives what it locked."""

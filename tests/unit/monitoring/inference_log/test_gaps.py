@@ -1,5 +1,6 @@
 """Gaps in a real log: written once, joined for people, counted for windows, gone with the rows of their time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -98,3 +99,12 @@ def test_gaps_of_purged_times_go_with_the_rows(log: InferenceLog) -> None:
     add(log, gap(0, 1), gap(0.75, 2), gap(30, 4))
     assert log.forget(START + MINUTE) == 60
     assert [each.lost for each in list_gaps(log)] == [2, 4]
+
+
+def test_what_is_lost_in_shadow_is_not_missing_in_production(log: InferenceLog) -> None:
+    add(log, replace(gap(0, lost=5), route="shadow"), gap(1, lost=2), replace(gap(2, lost=1), route="canary"))
+    add(log, replace(gap(3, late=4), route="shadow"))
+    assert sum(each.lost for each in lost_rows(log, WHO, None, None).values()) == 3
+    assert late_ranges(log, WHO, START, START + 60 * MINUTE) == []
+    assert TimeRange(WHO, START, START + 60 * MINUTE).period(log).lost == 3
+    assert sorted(each.route for each in list_gaps(log)) == ["canary", "champion", "shadow", "shadow"]

@@ -281,7 +281,7 @@ def test_a_log_of_the_future_is_refused_and_says_what_to_do(log: InferenceLog) -
         connection.execute("UPDATE inference_log_alembic_version SET version_num = '0009'")
     connection.close()
     with pytest.raises(
-        StorageError, match=r"schema revision 0009, .* up to 0003\. Use the resnet-ops version"
+        StorageError, match=r"schema revision 0009, .* up to 0004\. Use the resnet-ops version"
     ):
         InferenceLog(str(log.url))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.labels import Origin, count_right, expect_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from tests.unit.monitoring.conftest import make_predictions
@@ -53,7 +54,8 @@ def test_a_correction_keeps_the_first_label_and_the_latest_counts(log: Inference
         (["random", "complaint"], True),
         (["asked at random", "complaint"], True),
         (["asked because it is hard", "complaint"], False),
-        (["asked because it is hard", "random"], False),
+        (["asked because it is hard", "random"], True),
+        (["random", "asked because it is hard", "complaint"], True),
         (["asked because it is hard", "asked at random", "complaint"], True),
         (["asked at random", "asked because it is hard", "complaint"], True),
     ],
@@ -79,6 +81,16 @@ def test_a_label_is_the_requests_whoever_answered_it_and_whenever(log: Inference
     log.append(late.assign(label=None, predicted="3", digest="e" * 64, route="canary"))
     counted = [count_right(log, log.table.c.digest == each * 64) for each in "de"]
     assert counted == [(0, 1), (1, 0)]
+
+
+def test_a_class_that_only_one_of_two_models_knows_is_a_truth_for_both(log: InferenceLog) -> None:
+    late = make_predictions(np.random.default_rng(1), 10)
+    log.append(late.assign(label=None, predicted="new", digest="e" * 64, route="canary"))
+    known = {"d": ["3", "7"], "e": ["3", "7", "new"]}
+    label(log, ["r0"], ["new"], classes_of=lambda identity: known[identity.digest[0]])
+    assert [count_right(log, log.table.c.digest == each * 64) for each in "de"] == [(0, 1), (1, 0)]
+    with pytest.raises(DataError, match="'other'"):
+        label(log, ["r0"], ["other"], classes_of=lambda identity: known[identity.digest[0]])
 
 
 def test_a_label_that_comes_with_an_answer_counts_and_does_not_displace_one_that_is_there(

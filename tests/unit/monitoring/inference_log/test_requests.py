@@ -54,8 +54,7 @@ def test_champion_challenger_and_canary_answer_the_same_request_without_conflict
     assert log.append(frame(30, 1, digest="e" * 64, version="2", route="shadow")) == 30
     assert log.append(frame(30, 2, digest="f" * 64, version="3", route="canary")) == 30
     assert log.append(frame(30)) == 0
-    with pytest.raises(DataError, match=r"'r0' is already in the log .* another route"):
-        log.append(frame(30, route="canary"))
+    assert log.append(frame(30, route="canary")) == 0, "sent again once the canary was promoted, or before"
     assert log.read("made-up")["digest"].value_counts().to_dict() == {"d" * 64: 30, "f" * 64: 30}
     assert set(log.read("made-up", routes=("shadow",))["digest"]) == {"e" * 64}
     assert log.summary()[["version", "route", "rows"]].values.tolist() == [
@@ -64,6 +63,18 @@ def test_champion_challenger_and_canary_answer_the_same_request_without_conflict
         ["3", "canary", 30],
     ]
     assert log.rows_of(["r3"], "d" * 64)["digest"].tolist() == ["d" * 64]
+
+
+def test_what_somebody_was_given_takes_the_place_of_the_same_answer_in_shadow(log: InferenceLog) -> None:
+    log.append(frame(30, route="shadow"))
+    assert log.append(frame(30, time=START + HOUR)[:10]) == 10
+    assert log.append(frame(30, route="shadow")) == 0
+    served, unseen = log.read("made-up"), log.read("made-up", routes=("shadow",))
+    assert (len(served), len(unseen)) == (10, 20)
+    assert (served["time"] == START + HOUR).all(), "when it was given"
+    with pytest.raises(DataError, match="another probabilities"):
+        log.append(frame(30).assign(probabilities=frame(30, 9)["probabilities"]))
+    assert len(log.read("made-up")) == 10
 
 
 def test_answers_in_shadow_never_count_as_production_of_the_version(log: InferenceLog) -> None:

@@ -159,6 +159,7 @@ def test_labels_of_images_that_were_listed_for_being_hard_roll_nothing_back(scen
     command("log", "label", "hard.csv")
     assert labelled_accuracy(scene.rounds().monitor(), at(0)) is None
     assert scene.once(2.02, actions=acting).actions == ()
+    assert "Leave --sample out" in command("log", "label", "--sample", "drawn.csv", status=1)
     command("log", "label", "drawn.csv")
     (words,) = scene.once(2.02, actions=acting).actions
     assert "30 labelled answers" in words

@@ -93,8 +93,7 @@ def serving(
         log_config=None,
         access_log=False,
         ws="none",
-        http=guarded(settings.receive_seconds),
-        limit_concurrency=settings.max_connections,
+        http=guarded(settings.receive_seconds, settings.max_connections),
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
     server = uvicorn.Server(config)

@@ -157,6 +157,19 @@ def test_connections_that_say_nothing_do_not_keep_others_out() -> None:
         assert still_answers(live)
 
 
+def test_beyond_the_connections_that_are_taken_a_client_is_told_when_to_come_back() -> None:
+    with serving(fake_version(FakeModel()), max_connections=3) as live:
+        others = [socket.create_connection(("127.0.0.1", live.port), timeout=60) for _ in range(2)]
+        answer = live.score(image(4))
+        while answer.status_code == 200:  # until the server has accepted both
+            answer = live.score(image(4))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert is_explained(answer)
+        for each in others:
+            each.close()
+        until(lambda: live.score(image(4)).status_code == 200)
+
+
 def test_a_client_that_hangs_up_in_its_body_is_forgotten(live: Live) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", live.port), timeout=60) as client:
