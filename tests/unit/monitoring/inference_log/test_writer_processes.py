@@ -1,9 +1,11 @@
 """Writers in several processes: killed at any moment, forked, beside each other, one after the other."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,16 +47,24 @@ def beat():
         waited[1] += max(time.monotonic() - begin - 0.012, 0.0)
 
 os.fsync = timed
-threading.Thread(target=beat, daemon=True).start()
-log = writer_of(Path(sys.argv[1]))
+
+def live(life):
+    threading.Thread(target=beat, daemon=True).start()
+    log = writer_of(Path(sys.argv[1]))
+    for i in range(10**6):
+        assert log.record(*answers[i % 50], request_id=f"{life}-{i}")
+        now, begun = time.monotonic(), since[0]
+        under_way = now - begun if begun else 0.0
+        safe = log.stats().recorded - log.stats().depth
+        print(os.getpid(), i, now, safe, sum(waited) + under_way, flush=True)
+        time.sleep(0.002)
+
 answers = [answer(i) for i in range(50)]
-for i in range(10**6):
-    assert log.record(*answers[i % 50], request_id=f"r-{i}")
-    now, begun = time.monotonic(), since[0]
-    under_way = now - begun if begun else 0.0
-    safe = log.stats().recorded - log.stats().depth
-    print(i, now, safe, sum(waited) + under_way, flush=True)
-    time.sleep(0.002)
+for life in range(int(sys.argv[2])):
+    child = os.fork()
+    if not child:
+        live(life)
+    os.waitpid(child, 0)
 """
 
 
@@ -64,48 +74,51 @@ def run(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def killed_after(folder: Path, rows: int) -> list[tuple[int, float, int, float]]:
-    """Have a process record until it has recorded so many rows, and kill it; all that it said until then."""
-    process = run(_RECORDS, folder)
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if len(said) == rows:
-            process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
-    whole = [line.split() for line in said if line.endswith("\n")]
-    return [(int(i), float(at), int(safe), float(waited)) for i, at, safe, waited in whole]
+Said = list[tuple[int, float, int, float]]
 
 
-@pytest.mark.parametrize("moment", range(3))
+def killed_after(folder: Path, moments: Sequence[int]) -> list[Said]:
+    """Have processes record, one after the other, each killed once it has recorded so many rows; all that each said."""
+    driver = run(_RECORDS, folder, len(moments))
+    assert driver.stdout is not None
+    lives: dict[int, Said] = {}
+    for line in driver.stdout:
+        pid, i, at, safe, waited = line.split()
+        said = lives.setdefault(int(pid), [])
+        said.append((int(i), float(at), int(safe), float(waited)))
+        if len(said) == moments[len(lives) - 1]:
+            os.kill(int(pid), signal.SIGKILL)
+    assert driver.wait() == 0
+    driver.stdout.close()
+    return list(lives.values())
+
+
 @pytest.mark.parametrize("state", ["there", "away", "comes"])
-def test_kill_9_at_any_moment_loses_no_row_that_is_older_than_promised(
-    tmp_path: Path, state: str, moment: int
-) -> None:
-    rows = random.Random(f"{state} {moment}").randrange(1, 600)
+def test_kill_9_at_any_moment_loses_no_row_that_is_older_than_promised(tmp_path: Path, state: str) -> None:
+    moments = [random.Random(f"{state} {life}").randrange(1, 300) for life in range(7)]
     if state == "away":
         with away(tmp_path):
-            said = killed_after(tmp_path, rows)
+            lives = killed_after(tmp_path, moments)
     elif state == "comes":
         (tmp_path / "log.db").mkdir()
         with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(killed_after, tmp_path, rows)
+            running = pool.submit(killed_after, tmp_path, moments)
             eventually(lambda: bool(segments(tmp_path)) or running.done(), "rows are put by")
             (tmp_path / "log.db").rmdir()
-            said = running.result()
+            lives = running.result()
     else:
-        said = killed_after(tmp_path, rows)
+        lives = killed_after(tmp_path, moments)
     with writer_of(tmp_path):
-        eventually(lambda: segments(tmp_path) == [], "the dead one's segments are taken over")
+        eventually(lambda: segments(tmp_path) == [], "the segments of the dead are taken over")
     found = logged(tmp_path)["request_id"].tolist()
     there = {*found}
     assert len(found) == len(there)
-    _, end, safe, waited = said[-1]
-    assert there >= {f"r-{i}" for i in range(safe)}
-    promised = [i for i, at, _, before in said if end - at > 2 * SAFE_WITHIN + waited - before]
-    assert there >= {f"r-{i}" for i in promised}
+    assert len(lives) == 7
+    for life, said in enumerate(lives):
+        _, end, safe, waited = said[-1]
+        assert there >= {f"{life}-{i}" for i in range(safe)}
+        promised = [i for i, at, _, before in said if end - at > 2 * SAFE_WITHIN + waited - before]
+        assert there >= {f"{life}-{i}" for i in promised}
 
 
 _FORKS = """

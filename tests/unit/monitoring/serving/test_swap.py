@@ -1,13 +1,17 @@
 """The alias moves, the server follows: only with what the gate lets pass, and without a request that fails."""
 
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ import pytest
 from PIL import Image
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
+from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.source import Alias, fixed_version, named_alias
 from resnet_ops_monitoring.serving.version import UNGATED, Version
@@ -23,6 +28,8 @@ from resnet_ops_registry.client.promotion import promote
 from resnet_ops_registry.client.retirement import retire
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene
+from tests.unit.monitoring.serving.fake_alias import FakeAlias, other_version
+from tests.unit.monitoring.serving.fake_model import FakeModel, image
 from tests.unit.monitoring.serving.live import Live, serving, until
 from tests.unit.registry.conftest import NAME, make_model, publish_model
 
@@ -86,6 +93,60 @@ def test_no_request_fails_while_the_alias_moves_and_each_names_its_version(scene
     assert 'resnet_ops_serving_swaps_total{outcome="took over",route="champion"} 6.0' in metrics
     assert "resnet_ops_serving_alias_to_traffic_seconds{" in metrics
     assert metrics.count("resnet_ops_serving_version{") == 1
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests_while_the_alias_moves_twenty_times_all_have_the_answer_of_who_is_named() -> (
+    None
+):
+    versions = {
+        number: other_version(ShiftedModel(number), number, format(number, "x")[-1])
+        for number in range(1, 22)
+    }
+    alias, asked, lock = FakeAlias(versions[1], "champion"), Counter[str](), Lock()
+    body = json.dumps({"images": image(3).tolist()})
+
+    def ask(requests: int) -> None:
+        client = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        for _ in range(requests):
+            client.request("POST", "/v1/score", body, {"Content-Type": "application/json"})
+            answer = client.getresponse()
+            said = json.loads(answer.read())
+            assert answer.status == 200, said
+            expected = ShiftedModel(int(said["version"])).predict(image(3)).predicted[0]
+            assert said["predictions"][0]["class"] == str(expected)
+            with lock:
+                asked[said["version"]] += 1
+        client.close()
+
+    def enough(requests: int) -> bool:
+        return sum(asked.values()) > requests
+
+    with (
+        serving(versions[1], alias=alias.as_alias, poll_seconds=SOON) as server,
+        ThreadPoolExecutor(4) as clients,
+    ):
+        asking = [clients.submit(ask, 2500) for _ in range(4)]
+        for number in range(2, 22):
+            until(partial(enough, 475 * (number - 1)))
+            alias.at = versions[number]
+            wait_for_version(server, number)
+        for each in asking:
+            each.result()
+        assert server.get("/v1/status").json()["swaps"] == 20
+    assert sum(asked.values()) == 10_000
+    assert len(asked) == 21
+
+
+class ShiftedModel(FakeModel):
+    """Whose class is the brightness and its number, modulo ten."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        return super().predict(images + np.uint8(self._number), batch_size)
 
 
 def test_each_version_answers_with_its_own_network(scene: Scene, live: Live) -> None:
