@@ -1,16 +1,19 @@
 """What serving costs: ours against `mlflow models serve` and the bare batch loop, same network, paired in one run.
 
-    python benchmarks/serve.py [--model resnet18] [--rounds 5] [--seconds 3] [--clients 32]
+    python benchmarks/serve.py [closed|open|overload] [--model resnet18] [--rounds 5] [--seconds 3] [--clients 32]
 
-Closed loop: as many clients as told, in a process of their own, each with one request under way, an image as JSON on
+`closed`: as many clients as told, in a process of their own, each with one request under way, an image as JSON on
 `/invocations`, which both know. Every round measures each once, in random order; the bare loop predicts batches of 64
-without any server. `ours, logged` also writes the inference log. Prints a table for benchmarks/RESULTS.md.
+without any server. `ours, logged` also writes the inference log.
+`open`: requests come by chance at 50, 70 and 90 % of the rate that the server reached in a closed loop just before, and
+count from when they were due.
+`overload`: twice that rate for --seconds, at a server that takes as many requests at once as there are clients; its
+memory, refusals, and the p99 of what it accepted, from when it was sent.
+Prints a table for benchmarks/RESULTS.md. The clients need a core of their own, or they measure themselves.
 """
 
 import argparse
-import asyncio
 import json
-import multiprocessing
 import os
 import platform
 import random
@@ -22,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +34,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import requests
+import yaml
+from serve_load import closed, opened
 
 from resnet_ops.params import parse_params
 from resnet_ops.predictions import DeployedModel
@@ -39,52 +43,6 @@ from resnet_ops_pipelines.project_params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a closed loop found: answers a second, and seconds that they took, sorted."""
-
-    rate: float
-    seconds: list[float]
-
-    def quantile(self, share: float) -> float:
-        return 1000 * self.seconds[min(int(share * len(self.seconds)), len(self.seconds) - 1)]
-
-
-async def _client(port: int, request: bytes, until: float, taken: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.perf_counter() < until:
-        begin = time.perf_counter()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(int(length.partition(b":")[2]))
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        taken.append(time.perf_counter() - begin)
-    writer.close()
-
-
-def _load(port: int, body: bytes, clients: int, seconds: float) -> Load:
-    kind = "Content-Type: application/json\r\n"
-    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
-    taken: list[float] = []
-
-    async def run() -> float:
-        begin = time.perf_counter()
-        request = head.encode() + body
-        await asyncio.gather(*(_client(port, request, begin + seconds, taken) for _ in range(clients)))
-        return time.perf_counter() - begin
-
-    elapsed = asyncio.run(run())
-    return Load(len(taken) / elapsed, sorted(taken))
-
-
-def load(port: int, body: bytes, clients: int, seconds: float) -> Load:
-    """From another process, so that no lock of this one is in its way."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_load, (port, body, clients, seconds))
 
 
 def make_network(name: str, folder: Path) -> Path:
@@ -110,8 +68,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: list[str], port: int, folder: Path) -> Iterator[int]:
-    """A server's port, once it answers."""
+def server(command: list[str], port: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server's process, once it answers."""
     with (folder / f"{port}.log").open("w") as told:
         process = subprocess.Popen(command, cwd=folder, stdout=told, stderr=told)
         try:
@@ -124,10 +82,16 @@ def server(command: list[str], port: int, folder: Path) -> Iterator[int]:
                     if process.poll() is not None or time.monotonic() > until:
                         raise SystemExit((folder / f"{port}.log").read_text()) from None
                     time.sleep(0.2)
-            yield port
+            yield process
         finally:
             process.terminate()
             process.wait()
+
+
+def our_command(files: Path, params: Path) -> list[str]:
+    """Of `resnet-ops serve`, without its port."""
+    python = [sys.executable, "-c", "from resnet_ops.cli import main; main()"]
+    return [*python, "serve", "--ungated", str(files), "--params", str(params)]
 
 
 def start_servers(stack: ExitStack, files: Path, folder: Path) -> dict[str, int]:
@@ -135,9 +99,7 @@ def start_servers(stack: ExitStack, files: Path, folder: Path) -> dict[str, int]
     from resnet_ops_registry.client.packaging import build_model_folder
 
     packaged = build_model_folder(files, folder / "packaged")
-    python = [sys.executable, "-c"]
-    ours = [*python, "from resnet_ops.cli import main; main()", "serve", "--ungated", str(files)]
-    ours += ["--params", str(ROOT / "params.yaml")]
+    ours = our_command(files, ROOT / "params.yaml")
     ports = {name: free_port() for name in ("ours", "ours, logged", "mlflow models serve")}
     log = ["--log", f"sqlite:///{folder}/inference.db"]
     mlflow = [
@@ -194,8 +156,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[tuple
         ports = start_servers(stack, files, folder)
 
         def ask(port: int) -> tuple[float, float, float]:
-            many = load(port, body, arguments.clients, arguments.seconds)
-            alone = load(port, body, 1, arguments.seconds / 3)
+            many = closed(port, body, arguments.clients, arguments.seconds)
+            alone = closed(port, body, 1, arguments.seconds / 3)
             return many.rate, many.quantile(0.99), alone.quantile(0.5)
 
         ways: dict[str, Callable[[], tuple[float, float, float]]] = {
@@ -207,19 +169,26 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, list[tuple
             single(model, images[:1], arguments.seconds / 3),
         )
         for port in ports.values():
-            load(port, body, arguments.clients, 0.5)  # warm
+            closed(port, body, arguments.clients, 0.5)  # warm
         for _ in range(arguments.rounds):
             for name in chance.sample(list(ways), len(ways)):
                 found.setdefault(name, []).append(ways[name]())
     return found
 
 
+def about(arguments: argparse.Namespace) -> str:
+    """Of a table: what was measured on what."""
+    return (
+        f"{arguments.model}, {arguments.clients} clients, n = {arguments.rounds} rounds of {arguments.seconds:g} s; "
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}, "
+        f"mlflow {version('mlflow')}"
+    )
+
+
 def table(found: dict[str, list[tuple[float, float, float]]], arguments: argparse.Namespace) -> str:
     """Medians over the rounds; the ratio to ours is paired by round, with its range."""
     lines = [
-        f"{arguments.model}, {arguments.clients} clients, n = {arguments.rounds} rounds of {arguments.seconds:g} s; "
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {version('torch')}, "
-        f"mlflow {version('mlflow')}",
+        about(arguments),
         "",
         "| | answers/s | ours / this (range) | p99, ms | one client, p50, ms |",
         "|---|---|---|---|---|",
@@ -232,17 +201,89 @@ def table(found: dict[str, list[tuple[float, float, float]]], arguments: argpars
     return "\n".join(lines)
 
 
+def one_image(files: Path) -> bytes:
+    """A body for `/invocations`."""
+    description = json.loads((files / "member.json").read_text())
+    side, channels = description["image_size"], description["channels"]
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, channels), dtype=np.uint8)
+    return json.dumps({"inputs": image.tolist()}).encode()
+
+
+def open_loop(arguments: argparse.Namespace, folder: Path) -> str:
+    """Medians over the rounds, of each server at shares of its own capacity."""
+    files = make_network(arguments.model, folder / "network")
+    body, found = one_image(files), dict[tuple[str, float], list[tuple[float, float, float]]]()
+    with ExitStack() as stack:
+        ports = start_servers(stack, files, folder)
+        for number, (name, port) in [(n, each) for n in range(arguments.rounds) for each in ports.items()]:
+            capacity = closed(port, body, arguments.clients, arguments.seconds).rate
+            for share in (0.5, 0.7, 0.9):
+                load = opened(port, body, share * capacity, arguments.seconds, number)
+                numbers = (load.rate, load.quantile(0.5), load.quantile(0.99))
+                found.setdefault((name, share), []).append(numbers)
+    lines = [about(arguments), "", "| | load | answers/s | p50, ms | p99, ms |", "|---|---|---|---|---|"]
+    for (name, share), rounds in found.items():
+        rate, middle, late = (statistics.median(column) for column in zip(*rounds, strict=True))
+        lines.append(f"| {name} | {share:.0%} | {rate:,.0f} | {middle:.1f} | {late:.1f} |")
+    return "\n".join(lines)
+
+
+def resident(process: subprocess.Popen[bytes]) -> float:
+    """MiB of its memory."""
+    import psutil
+
+    return float(psutil.Process(process.pid).memory_info().rss) / 2**20
+
+
+def overload(arguments: argparse.Namespace, folder: Path) -> str:
+    """A row for each round: nominal is the closed loop of as many clients as the server takes requests."""
+    files, params = make_network(arguments.model, folder / "network"), folder / "params.yaml"
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings["serve"]["max_requests"] = arguments.clients
+    params.write_text(yaml.safe_dump(settings))
+    body, port = one_image(files), free_port()
+    lines = [
+        about(arguments),
+        "",
+        "| wanted/s | asked/s | nominal/s | accepted/s | 503 | others | p99 nominal, ms | p99 accepted, ms "
+        "| MiB before, after |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    command = [*our_command(files, params), "--no-log", "--port", str(port)]
+    with server(command, port, folder) as process:
+        closed(port, body, arguments.clients, 1)
+        for number in range(arguments.rounds):
+            nominal = closed(port, body, arguments.clients, 5)
+            before = resident(process)
+            load = opened(port, body, 2 * nominal.rate, arguments.seconds, number, from_due=False)
+            after, total = resident(process), sum(load.statuses.values())
+            refused = load.statuses[503]
+            columns = [2 * nominal.rate, total / arguments.seconds, nominal.rate, load.rate]
+            late = f"{nominal.quantile(0.99):.1f} | {load.quantile(0.99):.1f}"
+            others = total - load.statuses[200] - refused
+            lines.append(
+                f"| {' | '.join(f'{each:,.0f}' for each in columns)} | {refused:,} | {others:,} | {late} "
+                f"| {before:.0f}, {after:.0f} |"
+            )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("mode", nargs="?", choices=("closed", "open", "overload"), default="closed")
     parser.add_argument("--model", default="resnet20", help="a member of params.yaml")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--clients", type=int, default=32)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
-        print(table(measure(arguments, Path(temporary)), arguments))
+        folder = Path(temporary)
+        if arguments.mode == "closed":
+            print(table(measure(arguments, folder), arguments))
+        else:
+            print((open_loop if arguments.mode == "open" else overload)(arguments, folder))
 
 
 if __name__ == "__main__":
