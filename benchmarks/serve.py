@@ -31,12 +31,13 @@ from pathlib import Path
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import requests
 import yaml
-from serve_load import closed, opened
 
+from benchmarks.serve_load import closed, opened
 from resnet_ops.params import parse_params
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_pipelines.project_params import Params

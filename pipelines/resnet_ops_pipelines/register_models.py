@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_ops.console import console, report_errors
-from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.data.trained_on import NOTED_IN, read_trained_on
 from resnet_ops.export.params import Deployment
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
 from resnet_ops.model_files import model_digest
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.exported_formats import format_words, refusal_of

@@ -15,6 +15,7 @@ from resnet_ops_monitoring.cli.moments import read_moment
 from resnet_ops_monitoring.cli.monitor import add_monitor_commands
 from resnet_ops_monitoring.cli.review import add_review_commands
 from resnet_ops_monitoring.cli.serve import add_serve_commands
+from resnet_ops_monitoring.cli.traffic import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,6 +48,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(log, name="log")
     add_monitor_commands(app)
     add_serve_commands(app)
+    app.command("traffic")(traffic)
 
 
 def _judge(

@@ -2,7 +2,18 @@
 
 from typing import Literal, get_args
 
-__all__ = ["ANSWERED", "COLUMNS", "GROUP", "LOGGED", "RECORDED", "ROUTES", "SERVED", "STATISTICS", "Route", "Status"]
+__all__ = [
+    "ANSWERED",
+    "COLUMNS",
+    "GROUP",
+    "LOGGED",
+    "RECORDED",
+    "ROUTES",
+    "SERVED",
+    "STATISTICS",
+    "Route",
+    "Status",
+]
 
 Route = Literal["champion", "shadow", "canary"]
 """champion, canary: somebody was given the answer. shadow: nobody was."""

@@ -5,10 +5,10 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resnet_ops.data.preprocessing import read_preprocessing
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest, model_file
+from resnet_ops.preprocessing import read_preprocessing
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.version import UNGATED, Version

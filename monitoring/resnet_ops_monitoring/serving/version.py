@@ -8,10 +8,10 @@ from typing import Literal, cast
 import numpy as np
 
 from resnet_ops.data.params import ReadParams
-from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity

@@ -8,7 +8,7 @@ import typer
 
 from resnet_ops.console import console
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.preprocessing import Preprocessing, read_preprocessing
+from resnet_ops.preprocessing import Preprocessing, read_preprocessing
 
 if TYPE_CHECKING:
     from resnet_ops.predictions import DeployedModel

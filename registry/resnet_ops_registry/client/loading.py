@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resnet_ops.data.preprocessing import Preprocessing, read_preprocessing
 from resnet_ops.data.trained_on import read_trained_on
 from resnet_ops.errors import ConfigError, EvidenceError, StorageError
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.predictions import DeployedModel
+from resnet_ops.preprocessing import Preprocessing, read_preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest, local_folder
 from resnet_ops_registry.attestations.statements import find_version, latest_evidence
 from resnet_ops_registry.client.packaging import ARTIFACTS

@@ -6,10 +6,10 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
+from resnet_ops.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 
 __all__ = ["ARTIFACTS", "build_model_folder"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, model_digest
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest, location_digest
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import PrivateKey, open_key

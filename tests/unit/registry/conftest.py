@@ -16,12 +16,12 @@ from sqlalchemy import Engine, event
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
-from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.families.cifar import build_member
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.cards.model_card import CardTexts

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ import pytest
 import requests
 from PIL import Image
 
-from resnet_ops.data.preprocessing import Preprocessing
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.answer import Scores
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
-from tests.unit.monitoring.serving.live import DATA, Live, fake_version, serving, until
+from tests.unit.monitoring.serving.live import Live, fake_version, serving, until
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -60,25 +58,6 @@ def test_each_way_to_send_an_image_gets_the_same_answer(live: Live, kind: str) -
     assert list(only["probabilities"]) == list("0123456789")
     assert sum(only["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     assert "embedding" not in only
-
-
-def test_an_image_is_read_as_the_versions_own_files_say() -> None:
-    """Wide: white in its middle, black at its ends."""
-    wide = np.zeros((8, 24), np.uint8)
-    wide[:, 8:16] = 255
-    content = BytesIO()
-    Image.fromarray(wide).save(content, "PNG")
-    sent = {"data": content.getvalue(), "headers": {"Content-Type": "image/png"}}
-    seen = {}
-    for fit in ("crop", "pad"):
-        model = FakeModel()
-        version = fake_version(model)
-        version.preprocessing = replace(Preprocessing.of(DATA), fit=fit, background=9)  # type: ignore[arg-type]
-        with serving(version) as live:
-            assert live.post(**sent).status_code == 200
-        seen[fit] = model.asked
-    assert DATA.fit == "crop"
-    assert seen == {"crop": [[255]], "pad": [[9]]}
 
 
 def test_a_batch_is_answered_in_its_order_with_embeddings_where_asked(live: Live) -> None:

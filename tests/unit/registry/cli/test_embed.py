@@ -8,9 +8,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from resnet_ops.cli import main
-from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
 from tests.unit.core.makers import random_images, untrained
 
 ROOT = Path(__file__).parents[4]

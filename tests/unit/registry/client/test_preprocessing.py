@@ -8,9 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from resnet_ops.data.params import WindowParams
-from resnet_ops.data.preprocessing import NOTED_IN, Preprocessing, read_preprocessing, save_preprocessing
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.model_files import model_digest
+from resnet_ops.preprocessing import NOTED_IN, Preprocessing, read_preprocessing, save_preprocessing
 from resnet_ops_registry.client.loading import load
 from resnet_ops_registry.client.packaging import build_model_folder
 from tests.unit.registry.conftest import NAME, make_model, publish_model
