@@ -86,6 +86,20 @@ def test_kill_9_while_a_log_is_brought_up_to_date_leaves_the_old_one(uri: str) -
         check_migrated(url, build_reference(frame(400, 2), MODEL, CLASSES, rows=400, seed=0))
 
 
+def test_what_somebody_was_given_takes_the_place_of_the_same_answer_in_shadow(log: InferenceLog) -> None:
+    later = frame(200).assign(digest="e" * 64, version="2")
+    assert log.append(later.assign(route="shadow")) == 200
+    assert log.append(later[:50].assign(route="canary")) == 50
+    assert log.append(later.assign(route="shadow")) == 0
+    found = {
+        route: len(log.read("made-up", digest="e" * 64, routes=(route,))) for route in ("shadow", "canary")
+    }
+    assert found == {"shadow": 150, "canary": 50}
+    with log.transaction("write to") as connection:
+        add_gaps(connection, [Gap(MODEL, None, SINCE, SINCE, "full", lost=5, route="shadow")])
+    assert STRETCH.period(log).lost == 0
+
+
 def test_a_program_of_before_can_write_nothing_into_a_new_log(uri: str) -> None:
     url = new_database(uri, "newer")
     InferenceLog(url).close()

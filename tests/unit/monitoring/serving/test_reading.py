@@ -17,14 +17,15 @@ def test_an_image_is_read_as_the_versions_own_files_say() -> None:
     wide[:, 8:16] = 255
     content = BytesIO()
     Image.fromarray(wide).save(content, "PNG")
-    sent = {"data": content.getvalue(), "headers": {"Content-Type": "image/png"}}
     seen = {}
     for fit in ("crop", "pad"):
         model = FakeModel()
         version = fake_version(model)
-        version.preprocessing = replace(Preprocessing.of(DATA), fit=fit, background=9)  # type: ignore[arg-type]
+        version.preprocessing = replace(Preprocessing.of(DATA), fit=fit, background=9)
         with serving(version) as live:
-            assert live.post(**sent).status_code == 200
+            assert (
+                live.post(data=content.getvalue(), headers={"Content-Type": "image/png"}).status_code == 200
+            )
         seen[fit] = model.asked
     assert DATA.fit == "crop"
     assert seen == {"crop": [[255]], "pad": [[9]]}
