@@ -95,6 +95,7 @@ class Server:
                 f"{swap.current.identity} ({swap.current.gate}) answers on http://{host}:{port}/v1/score"
             )
             tell_in_json()
+            self._warn(swap.current)
             with _stops_quietly():
                 uvicorn.Server(config).run(sockets=[listener])
         console.print("Stopped.")
@@ -109,34 +110,42 @@ class Server:
 
         def prepare(version: "Version") -> None:
             version.warm(settings.max_batch)
-            if version.preprocessing is None:
-                _logger.warning(
-                    "%s does not say how images are read for it: as data in %s says",
-                    version.identity,
-                    self.params,
-                )
             if self.log is not None:
                 version.open_log(self.log)
+
+        def prepare_next(version: "Version") -> None:
+            prepare(version)
+            self._warn(version)
 
         alias = named_alias(self.uri, self.ungated, settings.threads)
         first = fixed_version(self.uri, settings.threads) if alias is None else alias.load(alias.place())
         prepare(first)
-        swap = Swap(first, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+        swap = Swap(first, alias, prepare=prepare_next, every=settings.poll_seconds, metrics=metrics)
         canary = shadowed = None
         if alias is not None and settings.canary.alias:
             beside = alias.beside(settings.canary.alias, "canary")
             canary = Canary(
                 beside,
                 settings.canary,
-                prepare=prepare,
+                prepare=prepare_next,
                 every=settings.poll_seconds,
                 metrics=metrics,
                 log=self.log,
             )
         if alias is not None and settings.shadow.alias:
             beside = alias.beside(settings.shadow.alias, "shadow")
-            shadowed = Follower(None, beside, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
+            shadowed = Follower(
+                None, beside, prepare=prepare_next, every=settings.poll_seconds, metrics=metrics
+            )
         return swap, canary, shadowed
+
+    def _warn(self, version: "Version") -> None:
+        if version.preprocessing is None:
+            _logger.warning(
+                "%s does not say how images are read for it: as data in %s says",
+                version.identity,
+                self.params,
+            )
 
     @contextmanager
     def _listening(self, settings: ServingParams) -> Iterator[socket.socket]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,7 +20,9 @@ from resnet_ops.cli import build_app
 from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.server import TOKEN, TOKEN_FILE, read_token
+from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene
+from tests.unit.monitoring.serving.live import until
 from tests.unit.registry.conftest import NAME
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -84,6 +87,37 @@ def test_a_server_answers_logs_and_ends_cleanly_with_what_it_took(scene: Scene, 
     log = InferenceLog(f"sqlite:///{scene.folder}/var/inference.db")
     assert len(log.read(NAME)) == 40
     log.close()
+
+
+@pytest.mark.slow
+def test_challenger_and_canary_are_followed_and_shown_beside_the_champion(
+    scene: Scene, settings: Path
+) -> None:
+    whole = yaml.safe_load(settings.read_text())
+    whole["serve"] |= {"poll_seconds": 0.05, "canary": {**whole["serve"]["canary"], "share": 0.5}}
+    settings.write_text(yaml.safe_dump(whole))
+    for alias, version in (("challenger", "1"), ("canary", "2")):
+        connect().set_registered_model_alias(NAME, alias, version)
+    sent = {"images": scene.served.unseen[:1].tolist()}
+    with started(scene.folder, URI) as (process, url):
+
+        def status() -> dict[str, Any]:
+            return dict(requests.get(f"{url}/v1/status", timeout=60).json())
+
+        until(lambda: all(status()[name]["version"] for name in ("shadow", "canary")))
+        answers = [requests.post(f"{url}/v1/score", json=sent, timeout=60).json() for _ in range(30)]
+        until(lambda: status()["shadow"]["requests"] == {"answered": 30})
+        words = CliRunner().invoke(build_app(), ["serve", "status", "--url", url]).output
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert {each["version"] for each in answers} == {"2", "3"}
+    assert {each["gate"] for each in answers} == {"passed @champion"}
+    assert "Shadow: v1 (passed @champion)" in words
+    assert "Canary: v2 (passed @champion)" in words
+    log = InferenceLog(f"sqlite:///{scene.folder}/var/inference.db")
+    found = log.summary()[["version", "route"]].values.tolist()
+    log.close()
+    assert sorted(found) == [["1", "shadow"], ["2", "canary"], ["3", "champion"]]
 
 
 @pytest.mark.parametrize(
