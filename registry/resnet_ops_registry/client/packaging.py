@@ -1,7 +1,6 @@
 """The folder of an MLflow model, made so that equal model files give equal bytes."""
 
 import hashlib
-import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
-from resnet_ops.preprocessing import NOTED_IN, Preprocessing, save_preprocessing
+from resnet_ops.preprocessing import Preprocessing, save_preprocessing
 
 __all__ = ["ARTIFACTS", "build_model_folder"]
 
@@ -59,17 +58,14 @@ def build_model_folder(
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
     )
     identity = hashlib.sha256(model_digest(model_folder).encode()).hexdigest()[:32]
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="resnet-ops-") as notes:
-        if preprocessing is not None:
-            save_preprocessing(preprocessing, Path(notes))
+    with warnings.catch_warnings():
         # the signature is given, so no example is needed to infer one
         warnings.filterwarnings("ignore", message=".*input example was not provided.*")
         mlflow.pyfunc.save_model(
             path=str(destination),
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={"weights": str(file), "member": str(model_folder / DESCRIPTION)}
-            | ({"trained_on": str(trained_on)} if trained_on else {})
-            | ({"preprocessing": str(Path(notes) / NOTED_IN)} if preprocessing else {}),
+            | ({"trained_on": str(trained_on)} if trained_on else {}),
             signature=signature,
             pip_requirements=[
                 f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *RUNTIMES[file.name])
@@ -77,4 +73,6 @@ def build_model_folder(
             mlflow_model=Model(model_uuid=identity, utc_time_created="1970-01-01 00:00:00.000000"),
             metadata={"member": description["name"], "classes": list(classes)},
         )
+    if preprocessing is not None:
+        save_preprocessing(preprocessing, destination / ARTIFACTS)
     return destination

@@ -162,10 +162,7 @@ def _is_ours(client: "MlflowClient", version: "ModelVersion", key: PrivateKey, f
     """
     if version.tags.get(KEY_TAG) == key.public.id:
         return True
-    try:
-        return location_digest(location_of(client, version)) == folder_digest(folder)
-    except EvidenceError:
-        return False
+    return _holds(location_of(client, version), folder)
 
 
 def _of_the_project(known: Sequence["ModelVersion"], key: PrivateKey) -> "ModelVersion | None":
@@ -189,20 +186,29 @@ def _is_current(client: "MlflowClient", version: "ModelVersion", evidence: Evide
 def _log_model(
     client: "MlflowClient", experiment_id: str, run_id: str, member: str, digest: str, folder: Path
 ) -> str:
-    """The id of the logged model with these weights, its files uploaded; taken up where a call was cut short."""
-    found = client.search_logged_models(
-        [experiment_id], filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}' AND source_run_id = '{run_id}'"
-    )
-    model = (
-        found[0]
-        if found
-        else client.create_logged_model(
-            experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}
-        )
+    """The id of the logged model of these files, uploaded; taken up where a call was cut short.
+
+    One that is ready is never written to, since a version may be made of it: of the same weights packaged otherwise, by
+    another release, there is another logged model.
+    """
+    ours = f"tags.`{WEIGHTS_TAG}` = '{digest}' AND source_run_id = '{run_id}'"
+    found = client.search_logged_models([experiment_id], filter_string=ours)
+    for model in found:
+        if model.status == "READY" and _holds(str(model.artifact_location), folder):
+            return str(model.model_id)
+    model = next((each for each in found if each.status != "READY"), None) or client.create_logged_model(
+        experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}
     )
     client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
+
+
+def _holds(location: str, folder: Path) -> bool:
+    try:
+        return location_digest(location) == folder_digest(folder)
+    except EvidenceError:
+        return False
 
 
 def _create_version(

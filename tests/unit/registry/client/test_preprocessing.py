@@ -11,6 +11,7 @@ from resnet_ops.data.params import WindowParams
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.model_files import model_digest
 from resnet_ops.preprocessing import NOTED_IN, Preprocessing, read_preprocessing, save_preprocessing
+from resnet_ops_registry.attestations.digest import folder_digest
 from resnet_ops_registry.client.loading import load
 from resnet_ops_registry.client.packaging import build_model_folder
 from tests.unit.registry.conftest import NAME, make_model, publish_model
@@ -35,9 +36,29 @@ def test_a_version_is_loaded_with_what_it_was_published_with(
     assert new.weights_digest == model_digest(model_folder)
 
 
+def test_the_same_weights_packaged_otherwise_for_another_use_leave_the_files_of_the_first(
+    client: MlflowClient, model_folder: Path
+) -> None:
+    first = publish_model(client, model_folder)
+    other = publish_model(client, model_folder, registered_model="other-use", preprocessing=PADDED)
+    again = publish_model(client, model_folder, registered_model="third-use", preprocessing=PADDED)
+    assert load(NAME, first.version).preprocessing is None
+    assert load("other-use", other.version).preprocessing == PADDED
+    sources = [client.get_model_version(each.name, str(each.version)).source for each in (other, again)]
+    assert sources[0] == sources[1], "the same files are kept once"
+
+
 def test_what_is_for_another_size_is_not_packaged(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="8 pixels with 1 channels"):
         build_model_folder(model_folder, tmp_path / "packaged", preprocessing=replace(PADDED, image_size=16))
+
+
+def test_packaging_the_same_twice_gives_the_same_files(model_folder: Path, tmp_path: Path) -> None:
+    """A publication that was cut short is taken up by their digest."""
+    made = [
+        build_model_folder(model_folder, tmp_path / name, preprocessing=PADDED) for name in ("one", "two")
+    ]
+    assert folder_digest(made[0]) == folder_digest(made[1])
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"fit": "pad"}', "fit", '{"image_size": "8"}'])
