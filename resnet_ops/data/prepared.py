@@ -181,7 +181,8 @@ def load_prepared(folder: Path) -> PreparedData:
         classes = tuple(str(name) for name in names)
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         rows, extra = _read_manifest(folder / "manifest.csv")
-        task, targets = CLASSIFICATION, None
+        task: Task = CLASSIFICATION
+        targets = None
         if (folder / "task.json").exists():
             task = task_from_json(read_json(folder / "task.json").get("task"))
             targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
