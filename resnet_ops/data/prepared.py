@@ -63,6 +63,13 @@ class PreparedData:
         """(N, ...) what the task asks of each image: its label, or its `targets`."""
         return self.labels if self.targets is None else self.targets
 
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Classes of which there must be images: all, or where there are targets those that label one."""
+        if self.targets is None:
+            return self.classes
+        return tuple(self.classes[label] for label in np.unique(self.labels))
+
     def __len__(self) -> int:
         return len(self.rows)
 

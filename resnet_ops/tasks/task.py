@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
+from resnet_ops.errors import ConfigError
+
 __all__ = [
     "CLASSIFICATION",
     "IGNORED",
@@ -14,6 +16,7 @@ __all__ = [
     "TaskName",
     "chosen",
     "noted_task",
+    "require_per_image",
     "task_from_json",
 ]
 
@@ -46,6 +49,11 @@ class Classification:
     def headline(self) -> Headline:
         """What it is compared by first."""
         return Headline("top1", "top-1")
+
+    @property
+    def per_image(self) -> bool:
+        """Whether an answer is a probability for each class of an image, which scorer, log and drift take."""
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +95,11 @@ class Segmentation:
         """What it is compared by first."""
         return Headline("miou", "mIoU")
 
+    @property
+    def per_image(self) -> bool:
+        """As `Classification.per_image`: an answer here is of pixels."""
+        return False
+
 
 Task = Classification | Segmentation
 """Any task with its settings."""
@@ -122,6 +135,15 @@ def _check_classes(classes: Mapping[str, Value], threshold: int | None, ignore: 
     if len(classes) != 2 or ignore is not None or isinstance(values[0], tuple):
         raise ValueError(
             f"threshold is {threshold}, which tells two grey classes apart: give two, and no ignore"
+        )
+
+
+def require_per_image(task: Task, what: str) -> None:
+    """Raise ConfigError where answers are not a probability for each class of an image. what: that takes only these."""
+    if not task.per_image:
+        raise ConfigError(
+            f"{what} takes a probability for each class of an image, and is not there for {task.name} yet. What is: "
+            f"docs/{task.name}.md."
         )
 
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
+from resnet_ops.tasks.task import require_per_image
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -35,6 +36,9 @@ class Version:
     users: int = 0
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        require_per_image(self.model.task, "serve")
 
     @cached_property
     def named(self) -> dict[str, str]:

@@ -26,7 +26,9 @@ class SegmentationParity:
 
     def measure(self, exported: DeployedModel, confidence: float) -> dict[str, Measurement]:
         test, classes = self._test, len(self._test.classes)
-        largest, equal, before, after = 0.0, 0, [], []
+        largest, equal = 0.0, 0
+        before: list[np.ndarray] = []
+        after: list[np.ndarray] = []
         for start in range(0, len(test), AT_ONCE):
             images = np.asarray(test.images[start : start + AT_ONCE])
             was, now = self._original.predict(images), exported.predict(images)
