@@ -43,7 +43,8 @@ class Headline:
 class Classification:
     """One class for each image; the head is the member's own."""
 
-    name: Literal["classification"] = "classification"
+    name: ClassVar[TaskName] = "classification"
+    """As `data.task` calls it."""
 
     @property
     def headline(self) -> Headline:
@@ -61,6 +62,8 @@ class Segmentation:
     """A class for each pixel. In `params.yaml` under `data.segmentation`, with `data.task: segmentation`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    name: ClassVar[TaskName] = "segmentation"
+    """As `data.task` calls it."""
 
     masks: str
     """How a mask's name ends, which else is that of its image without ending: `.png` for tile.png beside tile.jpg,
@@ -79,7 +82,6 @@ class Segmentation:
     torchvision. A finer map costs time."""
     auxiliary: bool
     """Whether a second head on the stage before the last is trained with half the weight, as in torchvision."""
-    name: Literal["segmentation"] = "segmentation"
 
     def __post_init__(self) -> None:
         if not self.masks:
@@ -149,16 +151,16 @@ def require_per_image(task: Task, what: str) -> None:
 
 def noted_task(task: Task) -> dict[str, Any]:
     """What a description says of a task under `task`: nothing of classification, which came first."""
-    return {} if task == CLASSIFICATION else {"task": asdict(task)}
+    return {} if task == CLASSIFICATION else {"task": {"name": task.name, **asdict(task)}}
 
 
 def task_from_json(settings: Mapping[str, Any] | None) -> Task:
     """The task that a description has under `task`, or classification. Raises KeyError, TypeError, ValueError."""
     if settings is None:
         return CLASSIFICATION
-    if settings["name"] != "segmentation":
-        raise ValueError(f"no task is called {settings['name']!r}")
     values = dict(settings)
+    if (name := values.pop("name")) != Segmentation.name:
+        raise ValueError(f"no task is called {name!r}")
     values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
     return Segmentation(**{**values, "ignore": _value(values["ignore"])})
 
