@@ -10,7 +10,6 @@ import numpy as np
 __all__ = ["betting_p"]
 
 BETS = 64
-SMALLEST = 0.01
 
 
 def betting_p(differences: np.ndarray, difference: float) -> float:
@@ -21,7 +20,7 @@ def betting_p(differences: np.ndarray, difference: float) -> float:
     reaches 1 / p is at most p. The order of the images does not matter.
     """
     values, null = (differences + 1) / 2, (difference + 1) / 2
-    shares = np.geomspace(SMALLEST, 0.99 / null, BETS)
+    shares = np.linspace(0, 0.99 / null, BETS + 1)[1:]
     capital = np.log1p(shares[:, None] * (values - null)[None, :]).sum(axis=1)
     highest = float(capital.max())
     return min(1.0, float(np.exp(-highest) / np.exp(capital - highest).mean())) if highest > 0 else 1.0

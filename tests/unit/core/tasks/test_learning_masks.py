@@ -22,7 +22,8 @@ from resnet_ops.training.distributed.share import Share, share_of
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import TINY, make_imbalance, make_plan, make_recipe
+from resnet_ops.training.start import Start
+from tests.unit.core.makers import TINY, make_imbalance, make_plan, make_recipe, untrained
 from tests.unit.core.tasks.masks import make_segmentation, prepared_spots
 
 WHOLE = Share(16, slice(None), slice(None), (16,))
@@ -172,6 +173,22 @@ def test_a_batch_of_one_is_refused_for_deeplab(tmp_path: Path) -> None:
     data = prepared_spots(tmp_path, make_segmentation(head="deeplabv3"))
     with pytest.raises(ConfigError, match="one image"):
         fit(make_plan(make_recipe(batch_size=1)), data)
+
+
+def test_a_training_starts_from_the_weights_of_a_classifier(data: PreparedData, tmp_path: Path) -> None:
+    classifier = untrained()
+    save_model(classifier, tmp_path)
+    start = Start(source=f"file:{tmp_path}", sha256=model_digest(tmp_path), frozen={"stem": 1}, rates={})
+    plan = make_plan(make_recipe(start=start, epochs=1, batch_size=8))
+    training = Training(plan, data.split("train"), data.split("validation"))
+    ours = training.network.state_dict()
+    theirs = classifier.network.state_dict()
+    for name, weights in theirs.items():
+        if not name.startswith("head."):
+            torch.testing.assert_close(ours[f"backbone.{name}"], weights, rtol=0, atol=0)
+    training.run_epoch(None)
+    stem = training.network.state_dict()["backbone.stem.0.weight"]
+    torch.testing.assert_close(stem, theirs["stem.0.weight"], rtol=0, atol=0)
 
 
 def test_a_class_without_a_training_pixel_is_named(data: PreparedData) -> None:
