@@ -14,6 +14,7 @@ from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import write_path
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.task import require_per_image
 
 if TYPE_CHECKING:
     import pyarrow
@@ -53,6 +54,7 @@ def embed_folder(
     float16 instead of float32. about: which model it was, kept in the file's metadata. Raises DataError where there is
     no image, and where one cannot be read unless `skip_broken`; ConfigError where `params` are of another model.
     """
+    require_per_image(model.task, "embed")
     _require_fit(model, params)
     found = find(folder)
     require_most(str(folder), found)

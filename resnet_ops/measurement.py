@@ -10,6 +10,8 @@ __all__ = ["Measurement", "deciding_values", "measurements_from_json", "measurem
 _DECIDING = (
     *(
         "validation.top1",
+        "validation.miou",
+        "test.miou",
         "test.top1",
         "test.worst_class_recall",
         "operating.sensitivity",

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from resnet_ops.errors import DataError
+from resnet_ops.tasks.task import Task
 
 __all__ = ["DeployedModel", "Predictions", "check_images", "softmax"]
 
@@ -38,6 +39,10 @@ class DeployedModel(Protocol):
     @property
     def channels(self) -> int:
         """Of the input: 1 grey, 3 colour."""
+
+    @property
+    def task(self) -> Task:
+        """What it answers with."""
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""

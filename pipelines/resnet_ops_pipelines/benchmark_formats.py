@@ -10,6 +10,7 @@ from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_to_json
 from resnet_ops.model_files import DESCRIPTION
 from resnet_ops.provenance import hardware
+from resnet_ops.tasks.task import task_from_json
 from resnet_ops_pipelines.exported_formats import read_formats
 from resnet_ops_pipelines.project_params import read_params
 
@@ -36,9 +37,14 @@ def main(member: str) -> None:
                 settings.confidence,
                 progress,
             )
-        known = {"test.top1": parity[f"{format_}.top1"], "size.bytes": parity[f"{format_}.bytes"]}
+        description = read_json(folder / DESCRIPTION)
+        headline = task_from_json(description.get("task")).headline.name
+        known = {
+            f"test.{headline}": parity[f"{format_}.{headline}"],
+            "size.bytes": parity[f"{format_}.bytes"],
+        }
         formats[format_] = {
-            "exported_from": read_json(folder / DESCRIPTION)["exported_from"],
+            "exported_from": description["exported_from"],
             "metrics": known | measurements_to_json(found.measured),
             "hardware": {label: machine | facts for label, facts in found.facts.items()},
             "skipped": found.skipped,

@@ -5,7 +5,7 @@ from pathlib import Path
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops_monitoring.drift.held_out import held_out_reference
 from resnet_ops_pipelines.project_params import read_params
-from resnet_ops_pipelines.serving import NOBODY, read_serving
+from resnet_ops_pipelines.serving import read_serving
 
 FOLDER = Path("data/reference")
 
@@ -14,7 +14,6 @@ def main() -> None:
     params, serving = read_params(), read_serving()
     FOLDER.mkdir(parents=True, exist_ok=True)  # which DVC looks for, also where it stays empty
     if serving is None:
-        console.print(NOBODY)
         return
     identity, test = serving.identity, serving.unseen(Path("data/prepared"), "test")
     with progress_bar(f"Calibrating with {identity}") as progress:

@@ -14,9 +14,10 @@ import psutil
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.cores import usable_cores
-from resnet_ops.data.sources import DataParams, check_source
+from resnet_ops.data.sources import DataParams
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import renamed_settings
+from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.project_names import check_names, left_from_digits
@@ -27,7 +28,7 @@ LOCK = Path(".dvc/tmp/rwlock")
 
 
 def check_images(data: DataParams) -> None:
-    check_source(data)
+    reading_of(data.chosen_task).check(data)
     if not data.root or not Path(data.root).exists():
         raise ConfigError(
             f"params.yaml: data.root is {data.root!r}, which does not exist, so DVC cannot watch it. Name your image "

@@ -39,11 +39,12 @@ def main(name: str) -> None:
         for format_, result in results.items()
     }
     write_json(reports / "formats.json", formats)
+    headline = data.task.headline
     for format_, result in results.items():
-        size, equal, top1 = (result.measured[each] for each in ("bytes", "equal_predictions", "top1"))
+        size, equal, score = (result.measured[each] for each in ("bytes", "equal_predictions", headline.name))
         console.print(
             f"{name} as {format_}: {result.verdict}. {size.value:,.0f} bytes, predicts as the original on "
-            f"{equal.value:.1%} of {equal.n} test images, top-1 {top1.value:.4f}",
+            f"{equal.value:.1%} of {equal.n} test images, {headline.label} {score.value:.4f}",
             style="yellow" if result.verdict.refusals else None,
         )
 

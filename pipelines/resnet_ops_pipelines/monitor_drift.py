@@ -22,7 +22,7 @@ from resnet_ops_monitoring.service.watched import Watched, registered_digests
 from resnet_ops_monitoring.service.windows import due_time_ranges
 from resnet_ops_monitoring.serving.camera import SIMULATION
 from resnet_ops_pipelines.project_params import Params, TrafficWindow, read_params
-from resnet_ops_pipelines.serving import NOBODY, Serving, read_serving
+from resnet_ops_pipelines.serving import Serving, read_serving
 from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, seen_by_camera
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.client.publish import KEY_NAME
@@ -74,9 +74,7 @@ def judged(monitor: Monitor, window: TrafficWindow) -> Iterator[Verdict]:
 def main() -> None:
     params, serving = read_params(), read_serving()
     summary: list[dict[str, str]] = []
-    if serving is None:
-        console.print(NOBODY)
-    else:
+    if serving is not None:
         monitor = monitor_of(serving, params)
         for name, window in sorted(params.monitor.windows.items(), key=lambda each: each[1].start):
             showing = replace(monitor, showing=images_of(serving, params, name))

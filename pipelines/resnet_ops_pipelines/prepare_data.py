@@ -5,8 +5,8 @@ from pathlib import Path
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.data import save_prepared
 from resnet_ops.data.conflicts import settle_conflicts
-from resnet_ops.data.sources import read_source
 from resnet_ops.data.splits import split_images
+from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops_pipelines.project_params import read_params
 
 FOLDERS = {Path("data/prepared"): ("train", "validation", "test"), Path("data/production"): ("production",)}
@@ -17,7 +17,8 @@ def main() -> None:
     scratch = Path("data")
     scratch.mkdir(exist_ok=True)
     with progress_bar("Reading images") as progress:
-        raw = settle_conflicts(read_source(params.data, progress, scratch), params.data.conflicts)
+        read = reading_of(params.data.chosen_task).read(params.data, progress, scratch)
+    raw = settle_conflicts(read, params.data.conflicts)
     for note in raw.notes:
         console.print(f"{params.data.root}: {note}", style="yellow")
     data = split_images(raw, params.data.split, params.seed, params.data.group)

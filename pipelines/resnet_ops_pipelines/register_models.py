@@ -10,13 +10,14 @@ from resnet_ops.data.trained_on import NOTED_IN, read_trained_on
 from resnet_ops.export.params import Deployment
 from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
-from resnet_ops.model_files import model_digest
+from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.preprocessing import Preprocessing
+from resnet_ops.tasks.task import noted_task, task_from_json
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.exported_formats import format_words, refusal_of
 from resnet_ops_pipelines.project_params import Params, read_params
-from resnet_ops_registry.attestations.evidence import Evidence, metrics_from
+from resnet_ops_registry.attestations.evidence import Evidence, Headline, metrics_from
 from resnet_ops_registry.attestations.lineage import data_digests, source_of
 from resnet_ops_registry.attestations.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.client.publish import publish
@@ -59,11 +60,29 @@ def evidence_of(name: str, params: Params) -> Evidence:
         seeds={"training": params.seed},
         positive=positive_of(evaluation),
         outcomes=read_outcomes(evaluation / "predictions.csv", MANIFEST, "test", seen or ()),
+        **task_of(name, params),
         checks={"data_validation": read_json(VALIDATION)["passed"]},
         exports=exports,
         created=datetime.now(UTC),
         **origin,
     )
+
+
+def task_of(name: str, params: Params) -> dict[str, Any]:
+    """What evidence says of the task: nothing of the one that came first."""
+    task = task_from_json(read_json(params.model_folder(name) / DESCRIPTION).get("task"))
+    if not noted_task(task):
+        return {}
+    by = task.headline
+    return {
+        "task": task.name,
+        "headline": Headline(
+            metric=f"test.{by.name}",
+            chosen_by=f"validation.{by.name}",
+            label=by.label,
+            higher_is_better=by.higher_is_better,
+        ),
+    }
 
 
 def positive_of(evaluation: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_pipelines.outside_state import outside_state
 from resnet_ops_pipelines.project_params import read_params
-from resnet_ops_pipelines.serving import NOBODY, read_serving
+from resnet_ops_pipelines.serving import read_serving
 from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, request_times, seen_by_camera
 
 WINDOWS = Path("reports/windows.json")
@@ -27,7 +27,6 @@ def numbered(groups: np.ndarray | None) -> list[str] | None:
 def main() -> None:
     params, serving = read_params(), read_serving()
     if serving is None:
-        console.print(NOBODY)
         write_json(WINDOWS, {})
         return
     identity, data = serving.identity, serving.unseen(PRODUCTION, "production")

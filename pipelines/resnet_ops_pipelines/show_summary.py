@@ -25,7 +25,14 @@ def p95(found: dict[str, Any], profile: str) -> str:
     return f"{latency['value']:.2f}" if latency else "-"
 
 
+def shown(score: dict[str, Any]) -> str:
+    if score["low"] is None:
+        return f"{score['value']:.3f} (n {score['n']})"
+    return f"{score['value']:.3f} ({score['low']:.3f}-{score['high']:.3f})"
+
+
 def members_table(model: str) -> Table:
+    headline = read_params().data.chosen_task.headline
     gates = read_json(Path("reports/gates.json"))
     reports = [measured(candidate["member"]) for candidate in gates["candidates"]]
     profiles = [
@@ -34,14 +41,20 @@ def members_table(model: str) -> Table:
         if any(f"{profile}.latency_p95_ms" in found for found in reports)
     ]
     table = Table(title=model, title_justify="left", show_lines=True)
-    for name in ("version", "test top-1 (95 % interval)", "p95 ms " + " / ".join(profiles), "KB", "gate"):
+    for name in (
+        "version",
+        f"test {headline.label} (95 % interval)",
+        "p95 ms " + " / ".join(profiles),
+        "KB",
+        "gate",
+    ):
         table.add_column(name)
     for candidate, found in zip(gates["candidates"], reports, strict=True):
-        top1 = found["test.top1"]
+        score = found[f"test.{headline.name}"]
         mark = "\n@challenger" if candidate["member"] == gates["challenger"] else ""
         table.add_row(
             f"v{candidate['version']} {candidate['member']}{mark}",
-            f"{top1['value']:.3f} ({top1['low']:.3f}-{top1['high']:.3f})",
+            shown(score),
             " / ".join(p95(found, profile) for profile in profiles),
             f"{found['size.bytes']['value'] / 1000:,.0f}",
             "\n".join(

@@ -17,6 +17,7 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
     `drop` leaves out all images that are there with two labels, `first` gives them the label that comes first. Raises
     DataError that names every such image where `how` is `stop`.
     """
+    asked = raw.labels if raw.targets is None else raw.targets
     digests = raw.digests or pixel_digests(raw.images)
     places = defaultdict(list)
     for place, digest in enumerate(digests):
@@ -24,7 +25,7 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
     at_odds = {
         digest: same
         for digest, same in places.items()
-        if len(same) > 1 and len({int(raw.labels[place]) for place in same}) > 1
+        if len(same) > 1 and len({asked[place].tobytes() for place in same}) > 1
     }
     known = replace(raw, digests=digests)
     if not at_odds:
@@ -43,8 +44,10 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
     if how == "drop":
         note = f"{count} images are left out: they appear with two labels (data.conflicts: drop)"
         return replace(known, left_out=frozenset(at_odds), notes=(*raw.notes, note))
-    labels = raw.labels.copy()
+    labels, targets = raw.labels.copy(), None if raw.targets is None else raw.targets.copy()
     for same in at_odds.values():
         labels[same] = labels[same[0]]
+        if targets is not None:
+            targets[same] = targets[same[0]]
     note = f"{count} images appear with two labels, of which the first counts (data.conflicts: first)"
-    return replace(known, labels=labels, notes=(*raw.notes, note))
+    return replace(known, labels=labels, targets=targets, notes=(*raw.notes, note))

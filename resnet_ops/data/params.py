@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
+from resnet_ops.tasks.task import Segmentation, Task, TaskName, chosen
+
 __all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
 
@@ -130,8 +132,18 @@ class DataParams:
     """A column of the CSV file, such as patient or part, whose images are all in one split; null for none."""
     split: SplitParams
     """How the images are split."""
+    task: TaskName = "classification"
+    """What models answer with: a class for each image, or for each pixel (docs/segmentation.md)."""
+    segmentation: Segmentation | None = None
+    """What the masks are, and which head reads the images; null, or nothing said, for other tasks."""
+
+    @property
+    def chosen_task(self) -> Task:
+        """The task with its settings."""
+        return chosen(self.task, self.segmentation)
 
     def __post_init__(self) -> None:
+        chosen(self.task, self.segmentation)
         if self.source != "digits" and not self.root:
             what = "CSV file" if self.source == "csv" else "image folder"
             raise ValueError(f"root must name the {what} when source is {self.source}")

@@ -13,7 +13,7 @@ from resnet_ops.data.colour_profile import to_srgb
 from resnet_ops.data.params import WindowParams
 from resnet_ops.data.window import through
 
-__all__ = ["Look", "fitted"]
+__all__ = ["Look", "fitted", "frame"]
 
 Box = tuple[float, float, float, float]
 TILE = 1 << 20
@@ -110,7 +110,7 @@ def fitted(
     image: Image.Image, look: Look, side: int, fit: Literal["crop", "pad"], turn: Image.Transpose | None
 ) -> np.ndarray:
     """(side, side, C) uint8: the centre square of the image, or all of it on the background, upright."""
-    box, size = _frame(image.size, side, fit)
+    box, size = frame(image.size, side, fit)
     parts = math.ceil(math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / TILE))
     scaled = Image.new(look.mode, size)
     for (left, right), (top, bottom) in product(_cuts(size[0], parts), _cuts(size[1], parts)):
@@ -121,7 +121,7 @@ def fitted(
     return np.asarray(ground, np.uint8).reshape(side, side, len(look.mode))
 
 
-def _frame(size: tuple[int, int], side: int, fit: Literal["crop", "pad"]) -> tuple[Box, tuple[int, int]]:
+def frame(size: tuple[int, int], side: int, fit: Literal["crop", "pad"]) -> tuple[Box, tuple[int, int]]:
     """What is used of an image of (width, height), and at which size."""
     width, height = size
     if fit == "pad":

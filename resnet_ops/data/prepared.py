@@ -63,6 +63,13 @@ class PreparedData:
         """(N, ...) what the task asks of each image: its label, or its `targets`."""
         return self.labels if self.targets is None else self.targets
 
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Classes of which there must be images: all, or where there are targets those that label one."""
+        if self.targets is None:
+            return self.classes
+        return tuple(self.classes[label] for label in np.unique(self.labels))
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -181,7 +188,8 @@ def load_prepared(folder: Path) -> PreparedData:
         classes = tuple(str(name) for name in names)
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         rows, extra = _read_manifest(folder / "manifest.csv")
-        task, targets = CLASSIFICATION, None
+        task: Task = CLASSIFICATION
+        targets = None
         if (folder / "task.json").exists():
             task = task_from_json(read_json(folder / "task.json").get("task"))
             targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)

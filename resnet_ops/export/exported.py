@@ -11,11 +11,12 @@ from resnet_ops.extras import require
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES, WEIGHTS, model_file
 from resnet_ops.predictions import DeployedModel, Predictions, check_images, softmax
+from resnet_ops.tasks.task import CLASSIFICATION, Task, task_from_json
 
 __all__ = ["ExportedModel", "load_deployed", "load_exported"]
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""uint8 images (N, H, W, C) -> logits (N, K) and embeddings (N, F)."""
+"""uint8 images (N, H, W, C) -> logits (N, K, ...) and embeddings (N, F)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ExportedModel:
     classes: tuple[str, ...]
     image_size: int
     channels: int
+    task: Task = CLASSIFICATION
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
@@ -63,7 +65,8 @@ def load_exported(folder: Path, threads: int = 0) -> ExportedModel:
         }
         path = folder / EXPORT_FILES[wanted["format"]]
         run = _torch_run(path) if wanted["format"] == "pt2" else _onnx_run(path, threads)
-        return ExportedModel(run=run, classes=tuple(description["classes"]), **wanted)
+        task = task_from_json(description.get("task"))
+        return ExportedModel(run=run, classes=tuple(description["classes"]), task=task, **wanted)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise DataError(
             f"{folder} holds no usable export ({type(error).__name__}: {error}). "

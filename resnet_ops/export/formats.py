@@ -14,13 +14,14 @@ from resnet_ops.data import PreparedData
 from resnet_ops.export.exported import load_exported
 from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
-from resnet_ops.export.parity import Verdict, judge_parity, measure_parity
+from resnet_ops.export.parity import Verdict, judge_parity
 from resnet_ops.export.program import pt2_bytes, trace
 from resnet_ops.extras import require
 from resnet_ops.files import write_bytes, write_json
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES
+from resnet_ops.tasks.parity.parity import parity_of
 from resnet_ops.tasks.task import noted_task
 
 __all__ = ["FormatResult", "export_model"]
@@ -28,7 +29,7 @@ __all__ = ["FormatResult", "export_model"]
 
 @dataclass(frozen=True)
 class FormatResult:
-    """What came of one format: how equal it is (`measure_parity`, and `bytes`), and whether it was written."""
+    """What came of one format: how equal it is (`Parity.measure`, and `bytes`), and whether it was written."""
 
     measured: dict[str, Measurement]
     verdict: Verdict
@@ -53,15 +54,14 @@ def export_model(
     if {"onnx", "int8"} & set(params.formats):
         require("export.formats in params.yaml, for onnx and int8,", *NEEDED)
     test = data.split("test")
-    original = model.predict(test.images)
+    parity = parity_of(model, test)
     contents = _contents(model, data.split("validation").images, params.quantisation)
     results: dict[Format, FormatResult] = {}
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary:
         for format_, allowed in params.formats.items():
             trial = Path(temporary) / format_
             _write(model, digest, format_, contents[format_](), trial)
-            exported = load_exported(trial).predict(test.images)
-            measured = measure_parity(original, exported, test.labels, confidence)
+            measured = parity.measure(load_exported(trial), confidence)
             verdict = judge_parity(measured, allowed, params.too_few_images, confidence)
             size = (trial / EXPORT_FILES[format_]).stat().st_size
             measured["bytes"] = Measurement(value=size, n=1, unit="bytes")

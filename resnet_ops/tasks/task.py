@@ -2,9 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-__all__ = ["CLASSIFICATION", "Classification", "Headline", "Task", "noted_task", "task_from_json"]
+from resnet_ops.errors import ConfigError
+
+__all__ = [
+    "CLASSIFICATION",
+    "IGNORED",
+    "Classification",
+    "Headline",
+    "Segmentation",
+    "Task",
+    "TaskName",
+    "chosen",
+    "noted_task",
+    "require_per_image",
+    "task_from_json",
+]
+
+TaskName = Literal["classification", "segmentation"]
+Value = int | tuple[int, int, int]
+"""What stands for a class in a mask: an index or grey level, or a colour."""
+
+MOST_CLASSES = 250
+IGNORED = 255
+"""In a prepared mask: a pixel of which nothing is asked."""
 
 
 @dataclass(frozen=True)
@@ -21,29 +43,127 @@ class Headline:
 class Classification:
     """One class for each image; the head is the member's own."""
 
-    name: Literal["classification"] = "classification"
+    name: ClassVar[TaskName] = "classification"
+    """As `data.task` calls it."""
 
     @property
     def headline(self) -> Headline:
         """What it is compared by first."""
         return Headline("top1", "top-1")
 
+    @property
+    def per_image(self) -> bool:
+        """Whether an answer is a probability for each class of an image, which scorer, log and drift take."""
+        return True
 
-Task = Classification
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """A class for each pixel. In `params.yaml` under `data.segmentation`, with `data.task: segmentation`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    name: ClassVar[TaskName] = "segmentation"
+    """As `data.task` calls it."""
+
+    masks: str
+    """How a mask's name ends, which else is that of its image without ending: `.png` for tile.png beside tile.jpg,
+    `_mask.png` for tile_mask.png."""
+    classes: dict[str, Value]
+    """By name what stands for a class in a mask: an index or grey level, or a colour as [red, green, blue]. The first
+    is the background."""
+    threshold: int | None
+    """For masks with soft edges: grey levels from it on are the second class, all others the first. Null for none."""
+    ignore: Value | None
+    """What stands in a mask for pixels of which nothing is asked; null for none."""
+    head: Literal["fcn", "deeplabv3"]
+    """`fcn` is Long et al. 2015, `deeplabv3` is Chen et al. 2017, both as in torchvision."""
+    dilated: int
+    """Last stages of the member whose stride becomes dilation, so that the head sees a finer map, 0 for none; 2 in
+    torchvision. A finer map costs time."""
+    auxiliary: bool
+    """Whether a second head on the stage before the last is trained with half the weight, as in torchvision."""
+
+    def __post_init__(self) -> None:
+        if not self.masks:
+            raise ValueError("masks is empty, but must say how the names of masks end, such as .png")
+        _check_classes(self.classes, self.threshold, self.ignore)
+        if self.head not in get_args(Literal["fcn", "deeplabv3"]):
+            raise ValueError(f"head is {self.head!r}, but must be fcn or deeplabv3")
+        if not 0 <= self.dilated <= 3:
+            raise ValueError(f"dilated is {self.dilated}, but must be within 0 and 3")
+
+    @property
+    def headline(self) -> Headline:
+        """What it is compared by first."""
+        return Headline("miou", "mIoU")
+
+    @property
+    def per_image(self) -> bool:
+        """As `Classification.per_image`: an answer here is of pixels."""
+        return False
+
+
+Task = Classification | Segmentation
 """Any task with its settings."""
 
 CLASSIFICATION = Classification()
 
-_BY_NAME: dict[str, type[Task]] = {"classification": Classification}
+
+def chosen(name: TaskName, segmentation: Segmentation | None) -> Task:
+    """The task that `data.task` names, with its settings. Raises ValueError where these are missing or another's."""
+    if name == "segmentation" and segmentation is None:
+        raise ValueError("segmentation is missing: task is segmentation, so say there what the masks are")
+    if name != "segmentation" and segmentation is not None:
+        raise ValueError(f"segmentation has settings, but task is {name}: set task to segmentation")
+    return segmentation or CLASSIFICATION
+
+
+def _check_classes(classes: Mapping[str, Value], threshold: int | None, ignore: Value | None) -> None:
+    """Raise ValueError that begins with the setting which is wrong."""
+    values = [*classes.values(), *([] if ignore is None else [ignore])]
+    parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise ValueError(f"classes are {len(classes)}, but must be 2 to {MOST_CLASSES}, the background first")
+    if not all(0 <= part <= 255 for part in parts):
+        raise ValueError(f"classes have {values}, but what stands for a class must be within 0 and 255")
+    if len({isinstance(value, tuple) for value in values}) > 1:
+        raise ValueError("classes and ignore must all be levels, or all be colours")
+    if len(set(values)) < len(values):
+        raise ValueError(f"classes and ignore have {values}: each must stand for one thing only")
+    if threshold is None:
+        return
+    if not 1 <= threshold <= 255:
+        raise ValueError(f"threshold is {threshold}, but must be within 1 and 255")
+    if len(classes) != 2 or ignore is not None or isinstance(values[0], tuple):
+        raise ValueError(
+            f"threshold is {threshold}, which tells two grey classes apart: give two, and no ignore"
+        )
+
+
+def require_per_image(task: Task, what: str) -> None:
+    """Raise ConfigError where answers are not a probability for each class of an image. what: that takes only these."""
+    if not task.per_image:
+        raise ConfigError(
+            f"{what} takes a probability for each class of an image, and is not there for {task.name} yet. What is: "
+            f"docs/{task.name}.md."
+        )
 
 
 def noted_task(task: Task) -> dict[str, Any]:
     """What a description says of a task under `task`: nothing of classification, which came first."""
-    return {} if task == CLASSIFICATION else {"task": asdict(task)}
+    return {} if task == CLASSIFICATION else {"task": {"name": task.name, **asdict(task)}}
 
 
 def task_from_json(settings: Mapping[str, Any] | None) -> Task:
     """The task that a description has under `task`, or classification. Raises KeyError, TypeError, ValueError."""
     if settings is None:
         return CLASSIFICATION
-    return _BY_NAME[settings["name"]](**settings)
+    values = dict(settings)
+    if (name := values.pop("name")) != Segmentation.name:
+        raise ValueError(f"no task is called {name!r}")
+    values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
+    return Segmentation(**{**values, "ignore": _value(values["ignore"])})
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -36,7 +36,7 @@ def training_key(plan: Plan, data: PreparedData) -> str:
         images.update(np.ascontiguousarray(part.asked).data)
     where = torch.cuda.get_device_name() if plan.engine.device == "cuda" and torch.cuda.is_available() else ""
     depends_on = {
-        "task": asdict(data.task),
+        "task": {"name": data.task.name, **asdict(data.task)},
         "member": asdict(plan.member),
         "recipe": plan.recipe.as_dict(),
         "engine": {name: value for name, value in asdict(plan.engine).items() if name not in LEFT_OUT},

@@ -55,6 +55,8 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("OperatingPointParams", "precision_at_recall"): (),
     ("OperatingPointParams", "recall_at_precision"): (),
     ("Params", "serve"): None,
+    ("DataParams", "task"): "classification",
+    ("DataParams", "segmentation"): None,
 }
 """Settings that a file need not have, with what that means: nothing is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))

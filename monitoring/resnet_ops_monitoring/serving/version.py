@@ -12,6 +12,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.preprocessing import Preprocessing
+from resnet_ops.tasks.task import require_per_image
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -41,6 +42,9 @@ class Version:
     users: int = 0
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        require_per_image(self.model.task, "serve")
 
     def reading(self, otherwise: ReadParams) -> ReadParams:
         """How image files are read: as its own files say, or else as these settings, at its size."""

@@ -104,12 +104,17 @@ class Rule:
 
 
 def check_manifest(
-    manifest: pd.DataFrame, classes: tuple[str, ...], splits: tuple[str, ...], params: ManifestParams
+    manifest: pd.DataFrame,
+    classes: tuple[str, ...],
+    splits: tuple[str, ...],
+    params: ManifestParams,
+    labelled: tuple[str, ...] | None = None,
 ) -> ManifestReport:
     """Check a prepared manifest (columns as in `resnet_ops.data.ManifestRow`).
 
-    classes: the data set's class names, by label. splits: those that must be there. Too few rows is reported alone,
-    since an empty table passes almost every other rule. Raises DataError when columns are missing.
+    classes: the data set's class names, by label. splits: those that must be there. labelled: the classes that
+    must be in each, None for all. Too few rows is reported alone, since an empty table passes almost every other rule.
+    Raises DataError when columns are missing.
     """
     missing = [name for name in _COLUMNS if name not in manifest.columns]
     if missing:
@@ -117,7 +122,7 @@ def check_manifest(
             f"The manifest lacks the columns {', '.join(missing)}. Prepare the data again: dvc repro"
         )
     frame = _with_cross_row_columns(manifest)
-    rules = _rules(frame, classes, splits, params)
+    rules = _rules(frame, classes, splits, params, classes if labelled is None else labelled)
     if len(frame) < params.min_rows:
         rules = rules[:1]
     results = _run(frame, [rule.expectation for rule in rules])
@@ -140,7 +145,11 @@ def _with_cross_row_columns(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rules(
-    frame: pd.DataFrame, classes: tuple[str, ...], splits: tuple[str, ...], params: ManifestParams
+    frame: pd.DataFrame,
+    classes: tuple[str, ...],
+    splits: tuple[str, ...],
+    params: ManifestParams,
+    labelled: tuple[str, ...],
 ) -> list[Rule]:
     gxe = expectations()
 
@@ -154,7 +163,7 @@ def _rules(
         found = frame[frame[column] > 1]["path"]
         return lambda result: f"{len(found)} images, for example {', '.join(map(str, found[:4]))}"
 
-    cells = [f"{name} in {split}" for split in splits for name in classes]
+    cells = [f"{name} in {split}" for split in splits for name in labelled]
     number_in = frame["class_name"].astype(str) + " in " + frame["split"].astype(str)
     frame["enough"] = number_in.where(number_in.groupby(number_in).transform("size") >= params.min_class_rows)
     counts = number_in.value_counts()

@@ -27,9 +27,15 @@ from resnet_ops_registry.common.frozen import Frozen, Sha256
 
 __all__ = [
     "EVIDENCE_TYPE",
+    "EVIDENCE_TYPE_2",
+    "MAX_OUTCOMES",
+    "MAX_SCORES",
     "MLFLOW",
     "REFUSED",
+    "SCORE_STEPS",
+    "TOP1",
     "Evidence",
+    "Headline",
     "Metric",
     "Outcomes",
     "Source",
@@ -40,12 +46,18 @@ __all__ = [
 ]
 
 EVIDENCE_TYPE = "https://resnet-ops.dev/evidence/v1"
+EVIDENCE_TYPE_2 = "https://resnet-ops.dev/evidence/v2"
+"""With a task, its headline metric, or scores instead of bits."""
 REFUSED = "refused"
 """How `Evidence.exports` begins where an export was not written."""
 MLFLOW = "mlflow"
 """`Evidence.format` of any other MLflow model, of which its team signed what it measured itself."""
 MAX_OUTCOMES = 2_000_000
 """A signed statement holds at most 2 MB; so many outcomes take 0.45 of them, 1.8 with groups and an operating point."""
+MAX_SCORES = 500_000
+"""Likewise: they take 1.3 MB."""
+SCORE_STEPS = 65_535
+"""Steps of a score from 0 to 1."""
 
 
 class Metric(Frozen):
@@ -66,15 +78,21 @@ class Metric(Frozen):
 
 
 class Outcomes(Frozen):
-    """Which images of a split were classified right, so that two models can be compared image by image."""
+    """How each image of a split came out, for a comparison image by image: right or not, or with which score."""
 
     images: Sha256 = Field(
         description="over the images and their true classes, in order: `outcomes.images_digest`"
     )
     n: int = Field(gt=0, le=MAX_OUTCOMES)
-    right: str = Field(
+    right: str | None = Field(
+        default=None,
         max_length=(MAX_OUTCOMES + 7) // 8 * 4 // 3 + 4,
         description="base64 of one bit an image, 1 for right, the first image highest; padded with 0",
+    )
+    scores: str | None = Field(
+        default=None,
+        max_length=MAX_SCORES * 2 // 3 * 4 + 8,
+        description="instead of `right`: base64 of 16 bits an image, the higher byte first, 65535 for a score of 1",
     )
     starts: str | None = Field(
         default=None,
@@ -84,7 +102,14 @@ class Outcomes(Frozen):
 
     @model_validator(mode="after")
     def _one_bit_an_image(self) -> "Outcomes":
-        _check_bits("right", self.right, self.n)
+        if (self.right is None) == (self.scores is None):
+            raise ValueError("outcomes must have right or scores, and not both")
+        if self.scores is not None:
+            _check_length("scores", self.scores, 2 * self.n)
+            if self.starts is not None:
+                raise ValueError("scores have no starts: each image stands for itself")
+        if self.right is not None:
+            _check_bits("right", self.right, self.n)
         if self.starts is not None:
             _check_bits("starts", self.starts, self.n)
             if not base64.b64decode(self.starts)[0] & 0x80:
@@ -92,8 +117,12 @@ class Outcomes(Frozen):
         return self
 
     def bits(self) -> bytes:
-        """The packed bits, `numpy.unpackbits` makes them an array of n."""
-        return base64.b64decode(self.right)
+        """The packed bits, `numpy.unpackbits` makes them an array of n; none where there are scores."""
+        return base64.b64decode(self.right or "")
+
+    def score_bytes(self) -> bytes | None:
+        """The scores as `>u2` in SCORE_STEPS; None where there are bits."""
+        return None if self.scores is None else base64.b64decode(self.scores)
 
     def start_bits(self) -> bytes | None:
         """Likewise, of where groups begin; None where each image stands for itself."""
@@ -101,14 +130,34 @@ class Outcomes(Frozen):
 
 
 def _check_bits(name: str, text: str, n: int) -> None:
+    packed = _check_length(name, text, (n + 7) // 8)
+    if n % 8 and packed[-1] & (0xFF >> n % 8):
+        raise ValueError(f"{name} must hold {n} bits, then zeros to the end of the byte")
+
+
+def _check_length(name: str, text: str, length: int) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise ValueError(f"{name} must be base64") from error
     if base64.b64encode(packed).decode() != text:
         raise ValueError(f"{name} must be base64 in its only form")
-    if len(packed) != (n + 7) // 8 or (n % 8 and packed[-1] & (0xFF >> n % 8)):
-        raise ValueError(f"{name} must hold {n} bits, then zeros to the end of the byte")
+    if len(packed) != length:
+        raise ValueError(f"{name} must hold {length} bytes")
+    return packed
+
+
+class Headline(Frozen):
+    """The metric by which models of a task are compared first."""
+
+    metric: str = Field(min_length=1, max_length=100, description="on the test split, such as test.miou")
+    chosen_by: str = Field(min_length=1, max_length=100, description="the same on the validation split")
+    label: str = Field(min_length=1, max_length=40)
+    higher_is_better: bool = True
+
+
+TOP1 = Headline(metric="test.top1", chosen_by="validation.top1", label="top-1")
+"""Of version 1, which was of classification alone."""
 
 
 class Source(Frozen):
@@ -165,6 +214,10 @@ class Evidence(Frozen):
         default=None,
         description="digest of the pipeline's findings that it was measured again from; what was not, is theirs",
     )
+    task: str | None = Field(
+        default=None, max_length=40, description="what the model answers with; nothing said: classification"
+    )
+    headline: Headline | None = Field(default=None, description="nothing said: test.top1")
     created: AwareDatetime
 
     @field_serializer("created")
@@ -184,17 +237,30 @@ class Evidence(Frozen):
         threshold = self.metrics.get("operating.threshold")
         return OperatingPoint(self.positive, threshold.value) if self.positive and threshold else None
 
+    @property
+    def compared_by(self) -> Headline:
+        """The metric that counts first."""
+        return self.headline or TOP1
+
+    @property
+    def statement_type(self) -> str:
+        """The URI of its kind: version 1 for all that version 1 could say."""
+        scored = any(each.scores is not None for each in self.outcomes.values())
+        return EVIDENCE_TYPE_2 if self.task or self.headline or scored else EVIDENCE_TYPE
+
     def as_signed(self) -> dict[str, Any]:
         """As it is signed."""
         content = self.model_dump(mode="json")
         # so that releases which do not know these fields can read it
-        if self.replaces is None:
-            del content["replaces"]
+        for name in ("replaces", "task", "headline"):
+            if content[name] is None:
+                del content[name]
         if not self.positive:
             del content["positive"]
         for outcomes in content["outcomes"].values():
-            if outcomes["starts"] is None:
-                del outcomes["starts"]
+            for name in ("starts", "scores", "right"):
+                if outcomes[name] is None:
+                    del outcomes[name]
         return content
 
     def digest(self) -> str:

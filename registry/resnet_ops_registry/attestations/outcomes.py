@@ -11,9 +11,22 @@ import numpy as np
 
 from resnet_ops.data.trained_on import is_among
 from resnet_ops.errors import DataError
-from resnet_ops_registry.attestations.evidence import MAX_OUTCOMES, Metric, Outcomes
+from resnet_ops_registry.attestations.evidence import (
+    MAX_OUTCOMES,
+    MAX_SCORES,
+    SCORE_STEPS,
+    Metric,
+    Outcomes,
+)
 
-__all__ = ["all_outcomes", "images_digest", "pack_outcomes", "read_outcomes", "split_sizes"]
+__all__ = [
+    "all_outcomes",
+    "images_digest",
+    "pack_outcomes",
+    "pack_scores",
+    "read_outcomes",
+    "split_sizes",
+]
 
 
 def images_digest(images: Iterable[tuple[str, str]]) -> str:
@@ -36,6 +49,17 @@ def pack_outcomes(images: str, right: np.ndarray, starts: np.ndarray | None = No
         )
     begun = None if starts is None else _packed(starts)
     return Outcomes(images=images, n=len(right), right=_packed(right), starts=begun)
+
+
+def pack_scores(images: str, scores: np.ndarray) -> Outcomes:
+    """Outcomes of N images with scores (N,) in [0, 1], kept to 1 / 65535. Raises DataError beyond half a million."""
+    if not 0 < len(scores) <= MAX_SCORES:
+        raise DataError(
+            f"Evidence holds the scores of 1 to {MAX_SCORES:,} images, not of {len(scores):,}. Compare on a smaller "
+            "split."
+        )
+    steps = np.rint(np.clip(scores, 0, 1) * SCORE_STEPS).astype(">u2")
+    return Outcomes(images=images, n=len(scores), scores=base64.b64encode(steps.tobytes()).decode())
 
 
 def _packed(bits: np.ndarray) -> str:
@@ -79,8 +103,9 @@ def read_outcomes(
 ) -> dict[str, Outcomes]:
     """Outcomes of one split from predictions.csv (index, actual, predicted) and manifest.csv (index, split, sha256).
 
-    Columns group, positive and called (yes or no) of predictions.csv count where they are there. seen: what the model
-    was trained on, which is not measured. Raises DataError when the two do not speak of the same images in the same
+    Columns group, positive and called (yes or no) of predictions.csv count where they are there; so do `score` (a
+    fraction, instead of right or not) and `asked` (a digest of what was asked, not the class). seen: what the model was
+    trained on, which is not measured. Raises DataError when the two do not speak of the same images in the same
     order.
     """
     try:
@@ -93,7 +118,9 @@ def read_outcomes(
         answered = [(row["index"], row["actual"]) for row in rows]
         columns = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
         right = columns["actual"] == columns["predicted"]
-        shown = [(row["sha256"], row["class_name"]) for row in images]
+        scores = columns["score"].astype(float) if "score" in columns else None
+        truths = columns["asked"] if "asked" in columns else [row["class_name"] for row in images]
+        shown = [(row["sha256"], str(truth)) for row, truth in zip(images, truths, strict=False)]
         decided = None
         if "called" in columns:
             decided = columns["positive"] == "yes", columns["called"] == "yes"
@@ -105,6 +132,8 @@ def read_outcomes(
         raise DataError(
             f"{predictions} is not about the {len(asked)} images of split {split} in {manifest}. Run: dvc repro"
         )
+    if scores is not None:
+        return {split: pack_scores(images_digest(shown), scores)}
     return all_outcomes(split, shown, right, columns.get("group"), decided)
 
 

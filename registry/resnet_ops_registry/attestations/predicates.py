@@ -7,7 +7,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, Field, FiniteFloat, ValidationError, field_serializer, model_validator
 
 from resnet_ops.errors import ConfigError, EvidenceError
-from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE, Evidence, read_evidence
+from resnet_ops_registry.attestations.evidence import (
+    EVIDENCE_TYPE,
+    EVIDENCE_TYPE_2,
+    Evidence,
+    read_evidence,
+)
 from resnet_ops_registry.common.frozen import Frozen, Sha256
 from resnet_ops_registry.common.target import Target
 
@@ -112,6 +117,7 @@ Predicate = Evidence | Approval | Waiver | Reproduction | Retirement | Review | 
 
 _TYPES: dict[str, type[Predicate]] = {
     EVIDENCE_TYPE: Evidence,
+    EVIDENCE_TYPE_2: Evidence,
     "https://resnet-ops.dev/approval/v1": Approval,
     "https://resnet-ops.dev/waiver/v1": Waiver,
     "https://resnet-ops.dev/reproduction/v1": Reproduction,
@@ -123,6 +129,8 @@ _TYPES: dict[str, type[Predicate]] = {
 
 def predicate_type(predicate: Predicate) -> str:
     """The URI that names this kind of statement."""
+    if isinstance(predicate, Evidence):
+        return predicate.statement_type
     return next(uri for uri, kind in _TYPES.items() if isinstance(predicate, kind))
 
 
@@ -147,7 +155,10 @@ def read_predicate(uri: str, predicate: Mapping[str, Any]) -> Predicate:
     if kind is None:
         raise EvidenceError(f"Statements of type {uri[:80]!r} are not known here.")
     if kind is Evidence:
-        return read_evidence(predicate)
+        found = read_evidence(predicate)
+        if found.statement_type != uri:
+            raise EvidenceError(f"The evidence says what statements of type {uri} do not.")
+        return found
     try:
         return kind.model_validate(predicate)
     except ValidationError as error:

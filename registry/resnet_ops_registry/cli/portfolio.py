@@ -48,7 +48,7 @@ def _show(found: "Portfolio") -> None:
     table = Table(title=found.model, title_justify="left", show_lines=True)
     for name in (
         "model",
-        "top-1",
+        found.accuracy.label,
         f"p95 ms\n{profiles}",
         f"MiB\n{profiles}",
         "KB",
@@ -60,7 +60,7 @@ def _show(found: "Portfolio") -> None:
         cells = cells_of(found, entry)
         columns = ["\n".join(each) for each in (cells.p95s, cells.peaks)]
         verdicts = "\n".join(cells.verdicts) if entry.version else "no version"
-        table.add_row(cells.model, cells.top1, *columns, cells.size, verdicts, cells.pareto)
+        table.add_row(cells.model, cells.score, *columns, cells.size, verdicts, cells.pareto)
     console.print(table)
     for choice in found.choices:
         console.print(f"{choice.target}: {choice.reason}")

@@ -16,6 +16,7 @@ from resnet_ops.evaluation.reject import RejectParams
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.provenance import hardware
+from resnet_ops.tasks.task import require_per_image
 from resnet_ops_registry.attestations.evidence import Evidence, Metric, metrics_from, show_metric
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.outcomes import all_outcomes, images_digest
@@ -62,6 +63,7 @@ def attest_evaluation(
     """
     settings, seed, group = read_evaluate_params(params)
     client, prepared = connect(), load_prepared(data)
+    require_per_image(prepared.task, "attest evaluation")
     subjects = [_subject(client, model, number, prepared) for number in dict.fromkeys(versions)]
     seen = frozenset[str]().union(*(subject.trained_on for subject in subjects))
     unseen, count = leave_out(prepared, seen, "test")

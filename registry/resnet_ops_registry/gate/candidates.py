@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = [
-    "CHOSEN_BY",
     "Candidate",
     "aliases",
     "apply_first_policies",
@@ -38,8 +37,6 @@ __all__ = [
 ]
 
 CHALLENGER, CHAMPION = "challenger", "champion"
-CHOSEN_BY = "validation.top1"
-"""The metric by which one of several candidates is chosen."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ def propose(
 def validation_scores(
     client: "MlflowClient", model: str, candidates: Iterable[Candidate]
 ) -> dict[str, float]:
-    """By member, top-1 on the validation split as its signed evidence says.
+    """By member, the headline metric on the validation split as its signed evidence says; higher is better.
 
     Not on the test split: of several, the best there is partly the luckiest there, and the gate's interval, which
     judges by that split, would not know. Raises EvidenceError where the evidence does not say it.
@@ -152,13 +149,15 @@ def validation_scores(
     for candidate in candidates:
         with reported(f"Reading the evidence of {model} v{candidate.version}"):
             version = client.get_model_version(model, str(candidate.version))
-            metrics = evidence_of(client, version).evidence.metrics
-        if CHOSEN_BY not in metrics:
+            evidence = evidence_of(client, version).evidence
+        metrics, by = evidence.metrics, evidence.compared_by
+        if by.chosen_by not in metrics:
             raise EvidenceError(
-                f"The evidence of {model} v{candidate.version} does not say {CHOSEN_BY}, by which they are chosen. "
+                f"The evidence of {model} v{candidate.version} does not say {by.chosen_by}, by which they are chosen. "
                 f"Measure it again: resnet-ops attest evaluation {model} {candidate.version}"
             )
-        scores[candidate.member] = metrics[CHOSEN_BY].value
+        value = metrics[by.chosen_by].value
+        scores[candidate.member] = value if by.higher_is_better else -value
     return scores
 
 

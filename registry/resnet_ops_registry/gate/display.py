@@ -48,7 +48,6 @@ EXPERIMENT_TAG = "dvc_experiment"
 EVIDENCE_TAG = "resnet_ops.evidence_digest"
 FILES_TAG = "resnet_ops.files_digest"
 KEY_TAG = "resnet_ops.evidence_key"
-HEADLINE_METRIC = "test.top1"
 _PREFIXES = ("resnet_ops.", GATE_TAG_PREFIX, REVIEW_TAG_PREFIX)
 
 
@@ -112,8 +111,9 @@ def _told(verified: VerifiedStatements, roles: list[str] | None) -> dict[str, st
 
 
 def _evidence_tags(accepted: Accepted[Evidence]) -> dict[str, str]:
-    headline = accepted.predicate.metrics.get(HEADLINE_METRIC)
-    found = f", {HEADLINE_METRIC} {show_metric(headline)}" if headline else ""
+    by = accepted.predicate.compared_by.metric
+    headline = accepted.predicate.metrics.get(by)
+    found = f", {by} {show_metric(headline)}" if headline else ""
     return {
         "evidence": f"signed by {accepted.key.name} {accepted.key.id[:8]}{found}",
         WEIGHTS_TAG: accepted.predicate.weights_digest,

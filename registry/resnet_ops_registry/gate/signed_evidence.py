@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
-from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE, Evidence
+from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import PrivateKey, PublicKey, read_public_key
 from resnet_ops_registry.attestations.signed import read_signed
 from resnet_ops_registry.attestations.statements import find_version, latest_evidence
@@ -51,7 +51,8 @@ class SignedEvidence:
 def signed_now(version: "ModelVersion", evidence: Evidence, key: PrivateKey) -> SignedEvidence:
     """The evidence signed about a version's files, as the registry accepted it."""
     return SignedEvidence(
-        sign(Statement(_subject(version), EVIDENCE_TYPE, evidence.as_signed()), key).text, key.public
+        sign(Statement(_subject(version), evidence.statement_type, evidence.as_signed()), key).text,
+        key.public,
     )
 
 

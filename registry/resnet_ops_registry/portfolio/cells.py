@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from resnet_ops_registry.attestations.evidence import Metric, show_number
-from resnet_ops_registry.portfolio.portfolio import ACCURACY, SIZE, Choice, Entry, Portfolio, latency, memory
+from resnet_ops_registry.portfolio.portfolio import SIZE, Choice, Entry, Portfolio, latency, memory
 
 __all__ = ["Cells", "cells_of"]
 
@@ -12,7 +12,7 @@ class Cells(NamedTuple):
     """Plain text. `p95s` and `peaks`: one for each profile; `verdicts`: one for each choice."""
 
     model: str
-    top1: str
+    score: str
     p95s: list[str]
     peaks: list[str]
     size: str
@@ -26,7 +26,7 @@ def cells_of(portfolio: Portfolio, entry: Entry) -> Cells:
     size, rival = entry.metrics.get(SIZE.metric), portfolio.dominated_by(entry)
     return Cells(
         model=" ".join([_named(entry), *(f"@{alias}" for alias in entry.aliases)]),
-        top1=_number(entry.metrics[ACCURACY.metric]),
+        score=_number(entry.metrics[entry.by.metric]),
         p95s=[
             _number(entry.metrics.get(latency(name).metric)) + ("*" if name in entry.noisy else "")
             for name in portfolio.profiles

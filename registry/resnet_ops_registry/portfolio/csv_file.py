@@ -3,12 +3,12 @@
 import csv
 import io
 
-from resnet_ops_registry.portfolio.portfolio import ACCURACY, SIZE, Portfolio, latency, memory
+from resnet_ops_registry.portfolio.portfolio import SIZE, Portfolio, latency, memory
 
 __all__ = ["portfolio_csv"]
 
 COLUMNS = (
-    *("model", "format", "version", "profile", "proposed_for", "top1", "top1_low", "top1_high"),
+    *("model", "format", "version", "profile", "proposed_for", "score", "score_low", "score_high"),
     *("latency_p95_ms", "latency_p95_low", "latency_p95_high", "peak_memory_mb", "bytes"),
 )
 
@@ -24,11 +24,11 @@ def portfolio_csv(portfolio: Portfolio) -> str:
             p95 = entry.metrics.get(latency(profile).metric)
             if p95 is None:
                 continue
-            top1 = entry.metrics[ACCURACY.metric]
+            score = entry.metrics[entry.by.metric]
             rest = [entry.metrics.get(axis.metric) for axis in (memory(profile), SIZE)]
             writer.writerow(
                 [entry.name, entry.format, entry.version, profile, " ".join(portfolio.proposed_for(entry))]
-                + [getattr(metric, end) for metric in (top1, p95) for end in ends]
+                + [getattr(metric, end) for metric in (score, p95) for end in ends]
                 + [metric.value if metric else None for metric in rest]
             )
     return out.getvalue()

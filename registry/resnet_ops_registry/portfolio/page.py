@@ -49,13 +49,13 @@ def _refused(portfolio: Portfolio) -> str:
 
 
 def _table(portfolio: Portfolio) -> str:
-    columns = [("model", False), ("top-1", True)]
+    columns = [("model", False), (portfolio.accuracy.label, True)]
     columns += [(f"{what}, {profile}", True) for what in ("p95 ms", "MiB") for profile in portfolio.profiles]
     columns += [("KB", True), *((choice.target, False) for choice in portfolio.choices), ("Pareto", False)]
     rows = []
     for entry in portfolio.entries:
         cells = cells_of(portfolio, entry)
-        numbers = [cells.top1, *cells.p95s, *cells.peaks, cells.size]
+        numbers = [cells.score, *cells.p95s, *cells.peaks, cells.size]
         kind = "pick" if portfolio.proposed_for(entry) else ""
         rows.append((kind, [cells.model, *numbers, *cells.verdicts, cells.pareto]))
     return table(columns, rows)

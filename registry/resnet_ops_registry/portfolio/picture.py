@@ -7,7 +7,7 @@ from html import escape
 from resnet_ops_registry.attestations.evidence import Metric, show_metric, show_number
 from resnet_ops_registry.portfolio.chart import INK, LINE, SOFT, Box, Linear, Log, Panel, text
 from resnet_ops_registry.portfolio.pareto import Axis, front
-from resnet_ops_registry.portfolio.portfolio import ACCURACY, SIZE, Budget, Entry, Portfolio, latency, memory
+from resnet_ops_registry.portfolio.portfolio import SIZE, Budget, Entry, Portfolio, latency, memory
 
 __all__ = ["draw_portfolio"]
 
@@ -47,14 +47,16 @@ def draw_portfolio(portfolio: Portfolio) -> str:
 def _panel(portfolio: Portfolio, axis: Axis, title: str) -> str:
     shown = [entry for entry in portfolio.entries if axis.metric in entry.metrics]
     budgets = _merged([each for each in portfolio.budgets if each.metric == axis.metric])
-    floors = _merged([each for each in portfolio.budgets if each.metric == ACCURACY.metric and each.is_floor])
+    floors = _merged(
+        [each for each in portfolio.budgets if each.metric == portfolio.accuracy.metric and each.is_floor]
+    )
     heading = text(LEFT, 20, title, font_size="13", font_weight="600")
     if not shown:
         return heading + text(LEFT, 60, "not measured", fill=SOFT)
     panel = Panel(Box(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM))
     across = _across([entry.metrics[axis.metric] for entry in shown], [each.limit for each in budgets])
-    upward = _upward([entry.metrics[ACCURACY.metric] for entry in shown], [each.limit for each in floors])
-    _frame(panel, across, upward, 1000 if axis == SIZE else 1)
+    upward = _upward([entry.metrics[entry.by.metric] for entry in shown], [each.limit for each in floors])
+    _frame(panel, across, upward, 1000 if axis == SIZE else 1, portfolio.accuracy.label)
     _front(panel, across, upward, shown, axis)
     _budgets(panel, across, upward, budgets, floors)
     colours = _colours(portfolio)
@@ -88,7 +90,7 @@ def _upward(metrics: Sequence[Metric], limits: Sequence[float]) -> Linear:
     return Linear(max(0.0, low - room), high + 3 * room, HEIGHT - BOTTOM, TOP)
 
 
-def _frame(panel: Panel, across: Log, upward: Linear, unit: float) -> None:
+def _frame(panel: Panel, across: Log, upward: Linear, unit: float, label: str) -> None:
     area = panel.area
     for tick in across.ticks():
         x = across.at(tick)
@@ -99,12 +101,14 @@ def _frame(panel: Panel, across: Log, upward: Linear, unit: float) -> None:
         panel.draw(f'<path d="M{area.left},{y:.1f}H{area.right}" stroke="{LINE}"/>')
         panel.draw(text(area.left - 6, y + 4, f"{tick:g}", text_anchor="end", fill=SOFT))
     panel.draw(f'<path d="M{area.left},{area.top}V{area.bottom}H{area.right}" fill="none" stroke="{INK}"/>')
-    panel.draw(text(area.left, area.top - 6, "top-1", fill=SOFT))
+    panel.draw(text(area.left, area.top - 6, label, fill=SOFT))
 
 
 def _front(panel: Panel, across: Log, upward: Linear, shown: Sequence[Entry], axis: Axis) -> None:
-    best = front({entry.label: entry.metrics for entry in shown}, [ACCURACY, axis])
-    corners = sorted((entry.metrics[axis.metric].value, entry.top1) for entry in shown if entry.label in best)
+    best = front({entry.label: entry.metrics for entry in shown}, [shown[0].accuracy, axis])
+    corners = sorted(
+        (entry.metrics[axis.metric].value, entry.score) for entry in shown if entry.label in best
+    )
     path = f"M{across.at(corners[0][0]):.1f},{panel.area.bottom}"
     for value, top1 in corners:
         path += f"H{across.at(value):.1f}V{upward.at(top1):.1f}"
@@ -141,9 +145,9 @@ def _budgets(
 def _point(
     panel: Panel, across: Log, upward: Linear, entry: Entry, axis: Axis, colour: str, marked: bool
 ) -> None:
-    found, top1 = entry.metrics[axis.metric], entry.metrics[ACCURACY.metric]
+    found, top1 = entry.metrics[axis.metric], entry.metrics[entry.by.metric]
     x, y = across.at(found.value), upward.at(top1.value)
-    tips = f"{entry.label}, {entry.format}: top-1 {show_metric(top1)}, {axis.label} {show_metric(found)}"
+    tips = f"{entry.label}, {entry.format}: {entry.by.label} {show_metric(top1)}, {axis.label} {show_metric(found)}"
     bars = ""
     if top1.low is not None and top1.high is not None:
         bars += f"M{x:.1f},{upward.at(top1.low):.1f}V{upward.at(top1.high):.1f}"
@@ -166,7 +170,7 @@ def _labels(
 ) -> None:
     """The most important first; who finds no room is in the table, and says its name under the pointer."""
     best, colours = (
-        front({entry.label: entry.metrics for entry in shown}, [ACCURACY, axis]),
+        front({entry.label: entry.metrics for entry in shown}, [shown[0].accuracy, axis]),
         _colours(portfolio),
     )
 
@@ -180,7 +184,7 @@ def _labels(
             "font_weight": "700" if marks else "400",
             "fill": colours[_member(entry)],
         }
-        panel.label(across.at(place), upward.at(entry.top1), words, 13 if marks else 8, bool(marks), **more)
+        panel.label(across.at(place), upward.at(entry.score), words, 13 if marks else 8, bool(marks), **more)
 
 
 def _marks(portfolio: Portfolio, entry: Entry) -> list[str]:
@@ -238,7 +242,7 @@ def _key(portfolio: Portfolio) -> str:
 
 def _interval(portfolio: Portfolio) -> str:
     """Such as `95 % intervals`, as far as the methods say their level."""
-    methods = {entry.metrics[ACCURACY.metric].method or "" for entry in portfolio.entries}
+    methods = {entry.metrics[entry.by.metric].method or "" for entry in portfolio.entries}
     levels = {method.rpartition(" ")[2] for method in methods}
     level = levels.pop() if len(levels) == 1 else ""
     try:

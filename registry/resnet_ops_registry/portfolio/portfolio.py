@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from resnet_ops_registry.attestations.evidence import Metric, show_metric, show_number
-from resnet_ops_registry.gate.candidates import CHOSEN_BY, rank
+from resnet_ops_registry.attestations.evidence import TOP1, Headline, Metric, show_metric, show_number
+from resnet_ops_registry.gate.candidates import rank
 from resnet_ops_registry.portfolio.pareto import Axis, better_on, dominates
 
-__all__ = ["ACCURACY", "SIZE", "Budget", "Choice", "Entry", "Portfolio", "choose", "latency", "memory"]
+__all__ = ["SIZE", "Budget", "Choice", "Entry", "Portfolio", "choose", "latency", "memory"]
 
-ACCURACY = Axis("test.top1", True, "top-1")
 SIZE = Axis("size.bytes", False, "size")
 
 
@@ -37,6 +36,8 @@ class Entry:
     """For each guarded alias or stage, by its label: why not; None where the gate lets it pass."""
     noisy: tuple[str, ...] = ()
     """The profiles on which something else ran while it was measured, or may have."""
+    by: Headline = TOP1
+    """The metric that counts first."""
 
     @property
     def label(self) -> str:
@@ -47,8 +48,12 @@ class Entry:
         return self.name if self.version is None else f"v{self.version}"
 
     @property
-    def top1(self) -> float:
-        return self.metrics[ACCURACY.metric].value
+    def accuracy(self) -> Axis:
+        return Axis(self.by.metric, self.by.higher_is_better, self.by.label)
+
+    @property
+    def score(self) -> float:
+        return self.metrics[self.by.metric].value
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,15 @@ class Portfolio:
     unknown: tuple[str, ...]
 
     @property
+    def accuracy(self) -> Axis:
+        """Of the registered model: its versions have one task."""
+        first = self.entries[0].by if self.entries else TOP1
+        return Axis(first.metric, first.higher_is_better, first.label)
+
+    @property
     def axes(self) -> list[Axis]:
         each = [axis(profile) for profile in self.profiles for axis in (latency, memory)]
-        return [ACCURACY, *each, SIZE]
+        return [self.accuracy, *each, SIZE]
 
     def dominated_by(self, entry: Entry) -> Entry | None:
         """The most accurate of those that are nowhere worse than an entry, on the axes on which it was measured."""
@@ -123,7 +134,8 @@ def choose(target: str, entries: Sequence[Entry], axes: Sequence[Axis]) -> Choic
 
 
 def _chosen_by(passing: Sequence[Entry]) -> str:
-    return CHOSEN_BY if all(CHOSEN_BY in entry.metrics for entry in passing) else ACCURACY.metric
+    by = passing[0].by if passing else TOP1
+    return by.chosen_by if all(by.chosen_by in entry.metrics for entry in passing) else by.metric
 
 
 def _why(
@@ -138,7 +150,7 @@ def _why(
     if proposed is None:
         return f"No version passes.{held}"
     by = _chosen_by(passing)
-    best, where = proposed.metrics[by].value, " on validation" if by == CHOSEN_BY else ""
+    best, where = proposed.metrics[by].value, " on validation" if by.startswith("validation.") else ""
     equal = [entry.label for entry in passing if entry is not proposed and entry.metrics[by].value == best]
     first = f"the most accurate{where} of {len(passing)} that pass"
     if len(passing) == 1:
@@ -191,7 +203,7 @@ def _why_not(
     else:
         assert proposed is not None
         mine, best = entry.metrics[by].value, proposed.metrics[by].value
-        where = " on validation" if by == CHOSEN_BY else ""
+        where = " on validation" if by.startswith("validation.") else ""
         if mine == best:
             reason = f"passes; as accurate{where}, but registered later"
         else:
@@ -204,7 +216,7 @@ def _why_not(
 def _dominator(entry: Entry, among: Sequence[Entry], axes: Sequence[Axis]) -> Entry | None:
     measured = [axis for axis in axes if axis.metric in entry.metrics]
     rivals = [other for other in among if dominates(other.metrics, entry.metrics, measured)]
-    return max(rivals, key=lambda other: (other.top1, other.version is not None), default=None)
+    return max(rivals, key=lambda other: (other.score, other.version is not None), default=None)
 
 
 def _comparison(rival: Entry, entry: Entry, axes: Sequence[Axis]) -> str:

@@ -19,7 +19,6 @@ from resnet_ops_registry.gate.policies import AppliedPolicy, policy_for
 from resnet_ops_registry.gate.signed_evidence import evidence_of
 from resnet_ops_registry.portfolio.pareto import Axis
 from resnet_ops_registry.portfolio.portfolio import (
-    ACCURACY,
     SIZE,
     Budget,
     Entry,
@@ -73,7 +72,9 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
         profiles=profiles,
         entries=tuple(entries),
         budgets=tuple(_budgets(applied, entries)),
-        choices=tuple(choose(target, entries, _axes(applied, target, profiles)) for target in targets),
+        choices=tuple(
+            choose(target, entries, _axes(applied, target, profiles, entries)) for target in targets
+        ),
         refused=tuple(_refused(known)),
         unknown=tuple(unknown),
     )
@@ -93,8 +94,8 @@ def _shown(versions: Sequence[Mapping[str, Any]], model: str) -> list[Mapping[st
 
 
 def _registered(client: "MlflowClient", version: Mapping[str, Any], evidence: Evidence) -> Entry:
-    if ACCURACY.metric not in evidence.metrics:
-        raise EvidenceError(f"its evidence does not say {ACCURACY.metric}")
+    if (by := evidence.compared_by).metric not in evidence.metrics:
+        raise EvidenceError(f"its evidence does not say {by.metric}")
     return Entry(
         name=evidence.member,
         format=evidence.format,
@@ -103,6 +104,7 @@ def _registered(client: "MlflowClient", version: Mapping[str, Any], evidence: Ev
         aliases=tuple(version["aliases"]),
         refusals=refusals_of(client, version["model"], version["version"]),
         noisy=_noisy(evidence.hardware),
+        by=by,
     )
 
 
@@ -112,7 +114,7 @@ def _noisy(hardware: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 
 def _local(reports: Path, known: Sequence[Evidence]) -> Iterator[Entry]:
     """Exports that were measured here, of versions that are shown, and that are no version themselves."""
-    trained = {evidence.weights_digest for evidence in known}
+    trained = {evidence.weights_digest: evidence.compared_by for evidence in known}
     versions = {(evidence.exported_from, evidence.format) for evidence in known}
     for path in sorted((reports / "formats").glob("*.json")):
         content = read_json(path)
@@ -122,14 +124,16 @@ def _local(reports: Path, known: Sequence[Evidence]) -> Iterator[Entry]:
                 if origin not in trained or (origin, format_) in versions:
                     continue
                 metrics = metrics_from(measurements_from_json(found["metrics"]))
-                if ACCURACY.metric not in metrics:
-                    raise ValueError(f"{ACCURACY.metric} is missing")
+                by = trained[origin]
+                if by.metric not in metrics:
+                    raise ValueError(f"{by.metric} is missing")
                 yield Entry(
                     name=f"{content['member']}-{format_}",
                     format=format_,
                     version=None,
                     metrics=metrics,
                     noisy=_noisy(found["hardware"]),
+                    by=by,
                 )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} holds no measured exports ({error}). Run: dvc repro") from error
@@ -165,7 +169,9 @@ def _targets(applied: AppliedPolicy | None, entries: Sequence[Entry]) -> list[st
     return [label for label in spoken if label.startswith("@")]
 
 
-def _axes(applied: AppliedPolicy | None, target: str, profiles: Sequence[str]) -> list[Axis]:
+def _axes(
+    applied: AppliedPolicy | None, target: str, profiles: Sequence[str], entries: Sequence[Entry]
+) -> list[Axis]:
     """What matters for an alias: its policy's profiles, or all where it names none."""
     guard = applied.policy.guard_of(Target.from_label(target)) if applied else None
     named = [
@@ -174,7 +180,11 @@ def _axes(applied: AppliedPolicy | None, target: str, profiles: Sequence[str]) -
         if isinstance(rule, Hardware | Threshold)
     ]
     wanted = [profile for profile in profiles if profile in named] or profiles
-    return [ACCURACY, *(axis(profile) for profile in wanted for axis in (latency, memory)), SIZE]
+    return [
+        *(entry.accuracy for entry in entries[:1]),
+        *(axis(profile) for profile in wanted for axis in (latency, memory)),
+        SIZE,
+    ]
 
 
 def _budgets(applied: AppliedPolicy | None, entries: Sequence[Entry]) -> Iterator[Budget]:

@@ -5,7 +5,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Outcomes, show_number
+from resnet_ops_registry.attestations.evidence import (
+    MLFLOW,
+    SCORE_STEPS,
+    Evidence,
+    Outcomes,
+    show_number,
+)
 from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
 
 __all__ = ["Comparison"]
@@ -15,7 +21,8 @@ class Comparison(Rule):
     """On the same test images, not worse than the champion by more than `margin`, or better by more than it.
 
     Shown, not assumed: the null hypothesis is that the candidate is too bad, and it must be rejected at `alpha`. Images
-    that come in groups, such as several of one patient, count for as many single ones as they are worth.
+    that come in groups, such as several of one patient, count for as many single ones as they are worth. Where images
+    have scores instead of right or wrong, the test is `paired_scores.betting_p`, whatever `method` says.
     """
 
     rule: Literal["comparison"]
@@ -74,13 +81,31 @@ class Comparison(Rule):
         mine, other = both
         assert mine is not None
         assert other is not None
-        if (mine.images, mine.n, mine.starts) != (other.images, other.n, other.starts):
+        kinds = [each.scores is None for each in (mine, other)]
+        if (mine.images, mine.n, mine.starts, kinds[0]) != (other.images, other.n, other.starts, kinds[1]):
             reason = f"{name} was judged on other images"
             remedy = remedy or "; measure both on the same: resnet-ops attest evaluation"
             return self._result(False, "other images", reason + remedy)
         return self._compare(name, mine, other)
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
+        scores = mine.score_bytes(), other.score_bytes()
+        if scores[0] is not None and scores[1] is not None:
+            return self._compare_scores(name, scores[0], scores[1])
+        return self._compare_bits(name, mine, other)
+
+    def _compare_scores(self, name: str, mine: bytes, other: bytes) -> RuleResult:
+        from resnet_ops_registry.rules.paired_scores import betting_p
+
+        differences = _scores(mine) - _scores(other)
+        p = betting_p(differences, -self.margin if self.mode == "not_worse" else self.margin)
+        points, n = float(differences.mean()) * 100, len(differences)
+        passed = p <= self.alpha
+        measured = f"{points:+.2f} points of score an image against {name} (n {n}; p={p:.3f})"
+        verb = "is" if passed else "is not shown to be"
+        return self._result(passed, measured, f"{self.split} {measured} {verb} {self._wanted()}")
+
+    def _compare_bits(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
         from resnet_ops_registry.rules import paired
 
         right, theirs = _unpack(mine.bits(), mine.n), _unpack(other.bits(), mine.n)
@@ -115,6 +140,11 @@ class Comparison(Rule):
 
     def _outcomes(self, evidence: Evidence) -> Outcomes | None:
         return evidence.outcomes.get(self.split)
+
+
+def _scores(packed: bytes) -> np.ndarray:
+    """(n,) fractions."""
+    return np.frombuffer(packed, ">u2") / SCORE_STEPS
 
 
 def _unpack(packed: bytes, n: int) -> np.ndarray:

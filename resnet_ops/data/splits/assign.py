@@ -70,6 +70,8 @@ def _by_image(raw: RawData, digests: list[str], shares: SplitParams, seed: int) 
     pool_of = np.array([pools.index(names) for names in allowed])
     split_of: dict[str, str] = {}
     for label, class_name in enumerate(raw.classes):
+        if raw.targets is not None and not (raw.labels == label).any():
+            continue  # it is in the images, beside others
         for pool, names in enumerate(pools):
             members = np.flatnonzero((raw.labels == label) & (pool_of == pool))
             new = {digests[i] for i in members if digests[i] not in split_of}

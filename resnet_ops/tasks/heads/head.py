@@ -6,7 +6,8 @@ from torch import Tensor
 
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.tasks.heads.classification import ClassificationHead
-from resnet_ops.tasks.task import Task
+from resnet_ops.tasks.heads.segmentation import SegmentationHead
+from resnet_ops.tasks.task import Segmentation, Task
 
 __all__ = ["Head", "head_of"]
 
@@ -31,4 +32,4 @@ class Head(Protocol):
 
 def head_of(task: Task) -> Head:
     """Whatever the task is."""
-    return ClassificationHead()
+    return SegmentationHead(task) if isinstance(task, Segmentation) else ClassificationHead()

@@ -8,7 +8,8 @@ from torch import Tensor
 from resnet_ops.data import PreparedData
 from resnet_ops.model import ImageClassifier
 from resnet_ops.tasks.learning.classification import ClassificationLearning
-from resnet_ops.tasks.task import Task
+from resnet_ops.tasks.learning.segmentation import SegmentationLearning
+from resnet_ops.tasks.task import Segmentation, Task
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
@@ -69,4 +70,4 @@ class Learning(Protocol):
 
 def learning_of(task: Task) -> Learning:
     """Whatever the task is."""
-    return ClassificationLearning()
+    return SegmentationLearning(task) if isinstance(task, Segmentation) else ClassificationLearning()

@@ -9,7 +9,8 @@ from resnet_ops.measurement import Measurement
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.measuring.classification import ClassificationMeasuring
-from resnet_ops.tasks.task import Task
+from resnet_ops.tasks.measuring.segmentation import SegmentationMeasuring
+from resnet_ops.tasks.task import Segmentation, Task
 
 __all__ = ["Findings", "Measuring", "measuring_of"]
 
@@ -52,4 +53,4 @@ class Measuring(Protocol):
 
 def measuring_of(task: Task) -> Measuring:
     """Whatever the task is."""
-    return ClassificationMeasuring()
+    return SegmentationMeasuring() if isinstance(task, Segmentation) else ClassificationMeasuring()

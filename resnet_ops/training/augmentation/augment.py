@@ -38,12 +38,12 @@ def random_crop_flip(images: Tensor, padding: int, flip: bool, draws: Draws) -> 
     return pixels.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
-def resized_crop(images: Tensor, area: float, size: int, draws: Draws) -> Tensor:
+def resized_crop(images: Tensor, area: float, size: int, draws: Draws, nearest: bool = False) -> Tensor:
     """Cut a rectangle out of each image and resize it, bilinear and without aliasing (Szegedy et al. 2014).
 
     images: (N, H, W, C) uint8; the result is (N, size, size, C), or as large as the image where size is 0. area:
     smallest share of the image that is cut out, 0 for no cut. Drawn are area and aspect; a side that would be longer
-    than the image's is cut at that.
+    than the image's is cut at that. nearest: take the nearest pixel instead, so that no new values come: for masks.
     """
     if not area:
         return images
@@ -56,8 +56,9 @@ def resized_crop(images: Tensor, area: float, size: int, draws: Draws) -> Tensor
     wide = torch.sqrt(pixels * ratio).round().clamp(1, width)
     top, left = ((height - tall + 1) * down).floor(), ((width - wide + 1) * right).floor()
     top, tall, left, wide = send(torch.stack([top, tall, left, wide]), images.device)
-    rows = _resize(height, top, tall, size or height)
-    columns = _resize(width, left, wide, size or width)
+    weights = _nearest if nearest else _resize
+    rows = weights(height, top, tall, size or height)
+    columns = weights(width, left, wide, size or width)
     planes = images.permute(0, 3, 1, 2).float()
     scaled = rows[:, None] @ planes @ columns[:, None].mT
     return scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
@@ -71,3 +72,10 @@ def _resize(places: int, start: Tensor, length: Tensor, size: int) -> Tensor:
     inside = (where > start[:, None, None]) & (where < (start + length)[:, None, None])
     weights = (1 - (where - centre).abs() / step.clamp(min=1)).clamp(min=0) * inside
     return weights / weights.sum(2, keepdim=True)
+
+
+def _nearest(places: int, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """(N, size, places): 1 for the place in which the middle of each place of the resized stretch lies."""
+    middle = torch.arange(size, device=start.device) + 0.5
+    place = (start[:, None] + middle * (length / size)[:, None]).floor().clamp(max=places - 1)
+    return (place[:, :, None] == torch.arange(places, device=start.device)).float()

@@ -4,7 +4,7 @@ Those of torchvision that make a GPU wait for numbers from the host are written 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -13,32 +13,43 @@ from torchvision.transforms.v2 import functional as vision
 
 from resnet_ops.training.augmentation.draws import Draws, send
 
-__all__ = ["OPERATIONS", "rand_augment"]
+__all__ = ["MOVES", "OPERATIONS", "rand_augment"]
 
 LAYERS, HIGHEST = 2, 10
 """Operations on each image, and the magnitude at which an operation is strongest: both the paper's."""
 
 
-def rand_augment(images: Tensor, magnitude: float, spread: float, draws: Draws) -> Tensor:
+Operation = Callable[[Tensor, float], Tensor]
+"""From (N, C, H, W) uint8 and a strength of -1 to 1 to the same shape."""
+
+
+def rand_augment(
+    images: Tensor,
+    magnitude: float,
+    spread: float,
+    draws: Draws,
+    operations: Mapping[str, Operation] | None = None,
+) -> Tensor:
     """Pass each image through two operations drawn from the 14 of Cubuk et al. 2019, arXiv:1909.13719.
 
     images: (N, H, W, C) uint8 with 1 or 3 channels, as is the result; what needs colour leaves grey images as they are.
     magnitude: 0 to 10, 0 for none. spread: standard deviation of the magnitude, drawn anew in each batch for each
-    operation.
+    operation. operations: OPERATIONS where it is None, or as many others in their places, such as MOVES for masks.
     """
     if not magnitude:
         return images
+    operations = OPERATIONS if operations is None else operations
     rng = draws.for_the_batch()
     pictures = images.permute(0, 3, 1, 2)
     for _ in range(LAYERS):
-        (drawn,) = draws.integers(len(OPERATIONS), 1)
+        (drawn,) = draws.integers(len(operations), 1)
         negative = draws.booleans()
-        strengths = rng.normal(magnitude, spread, len(OPERATIONS)).clip(0, HIGHEST) / HIGHEST
-        group = drawn + len(OPERATIONS) * negative
+        strengths = rng.normal(magnitude, spread, len(operations)).clip(0, HIGHEST) / HIGHEST
+        group = drawn + len(operations) * negative
         order = group.argsort(stable=True)
         there, back = send(torch.stack([order, order.argsort()]), images.device)
-        ways = zip(2 * list(OPERATIONS.values()), [*strengths, *-strengths], strict=True)
-        groups = pictures[there].split(torch.bincount(group, minlength=2 * len(OPERATIONS)).tolist())
+        ways = zip(2 * list(operations.values()), [*strengths, *-strengths], strict=True)
+        groups = pictures[there].split(torch.bincount(group, minlength=2 * len(operations)).tolist())
         done = [
             operation(each, float(strength))
             for (operation, strength), each in zip(ways, groups, strict=True)
@@ -46,10 +57,6 @@ def rand_augment(images: Tensor, magnitude: float, spread: float, draws: Draws) 
         ]
         pictures = torch.cat(done)[back]
     return pictures.permute(0, 2, 3, 1)
-
-
-Operation = Callable[[Tensor, float], Tensor]
-"""From (N, C, H, W) uint8 and a strength of -1 to 1 to the same shape."""
 
 
 def _move(images: Tensor, rows: list[list[float]]) -> Tensor:
@@ -122,3 +129,9 @@ OPERATIONS: dict[str, Operation] = {
     "autocontrast": lambda images, _: _stretch_contrast(images),
     "equalize": lambda images, _: vision.equalize(images),
 }
+
+_MOVING = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+MOVES: dict[str, Operation] = {
+    name: operation if name in _MOVING else OPERATIONS["identity"] for name, operation in OPERATIONS.items()
+}
+"""What OPERATIONS do to the places of pixels: for masks, which keep their values."""

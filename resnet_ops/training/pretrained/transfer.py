@@ -1,5 +1,7 @@
 """A network that starts from the weights of another: what is taken over, and what is new."""
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from resnet_ops.errors import ConfigError
@@ -26,6 +28,8 @@ def start_network(network: Network, plan: Plan, classes: tuple[str, ...]) -> Mom
         return None
     check_parts(network, start)
     weights = read_starting_weights(start)
+    renamed = getattr(network, "from_classifier", dict)  # where the member is only part of the network
+    weights = replace(weights, state=renamed(weights.state))
     fresh = network.state_dict()
     notes = []
     state = {

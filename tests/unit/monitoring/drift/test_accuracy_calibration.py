@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, calibrate_accuracy, perturbed
@@ -188,6 +189,7 @@ class Broken:
     classes: tuple[str, ...] = tuple("0123456789")
     image_size: int = 8
     channels: int = 1
+    task: Task = CLASSIFICATION
 
     def predict(self, images: Images, batch_size: int = 256) -> Predictions:
         found = self.model.predict(images)

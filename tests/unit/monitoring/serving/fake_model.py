@@ -5,6 +5,7 @@ from threading import Event
 import numpy as np
 
 from resnet_ops.predictions import Predictions, softmax
+from resnet_ops.tasks.task import CLASSIFICATION, Task
 
 __all__ = ["FakeModel", "image"]
 
@@ -21,6 +22,7 @@ class FakeModel:
     """
 
     name, classes, image_size, channels = "fake", tuple("0123456789"), 8, 1
+    task: Task = CLASSIFICATION
 
     def __init__(self, answering: bool = True) -> None:
         self.go, self.begun, self.asked = Event(), Event(), list[list[int]]()

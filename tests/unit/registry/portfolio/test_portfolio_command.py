@@ -115,7 +115,7 @@ def test_the_proposal_is_the_one_that_becomes_challenger(
     registered: dict[str, Path], client: MlflowClient
 ) -> None:
     found = read_portfolio(NAME, Path("reports"))
-    scores = {entry.name: entry.top1 for entry in found.entries}
+    scores = {entry.name: entry.score for entry in found.entries}
     candidates = judge_candidates(client, NAME, {"slow": 1, "fast": 2})
     chosen = found.choices[0].proposed
     assert chosen is not None

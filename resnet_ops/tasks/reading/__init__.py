@@ -1,0 +1,1 @@
+"""What preparing data needs of a task."""
