@@ -3,7 +3,7 @@
     python benchmarks/detection_intervals.py [--draws 1000]
 
 A detector answers 4,000 made images, whose average precision is taken for the truth. Images are drawn from these, as
-many as a test set may have, over and over, and each draw gets the product's own interval and, beside it, the percentiles
+many as a test set may have, over and over, and each draw gets the product's own interval and, beside it, percentiles
 of its resamples. Prints the table in docs/detection.md: the share of draws in which the interval held the truth, and in
 brackets in which the truth was below it and above it.
 """

@@ -32,6 +32,7 @@ __all__ = [
     "Evidence",
     "Metric",
     "Outcomes",
+    "Scores",
     "Source",
     "metrics_from",
     "read_evidence",
@@ -46,6 +47,8 @@ MLFLOW = "mlflow"
 """`Evidence.format` of any other MLflow model, of which its team signed what it measured itself."""
 MAX_OUTCOMES = 2_000_000
 """A signed statement holds at most 2 MB; so many outcomes take 0.45 of them, 1.8 with groups and an operating point."""
+MAX_SCORES = 1_000_000
+"""Of a byte each: 1.4 MB."""
 
 
 class Metric(Frozen):
@@ -100,15 +103,41 @@ class Outcomes(Frozen):
         return None if self.starts is None else base64.b64decode(self.starts)
 
 
-def _check_bits(name: str, text: str, n: int) -> None:
+def _decoded(name: str, text: str) -> bytes:
     try:
         packed = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise ValueError(f"{name} must be base64") from error
     if base64.b64encode(packed).decode() != text:
         raise ValueError(f"{name} must be base64 in its only form")
+    return packed
+
+
+def _check_bits(name: str, text: str, n: int) -> None:
+    packed = _decoded(name, text)
     if len(packed) != (n + 7) // 8 or (n % 8 and packed[-1] & (0xFF >> n % 8)):
         raise ValueError(f"{name} must hold {n} bits, then zeros to the end of the byte")
+
+
+class Scores(Frozen):
+    """How well each image of a split was answered, where an answer is not just right or wrong."""
+
+    images: Sha256 = Field(description="over the images and what is true of them: `outcomes.images_digest`")
+    n: int = Field(gt=0, le=MAX_SCORES)
+    levels: str = Field(
+        max_length=MAX_SCORES * 4 // 3 + 4,
+        description="base64 of one byte an image, its score in [0, 1] times 255, rounded",
+    )
+
+    @model_validator(mode="after")
+    def _one_byte_an_image(self) -> "Scores":
+        if len(_decoded("levels", self.levels)) != self.n:
+            raise ValueError(f"levels must hold {self.n} bytes")
+        return self
+
+    def bytes(self) -> bytes:
+        """One byte an image."""
+        return base64.b64decode(self.levels)
 
 
 class Source(Frozen):
@@ -151,6 +180,9 @@ class Evidence(Frozen):
         description="by split, such as test; `operating.sensitivity` are the positive images of test at the operating "
         "point, `operating.specificity` all others",
     )
+    scores: dict[str, Scores] = Field(
+        default_factory=dict, description="by split, such as test, where answers are not just right or wrong"
+    )
     positive: tuple[str, ...] = Field(
         default=(), description="the classes that are looked for, positive from `operating.threshold` on"
     )
@@ -190,8 +222,9 @@ class Evidence(Frozen):
         # so that releases which do not know these fields can read it
         if self.replaces is None:
             del content["replaces"]
-        if not self.positive:
-            del content["positive"]
+        for name in ("positive", "scores"):
+            if not content[name]:
+                del content[name]
         for outcomes in content["outcomes"].values():
             if outcomes["starts"] is None:
                 del outcomes["starts"]

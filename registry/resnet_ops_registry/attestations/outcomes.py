@@ -11,9 +11,9 @@ import numpy as np
 
 from resnet_ops.data.trained_on import is_among
 from resnet_ops.errors import DataError
-from resnet_ops_registry.attestations.evidence import MAX_OUTCOMES, Metric, Outcomes
+from resnet_ops_registry.attestations.evidence import MAX_OUTCOMES, MAX_SCORES, Metric, Outcomes, Scores
 
-__all__ = ["all_outcomes", "images_digest", "pack_outcomes", "read_outcomes", "split_sizes"]
+__all__ = ["all_outcomes", "images_digest", "pack_outcomes", "pack_scores", "read_outcomes", "split_sizes"]
 
 
 def images_digest(images: Iterable[tuple[str, str]]) -> str:
@@ -36,6 +36,19 @@ def pack_outcomes(images: str, right: np.ndarray, starts: np.ndarray | None = No
         )
     begun = None if starts is None else _packed(starts)
     return Outcomes(images=images, n=len(right), right=_packed(right), starts=begun)
+
+
+def pack_scores(images: str, scores: np.ndarray) -> Scores:
+    """Scores of N images whose `images_digest` is `images`, (N,) in [0, 1], kept to 1/255.
+
+    Raises DataError beyond a million.
+    """
+    if not 0 < len(scores) <= MAX_SCORES:
+        raise DataError(
+            f"Evidence holds the scores of 1 to {MAX_SCORES:,} images, not of {len(scores):,}. Measure on fewer."
+        )
+    levels = np.rint(np.asarray(scores) * 255).astype(np.uint8).tobytes()
+    return Scores(images=images, n=len(scores), levels=base64.b64encode(levels).decode())
 
 
 def _packed(bits: np.ndarray) -> str:

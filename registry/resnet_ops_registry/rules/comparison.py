@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Outcomes, show_number
+from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Outcomes, Scores, show_number
 from resnet_ops_registry.rules.base import Case, Champion, Rule, RuleResult
 
 __all__ = ["Comparison"]
@@ -15,7 +15,8 @@ class Comparison(Rule):
     """On the same test images, not worse than the champion by more than `margin`, or better by more than it.
 
     Shown, not assumed: the null hypothesis is that the candidate is too bad, and it must be rejected at `alpha`. Images
-    that come in groups, such as several of one patient, count for as many single ones as they are worth.
+    that come in groups, such as several of one patient, count for as many single ones as they are worth. Answers that
+    are not just right or wrong are compared by their scores.
     """
 
     rule: Literal["comparison"]
@@ -25,9 +26,13 @@ class Comparison(Rule):
         description="which outcomes are compared: test, or operating.sensitivity",
     )
     mode: Literal["not_worse", "better"]
-    margin: float = Field(ge=0, lt=0.5, description="difference of accuracies, a fraction: 0.01 is one point")
+    margin: float = Field(
+        ge=0, lt=0.5, description="difference of accuracies or mean scores, a fraction: 0.01 is one point"
+    )
     alpha: float = Field(gt=0, le=0.2, description="chance of passing a candidate that is just too bad")
-    method: Literal["mcnemar", "bootstrap"]
+    method: Literal["mcnemar", "bootstrap", "student"] = Field(
+        description="student for scores, the others for right and wrong answers"
+    )
     without_champion: Literal["pass", "refuse"] = Field(
         description="what holds while no version has had the alias"
     )
@@ -66,19 +71,37 @@ class Comparison(Rule):
         if champion.evidence is None:
             reason = f"{name} has no evidence that is believed, to compare with"
             return self._result(False, "unknown", reason + remedy)
-        both = [self._outcomes(evidence) for evidence in (case.evidence, champion.evidence)]
-        for whose, outcomes in zip(("the candidate", name), both, strict=True):
-            if outcomes is None:
-                reason = f"the evidence of {whose} has no outcomes on split {self.split}"
+        both = [self._answers(evidence) for evidence in (case.evidence, champion.evidence)]
+        for whose, answers, evidence in zip(
+            ("the candidate", name), both, (case.evidence, champion.evidence), strict=True
+        ):
+            if answers is None:
+                reason = (
+                    f"the evidence of {whose} has no {self._kind} on split {self.split}{self._hint(evidence)}"
+                )
                 return self._result(False, "unknown", reason + remedy)
         mine, other = both
         assert mine is not None
         assert other is not None
-        if (mine.images, mine.n, mine.starts) != (other.images, other.n, other.starts):
+        if _images(mine) != _images(other):
             reason = f"{name} was judged on other images"
             remedy = remedy or "; measure both on the same: resnet-ops attest evaluation"
             return self._result(False, "other images", reason + remedy)
+        if isinstance(mine, Scores) and isinstance(other, Scores):
+            return self._compare_scores(name, mine, other)
+        assert isinstance(mine, Outcomes)
+        assert isinstance(other, Outcomes)
         return self._compare(name, mine, other)
+
+    def _compare_scores(self, name: str, mine: Scores, other: Scores) -> RuleResult:
+        from resnet_ops_registry.rules import paired
+
+        differences = (_levels(mine) - _levels(other)) / 255
+        difference = -self.margin if self.mode == "not_worse" else self.margin
+        p = paired.student_p(differences, difference)
+        better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+        counted = f"{better} better, {worse} worse of {mine.n}"
+        return self._judged(name, float(differences.mean()) * 100, counted, p, "mean score of an image")
 
     def _compare(self, name: str, mine: Outcomes, other: Outcomes) -> RuleResult:
         from resnet_ops_registry.rules import paired
@@ -96,12 +119,15 @@ class Comparison(Rule):
             if self.method == "mcnemar"
             else paired.bootstrap_p(*counts, difference)
         )
-        points = (won - lost) / mine.n * 100
-        measured = f"{points:+.2f} points against {name} ({won} won, {lost} lost of {of}; p={p:.3f})"
+        points, counted = (won - lost) / mine.n * 100, f"{won} won, {lost} lost of {of}"
+        return self._judged(name, points, counted, p, "accuracy")
+
+    def _judged(self, name: str, points: float, counted: str, p: float, what: str) -> RuleResult:
+        measured = f"{points:+.2f} points against {name} ({counted}; p={p:.3f})"
         passed = p <= self.alpha
         verb = "is" if passed else "is not shown to be"
-        what = self.split if self.split.startswith("operating.") else f"{self.split} accuracy"
-        return self._result(passed, measured, f"{what} {measured} {verb} {self._wanted()}")
+        subject = self.split if self.split.startswith("operating.") else f"{self.split} {what}"
+        return self._result(passed, measured, f"{subject} {measured} {verb} {self._wanted()}")
 
     def _result(self, passed: bool, measured: str, reason: str) -> RuleResult:
         needed = f"{self._wanted()} (alpha {show_number(self.alpha)})"
@@ -113,8 +139,28 @@ class Comparison(Rule):
             return f"at most {points} points worse"
         return f"more than {points} points better" if self.margin else "better"
 
-    def _outcomes(self, evidence: Evidence) -> Outcomes | None:
-        return evidence.outcomes.get(self.split)
+    @property
+    def _kind(self) -> str:
+        return "scores" if self.method == "student" else "outcomes"
+
+    def _answers(self, evidence: Evidence) -> Outcomes | Scores | None:
+        return (evidence.scores if self.method == "student" else evidence.outcomes).get(self.split)
+
+    def _hint(self, evidence: Evidence) -> str:
+        if self.method != "student" and self.split in evidence.scores:
+            return ", but scores; write in the policy method: student"
+        if self.method == "student" and self.split in evidence.outcomes:
+            return ", but outcomes; write in the policy method: mcnemar"
+        return ""
+
+
+def _images(answers: Outcomes | Scores) -> tuple[str, int, str | None]:
+    return answers.images, answers.n, answers.starts if isinstance(answers, Outcomes) else None
+
+
+def _levels(scores: Scores) -> np.ndarray:
+    """(n,) 0 to 255."""
+    return np.frombuffer(scores.bytes(), np.uint8).astype(float)
 
 
 def _unpack(packed: bytes, n: int) -> np.ndarray:

@@ -25,7 +25,7 @@ class Data(Rule):
     )
 
     def judge(self, case: Case) -> RuleResult:
-        outcomes = case.evidence.outcomes.get(self.split)
+        outcomes = case.evidence.outcomes.get(self.split) or case.evidence.scores.get(self.split)
         needed = " or ".join(self.images)
         if outcomes is None:
             reason = f"the evidence does not say on which images of split {self.split} it was measured"

@@ -1,10 +1,16 @@
 """Boxes around objects, as everything here holds them."""
 
+import json
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["BoxedImage", "Labels"]
+__all__ = ["BoxedImage", "Labels", "Remedy"]
+
+Remedy = Literal["refuse", "drop", "clip"]
+"""Of faults in labels: none is accepted; what is at fault is left out; likewise, but boxes that reach out of an image
+are cut."""
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,13 @@ class Labels:
     images: tuple[BoxedImage, ...]
     notes: tuple[str, ...]
     """What a person should know of how they were read."""
+
+    def described(self, place: int) -> str:
+        """All that is true of an image, the same text whatever format said it and in whatever order."""
+        image = self.images[place]
+        columns = (image.classes, image.boxes, image.crowd, image.areas)
+        objects = [
+            [self.classes[kind], *box, crowd, area]
+            for kind, box, crowd, area in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+        return json.dumps([image.width, image.height, sorted(objects)])

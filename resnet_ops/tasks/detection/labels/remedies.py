@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from resnet_ops.errors import DataError
-from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
+from resnet_ops.tasks.detection.boxes import BoxedImage, Labels, Remedy
 from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage
 from resnet_ops.tasks.detection.labels.sizes import image_size
 
-__all__ = ["Remedy", "remedied"]
+__all__ = ["remedied"]
 
-Remedy = Literal["refuse", "drop", "clip"]
-"""Of faults: none is accepted; what is at fault is left out; likewise, but boxes that reach out of an image are cut."""
 _Corners = tuple[float, float, float, float]
 SHOWN = 50
 """Faults that one message lists."""

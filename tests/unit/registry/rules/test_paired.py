@@ -6,9 +6,16 @@ from functools import cache
 import numpy as np
 import pytest
 from scipy.special import gammaln, xlogy
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
-from resnet_ops_registry.rules.paired import bootstrap_p, exact_p, mcnemar_p, single_images, unconditional_p
+from resnet_ops_registry.rules.paired import (
+    bootstrap_p,
+    exact_p,
+    mcnemar_p,
+    single_images,
+    student_p,
+    unconditional_p,
+)
 
 ALPHA = 0.05
 DRAWS = 2000
@@ -143,3 +150,24 @@ def test_a_single_group_shows_nothing() -> None:
     won, lost, n = single_images(np.ones(50, dtype=int), np.zeros(50, dtype=int), 0.05)
     assert (won, lost, n) == (0, 0, 1)
     assert exact_p(won, lost, n, -0.05, 0.05) > 0.9
+
+
+@pytest.mark.parametrize("size", [1.0, 0.5, 0.25])
+@pytest.mark.parametrize("margin", [0.01, 0.03, 0.1])
+def test_scores_worse_by_just_the_margin_pass_in_at_most_alpha_of_samples(size: float, margin: float) -> None:
+    for n in (30, 45, 70, 100, 145, 195, 265, 400):
+        losses = np.arange(n + 1)
+        chances = binom.pmf(losses, n, margin / size)
+        likely = losses[chances > 1e-6]
+        scores = [np.concatenate([np.full(lost, -size), np.zeros(n - lost)]) for lost in likely]
+        passed = [student_p(each, -margin) <= ALPHA for each in scores]
+        assert chances[likely][passed].sum() <= ALPHA, n
+
+
+def test_scores_that_move_both_ways_hold_their_error_and_have_power() -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 0.2, (DRAWS, 72)).clip(-1, 1)
+    rate = np.mean([student_p(each - 0.03, -0.03) <= ALPHA for each in noise])
+    assert rate <= ALPHA + 2.6 * math.sqrt(ALPHA * (1 - ALPHA) / DRAWS)
+    assert np.mean([student_p(each + 0.06, -0.03) <= ALPHA for each in noise[:200]]) > 0.5
+    assert student_p(np.full(50, -1.0), -0.03) == 1
