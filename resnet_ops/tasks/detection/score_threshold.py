@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from resnet_ops.errors import DataError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.tasks.detection.matching import ClassMatches
 
 __all__ = ["Aim", "Decided", "choose_threshold", "decided", "image_scores"]
@@ -59,8 +59,10 @@ def choose_threshold(matches: Sequence[ClassMatches], aim: Aim, at_least: float 
 
     `f1`: the highest F1 over all boxes. `recall`: the highest score that finds a share `at_least` of the objects.
     `precision`: the lowest score from which a share `at_least` of the boxes is right. Raises DataError where no score
-    reaches that.
+    reaches that, and ConfigError without `at_least`.
     """
+    if aim != "f1" and at_least is None:
+        raise ConfigError(f"A score for {aim} needs --at-least: how much of it must be reached, such as 0.9.")
     counted = [~each.ignored[0] for each in matches]
     scores = np.concatenate([each.score[kept] for each, kept in zip(matches, counted, strict=True)])
     hits = np.concatenate([each.hit[0, kept] for each, kept in zip(matches, counted, strict=True)])
@@ -78,7 +80,7 @@ def choose_threshold(matches: Sequence[ClassMatches], aim: Aim, at_least: float 
             "No box is on an object, so no score is better than another. Look at the detector's answers."
         )
     share = right / max(objects, 1) if aim == "recall" else right / boxes
-    reached = np.flatnonzero(share >= (at_least or 0))
+    reached = np.flatnonzero(share >= (at_least or 0.0))
     if not len(reached):
         best = f"{share.max():.3f}" if len(share) else "without any box"
         raise DataError(f"No score reaches a {aim} of {at_least}; the best is {best}. Ask for less.")
