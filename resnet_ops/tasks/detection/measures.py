@@ -17,6 +17,8 @@ __all__ = ["effective_images", "measure_detections", "resampled_interval"]
 
 _AT = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)}
 """By name, the overlaps of IOUS over which it is the mean."""
+BLOCK = 4_000_000
+"""Weights of images that are held at once, to bound the memory."""
 
 
 def measure_detections(
@@ -34,12 +36,16 @@ def measure_detections(
     matches: as `match` gives them. Intervals of average precisions and recall by a bootstrap over images, of shares as
     those of images that come in groups. What rests on no object, such as the AP of a class without any, is left out.
     """
-    weights = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
-    weights = np.concatenate([np.ones((1, images), weights.dtype), weights])  # first, the images as they are
     present = [place for place, each in enumerate(matches["all"]) if len(each.object_image)]
     chosen = [matches["all"][place] for place in present]
-    precisions = np.stack([average_precision(each, weights) for each in chosen])
-    recalls = np.stack([recall(each, weights) for each in chosen])
+    blocks = [
+        (
+            np.stack([average_precision(each, weights) for each in chosen]),
+            np.stack([recall(each, weights) for each in chosen]),
+        )
+        for weights in _resamples(images, resamples, seed)
+    ]
+    precisions, recalls = (np.concatenate(part, axis=1) for part in zip(*blocks, strict=True))
     measured = {}
     for name, part in _AT.items():
         measured[name] = _measure(precisions[:, :, part].mean(axis=2), chosen, images, confidence)
@@ -53,6 +59,15 @@ def measure_detections(
     measured |= dict(_bare(matches, images))
     measured |= dict(_at_threshold(matches["all"], classes, images, threshold, confidence))
     return {f"{split}.{name}": measurement for name, measurement in measured.items()}
+
+
+def _resamples(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """(B, N) how often each image is in a sample: first the images as they are, then resamples, in blocks."""
+    yield np.ones((1, images), np.int64)
+    rng, shares = np.random.default_rng(seed), np.full(images, 1 / images)
+    per_block = max(1, BLOCK // images)
+    for start in range(0, resamples, per_block):
+        yield rng.multinomial(images, shares, size=min(per_block, resamples - start))
 
 
 def _measure(

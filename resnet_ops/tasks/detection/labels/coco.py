@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_ops.errors import DataError
-from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number
+from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number, side
 
 __all__ = ["read_coco", "read_json"]
 
@@ -46,7 +46,7 @@ def _categories(file: Path, categories: list[Any], found: Listing) -> dict[str, 
     for place, category in enumerate(categories):
         entry = category if isinstance(category, dict) else {}
         key, name = entry.get("id"), entry.get("name")
-        if not isinstance(key, int) or not isinstance(name, str) or not name.strip():
+        if not _whole(key) or not isinstance(name, str) or not name.strip():
             found.unreadable.append(f"{file}, category {place}: has no whole number `id` or no `name`")
         elif str(key) in names or name.strip() in names.values():
             found.unreadable.append(f"{file}, category {key} {name!r}: the id or the name stands there twice")
@@ -59,20 +59,23 @@ def _categories(file: Path, categories: list[Any], found: Listing) -> dict[str, 
     return names
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _images(file: Path, images: list[Any], found: Listing) -> dict[str, StatedImage]:
     known: dict[str, StatedImage] = {}
     for place, image in enumerate(images):
         entry = image if isinstance(image, dict) else {}
         key, name = entry.get("id"), entry.get("file_name")
-        if not isinstance(key, int | str) or isinstance(key, bool) or not isinstance(name, str):
+        if not (_whole(key) or isinstance(key, str)) or not isinstance(name, str):
             found.unreadable.append(f"{file}, image {place}: has no `id` or no `file_name`")
             continue
         where = f"{file}, image {key} ({name[:200]})"
         if str(key) in known:
             found.unreadable.append(f"{where}: the id stands there twice")
             continue
-        sides = [entry.get(side) for side in ("width", "height")]
-        width, height = (side if isinstance(side, int) and side > 0 else None for side in sides)
+        width, height = side(entry.get("width")), side(entry.get("height"))
         known[str(key)] = StatedImage(where, str(key), name, width, height)
     found.images = list(known.values())
     return known
@@ -112,6 +115,6 @@ def _add_box(
             name,
             (left, top, left + width, top + height),
             crowd=entry.get("iscrowd") in (1, True),
-            area=area if area >= 0 else None,
+            area=area if 0 <= area < float("inf") else None,
         )
     )

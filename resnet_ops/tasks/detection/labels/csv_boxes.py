@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from resnet_ops.csv_table import read_table
-from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number
+from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number, side
 
 __all__ = ["read_csv_boxes"]
 
@@ -23,7 +23,7 @@ def read_csv_boxes(file: Path) -> Listing:
         if not name:
             found.unreadable.append(f"{where}: has no image")
             continue
-        width, height = (_side(row.get(side, "")) for side in ("width", "height"))
+        width, height = (side(row.get(name, "")) for name in ("width", "height"))
         image = images.setdefault(name, StatedImage(where, name, name, width, height))
         if (image.width, image.height) != (width, height):
             found.unreadable.append(f"{where}: says another width or height than {image.where}")
@@ -34,7 +34,3 @@ def read_csv_boxes(file: Path) -> Listing:
         image.boxes.append(StatedBox(where, row["class"] or None, (left, top, right, bottom), crowd))
     found.images = list(images.values())
     return found
-
-
-def _side(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text[:9]) > 0 else None

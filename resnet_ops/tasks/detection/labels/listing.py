@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Listing", "StatedBox", "StatedImage", "number"]
+__all__ = ["Listing", "StatedBox", "StatedImage", "number", "side"]
+
+LONGEST_SIDE = 7
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Listing:
     faults: list[str] = field(default_factory=list)
     """What is left out where the remedy is not to refuse, one line each."""
     notes: list[str] = field(default_factory=list)
+
+
+def side(value: Any) -> int | None:
+    """A whole number of pixels above 0, of at most 7 digits; None for what is none."""
+    text = str(value) if isinstance(value, str | int) else ""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_SIDE and int(text) > 0 else None
 
 
 def number(value: Any) -> float:

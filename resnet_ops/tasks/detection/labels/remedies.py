@@ -13,6 +13,7 @@ from resnet_ops.tasks.detection.labels.sizes import image_size
 __all__ = ["remedied"]
 
 _Corners = tuple[float, float, float, float]
+MAX_CLASSES, LONGEST_CLASS = 1_000, 200
 SHOWN = 50
 """Faults that one message lists."""
 BEYOND = 1e-6
@@ -28,7 +29,7 @@ def remedied(
     folder: of the images, which must be there then. Raises DataError that lists what cannot be read, and where `remedy`
     is `refuse` every fault, each with its file and line.
     """
-    names = _class_names(listing, classes)
+    names = _class_names(source, listing, classes)
     faults = list(listing.faults)
     place = {name: number for number, name in enumerate(names)}
     images = [_checked(image, place, remedy, folder, faults) for image in _each_once(listing.images, faults)]
@@ -54,12 +55,22 @@ def remedied(
     return Labels(tuple(names), ids, kept, (*listing.notes, *_notes(kept, names, faults, remedy)))
 
 
-def _class_names(listing: Listing, classes: Sequence[str] | None) -> list[str]:
+def _class_names(source: Path, listing: Listing, classes: Sequence[str] | None) -> list[str]:
     if classes is not None:
         return list(classes)
-    if listing.classes is not None:
-        return listing.classes
-    return sorted({box.name for image in listing.images for box in image.boxes if box.name is not None})
+    found = listing.classes
+    if found is None:
+        found = sorted({box.name for image in listing.images for box in image.boxes if box.name is not None})
+    for name in found:
+        if not (len(name) <= LONGEST_CLASS and name.isprintable()):
+            raise DataError(
+                f"{source}: {name[:LONGEST_CLASS]!r} is no name for a class. Use 1 to {LONGEST_CLASS} printable signs."
+            )
+    if len(found) > MAX_CLASSES:
+        raise DataError(
+            f"{source} has {len(found):,} classes, and at most {MAX_CLASSES:,} are taken. Join some."
+        )
+    return found
 
 
 def _message(source: Path, lines: Sequence[str], remedy: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from xml.parsers import expat
 
-from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number
+from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number, side
 
 __all__ = ["read_voc"]
 
@@ -82,7 +82,7 @@ def _image(file: Path, elements: list[_Text]) -> StatedImage:
             about[path] = text
     if "annotation" not in about:
         raise _Refused("its outermost element is not <annotation>")
-    width, height = (_side(about.get(f"annotation/size/{side}", "")) for side in ("width", "height"))
+    width, height = (side(about.get(f"annotation/size/{name}", "")) for name in ("width", "height"))
     name = about.get("annotation/filename") or file.stem
     return StatedImage(str(file), name, name, width, height, boxes)
 
@@ -92,7 +92,3 @@ def _box(where: str, fields: dict[str, str]) -> StatedBox:
     return StatedBox(
         where, fields.get("name") or None, (left, top, right, bottom), fields.get("difficult") == "1"
     )
-
-
-def _side(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text[:9]) > 0 else None

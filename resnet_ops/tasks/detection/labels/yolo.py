@@ -56,7 +56,8 @@ def _names(folder: Path) -> dict[str, str]:
             f"{file} does not name the classes ({error}). Write names: [first, second]."
         ) from error
     named = dict(enumerate(content)) if isinstance(content, list) else content
-    if not isinstance(named, dict) or not named or not all(isinstance(key, int) for key in named):
+    known = isinstance(named, dict) and named and all(type(key) is int for key in named)
+    if not known or not all(isinstance(name, str | int) for name in named.values()):  # no lists within lists
         raise DataError(
             f"{file} does not name the classes. Write names: [first, second], or a name by number."
         )

@@ -236,3 +236,34 @@ def test_the_two_flat_boxes_of_bccd_are_named(tmp_path: Path) -> None:
     assert (len(found.images), sum(len(image.boxes) for image in found.images)) == (364, 4886)
     lists = tmp_path / "BCCD" / "ImageSets" / "Main"
     assert len(read_labels(lists / "test.txt", "refuse").images) == 72
+
+
+@pytest.mark.parametrize(
+    ("part", "entry", "said"),
+    [
+        ("categories", {"id": True, "name": "x"}, "has no whole number `id`"),
+        ("categories", {"id": 5, "name": "x\x1b[2J"}, "is no name for a class"),
+        (
+            "images",
+            {"id": 10, "file_name": "c.png", "width": 10**30, "height": 3},
+            "says no width and height",
+        ),
+        ("images", {"id": [1], "file_name": "c.png"}, "has no `id`"),
+        ("annotations", {"id": 3, "image_id": 7, "category_id": 3, "bbox": [0, 0, 10**400, 1]}, "no number"),
+        ("annotations", [], "has no `bbox`"),
+    ],
+)
+def test_odd_entries_are_named_and_not_raised(tmp_path: Path, part: str, entry: Any, said: str) -> None:
+    content = coco_content()
+    content[part].append(entry)
+    with pytest.raises(DataError, match=said):
+        read_labels(write_coco(tmp_path / "coco.json", content), "refuse")
+
+
+def test_names_of_classes_that_stand_for_lists_within_lists_are_refused(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", "a.png")
+    write_yolo(tmp_path, a="")
+    lists = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
+    (tmp_path / "data.yaml").write_text(f"l0: &l0 [x]\n{lists}\nnames: [*l11]\n")
+    with pytest.raises(DataError, match="does not name the classes"):
+        read_labels(tmp_path, "refuse")
