@@ -11,7 +11,7 @@ from typing import Literal
 
 import yaml
 
-from resnet_ops_registry.attestations.evidence import Evidence, Metric, Outcomes, show_metric
+from resnet_ops_registry.attestations.evidence import Evidence, Metric, Outcomes, Scores, show_metric
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.gate.policy_file import read_policy
 
@@ -20,6 +20,8 @@ __all__ = ["Shown", "propose"]
 MOST_RULES = 3
 DISAGREE, Z_ALPHA, Z_POWER = 0.1, 1.645, 0.842
 """By which the margin of a comparison is chosen: a tenth of the rows answered otherwise, alpha 5 %, power 80 %."""
+DEVIATION, LOST = 0.2, 2
+"""Likewise of scores: how much those of an image deviate, and the lost images that the rule adds."""
 SMALLEST_MARGIN, LARGEST_MARGIN = 0.01, 0.2
 _HIGHER = (
     *(
@@ -31,6 +33,8 @@ _HIGHER = (
         "auroc",
         "roc",
         "map",
+        "ap50",
+        "ap",
         "iou",
         "miou",
         "dice",
@@ -62,7 +66,7 @@ _LOWER = (
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}
 _AT = re.compile(r"[^a-z0-9]at[^a-z0-9]")
-_BY_CLASS = re.compile(r"\.(recall|precision)\.")
+_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50)\.")
 
 
 @dataclass(frozen=True)
@@ -202,25 +206,30 @@ def _lenient(value: float, better: Literal["higher", "lower"]) -> float:
 
 def _comparison(shown: Shown, measured: bool) -> Iterator[dict[str, object]]:
     """Where rows were signed; or where nothing else is known, since then there is nothing else to ask for."""
-    outcomes = shown.evidence.outcomes if shown.evidence else {}
-    split = next((name for name in outcomes if not name.startswith("operating.")), None)
+    answers: dict[str, Outcomes | Scores] = {}
+    if shown.evidence:
+        answers = {**shown.evidence.scores, **shown.evidence.outcomes}
+    split = next((name for name in answers if not name.startswith("operating.")), None)
     if split is None and measured:
         return
     yield {
         "rule": "comparison",
         "split": split or "test",
         "mode": "not_worse",
-        "margin": _margin(outcomes[split]) if split else 0.05,
+        "margin": _margin(answers[split]) if split else 0.05,
         "alpha": 0.05,
-        "method": "mcnemar",
+        "method": "student" if split and isinstance(answers[split], Scores) else "mcnemar",
         "without_champion": "pass",
         "why": "not worse than whoever serves, on the same rows",
     }
 
 
-def _margin(outcomes: Outcomes) -> float:
+def _margin(answers: Outcomes | Scores) -> float:
     """What a version as good as the champion can be shown to keep, about four times of five."""
-    margin = (Z_ALPHA + Z_POWER) * math.sqrt(DISAGREE / outcomes.n)
+    deviation = DEVIATION if isinstance(answers, Scores) else math.sqrt(DISAGREE)
+    margin = (Z_ALPHA + Z_POWER) * deviation / math.sqrt(answers.n)
+    if isinstance(answers, Scores):
+        margin += LOST / answers.n
     return min(max(math.ceil(margin * 200) / 200, SMALLEST_MARGIN), LARGEST_MARGIN)
 
 

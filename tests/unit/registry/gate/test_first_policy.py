@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Metric, Outcomes, Source
+from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Metric, Outcomes, Scores, Source
 from resnet_ops_registry.gate.first_policy import Shown, propose
 from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.rules.comparison import Comparison
@@ -124,6 +124,20 @@ def test_signed_evidence_is_asked_for_by_its_intervals_and_rows_are_compared() -
 def test_fewer_rows_need_a_wider_margin(n: int, margin: float) -> None:
     (guard,) = read_policy(propose(shown(evidence=evidence(n))), "f").guards
     assert [rule.margin for rule in guard.rules if isinstance(rule, Comparison)] == [margin]
+
+
+def test_boxes_are_asked_for_by_average_precision_and_compared_by_scores() -> None:
+    metrics = {
+        name: Metric(value=0.6, n=150, low=0.5, high=0.7)
+        for name in ("test.ap", "test.ap50", "test.ap50.nut")
+    }
+    scores = Scores(images="0" * 64, n=150, levels=base64.b64encode(bytes(150)).decode())
+    found = evidence().model_copy(update={"metrics": metrics, "outcomes": {}, "scores": {"test": scores}})
+    text = propose(shown(evidence=found))
+    assert set(thresholds(text)) == {"test.ap", "test.ap50"}
+    (guard,) = read_policy(text, "f").guards
+    (comparison,) = [rule for rule in guard.rules if isinstance(rule, Comparison)]
+    assert (comparison.split, comparison.method, comparison.margin) == ("test", "student", 0.055)
 
 
 def test_where_nothing_is_known_rows_must_be_compared() -> None:
