@@ -43,15 +43,17 @@ def read_json(file: Path) -> Any:
 
 def _categories(file: Path, categories: list[Any], found: Listing) -> dict[str, str]:
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for place, category in enumerate(categories):
         entry = category if isinstance(category, dict) else {}
         key, name = entry.get("id"), entry.get("name")
         if not _whole(key) or not isinstance(name, str) or not name.strip():
             found.unreadable.append(f"{file}, category {place}: has no whole number `id` or no `name`")
-        elif str(key) in names or name.strip() in names.values():
+        elif str(key) in names or name.strip() in taken:
             found.unreadable.append(f"{file}, category {key} {name!r}: the id or the name stands there twice")
         else:
             names[str(key)] = name.strip()
+            taken.add(name.strip())
     ordered = sorted(names, key=int)
     if ordered != [str(place) for place in range(len(ordered))]:
         found.notes.append(f"category ids {', '.join(ordered)[:200]} are numbered from 0 without gaps here")
