@@ -94,7 +94,7 @@ def resampled_interval(
     Precision is made to fall by a maximum over noise, so that an AP of few images is too high, and a resample's is so
     once more: the percentiles of resamples miss a truth that is lower in up to a fifth of samples. The interval is
     centred, therefore, at the value less twice the excess of the resamples, which is what held its level over detectors
-    and numbers of images (benchmarks/detection_intervals.py); its length is that of Student's quantile, for the
+    and numbers of images (benchmarks/tasks/detection_intervals.py); its length is that of Student's quantile, for the
     effective number of images, on the scale of logits. Neither end is nearer than that of images without a mistake or
     without a find.
     """

@@ -1,6 +1,6 @@
 """How often the intervals of a detector's average precision hold the truth.
 
-    python benchmarks/detection_intervals.py [--draws 1000]
+    python benchmarks/tasks/detection_intervals.py [--draws 1000]
 
 A detector answers 4,000 made images, whose average precision is taken for the truth. Images are drawn from these, as
 many as a test set may have, over and over, and each draw gets the product's own interval and, beside it, percentiles
@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
