@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { $(PYTHON) -m venv $(VENV) || \
 	  { echo "No $(PYTHON) here. Install Python 3.11, or name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }; }
 	@echo "Installing into $(VENV), once (about 6 GB, most of it torch) ..."
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[auth,dicom,onnx,pipelines,postgresql,serve,dev]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[auth,detection,dicom,onnx,pipelines,postgresql,serve,dev]'
 	@touch $@
 
 .PHONY: install

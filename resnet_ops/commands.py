@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console
+from resnet_ops.tasks.detection.commands import boxes
 
 __all__ = ["add_commands"]
 
@@ -15,6 +16,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add this package's commands to the application."""
     app.command("families")(families)
     app.command("doctor")(doctor)
+    app.add_typer(boxes, name="boxes")
 
 
 def families(

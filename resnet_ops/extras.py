@@ -33,6 +33,7 @@ EXTRAS = {
     "ray": "scale",
     "pillow_heif": "heif",
     "pydicom": "dicom",
+    "pycocotools": "detection",
 }
 """Import name -> extra."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "SIDEWAYS",
     "Opened",
     "is_image",
+    "known_formats",
     "open_bytes",
     "open_image",
     "quiet_decoders",
@@ -82,7 +83,7 @@ def open_image(path: Path, window: WindowParams | None) -> Opened:
         return Opened(found.image, False, False, found.several, found.shown_by)
     _register_heif()
     try:
-        return _forgiving(path, path.read_bytes, _formats(), None)
+        return _forgiving(path, path.read_bytes, known_formats(), None)
     except DataError as error:
         hint = " It is HEIC: pip install 'resnet-ops[heif]'" if _is_heif(path) else ""
         raise DataError(str(error).replace(str(path), path.name) + hint) from None
@@ -115,7 +116,7 @@ def is_image(path: Path) -> bool:
         return dicom_is_read()
     _register_heif()
     try:
-        with Image.open(path, formats=_formats()):
+        with Image.open(path, formats=known_formats()):
             return True
     except Exception:  # noqa: BLE001 - as above
         return False
@@ -206,7 +207,8 @@ def _holds_several(image: Image.Image) -> bool:
         return False
 
 
-def _formats() -> tuple[str, ...]:
+def known_formats() -> tuple[str, ...]:
+    """Pillow's names of what may be read here."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 

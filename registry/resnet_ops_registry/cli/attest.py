@@ -1,7 +1,7 @@
 """Commands of `resnet-ops` that sign what was found out about a version: attest evidence, evaluation, reproduction."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,19 +25,39 @@ def attest_evidence(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="CSV or parquet: actual, predicted, and perhaps id, group and p.CLASS; measured here."
+            help="CSV or parquet: actual, predicted, and perhaps id, group and p.CLASS; or, with --truth, JSON: "
+            "a list of image_id, category_id, bbox and score. Measured here."
         ),
     ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="True boxes: COCO JSON, CSV, a folder of Pascal VOC or YOLO, a list of VOC's images."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, to check --truth against; YOLO needs it.")
+    ] = None,
+    faults: Annotated[
+        Literal["refuse", "drop", "clip"],
+        typer.Option(help="What becomes of faults in --truth: refuse, drop, or clip boxes and drop."),
+    ] = "refuse",
+    threshold: Annotated[
+        float, typer.Option(help="Score from which a box counts in production.", min=0, max=1)
+    ] = 0.5,
 ) -> None:
     """Sign what you measured of a version of any MLflow model yourself, bound to its files."""
+    from resnet_ops.tasks.beside_truth import Truth
     from resnet_ops_registry.attestations.evidence import show_metric
     from resnet_ops_registry.client.team_evidence import attest_evidence as attest_it
 
-    found = attest_it(model, version, key, metrics=metrics, predictions=predictions)
+    beside = Truth(truth, images, faults, threshold) if truth else None
+    found = attest_it(model, version, key, metrics=metrics, predictions=predictions, truth=beside)
     measured = found.evidence.metrics
     console.print(f"{key} signed {len(measured)} metrics of {model} v{version}.")
-    if (top1 := measured.get("test.top1")) is not None:
-        console.print(f"test.top1 {show_metric(top1)}")
+    for name in found.first:
+        if name in measured:
+            console.print(f"{name} {show_metric(measured[name])}")
     for note in found.notes:
         console.print(note)
     for target, refusal in found.refusals.items():

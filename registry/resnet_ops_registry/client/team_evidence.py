@@ -14,11 +14,20 @@ from resnet_ops.evaluation.calibration import measure_calibration
 from resnet_ops.evaluation.metrics import measure_answers, measure_top5
 from resnet_ops.files import file_digest
 from resnet_ops.provenance import environment
+from resnet_ops.tasks.beside_truth import Truth, measure_beside_truth
 from resnet_ops_registry.attestations.digest import location_digest
-from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Metric, Outcomes, Source, metrics_from
+from resnet_ops_registry.attestations.evidence import (
+    MLFLOW,
+    Evidence,
+    Headline,
+    Metric,
+    Outcomes,
+    Source,
+    metrics_from,
+)
 from resnet_ops_registry.attestations.keys import PrivateKey, read_key
 from resnet_ops_registry.attestations.metrics_file import read_metrics
-from resnet_ops_registry.attestations.outcomes import all_outcomes
+from resnet_ops_registry.attestations.outcomes import all_outcomes, images_digest, pack_scores
 from resnet_ops_registry.attestations.predictions_file import PredictionsFile, read_predictions
 from resnet_ops_registry.cards.model_card import CardTexts
 from resnet_ops_registry.cards.publishing import publish_card
@@ -49,6 +58,8 @@ class Attested:
     """For each guarded alias or stage, by its label: why the gate refuses the version; None where it passes."""
     notes: tuple[str, ...]
     """What a person should know of the files and of what was made of them."""
+    first: tuple[str, ...]
+    """The metrics that a person looks at first."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,9 @@ class _Measured:
     outcomes: dict[str, Outcomes]
     data: dict[str, str]
     notes: tuple[str, ...]
+    first: tuple[str, ...] = ()
+    task: str | None = None
+    headline: Headline | None = None
 
 
 def attest_evidence(
@@ -66,18 +80,20 @@ def attest_evidence(
     *,
     metrics: Path | str | None = None,
     predictions: Path | str | None = None,
+    truth: Truth | None = None,
 ) -> Attested:
     """Sign what a team measured of a registered version, of whatever flavour, and hand it to the registry.
 
     key: the name of the key that signs. metrics: a JSON file, as `read_metrics` takes it. predictions: a CSV or parquet
-    file, as `read_predictions` takes it; metrics, intervals and outcomes are computed here. The version's files are
-    hashed here, and the evidence is about these alone; it takes the place of earlier evidence of the version.
+    file, as `read_predictions` takes it, or with `truth` the answers that `measure_beside_truth` takes; metrics,
+    intervals and outcomes are computed here. The version's files are hashed here, and the evidence is about these
+    alone; it takes the place of earlier evidence of the version.
 
     Raises DataError that names what is wrong in a file; ConfigError without a file, a key or a version, and for a
     network that the pipeline published; EvidenceError when the registry does not accept it.
     """
     signer = read_key(key)
-    found = _measured(*(Path(file) if file else None for file in (metrics, predictions)))
+    found = _measured(Path(metrics) if metrics else None, Path(predictions) if predictions else None, truth)
     client = connect()
     about = find_model_version(client, model, version)
     with reported(f"Signing for {model} v{version}"):
@@ -94,11 +110,13 @@ def attest_evidence(
             hardware={},
             seeds={"evaluation": SEED} if predictions else {},
             outcomes=found.outcomes,
+            task=found.task,
+            headline=found.headline,
             created=datetime.now(UTC),
         )
         send(client, about, evidence, signer, digest)
     notes = (*found.notes, *_keep_card(client, about, evidence, signer))
-    return Attested(evidence, refusals_of(client, model, version), notes)
+    return Attested(evidence, refusals_of(client, model, version), notes, found.first)
 
 
 def _keep_card(
@@ -129,10 +147,14 @@ def _check_no_network(version: "ModelVersion", digest: str) -> None:
         )
 
 
-def _measured(metrics: Path | None, predictions: Path | None) -> _Measured:
+def _measured(metrics: Path | None, predictions: Path | None, truth: Truth | None) -> _Measured:
+    if truth is not None and predictions is None:
+        raise ConfigError("--truth is what --predictions FILE is measured by. Name both.")
     if metrics is None and predictions is None:
         raise ConfigError("There is nothing to sign. Name --metrics FILE, --predictions FILE or both.")
-    parts = [_of_predictions(predictions)] if predictions else []
+    parts = []
+    if predictions:
+        parts = [_beside(predictions, truth) if truth else _of_predictions(predictions)]
     if metrics:
         parts.append(_Measured(read_metrics(metrics), {}, {"metrics file": _digest(metrics)}, ()))
     for name in parts[0].metrics if len(parts) > 1 else ():
@@ -143,6 +165,32 @@ def _measured(metrics: Path | None, predictions: Path | None) -> _Measured:
         {name: each for part in parts for name, each in part.outcomes.items()},
         {name: digest for part in parts for name, digest in part.data.items()},
         tuple(note for part in parts for note in part.notes),
+        tuple(name for part in parts for name in part.first),
+        parts[0].task,
+        parts[0].headline,
+    )
+
+
+def _beside(file: Path, truth: Truth) -> _Measured:
+    found = measure_beside_truth(file, truth, SPLIT, CONFIDENCE, SEED)
+    images = images_digest(
+        (hashlib.sha256(name.encode()).hexdigest(), hashlib.sha256(true.encode()).hexdigest())
+        for name, true in found.images
+    )
+    n, by = len(found.images), found.headline
+    return _Measured(
+        metrics_from(found.measurements) | {f"data.{SPLIT}.images": Metric(value=n, n=n, unit="images")},
+        {SPLIT: pack_scores(images, found.scores)},
+        {"predictions file": _digest(file), "test images": f"sha256:{images}"},
+        found.notes,
+        found.first,
+        found.task,
+        Headline(
+            metric=f"{SPLIT}.{by.name}",
+            chosen_by=f"validation.{by.name}",
+            label=by.label,
+            higher_is_better=by.higher_is_better,
+        ),
     )
 
 
@@ -156,7 +204,7 @@ def _of_predictions(file: Path) -> _Measured:
         ]
         outcomes = all_outcomes(SPLIT, images, found.predicted == found.labels, found.groups)
         data["test images"] = f"sha256:{outcomes[SPLIT].images}"
-    return _Measured(metrics_of(found), outcomes, data, tuple(_notes(found, file)))
+    return _Measured(metrics_of(found), outcomes, data, tuple(_notes(found, file)), first=(f"{SPLIT}.top1",))
 
 
 def _digest(file: Path) -> str:

@@ -20,6 +20,8 @@ __all__ = ["Shown", "propose"]
 MOST_RULES = 3
 DISAGREE, Z_ALPHA, Z_POWER = 0.1, 1.645, 0.842
 """By which the margin of a comparison is chosen: a tenth of the rows answered otherwise, alpha 5 %, power 80 %."""
+DEVIATION, BETS = 0.2, 7
+"""Likewise of scores: how much those of an image deviate, and what holding for any distribution costs, in images."""
 SMALLEST_MARGIN, LARGEST_MARGIN = 0.01, 0.2
 _HIGHER = (
     *(
@@ -31,6 +33,8 @@ _HIGHER = (
         "auroc",
         "roc",
         "map",
+        "ap50",
+        "ap",
         "iou",
         "miou",
         "dice",
@@ -62,7 +66,7 @@ _LOWER = (
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}
 _AT = re.compile(r"[^a-z0-9]at[^a-z0-9]")
-_BY_CLASS = re.compile(r"\.(recall|precision)\.")
+_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50)\.")
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,9 @@ def _comparison(shown: Shown, measured: bool) -> Iterator[dict[str, object]]:
 
 def _margin(outcomes: Outcomes) -> float:
     """What a version as good as the champion can be shown to keep, about four times of five."""
-    margin = (Z_ALPHA + Z_POWER) * math.sqrt(DISAGREE / outcomes.n)
+    scored = outcomes.scores is not None
+    margin = (Z_ALPHA + Z_POWER) * (DEVIATION if scored else math.sqrt(DISAGREE)) / math.sqrt(outcomes.n)
+    margin += BETS / outcomes.n if scored else 0
     return min(max(math.ceil(margin * 200) / 200, SMALLEST_MARGIN), LARGEST_MARGIN)
 
 

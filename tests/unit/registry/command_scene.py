@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from resnet_ops.cli import main
 from resnet_ops_registry.attestations.keys import open_key
 from tests.unit.registry.command_words import Word
+from tests.unit.registry.detectors import detect, write_truth
 
 __all__ = ["SECRET", "Answer", "Registered", "Scene", "write_hostile_files"]
 
@@ -206,6 +207,8 @@ def write_settings(folder: Path, drift: dict[str, object]) -> None:
     (folder / "predictions.csv").write_text(
         "id,actual,predicted,group,p.a,p.b\n1,a,a,g,0.9,0.1\n2,b,a,,0.6,0.4\n"
     )
+    write_truth(folder / "boxes.json", images=9)
+    detect(folder / "detections.json", missed=0.1, images=9)
     (folder / "measurements.json").write_text('{"test.top1": {"value": 0.98, "n": 360}}')
 
 

@@ -1,6 +1,7 @@
 """Text from outside is read in time that grows with its length, not with its square."""
 
 import base64
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,6 +15,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.tasks.detection.labels.coco import read_coco
+from resnet_ops.tasks.detection.labels.csv_boxes import read_csv_boxes
+from resnet_ops.tasks.detection.labels.listing import Listing
+from resnet_ops.tasks.detection.labels.remedies import remedied
+from resnet_ops.tasks.detection.labels.voc import read_voc
 from resnet_ops_registry.attestations.envelope import parse_strict_json, read_envelope
 from resnet_ops_registry.attestations.metrics_file import read_metrics
 from resnet_ops_registry.attestations.predicates import read_predicate
@@ -61,6 +67,25 @@ def in_a_file(read: Callable[[Path], Any]) -> Callable[[str], Any]:
     return parse
 
 
+def boxes(read: Callable[[Path], Listing]) -> Callable[[str], Any]:
+    return in_a_file(lambda file: remedied(read(file), file, "drop", None, None))
+
+
+def coco(images: int, boxes: int, categories: int) -> str:
+    parts = {
+        "images": [{"id": n, "file_name": f"{n}", "width": 9, "height": 9} for n in range(images)],
+        "annotations": [
+            {"image_id": 0, "category_id": 0, "bbox": [0, 0, 1, n / boxes + 1]} for n in range(boxes)
+        ],
+        "categories": [{"id": n, "name": f"c{n}"} for n in range(categories)],
+    }
+    return json.dumps(parts)
+
+
+def voc(objects: str) -> str:
+    return f"<annotation><size><width>9</width><height>9</height></size>{objects}</annotation>"
+
+
 PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
     "escaped quotes": (parse_strict_json, lambda n: '\\"' * n, 20_000),
     "escaped quotes in a string": (parse_strict_json, lambda n: '"' + '\\"' * n, 20_000),
@@ -101,6 +126,20 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
         5_000,
     ),
     "quotes in predictions": (in_a_file(read_predictions), lambda n: "actual,predicted\n" + '"' * n, 50_000),
+    "images of boxes": (boxes(read_coco), lambda n: coco(n, 1, 1), 2_000),
+    "boxes of an image": (boxes(read_coco), lambda n: coco(1, n, 1), 2_000),
+    "classes of boxes": (boxes(read_coco), lambda n: coco(1, 1, n), 2_000),
+    "boxes in XML": (
+        boxes(lambda file: read_voc([file])),
+        lambda n: voc("".join(f"<object><name>c{k}</name><bndbox/></object>" for k in range(n))),
+        1_000,
+    ),
+    "a text in XML": (boxes(lambda file: read_voc([file])), lambda n: voc("&amp;" * n), 20_000),
+    "rows of boxes": (
+        boxes(read_csv_boxes),
+        lambda n: "image,class,xmin,ymin,xmax,ymax,width,height\n" + "a,b,0,0,1,1,9,9\n" * n,
+        2_000,
+    ),
     "a review's window": (
         lambda text: read_predicate("https://resnet-ops.dev/review/v1", {"window": text}),
         lambda n: "w." * n + "/",

@@ -126,6 +126,20 @@ def test_fewer_rows_need_a_wider_margin(n: int, margin: float) -> None:
     assert [rule.margin for rule in guard.rules if isinstance(rule, Comparison)] == [margin]
 
 
+def test_boxes_are_asked_for_by_average_precision_and_compared_by_scores() -> None:
+    metrics = {
+        name: Metric(value=0.6, n=150, low=0.5, high=0.7)
+        for name in ("test.ap", "test.ap50", "test.ap50.nut")
+    }
+    scores = Outcomes(images="0" * 64, n=150, scores=base64.b64encode(bytes(300)).decode())
+    found = evidence().model_copy(update={"metrics": metrics, "outcomes": {"test": scores}})
+    text = propose(shown(evidence=found))
+    assert set(thresholds(text)) == {"test.ap", "test.ap50"}
+    (guard,) = read_policy(text, "f").guards
+    (comparison,) = [rule for rule in guard.rules if isinstance(rule, Comparison)]
+    assert (comparison.split, comparison.margin) == ("test", 0.09)
+
+
 def test_where_nothing_is_known_rows_must_be_compared() -> None:
     (guard,) = read_policy(propose(shown()), "f").guards
     assert [type(rule) for rule in guard.rules] == [Comparison]

@@ -1,0 +1,54 @@
+"""Boxes around objects, as everything here holds them."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["BoxedImage", "Labels", "Remedy"]
+
+Remedy = Literal["refuse", "drop", "clip"]
+"""Of faults in labels: none is accepted; what is at fault is left out; likewise, but boxes that reach out of an image
+are cut."""
+
+
+@dataclass(frozen=True)
+class BoxedImage:
+    """One image and its M objects; M = 0 is an image that shows that nothing is there."""
+
+    id: str
+    """By which detections name it: a COCO id, else the file's name."""
+    file: str
+    width: int
+    height: int
+    boxes: np.ndarray
+    """(M, 4) float64, left, top, right and bottom in pixels."""
+    classes: np.ndarray
+    """(M,) class indices."""
+    crowd: np.ndarray
+    """(M,) bool: a group, or an object that is too hard to see; found or not, it does not count."""
+    areas: np.ndarray
+    """(M,) float64 in square pixels, of the object where it is stated, else of its box."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """N images with their objects."""
+
+    classes: tuple[str, ...]
+    class_ids: dict[str, int]
+    """What a file of detections may write for a class (its name, or its number if it has one) -> its index."""
+    images: tuple[BoxedImage, ...]
+    notes: tuple[str, ...]
+    """What a person should know of how they were read."""
+
+    def described(self, place: int) -> str:
+        """All that is true of an image, the same text whatever format said it and in whatever order."""
+        image = self.images[place]
+        columns = (image.classes, image.boxes, image.crowd, image.areas)
+        objects = [
+            [self.classes[kind], *box, crowd, area]
+            for kind, box, crowd, area in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+        return json.dumps([image.width, image.height, sorted(objects)])

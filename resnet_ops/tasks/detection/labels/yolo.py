@@ -1,0 +1,106 @@
+"""Labels as YOLO text: a file an image, each line a class's number and centre x, centre y, width, height as shares."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resnet_ops.errors import DataError
+from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number
+from resnet_ops.tasks.detection.labels.sizes import image_size
+
+__all__ = ["NAMES", "read_yolo"]
+
+NAMES = ("data.yaml", "classes.txt")
+"""Where the names of the classes stand, in the folder of labels: a mapping with `names`, or a name a line."""
+
+
+def read_yolo(folder: Path, images: Path) -> Listing:
+    """Labels in `folder`/labels, or in `folder` itself. An image without a file of labels shows nothing.
+
+    images: the folder of images, of the same names. Raises DataError without names of classes.
+    """
+    from resnet_ops.data.folders import find
+
+    found = Listing()
+    names = _names(folder)
+    found.class_numbers = names
+    found.classes = [names[key] for key in sorted(names, key=int)]
+    if list(map(int, sorted(names, key=int))) != list(range(len(names))):
+        found.notes.append(f"class numbers {', '.join(names)[:200]} are numbered from 0 without gaps here")
+    labels = folder / "labels" if (folder / "labels").is_dir() else folder
+    texts = {
+        path.relative_to(labels).with_suffix("").as_posix(): path
+        for path in sorted(labels.rglob("*.txt"))
+        if path.name not in NAMES
+    }
+    for path in sorted(find(images).images):
+        file = path.relative_to(images)
+        _add(found, path, file.as_posix(), texts.pop(file.with_suffix("").as_posix(), None), names)
+    found.faults += [f"{path}: there is no image of this name in {images}" for path in texts.values()]
+    return found
+
+
+def _names(folder: Path) -> dict[str, str]:
+    """By number, as text."""
+    file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    if file is None:
+        raise DataError(
+            f"{folder} has neither {' nor '.join(NAMES)}, which name the classes. Write one of them."
+        )
+    try:
+        text = file.read_text(encoding="utf-8")
+        content: Any = text.splitlines() if file.suffix == ".txt" else yaml.safe_load(text)["names"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{file} does not name the classes ({error}). Write names: [first, second]."
+        ) from error
+    named = dict(enumerate(content)) if isinstance(content, list) else content
+    known = isinstance(named, dict) and named and all(type(key) is int for key in named)
+    if not known or not all(isinstance(name, str | int) for name in named.values()):  # no lists within lists
+        raise DataError(
+            f"{file} does not name the classes. Write names: [first, second], or a name by number."
+        )
+    names = {str(key): str(name).strip() for key, name in named.items() if str(name).strip()}
+    if len(set(names.values())) < len(names):
+        raise DataError(f"{file} names a class twice: {', '.join(names.values())[:300]}. Name each once.")
+    return names
+
+
+def _add(found: Listing, path: Path, file: str, labels: Path | None, names: dict[str, str]) -> None:
+    size = image_size(path)
+    if size is None:
+        found.faults.append(f"{path}: cannot be opened as an image")
+        return
+    image = StatedImage(str(path), file, file, *size)
+    found.images.append(image)
+    try:
+        lines = labels.read_text(encoding="utf-8").splitlines() if labels else []
+    except (OSError, UnicodeDecodeError) as error:
+        found.unreadable.append(f"{labels}: cannot be read: {error}")
+        return
+    for place, line in enumerate(lines, 1):
+        if line.strip():
+            _add_line(found, image, f"{labels}, line {place}", line.split(), names)
+
+
+def _add_line(
+    found: Listing, image: StatedImage, where: str, values: list[str], names: dict[str, str]
+) -> None:
+    if len(values) != 5:
+        found.unreadable.append(f"{where}: has {len(values)} values, not a class's number and four shares")
+        return
+    across, down, width, height = map(number, values[1:])
+    if max(abs(across), abs(down), abs(width), abs(height)) > 2:
+        found.faults.append(f"{where}: is in pixels or percent; write shares of the image's sides, 0 to 1")
+        return
+    if values[0] not in names:
+        found.faults.append(
+            f"{where}: has the unknown class {values[0][:100]}; numbers are those of the names, from 0"
+        )
+        return
+    assert image.width is not None
+    assert image.height is not None
+    left, right = ((across + sign * width / 2) * image.width for sign in (-1, 1))
+    top, bottom = ((down + sign * height / 2) * image.height for sign in (-1, 1))
+    image.boxes.append(StatedBox(where, names[values[0]], (left, top, right, bottom)))
