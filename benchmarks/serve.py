@@ -37,7 +37,7 @@ import numpy as np
 import requests
 import yaml
 
-from benchmarks.serve_load import closed, opened
+from benchmarks.serve_parts.load import closed, opened
 from resnet_ops.params import parse_params
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_pipelines.project_params import Params

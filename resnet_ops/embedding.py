@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resnet_ops.data.folders import find, notes_on, require_most
+from resnet_ops.data.listing.folders import find, notes_on, require_most
 from resnet_ops.data.params import ReadParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import ConfigError, DataError

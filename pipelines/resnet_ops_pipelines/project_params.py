@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
 from resnet_ops.benchmark.profile import InterferenceParams, Profile, SurveyParams
 from resnet_ops.data import ManifestRow
-from resnet_ops.data.csv_listing import extra_columns
+from resnet_ops.data.listing.csv_listing import extra_columns
 from resnet_ops.data.sources import DataParams
 from resnet_ops.evaluation.operating_point import check_positive
 from resnet_ops.evaluation.params import EvaluateParams

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.data.decoding import AHEAD, Facts, decode
-from resnet_ops.data.listings import Listing, list_images
+from resnet_ops.data.listing.listings import Listing, list_images
 from resnet_ops.data.odd_images import bits_needed, notes_on_images
 from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import DataParams

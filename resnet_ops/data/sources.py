@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.data.formats import read_cifar, read_idx
-from resnet_ops.data.listings import list_images
+from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.reading import read_listed

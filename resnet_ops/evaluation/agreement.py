@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from resnet_ops.data.raters import rating_columns
+from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.evaluation.intervals import effective_groups
 from resnet_ops.measurement import Measurement
 

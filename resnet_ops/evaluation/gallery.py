@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from resnet_ops.data import PreparedData
-from resnet_ops.data.raters import rating_columns
+from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.evaluation.label_errors import find_label_errors
 from resnet_ops.measurement import Measurement
 from resnet_ops.thumbnail import thumbnail

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import numpy as np
 from PIL import Image
 
-from resnet_ops.data.folders import find
+from resnet_ops.data.listing.folders import find
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions.corrupt import corrupt
 from resnet_ops.messages import Progress

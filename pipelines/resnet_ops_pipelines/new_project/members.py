@@ -84,7 +84,7 @@ def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int)
 
 def batch_size_for(engine: Engine, images: int) -> int:
     """About a tenth of the images to train on, as a power of two."""
-    return max(16, min(BATCH_LIMITS[engine.device], 2 ** int(np.log2(max(1, images / 10)))))
+    return max(16, min(BATCH_LIMITS[engine.device], 1 << int(math.log2(max(1, images / 10)))))
 
 
 def recipe_for(size: int, batch_size: int, images: int, imbalance: Imbalance | None = None) -> Recipe:

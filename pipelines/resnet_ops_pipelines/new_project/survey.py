@@ -12,7 +12,7 @@ import numpy as np
 from resnet_ops.data.conflicts import settle_conflicts
 from resnet_ops.data.decoding import decode
 from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
-from resnet_ops.data.listings import list_images
+from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.prepared import ManifestRow

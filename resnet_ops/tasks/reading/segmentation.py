@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.data.decoding import AHEAD, Facts, decode
-from resnet_ops.data.folders import find, notes_on, require_most
+from resnet_ops.data.listing.folders import find, notes_on, require_most
 from resnet_ops.data.odd_images import bits_needed, notes_on_images
 from resnet_ops.data.opening import open_image, quiet_decoders, turn_of
 from resnet_ops.data.params import DataParams

@@ -20,7 +20,7 @@ def read_yolo(folder: Path, images: Path) -> Listing:
 
     images: the folder of images, of the same names. Raises DataError without names of classes.
     """
-    from resnet_ops.data.folders import find
+    from resnet_ops.data.listing.folders import find
 
     found = Listing()
     names = _names(folder)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet_ops.data import formats, load_prepared, save_prepared
 from resnet_ops.data.conflicts import settle_conflicts
-from resnet_ops.data.csv_listing import extra_columns
+from resnet_ops.data.listing.csv_listing import extra_columns
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, check_source, read_source
 from resnet_ops.data.splits import split_images

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from resnet_ops.data.csv_listing import list_csv
-from resnet_ops.data.listings import list_images
-from resnet_ops.data.raters import rating_columns
+from resnet_ops.data.listing.csv_listing import list_csv
+from resnet_ops.data.listing.listings import list_images
+from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.errors import DataError
 from tests.unit.core.makers import make_data_params
 

@@ -21,7 +21,7 @@ def test_a_version_answers_only_while_its_verdict_lasts(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
-    version = ModelVersion("digits", "1", 0, tags=[ModelVersionTag("gate champion", written)])
+    version = ModelVersion("digits", "1", 0, tags=[ModelVersionTag("gate champion", written)])  # type: ignore[no-untyped-call]
     said = why_not(version, "champion")
     assert said is None if reason is None else reason in str(said)
     assert "no policy guards" in str(why_not(version, "other"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from resnet_ops.data.listed import Listed
+from resnet_ops.data.listing.listed import Listed
 from resnet_ops.errors import DataError
 
 __all__ = ["by_majority", "rating_columns", "ratings_of"]

@@ -4,9 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from resnet_ops.csv_table import read_header, read_table
-from resnet_ops.data.listed import Listed
+from resnet_ops.data.listing.listed import Listed
+from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.data.prepared import ManifestRow
-from resnet_ops.data.raters import rating_columns
 from resnet_ops.errors import DataError
 
 __all__ = ["extra_columns", "list_csv"]

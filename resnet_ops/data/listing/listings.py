@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resnet_ops.data.class_names import spelling_of
-from resnet_ops.data.csv_listing import list_csv
-from resnet_ops.data.folders import Found, find, is_dropping, notes_on, require_most
-from resnet_ops.data.listed import Listed
+from resnet_ops.data.listing.class_names import spelling_of
+from resnet_ops.data.listing.csv_listing import list_csv
+from resnet_ops.data.listing.folders import Found, find, is_dropping, notes_on, require_most
+from resnet_ops.data.listing.listed import Listed
+from resnet_ops.data.listing.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
