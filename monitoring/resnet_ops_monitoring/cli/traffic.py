@@ -34,7 +34,7 @@ def traffic(
         require("serve", "requests", "PIL")
         from resnet_ops.evaluation.corruptions.corrupt import CORRUPTIONS
         from resnet_ops_monitoring.inference_log.log import InferenceLog
-        from resnet_ops_monitoring.serving.running import asking
+        from resnet_ops_monitoring.serving.running import ask_status, asking
         from resnet_ops_monitoring.serving.traffic import SIMULATED, Corruption, Plan, Traffic
 
         if corruption and corruption not in CORRUPTIONS:
@@ -48,6 +48,7 @@ def traffic(
             label_delay=label_delay,
             seed=seed,
         )
+        ask_status(url)
         console.print(SIMULATED, style="yellow")
         log = None if label_delay is None else InferenceLog.open()
         with progress_bar("Requests") as progress:

@@ -12,7 +12,8 @@ from torch._dynamo.utils import counters
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError
-from resnet_ops.training import checks, loop, validation
+from resnet_ops.tasks.learning.classification import ClassificationLearning
+from resnet_ops.training import checks, loop
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import Training, fit
 from tests.unit.core.makers import make_plan, make_recipe, take
@@ -93,7 +94,7 @@ def test_a_compiled_network_learns_the_same_to_rounding_and_is_compiled_once_for
     """40 validation images in batches of 16, of which the last is smaller, compile nothing anew."""
     seen: dict[str, list[Epoch]] = {"plain": [], "compiled": []}
     plain = fit(make_plan(), small, [seen["plain"].append]).network
-    monkeypatch.setattr(validation, "AT_ONCE", 16)
+    monkeypatch.setattr(ClassificationLearning, "at_once", 16)
     counters.clear()
     compiled = fit(make_plan(compile="default"), small, [seen["compiled"].append]).network
     assert counters["stats"]["unique_graphs"] == 2, "one for training, one for validation"

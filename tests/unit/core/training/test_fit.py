@@ -130,7 +130,7 @@ def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:
 @pytest.mark.slow
 def test_a_member_learns_to_read_digits(digits: PreparedData) -> None:
     member = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="projection")
-    model = fit(make_plan(make_recipe(epochs=6, batch_size=64), member=member), digits)
+    model = fit(make_plan(make_recipe(epochs=10, batch_size=64), member=member), digits)
     assert not model.network.training
     test = digits.split("test")
     assert np.mean(model.predict(test.images).predicted == test.labels) > 0.93

@@ -103,6 +103,6 @@ def test_what_cannot_be_is_said(images: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(build_app(), ["traffic", str(images), "--corruption", "rain"])
     assert result.exit_code == 1
     assert "gaussian_noise" in result.output
-    nobody = ["traffic", str(images), "--url", "http://127.0.0.1:9", "--requests", "2", "--rate", "1000"]
+    nobody = ["traffic", str(images), "--url", "http://127.0.0.1:9"]
     result = CliRunner().invoke(build_app(), nobody)
-    assert (result.exit_code, "no answer" in result.output) == (1, True)
+    assert (result.exit_code, "127.0.0.1:9" in result.output) == (1, True)
