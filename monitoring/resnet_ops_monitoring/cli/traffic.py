@@ -1,5 +1,6 @@
 """Command of `resnet-ops` that sends simulated traffic to a server: traffic."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,12 @@ def traffic(
     label_delay: Annotated[
         float | None, typer.Option(help="Seconds until an image's folder is its label in the log; else none.")
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            help=r"Regular expression of what in a file's path names its group, such as 'patient\d+'; else none."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of the choice of images, their times and the corruption.")] = 0,
 ) -> None:
     """Send SIMULATED traffic to a running server: a folder of images at a rate, for trying monitoring and alarms."""
@@ -47,6 +54,7 @@ def traffic(
             corruption=chosen,
             label_delay=label_delay,
             seed=seed,
+            group=_pattern(group),
         )
         ask_status(url)
         console.print(SIMULATED, style="yellow")
@@ -58,3 +66,12 @@ def traffic(
         if log is not None:
             console.print(f"{sent.labelled:,} labels in {log.place}")
     raise typer.Exit(0 if sent.statuses.get(200) else 1)
+
+
+def _pattern(words: str) -> re.Pattern[str] | None:
+    from resnet_ops.errors import ConfigError
+
+    try:
+        return re.compile(words) if words else None
+    except re.error as error:
+        raise ConfigError(f"--group is no regular expression: {error}.") from None

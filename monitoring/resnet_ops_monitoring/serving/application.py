@@ -97,18 +97,14 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         embedding: Annotated[
             bool, Query(description="also answer with the features before the head")
         ] = False,
-        source: Annotated[
+        source: Annotated[str | None, _named("camera or line, for the inference log")] = None,
+        group: Annotated[
             str | None,
-            Query(
-                min_length=1,
-                max_length=200,
-                pattern=r"^[^\x00]+$",
-                description="camera or line, for the inference log",
-            ),
+            _named("what the images are alike by, such as a part; a pseudonym, for the inference log"),
         ] = None,
     ) -> Response:
         """Score one image, or an array of them."""
-        version, scored = await scoring.answer(request, read_body, source)
+        version, scored = await scoring.answer(request, read_body, source, group)
         said = as_scores(version, scored, request.state.request_id, embedding)
         return _json_response(said, headers_of(version))
 
@@ -120,8 +116,12 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
     )
     async def invocations(request: Request) -> Response:
         """Score as `mlflow models serve` does: arrays in, probabilities out, in the order of the model's classes."""
-        version, scored = await scoring.answer(request, read_inputs, None)
+        version, scored = await scoring.answer(request, read_inputs, None, None)
         return _json_response({"predictions": scored.predictions.probabilities.tolist()}, headers_of(version))
+
+
+def _named(words: str) -> Any:
+    return Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description=words)
 
 
 def _takes(content: dict[str, Any]) -> dict[str, Any]:

@@ -89,8 +89,13 @@ class Scoring:
         if self.shadow is not None:
             yield self.shadow.follower
 
-    async def answer(self, request: Request, read: Read, source: str | None) -> tuple[Version, Scored]:
-        """The version that answered, and what it said. Raises Refusal for a request that is not answered."""
+    async def answer(
+        self, request: Request, read: Read, source: str | None, group: str | None
+    ) -> tuple[Version, Scored]:
+        """The version that answered, and what it said. Raises Refusal for a request that is not answered.
+
+        source, group: for the inference log, as `Writer.record` has them.
+        """
         name = request.state.request_id
         with self._chosen(name) as version:
             try:
@@ -109,11 +114,11 @@ class Scoring:
                 self._unanswered(version, "failed", request, source)
                 raise
             milliseconds = _milliseconds(request)
-            version.record(scored, name, source, milliseconds)
+            version.record(scored, name, source, milliseconds, group=group)
             if self.canary is not None:
                 self.canary.note(version, name, failed=False, milliseconds=milliseconds)
             if self.shadow is not None:
-                self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source))
+                self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source, group))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
         return version, scored
 

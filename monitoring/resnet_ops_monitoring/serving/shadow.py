@@ -36,6 +36,7 @@ class Answered:
     bytes: int
     request_id: str
     source: str | None
+    group: str | None
     moment: datetime = field(default_factory=lambda: datetime.now(UTC))
     arrived: float = field(default_factory=time.perf_counter)
 
@@ -126,7 +127,7 @@ class Shadow:
             return
         self._note("answered")
         waited = 1000 * (begun - request.arrived)
-        version.record(replace(scored, queue_ms=waited), *_about(request))
+        version.record(replace(scored, queue_ms=waited), *_about(request), group=request.group)
 
     def _drop(self, request: Answered) -> None:
         self._note("dropped")

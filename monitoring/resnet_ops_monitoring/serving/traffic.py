@@ -1,5 +1,6 @@
 """Simulated clients of a server: a folder of images, replayed at a rate. It is no real traffic, and says so."""
 
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ class Plan:
     """What is sent: so many requests, `rate` a second on average, by so many sources in turn.
 
     label_delay: seconds after an answer until its image's true class, the name of its folder, is in the log; None for
-    no labels.
+    no labels. group: what in an image's path names its group; an image without it is its own.
     """
 
     requests: int
@@ -53,6 +54,7 @@ class Plan:
     corruption: Corruption | None
     label_delay: float | None
     seed: int
+    group: re.Pattern[str] | None = None
 
     def __post_init__(self) -> None:
         """Raises DataError for numbers that no traffic has."""
@@ -81,7 +83,7 @@ class Traffic:
 
     def __init__(self, folder: Path, plan: Plan, ask: Callable[[str, dict[str, str], bytes], int]) -> None:
         """Raises DataError where the folder holds no image that the server takes."""
-        self._plan, self._ask = plan, ask
+        self._folder, self._plan, self._ask = folder, plan, ask
         self._images = sorted(path for path in find(folder).images if path.suffix.lower() in _KINDS)
         if not self._images:
             raise DataError(f"{folder} holds no image of {', '.join(_KINDS)} at any depth.")
@@ -114,8 +116,11 @@ class Traffic:
         content, kind = path.read_bytes(), _KINDS[path.suffix.lower()]
         if corruption and number >= corruption.after * self._plan.requests:
             content, kind = _corrupted(content, corruption, (self._plan.seed, number)), "image/png"
-        source = urlencode({"source": f"simulated camera {number % self._plan.sources + 1}"})
-        return self._ask(source, {"Content-Type": kind, "X-Request-Id": self._id(number)}, content)
+        query = {"source": f"simulated camera {number % self._plan.sources + 1}"}
+        found = self._plan.group and self._plan.group.search(str(path.relative_to(self._folder)))
+        if found and found[0]:
+            query["group"] = f"simulated {found[0]}"
+        return self._ask(urlencode(query), {"Content-Type": kind, "X-Request-Id": self._id(number)}, content)
 
     def _id(self, number: int) -> str:
         return f"{self._name}-{number}"

@@ -86,10 +86,11 @@ class Version:
         source: str | None,
         total_ms: float,
         time: datetime | None = None,
+        group: str | None = None,
     ) -> None:
         """Log what was answered; the one place that does. The images of a batch are `ID#0`, `ID#1` and so on.
 
-        time: of the request; now where there is none.
+        time: of the request; now where there is none. group: of all its images.
         """
         if self.writer is None:
             return
@@ -101,6 +102,7 @@ class Version:
                 {name: values[row] for name, values in scored.statistics.items()},
                 request_id=request_id if count == 1 else f"{request_id}#{row}",
                 source=source,
+                group=group,
                 time=time,
                 route=self.route,
                 latency_ms=scored.latency_ms,

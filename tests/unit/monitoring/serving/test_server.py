@@ -217,10 +217,12 @@ def test_more_images_than_may_wait_are_refused() -> None:
         assert "4 images" in answer.json()["message"]
 
 
-def test_a_source_that_no_log_can_hold_is_refused() -> None:
-    with serving(fake_version(FakeModel())) as live:
-        assert live.score(image(1), path="/v1/score?source=line%201").status_code == 200
-        assert live.score(image(1), path="/v1/score?source=%00").status_code in (400, 422)
+@pytest.mark.parametrize("name", ["source", "group"])
+def test_a_name_that_no_log_can_hold_is_refused(live: Live, name: str) -> None:
+    assert live.score(image(1), path=f"/v1/score?{name}=line%201").status_code == 200
+    for value in ("%00", "", "x" * 201):
+        answer = live.score(image(1), path=f"/v1/score?{name}={value}")
+        assert (answer.status_code, name in answer.json()["message"]) == (400, True)
 
 
 def test_too_many_bytes_or_pixels_are_refused() -> None:

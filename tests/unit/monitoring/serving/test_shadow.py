@@ -54,7 +54,7 @@ def test_the_challengers_answers_are_rows_in_shadow_and_nobodys_answer(tmp_path:
         for level in range(5):
             answer = live.score(image(level), headers={"X-Request-Id": f"r{level}"})
             assert answer.json()["version"] == "3"
-        live.score(image(7, 2), "/v1/score?source=line%201", headers={"X-Request-Id": "batch"})
+        live.score(image(7, 2), "/v1/score?source=line%201&group=part%207", headers={"X-Request-Id": "batch"})
         until(lambda: counts(live) == {"answered": 6})
         metrics = live.get("/metrics").text
         assert 'resnet_ops_serving_shadow_requests_total{outcome="answered"} 6.0' in metrics
@@ -67,7 +67,10 @@ def test_the_challengers_answers_are_rows_in_shadow_and_nobodys_answer(tmp_path:
     both = served.merge(unseen, on="request_id")
     assert (both["predicted_x"] == both["predicted_y"]).all()
     assert (both["time_y"] - both["time_x"]).abs().dt.total_seconds().max() < 60
-    assert set(unseen[unseen["request_id"].str.startswith("batch#")]["source"]) == {"line 1"}
+    for rows in (served, unseen):
+        batch = rows[rows["request_id"].str.startswith("batch#")]
+        assert (set(batch["source"]), set(batch["group"])) == ({"line 1"}, {"part 7"})
+        assert rows["group"].isna().sum() == 5
 
 
 def test_clients_do_not_wait_for_a_challenger_that_hangs_and_what_finds_no_room_is_counted(

@@ -1,6 +1,8 @@
 """Simulated traffic comes at a server as told, and nobody can take it for real."""
 
+import re
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from PIL import Image
@@ -71,6 +73,18 @@ def test_the_corruption_begins_after_its_share_and_the_rest_is_sent_as_it_lies(i
     assert [body in files for _, body in sorted(sent.items())] == [True] * 5 + [False] * 5
 
 
+def test_what_a_pattern_finds_in_a_path_is_the_group_of_its_image(images: Path) -> None:
+    asked: list[str] = []
+
+    def ask(query: str, headers: dict[str, str], body: bytes) -> int:
+        asked.append(query)
+        return 200
+
+    Traffic(images, plan(group=re.compile("[02].png")), ask).run(None)
+    groups = {name for query in asked for name in parse_qs(query).get("group", ["none"])}
+    assert groups == {"simulated 0.png", "simulated 2.png", "none"}
+
+
 def test_a_second_run_sends_the_same_images_under_other_ids(images: Path) -> None:
     runs: list[dict[str, bytes]] = []
     for _ in range(2):
@@ -103,6 +117,8 @@ def test_what_cannot_be_is_said(images: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(build_app(), ["traffic", str(images), "--corruption", "rain"])
     assert result.exit_code == 1
     assert "gaussian_noise" in result.output
+    result = CliRunner().invoke(build_app(), ["traffic", str(images), "--group", "("])
+    assert (result.exit_code, "--group" in result.output) == (1, True)
     nobody = ["traffic", str(images), "--url", "http://127.0.0.1:9"]
     result = CliRunner().invoke(build_app(), nobody)
     assert (result.exit_code, "127.0.0.1:9" in result.output) == (1, True)
