@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.version import Version
 
-__all__ = ["CanaryStatus", "Problem", "Scores", "ShadowStatus", "Status", "as_scores", "headers_of"]
+__all__ = ["CanaryStatus", "Scores", "ShadowStatus", "Status", "as_scores", "headers_of"]
 
 
 class Decision(BaseModel):
@@ -40,14 +40,6 @@ class Scores(BaseModel):
     digest: str = Field(description="sha256 of the version's files, as the inference log has it")
     gate: str = Field(description="`passed` and the alias, or `ungated`")
     predictions: list[Prediction] = Field(description="in the order of the images")
-
-
-class Problem(BaseModel):
-    """Why there is no answer."""
-
-    error_code: str = Field(description="as MLflow's clients expect it")
-    message: str = Field(description="one line")
-    request_id: str
 
 
 class Beside(BaseModel):

@@ -1,25 +1,22 @@
 """The routes: what can be asked over HTTP."""
 
 import asyncio
-import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from resnet_ops_monitoring.serving.answer import Problem, Scores, Status, as_scores, headers_of
+from resnet_ops_monitoring.serving.answer import Scores, Status, as_scores, headers_of
 from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inputs
-from resnet_ops_monitoring.serving.envelope import Envelope, problem
-from resnet_ops_monitoring.serving.refusal import Refusal
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.serving.status import log_metrics, status_of
+from resnet_ops_monitoring.web.admission import token_check
+from resnet_ops_monitoring.web.envelope import Envelope, Problem, explain_errors
+from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["make_app"]
 
@@ -57,23 +54,12 @@ def make_app(scoring: Scoring, token: str | None) -> ASGIApp:
         docs_url=None,  # they load their scripts from elsewhere
         redoc_url=None,
     )
-    _explain_errors(app)
-    _add_scoring(app, scoring, [Depends(_token_check(token))])
-    _add_state(app, scoring, [Depends(_token_check(token))])
+    explain_errors(app)
+    _add_scoring(app, scoring, [Depends(token_check(token))])
+    _add_state(app, scoring, [Depends(token_check(token))])
     routes = [str(getattr(route, "path", "")) for route in app.routes]
     # outermost, so that answers to what fails unexpectedly are like all others
     return Envelope(app, scoring.metrics, scoring.settings.answer_seconds, routes)
-
-
-def _token_check(token: str | None) -> Callable[[Request], Awaitable[None]]:
-    async def check(request: Request) -> None:
-        if token is None:
-            return
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
-            raise Refusal(401, "The token is missing or wrong. Send the header Authorization: Bearer TOKEN.")
-
-    return check
 
 
 def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
@@ -159,29 +145,3 @@ def _add_state(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         """For Prometheus."""
         text = scoring.metrics.text() + log_metrics(scoring)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-def _explain_errors(app: FastAPI) -> None:
-    def answer(request: Request, refusal: Refusal) -> JSONResponse:
-        return problem(refusal, request.state.request_id)
-
-    @app.exception_handler(Refusal)
-    async def refused(request: Request, error: Refusal) -> JSONResponse:
-        return answer(request, error)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        return answer(request, Refusal(400, f"{first['loc'][-1]}: {first['msg']}"))
-
-    @app.exception_handler(HTTPException)
-    async def elsewhere(request: Request, error: HTTPException) -> JSONResponse:
-        found = answer(
-            request, Refusal(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
-        )
-        found.headers.update(error.headers or {})
-        return found
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        return answer(request, Refusal(500, f"The model or the server failed ({type(error).__name__})."))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.data.decoding import decode_bytes
 from resnet_ops.data.params import ReadParams
-from resnet_ops_monitoring.serving.refusal import Refusal
+from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
 

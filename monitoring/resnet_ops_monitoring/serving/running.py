@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet_ops.errors import ConfigError, ServiceError
-from resnet_ops_monitoring.serving.server import TOKEN, read_token
+from resnet_ops_monitoring.serving.server import TOKEN
 from resnet_ops_registry.common.settings import mask_password
 
 __all__ = ["ask_status", "asking"]
@@ -17,7 +17,7 @@ def asking(url: str) -> Callable[[str, dict[str, str], bytes], int]:
     """What asks the server to score an image: query string, headers, body -> the status; 0 where nobody answers."""
     import requests
 
-    token, mine = read_token(), threading.local()
+    token, mine = TOKEN.read(), threading.local()
     authorised = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def ask(query: str, headers: dict[str, str], body: bytes) -> int:
@@ -37,13 +37,13 @@ def ask_status(url: str) -> dict[str, Any]:
     """The content of `answer.Status`. Raises ServiceError where no such server answers, ConfigError for its token."""
     import requests
 
-    token = read_token()
+    token = TOKEN.read()
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     where = mask_password(url)
     try:
         answer = requests.get(url.rstrip("/") + "/v1/status", headers=headers, timeout=_PATIENCE)
         if answer.status_code == 401:
-            raise ConfigError(f"The server at {where} wants another token. Set {TOKEN}.")
+            raise ConfigError(f"The server at {where} wants another token. Set {TOKEN.variable}.")
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -11,25 +11,24 @@ from typing import Literal
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
-from starlette.requests import ClientDisconnect
 
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
 from resnet_ops_monitoring.serving.canary import Canary
-from resnet_ops_monitoring.serving.refusal import Refusal
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.shadow import Answered, Shadow
 from resnet_ops_monitoring.serving.swap import Follower, Swap
 from resnet_ops_monitoring.serving.version import Version
 from resnet_ops_monitoring.settings.serving import ServingParams
+from resnet_ops_monitoring.web.admission import BUSY, Admission
+from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["Scoring"]
 
 Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
 """A content type and a body -> (N, H, W, C) uint8."""
-_BUSY, BUSY = "The server is busy", 503
 
 
 class Scoring:
@@ -51,7 +50,12 @@ class Scoring:
         self.shadow = None if shadowed is None else self._shadow(shadowed)
         metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
-        self.under_way, self._received = 0, 0
+        self._admission = Admission(
+            max_requests=settings.max_requests,
+            max_bytes=settings.max_bytes,
+            max_bytes_in_all=settings.max_bytes_in_all,
+            receive_seconds=settings.receive_seconds,
+        )
         metrics.under_way.set_function(lambda: self.under_way)
 
     def _batcher(self) -> Batcher:
@@ -70,6 +74,11 @@ class Scoring:
             batch=self.settings.max_batch,
             metrics=self.metrics,
         )
+
+    @property
+    def under_way(self) -> int:
+        """Requests that were taken and not answered yet."""
+        return self._admission.under_way
 
     @property
     def waiting(self) -> int:
@@ -99,7 +108,7 @@ class Scoring:
         name = request.state.request_id
         with self._chosen(name) as version:
             try:
-                with self._admitted(), self._receiving() as receive:
+                with self._admission.admit() as receive:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
                     images = partial(self._read, read, kind, body)
@@ -151,50 +160,6 @@ class Scoring:
         version.record_unanswered(status, name, source, milliseconds)
         if self.canary is not None and status == "failed":
             self.canary.note(version, name, failed=True, milliseconds=milliseconds)
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self.under_way >= self.settings.max_requests:
-            raise Refusal(BUSY, f"{_BUSY} with {self.under_way} requests. Come back later.", 1)
-        self.under_way += 1
-        try:
-            yield
-        finally:
-            self.under_way -= 1
-
-    @contextmanager
-    def _receiving(self) -> Iterator[Callable[[Request], Awaitable[bytes]]]:
-        """What receives a body; its bytes count as held until the request ends."""
-        held = 0
-        most, in_all = self.settings.max_bytes, self.settings.max_bytes_in_all
-
-        async def receive(request: Request) -> bytes:
-            nonlocal held
-            parts: list[bytes] = []
-            if int(request.headers.get("content-length", 0)) > most:
-                raise Refusal(413, f"The body is larger than {most} bytes.")
-            try:
-                async with asyncio.timeout(self.settings.receive_seconds):
-                    async for part in request.stream():
-                        held += len(part)
-                        self._received += len(part)
-                        if held > most:
-                            raise Refusal(413, f"The body is larger than {most} bytes.")
-                        if self._received > in_all:
-                            raise Refusal(BUSY, f"{_BUSY} with {self._received} bytes. Come back later.", 1)
-                        parts.append(part)
-            except TimeoutError:
-                raise Refusal(
-                    408, f"The body did not come within {self.settings.receive_seconds:g} seconds."
-                ) from None
-            except ClientDisconnect:
-                raise Refusal(400, "The client hung up before its body was complete.") from None
-            return b"".join(parts)
-
-        try:
-            yield receive
-        finally:
-            self._received -= held
 
     def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))

@@ -2,18 +2,14 @@
 
 import logging
 import os
-import signal
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_ops.console import console
 from resnet_ops.data.opening import quiet_decoders
-from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.settings.serving import ServingParams, read_serving_settings
+from resnet_ops_monitoring.web.token import Token
 
 if TYPE_CHECKING:
     from resnet_ops_monitoring.serving.canary import Canary
@@ -21,32 +17,11 @@ if TYPE_CHECKING:
     from resnet_ops_monitoring.serving.swap import Follower, Swap
     from resnet_ops_monitoring.serving.version import Version
 
-__all__ = ["TOKEN", "TOKEN_FILE", "Server", "read_token"]
+__all__ = ["TOKEN", "Server"]
 
-TOKEN, TOKEN_FILE = "RESNET_OPS_SERVE_TOKEN", "RESNET_OPS_SERVE_TOKEN_FILE"
-_SHORTEST = 16
+TOKEN = Token("RESNET_OPS_SERVE_TOKEN")
+
 _logger = logging.getLogger(__name__)
-
-
-def read_token() -> str | None:
-    """What clients must send, from the environment or a file that it names; None where neither is set.
-
-    Raises ConfigError for one that is short, or a file that cannot be read.
-    """
-    token, file = os.environ.get(TOKEN), os.environ.get(TOKEN_FILE)
-    if token is None and file is not None:
-        try:
-            token = Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{TOKEN_FILE} names {file}, which cannot be read ({type(error).__name__})."
-            ) from None
-    if token is not None and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable()):
-        raise ConfigError(
-            f"The token of {TOKEN if file is None else TOKEN_FILE} must have at least {_SHORTEST} plain characters. "
-            "Make one: python -c 'import secrets; print(secrets.token_urlsafe())'"
-        )
-    return token
 
 
 @dataclass(frozen=True)
@@ -67,28 +42,29 @@ class Server:
         `Alias.load` raises.
         """
         settings, data = read_serving_settings(self.params)
-        token = read_token()
+        token = TOKEN.read()
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # before torch is imported
-        with quiet_decoders(), self._listening(settings) as listener:
-            import uvicorn
+        from resnet_ops_monitoring.web.log_lines import tell_in_json
+        from resnet_ops_monitoring.web.running import configuration, listening, run
 
+        port = settings.port if self.port is None else self.port
+        other = f"--port, or serve.port in {self.params}"
+        with (
+            quiet_decoders(),
+            listening(self.host, port, settings.max_connections, TOKEN, other) as listener,
+        ):
             from resnet_ops_monitoring.serving.application import make_app
-            from resnet_ops_monitoring.serving.connection_guard import guarded
-            from resnet_ops_monitoring.serving.log_lines import tell_in_json
             from resnet_ops_monitoring.serving.scoring import Scoring
             from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
             metrics = ServingMetrics()
             swap, canary, shadowed = self._versions(settings, metrics)
             app = make_app(Scoring(swap, settings, data, metrics, canary, shadowed), token)
-            config = uvicorn.Config(
+            config = configuration(
                 app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws="none",
-                http=guarded(settings.receive_seconds, settings.max_connections),
-                timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+                receive_seconds=settings.receive_seconds,
+                max_connections=settings.max_connections,
+                drain_seconds=settings.drain_seconds,
             )
             host, port = listener.getsockname()[:2]
             console.print(
@@ -96,8 +72,7 @@ class Server:
             )
             tell_in_json()
             self._warn(swap.current)
-            with _stops_quietly():
-                uvicorn.Server(config).run(sockets=[listener])
+            run(config, listener)
         console.print("Stopped.")
 
     def _versions(
@@ -146,28 +121,3 @@ class Server:
                 version.identity,
                 self.params,
             )
-
-    @contextmanager
-    def _listening(self, settings: ServingParams) -> Iterator[socket.socket]:
-        """A port of our own before anything is loaded."""
-        port = settings.port if self.port is None else self.port
-        try:
-            listener = socket.create_server((self.host, port), backlog=settings.max_connections)
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise ConfigError(
-                f"Cannot listen on {self.host}:{port}: {why}. Choose another: --port, or serve.port in {self.params}."
-            ) from None
-        with listener:
-            yield listener
-
-
-@contextmanager
-def _stops_quietly() -> Iterator[None]:
-    """Without the end by signal that uvicorn adds to its own: a server that was told to stop has not failed."""
-    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

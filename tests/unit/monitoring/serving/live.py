@@ -18,7 +18,6 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.application import make_app
 from resnet_ops_monitoring.serving.canary import Canary
-from resnet_ops_monitoring.serving.connection_guard import guarded
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.source import Alias
@@ -30,8 +29,9 @@ from resnet_ops_monitoring.settings.serving import (
     ShadowParams,
     read_serving_settings,
 )
+from resnet_ops_monitoring.web.running import configuration
 
-__all__ = ["DATA", "SETTINGS", "Live", "fake_version", "serving", "until"]
+__all__ = ["DATA", "SETTINGS", "Live", "answering", "fake_version", "serving", "until"]
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -66,6 +66,20 @@ class Live:
 
 
 @contextmanager
+def answering(config: uvicorn.Config) -> Iterator[int]:
+    """A server in a thread; gives its port."""
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
 def serving(
     version: Version,
     *,
@@ -87,21 +101,11 @@ def serving(
     tried = None if canary is None else Canary(canary, settings.canary, log=log, **about)
     shadowed = None if shadow is None else Follower(None, shadow, **about)
     scoring = Scoring(swap, settings, DATA, metrics, tried, shadowed)
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
+    config = configuration(
         make_app(scoring, token),
-        log_config=None,
-        access_log=False,
-        ws="none",
-        http=guarded(settings.receive_seconds, settings.max_connections),
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        receive_seconds=settings.receive_seconds,
+        max_connections=settings.max_connections,
+        drain_seconds=settings.drain_seconds,
     )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    with quiet_decoders(), listener:
-        thread.start()
-        try:
-            yield Live(listener.getsockname()[1], scoring)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with quiet_decoders(), answering(config) as port:
+        yield Live(port, scoring)

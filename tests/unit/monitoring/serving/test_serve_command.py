@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from resnet_ops.cli import build_app
 from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.serving.server import TOKEN, TOKEN_FILE, read_token
+from resnet_ops_monitoring.serving.server import TOKEN
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene
 from tests.unit.monitoring.serving.live import until
@@ -128,6 +128,7 @@ def test_challenger_and_canary_are_followed_and_shown_beside_the_champion(
         ([URI, "--log", "postgresql://me:secret@host/x"], "Set RESNET_OPS_INFERENCE_LOG"),
         ([URI, "--log", "no url"], "not a database URL"),
         ([URI, "--host", "192.0.2.1"], "Cannot listen on 192.0.2.1"),
+        ([URI, "--host", "0.0.0.0"], "no token is set"),
         ([URI, "--params", "nowhere.yaml"], "nowhere.yaml is missing"),
         (["start", "--ungated", "nowhere"], "neither models:/"),
     ],
@@ -144,22 +145,22 @@ def test_what_cannot_be_served_is_said_in_one_message(
 def test_a_token_is_read_from_the_environment_or_a_file_and_never_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (TOKEN, TOKEN_FILE):
+    for name in (TOKEN.variable, TOKEN.file_variable):
         monkeypatch.delenv(name, raising=False)
-    assert read_token() is None
+    assert TOKEN.read() is None
     file = tmp_path / "token"
     file.write_text("of-a-file-0123456789\n")
-    monkeypatch.setenv(TOKEN_FILE, str(file))
-    assert read_token() == "of-a-file-0123456789"
-    monkeypatch.setenv(TOKEN, "of-the-environment")
-    assert read_token() == "of-the-environment"
-    monkeypatch.setenv(TOKEN, "short")
+    monkeypatch.setenv(TOKEN.file_variable, str(file))
+    assert TOKEN.read() == "of-a-file-0123456789"
+    monkeypatch.setenv(TOKEN.variable, "of-the-environment")
+    assert TOKEN.read() == "of-the-environment"
+    monkeypatch.setenv(TOKEN.variable, "short")
     with pytest.raises(ConfigError, match="at least 16"):
-        read_token()
-    monkeypatch.delenv(TOKEN)
-    monkeypatch.setenv(TOKEN_FILE, str(tmp_path / "gone"))
+        TOKEN.read()
+    monkeypatch.delenv(TOKEN.variable)
+    monkeypatch.setenv(TOKEN.file_variable, str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_token()
+        TOKEN.read()
 
 
 def test_no_server_is_said() -> None:

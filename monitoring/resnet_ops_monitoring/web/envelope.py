@@ -1,4 +1,4 @@
-"""What is the same about every answer: its id, its trace, its time limit, its line in the log, its count."""
+"""What is the same about every answer: its id, trace, time limit, line in the log and count, and how it says no."""
 
 import asyncio
 import logging
@@ -6,15 +6,20 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from resnet_ops_monitoring.serving.connection_guard import CROWDED
-from resnet_ops_monitoring.serving.refusal import Refusal
-from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+from resnet_ops_monitoring.web.connection_guard import CROWDED
+from resnet_ops_monitoring.web.refusal import Refusal
+from resnet_ops_monitoring.web.request_metrics import RequestMetrics
 
-__all__ = ["Envelope", "problem"]
+__all__ = ["Envelope", "Problem", "explain_errors", "problem"]
 
 _logger = logging.getLogger(__name__)
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}")
@@ -24,20 +29,56 @@ _CODES |= {408: "REQUEST_TIMEOUT", 413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_M
 _CODES |= {500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
 
 
-def problem(refusal: Refusal, request_id: str) -> JSONResponse:
-    """The answer to a request that is refused, in the words that MLflow's clients know too."""
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    error_code: str = Field(description="as MLflow's clients expect it")
+    message: str = Field(description="one line")
+    request_id: str
+
+
+def problem(refusal: Refusal, request_id: str, **more: Any) -> JSONResponse:
+    """The answer to a request that is refused, in the words of MLflow's clients. more: content beside these."""
     code = _CODES.get(refusal.status, "BAD_REQUEST")
-    content = {"error_code": code, "message": str(refusal), "request_id": request_id}
+    content = {"error_code": code, "message": str(refusal), "request_id": request_id, **more}
     headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(content, refusal.status, headers)
 
 
+def explain_errors(app: FastAPI) -> None:
+    """Have every refusal and error of the application answered as a `Problem`."""
+
+    def answer(request: Request, refusal: Refusal) -> JSONResponse:
+        return problem(refusal, request.state.request_id)
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return answer(request, Refusal(400, f"{first['loc'][-1]}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def elsewhere(request: Request, error: HTTPException) -> JSONResponse:
+        found = answer(
+            request, Refusal(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+        )
+        found.headers.update(error.headers or {})
+        return found
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return answer(request, Refusal(500, f"The server failed ({type(error).__name__})."))
+
+
 class Envelope:
     """Around the application. Nothing of a body comes into a log."""
 
-    def __init__(self, app: ASGIApp, metrics: ServingMetrics, seconds: float, routes: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, seconds: float, routes: Iterable[str]) -> None:
         self._app, self._metrics, self._seconds, self._routes = app, metrics, seconds, frozenset(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
