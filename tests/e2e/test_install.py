@@ -27,6 +27,7 @@ NEEDS = {
     "monitor show": ("prometheus_client", "monitoring"),
     "monitor propose": ("prometheus_client", "monitoring"),
     "monitor test-alert": ("apprise", "monitoring"),
+    "log serve": ("httptools", "serve"),
     "train_model": ("torch", "train"),
     "evaluate_model": ("torch", "train"),
     "benchmark_model": ("torch", "train"),

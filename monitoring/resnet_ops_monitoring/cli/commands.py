@@ -1,4 +1,4 @@
-"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|purge`."""
+"""Commands of `resnet-ops` that belong to monitoring: `drift judge|report` and `log show|label|export|purge|serve`."""
 
 import json
 from dataclasses import asdict
@@ -15,6 +15,7 @@ from resnet_ops_monitoring.cli.moments import read_moment
 from resnet_ops_monitoring.cli.monitor import add_monitor_commands
 from resnet_ops_monitoring.cli.review import add_review_commands
 from resnet_ops_monitoring.cli.serve import add_serve_commands
+from resnet_ops_monitoring.cli.sink import serve_log
 from resnet_ops_monitoring.cli.traffic import traffic
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_commands(app: typer.Typer) -> None:
     log.command("label")(_label)
     log.command("export")(_export)
     log.command("purge")(_purge)
+    log.command("serve")(serve_log)
     log.command("forget", hidden=True)(_purge)  # the name of earlier releases
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")

@@ -1,7 +1,6 @@
 """Commands of `resnet-ops serve`: start, which may be left out, and status."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +10,9 @@ from typer.core import TyperGroup
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.extras import require
+from resnet_ops_monitoring.cli.log_url import Log, log_url
 
 __all__ = ["add_serve_commands"]
-
-LOG, LOCAL_LOG = "RESNET_OPS_INFERENCE_LOG", "sqlite:///var/inference.db"
 
 
 class _StartByDefault(TyperGroup):
@@ -46,12 +44,7 @@ def _start(
     params: Annotated[Path, typer.Option(help="File with the settings, under serve and data.")] = Path(
         "params.yaml"
     ),
-    log: Annotated[
-        str,
-        typer.Option(
-            help=f"The inference log's database, without a password; else {LOG}, else var/inference.db."
-        ),
-    ] = "",
+    log: Log = "",
     no_log: Annotated[bool, typer.Option("--no-log", help="Log no answers.")] = False,
     ungated: Annotated[
         bool, typer.Option("--ungated", help="Also what the gate never let pass; every answer says so.")
@@ -59,17 +52,10 @@ def _start(
 ) -> None:
     """Score images over HTTP, follow the alias, and log every answer, until told to stop."""
     with report_errors("serve"):
-        from resnet_ops.errors import ConfigError
-
         require("serve", "fastapi", "httptools", "uvicorn")
         from resnet_ops_monitoring.serving.server import Server
-        from resnet_ops_registry.common.settings import mask_password
 
-        if mask_password(log) != log:
-            raise ConfigError(
-                f"Every process on this machine can read a password on a command line. Set {LOG} instead."
-            )
-        where = None if no_log else log or os.environ.get(LOG) or LOCAL_LOG
+        where = None if no_log else log_url(log)
         Server(uri, params, host, port, where, ungated).run()
 
 

@@ -15,16 +15,15 @@ from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inpu
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.serving.status import log_metrics, status_of
 from resnet_ops_monitoring.web.admission import token_check
-from resnet_ops_monitoring.web.envelope import Envelope, Problem, explain_errors
+from resnet_ops_monitoring.web.application import enveloped, new_app, problems, takes
 from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["make_app"]
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ARRAY = {"type": "array", "items": {}, "minItems": 1}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": words}
-    for status, words in {
+_PROBLEMS = problems(
+    {
         400: "the body is no image or array that the model takes",
         401: "the token is missing or wrong",
         408: "the body came too slowly",
@@ -33,8 +32,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         500: "the model failed",
         503: "too much is under way: come back after Retry-After seconds",
         504: "no answer in time",
-    }.items()
-}
+    }
+)
 
 
 def make_app(scoring: Scoring, token: str | None) -> ASGIApp:
@@ -46,20 +45,12 @@ def make_app(scoring: Scoring, token: str | None) -> ASGIApp:
         yield
         await asyncio.to_thread(scoring.close)
 
-    app = FastAPI(
-        title="resnet-ops serve",
-        version="1",
-        description="Scores images with a registered version that the gate let pass.",
-        lifespan=lifespan,
-        docs_url=None,  # they load their scripts from elsewhere
-        redoc_url=None,
+    app = new_app(
+        "resnet-ops serve", "Scores images with a registered version that the gate let pass.", lifespan
     )
-    explain_errors(app)
     _add_scoring(app, scoring, [Depends(token_check(token))])
     _add_state(app, scoring, [Depends(token_check(token))])
-    routes = [str(getattr(route, "path", "")) for route in app.routes]
-    # outermost, so that answers to what fails unexpectedly are like all others
-    return Envelope(app, scoring.metrics, scoring.settings.answer_seconds, routes)
+    return enveloped(app, scoring.metrics, scoring.settings.answer_seconds)
 
 
 def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
@@ -76,7 +67,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         response_model=Scores,
         responses=_PROBLEMS,
         dependencies=guarded,
-        openapi_extra=_takes({**content, ARRAY_TYPES[0]: {"schema": images}}),
+        openapi_extra=takes({**content, ARRAY_TYPES[0]: {"schema": images}}),
     )
     async def score(
         request: Request,
@@ -98,7 +89,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         "/invocations",
         responses=_PROBLEMS,
         dependencies=guarded,
-        openapi_extra=_takes({ARRAY_TYPES[0]: {"schema": inputs}}),
+        openapi_extra=takes({ARRAY_TYPES[0]: {"schema": inputs}}),
     )
     async def invocations(request: Request) -> Response:
         """Score as `mlflow models serve` does: arrays in, probabilities out, in the order of the model's classes."""
@@ -110,10 +101,6 @@ def _named(words: str) -> Any:
     return Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description=words)
 
 
-def _takes(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
-
-
 def _json_response(content: dict[str, Any], headers: dict[str, str]) -> Response:
     try:
         text = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -123,11 +110,10 @@ def _json_response(content: dict[str, Any], headers: dict[str, str]) -> Response
 
 
 def _add_state(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
-    @app.get("/healthz")
     @app.get("/ping", include_in_schema=False)
     @app.get("/health", include_in_schema=False)
-    async def healthz() -> dict[str, str]:
-        """Whether the process answers."""
+    async def ping() -> dict[str, str]:
+        """As MLflow's servers say that they answer."""
         return {"status": "ok"}
 
     @app.get("/readyz")

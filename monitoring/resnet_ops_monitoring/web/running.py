@@ -23,15 +23,18 @@ def listening(host: str, port: int, backlog: int, token: Token, other_port: str)
     Raises ConfigError for a port that is taken, and for an address that others reach where no token is set.
     """
     try:
-        listener = socket.create_server((host, port), backlog=backlog)
-    except (OSError, OverflowError) as error:
+        if not 0 <= port <= 65535:
+            raise ValueError("a port lies between 0 and 65535")
+        address = socket.gethostbyname(host)
+        listener = socket.create_server((address, port), backlog=backlog)
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"Cannot listen on {host}:{port}: {why}. Choose another: {other_port}.") from None
+        raise ConfigError(f"Cannot listen on {host!r}:{port}: {why}. Choose another: {other_port}.") from None
     with listener:
-        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback and token.read() is None:
+        if not ipaddress.ip_address(address).is_loopback and token.read() is None:
             raise ConfigError(
-                f"Other machines reach {host}, and no token is set. Set {token.variable} or {token.file_variable}, or "
-                "listen on 127.0.0.1."
+                f"Other machines reach {address}, and no token is set. Set {token.variable} or {token.file_variable}, "
+                "or listen on 127.0.0.1."
             )
         yield listener
 

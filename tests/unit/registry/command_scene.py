@@ -214,10 +214,14 @@ def write_settings(folder: Path, drift: dict[str, object]) -> None:
 
 @contextmanager
 def nothing_stays() -> Iterator[None]:
-    """`resnet-ops ui` ends where the process would become the server, and starts nothing beside it."""
+    """Servers end where the process would become one, and `resnet-ops ui` starts nothing beside it."""
 
     def become(*_: object) -> None:
         raise Stopped
 
-    with patch.object(os, "execv", become), patch("resnet_ops_registry.operations.server._start_sender"):
+    with (
+        patch.object(os, "execv", become),
+        patch("resnet_ops_monitoring.sink.server.tell_in_json", become),
+        patch("resnet_ops_registry.operations.server._start_sender"),
+    ):
         yield

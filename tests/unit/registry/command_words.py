@@ -159,6 +159,8 @@ RIGHT = {
     "log label file": Parameter("file", ("labels.csv",)),
     "serve start uri": Parameter("text", ("models:/digits-classifier@champion",)),
     "serve start log": Parameter("text", ("sqlite:///var/inference.db",)),
+    "log serve log": Parameter("text", ("sqlite:///var/inference.db",)),
+    "traffic group": Parameter("text", ("seed[0-9]",)),
     "serve status url": Parameter("text", ("http://127.0.0.1:9",)),
     "traffic folder": Parameter("folder", ("models",)),
     "traffic url": Parameter("text", ("http://127.0.0.1:9",)),

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Event, Lock
 
@@ -12,7 +12,8 @@ __all__ = ["RowQueue"]
 class RowQueue:
     """Any thread puts, one takes. What was taken still counts as held until it is said to be safe.
 
-    waiting: set while there is something to take; enough: while there is a batch of it. A lock that a forked process
+    waiting: set while there is something to take; enough: while there is a batch of it. on_safe: called by the thread
+    that takes, each time rows are safe. A lock that a forked process
     inherits may be held for ever: there, make a new queue.
     """
 
@@ -21,22 +22,35 @@ class RowQueue:
         self._lock, self._waiting = Lock(), deque[tuple[float, bytes]]()
         self._taken: tuple[tuple[float, bytes], ...] = ()
         self.waiting, self.enough = Event(), Event()
+        self.on_safe: Callable[[], None] = lambda: None
         self.recorded, self.left_out, self.rows, self.bytes = 0, 0, 0, 0
 
     def put(self, row: bytes) -> bool:
         """Hold a row; False where there is no room."""
+        return self.put_all((row,)) is not None
+
+    def put_all(self, rows: Sequence[bytes]) -> int | None:
+        """Hold rows, and say how many were ever held with them; None, and none held, where not all have room."""
+        size = sum(map(len, rows))
         with self._lock:
-            if self.rows >= self._most_rows or self.bytes + len(row) > self._most_bytes:
-                return False
-            self._waiting.append((time.monotonic(), row))
-            self.recorded += 1
-            self.rows += 1
-            self.bytes += len(row)
-            if len(self._waiting) == 1:
+            if self.rows + len(rows) > self._most_rows or self.bytes + size > self._most_bytes:
+                return None
+            now, before = time.monotonic(), len(self._waiting)
+            self._waiting.extend((now, row) for row in rows)
+            self.recorded += len(rows)
+            self.rows += len(rows)
+            self.bytes += size
+            if not before:
                 self.waiting.set()
-            elif len(self._waiting) == self._batch:
+            if before < self._batch <= before + len(rows):
                 self.enough.set()
-            return True
+            return self.recorded
+
+    @property
+    def safe_rows(self) -> int:
+        """How many of the rows that were ever held are safe now: the first ones."""
+        with self._lock:
+            return self.recorded - self.rows
 
     def leave_out(self) -> None:
         """Count a row that nobody wants to keep."""
@@ -62,6 +76,7 @@ class RowQueue:
                 self.waiting.clear()
             if len(self._waiting) < self._batch:
                 self.enough.clear()
+        self.on_safe()
 
     def shut(self) -> None:
         """Hold no more rows than there are."""

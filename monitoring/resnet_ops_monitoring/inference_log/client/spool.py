@@ -14,8 +14,9 @@ from threading import Lock
 from sqlalchemy.engine import URL
 
 from resnet_ops_monitoring.inference_log.client.segments import Segment
+from resnet_ops_registry.common.settings import STATE
 
-__all__ = ["NoRoom", "Spool", "spool_folder"]
+__all__ = ["NoRoom", "Spool", "spool_folder", "spool_root"]
 
 _LOCK = "lock"
 _ENDING = ".segment"
@@ -25,6 +26,12 @@ _LOOK = 1.0
 
 class NoRoom(OSError):
     """All the space that segments may take is taken."""
+
+
+def spool_root() -> Path:
+    """Where all segments lie: RESNET_OPS_INFERENCE_SPOOL, or else var/inference-spool."""
+    told = os.environ.get("RESNET_OPS_INFERENCE_SPOOL")
+    return (Path(told) if told else STATE / "inference-spool").absolute()
 
 
 def spool_folder(root: Path, url: URL) -> Path:

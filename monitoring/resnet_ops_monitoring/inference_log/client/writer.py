@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.client.delivery import LIMITS, Delivery, Limits, WriterStats
+from resnet_ops_monitoring.inference_log.client.spool import spool_root
 from resnet_ops_monitoring.inference_log.columns import ROUTES, Route, Status
 from resnet_ops_monitoring.inference_log.database import make_engine, parse
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
 from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling
-from resnet_ops_registry.common.settings import STATE
 
 __all__ = ["Sampling", "Writer", "WriterStats", "open_writer"]
 
@@ -66,8 +66,7 @@ class Writer:
         self._url = parse(url)
         make_engine(self._url).dispose()  # says now what it could only say in a thread
         self._incoming = Incoming(identity, classes, sampling)
-        told = os.environ.get("RESNET_OPS_INFERENCE_SPOOL")
-        self._folder = (folder or (Path(told) if told else STATE / "inference-spool")).absolute()
+        self._folder = folder.absolute() if folder else spool_root()
         self._limits, self._closed = limits, False
         self._starting: Lock = Lock()
         self._delivery: Delivery | None = None

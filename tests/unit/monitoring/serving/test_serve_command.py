@@ -127,7 +127,7 @@ def test_challenger_and_canary_are_followed_and_shown_beside_the_champion(
         ([f"models:/{NAME}@nobody"], "nobody"),
         ([URI, "--log", "postgresql://me:secret@host/x"], "Set RESNET_OPS_INFERENCE_LOG"),
         ([URI, "--log", "no url"], "not a database URL"),
-        ([URI, "--host", "192.0.2.1"], "Cannot listen on 192.0.2.1"),
+        ([URI, "--host", "192.0.2.1"], "Cannot listen on '192.0.2.1'"),
         ([URI, "--host", "0.0.0.0"], "no token is set"),
         ([URI, "--params", "nowhere.yaml"], "nowhere.yaml is missing"),
         (["start", "--ungated", "nowhere"], "neither models:/"),

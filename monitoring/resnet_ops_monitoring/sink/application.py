@@ -1,0 +1,158 @@
+"""The routes of the sink."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+from starlette.types import ASGIApp
+
+from resnet_ops_monitoring.inference_log.client.delivery import Delivery
+from resnet_ops_monitoring.inference_log.client.writer_metrics import export_delivery
+from resnet_ops_monitoring.sink.inference import Inference
+from resnet_ops_monitoring.sink.intake import Intake
+from resnet_ops_monitoring.sink.limits import SinkLimits
+from resnet_ops_monitoring.sink.reading import Read, Reader
+from resnet_ops_monitoring.web.admission import Admission, token_check
+from resnet_ops_monitoring.web.application import enveloped, new_app, problems, takes
+from resnet_ops_monitoring.web.envelope import Problem, problem
+from resnet_ops_monitoring.web.refusal import Refusal
+from resnet_ops_monitoring.web.request_metrics import RequestMetrics
+
+__all__ = ["make_sink"]
+
+_JSON = "application/json"
+_MOST_NAMED = 20  # refused rows in an answer
+_REASON = "a row that came over HTTP is none of the log's"
+
+
+class Taken(BaseModel):
+    """Rows that are in the log, or will be whatever happens to this process."""
+
+    request_id: str
+    taken: int
+
+
+class RefusedRow(BaseModel):
+    """One that the log cannot hold."""
+
+    row: int = Field(description="its place in the array, from 0")
+    reason: str
+
+
+class PartlyTaken(Problem):
+    """The rows that are not named are taken, as with status 200."""
+
+    taken: int = 0
+    refused: list[RefusedRow] = Field([], description=f"the first {_MOST_NAMED}")
+
+
+_PROBLEMS = problems(
+    {
+        401: "the token is missing or wrong",
+        408: "the body came too slowly",
+        413: "the body is too large, or has too many rows",
+        415: "the body is no JSON by its content type, or is compressed",
+        503: "the rows find no place, or too much is under way: send them again after Retry-After seconds",
+        504: "no answer in time",
+    }
+)
+_PROBLEMS[400] = {
+    "model": PartlyTaken,
+    "description": "the body is no array of rows; or rows are refused, and the others are taken",
+}
+
+
+def make_sink(delivery: Delivery, token: str | None, limits: SinkLimits) -> ASGIApp:
+    """The application that brings rows to `delivery`. token: that clients must send; None for none."""
+    intake, metrics = Intake(delivery, limits.safe_seconds), RequestMetrics("resnet_ops_sink_")
+    export_delivery(delivery, metrics.registry)
+    reading = ThreadPoolExecutor(1, thread_name_prefix="reader")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        intake.start()
+        yield
+        reading.shutdown()
+
+    app = new_app("resnet-ops log serve", "Takes rows of the inference log.", lifespan)
+    admission = Admission(
+        max_requests=limits.max_requests,
+        max_bytes=limits.max_bytes,
+        max_bytes_in_all=limits.max_bytes_in_all,
+        receive_seconds=limits.receive_seconds,
+    )
+    metrics.under_way.set_function(lambda: admission.under_way)
+    guarded = [Depends(token_check(token))]
+    _add_intake(app, intake, admission, Reader(limits.max_rows), reading, guarded)
+    _add_state(app, delivery, metrics, guarded)
+    return enveloped(app, metrics, limits.answer_seconds)
+
+
+def _add_intake(
+    app: FastAPI,
+    intake: Intake,
+    admission: Admission,
+    reader: Reader,
+    reading: ThreadPoolExecutor,
+    guarded: list[Any],
+) -> None:
+    rows = {"type": "array", "minItems": 1, "items": Inference.model_json_schema()}
+
+    @app.post(
+        "/v1/inferences",
+        response_model=Taken,
+        responses=_PROBLEMS,
+        dependencies=guarded,
+        openapi_extra=takes({_JSON: {"schema": rows}}),
+    )
+    async def inferences(request: Request) -> Response:
+        """Log rows, each once for its request id, digest and status however often it is sent."""
+        with admission.admit() as receive:
+            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+                raise Refusal(415, f"The content type is not {_JSON}.")
+            if request.headers.get("content-encoding", "identity") != "identity":
+                raise Refusal(415, "The body is compressed. Send it as it is.")
+            body = await receive(request)
+            found = await asyncio.get_running_loop().run_in_executor(reading, reader.read, body)
+            if found.rows:
+                await intake.store(found.rows)
+        request.state.told = {"rows": len(found.rows), "refused": len(found.refused)}
+        return _answer(request.state.request_id, found, intake.delivery)
+
+
+def _answer(request_id: str, found: Read, delivery: Delivery) -> JSONResponse:
+    taken = len(found.rows)
+    if not found.refused:
+        return JSONResponse({"request_id": request_id, "taken": taken})
+    for each in found.lost:
+        delivery.losses.add(
+            "refused", each.identity, each.source, each.time, each.time, _REASON, route=each.route
+        )
+    named = [{"row": row, "reason": why} for row, why in list(found.refused.items())[:_MOST_NAMED]]
+    words = f"{len(found.refused)} of {taken + len(found.refused)} rows are refused, {taken} are taken."
+    return problem(Refusal(400, words), request_id, taken=taken, refused=named)
+
+
+def _add_state(app: FastAPI, delivery: Delivery, metrics: RequestMetrics, guarded: list[Any]) -> None:
+    @app.get("/readyz", responses=problems({503: "rows find no place"}))
+    async def readyz() -> dict[str, str]:
+        """Whether rows find a place."""
+        if delivery.trouble and delivery.queue.rows:
+            raise Refusal(503, f"Rows find no place: {delivery.trouble}.", 1)
+        return {"status": "ready"}
+
+    @app.get(
+        "/metrics",
+        dependencies=guarded,
+        responses=problems({401: _PROBLEMS[401]["description"]}),
+        response_class=Response,
+    )
+    async def numbers() -> Response:
+        """For Prometheus."""
+        return Response(await asyncio.to_thread(metrics.text), media_type=CONTENT_TYPE_LATEST)

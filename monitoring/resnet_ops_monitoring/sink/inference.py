@@ -1,0 +1,60 @@
+"""One row as it is sent."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from resnet_ops_monitoring.inference_log.columns import Route, Status
+
+__all__ = ["Inference", "Statistics"]
+
+_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+_Number = Annotated[float | None, Field(description="null: not a number")]
+_Vector = list[float | None]
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not _FIRST <= moment < _LAST:
+        raise ValueError("a time lies between 1970 and 9000")
+    return moment
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Statistics(_Strict):
+    """Of the image as the network takes it, as docs/inference-log.md defines them."""
+
+    brightness: _Number
+    contrast: _Number
+    sharpness: _Number
+    saturation: _Number
+    entropy: _Number
+
+
+class Inference(_Strict):
+    """A request to a version and what it answered; or, with status refused or failed, that it did not."""
+
+    request_id: str = Field(
+        description="the same for the same request, which is logged once for each version"
+    )
+    model: str
+    version: str
+    digest: str = Field(description="sha256 of the version's files, as the registry has it")
+    status: Status = "ok"
+    route: Route = Field("champion", description="shadow: nobody was given the answer")
+    time: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_range)] | None = Field(
+        None, description="when the request came, with its zone; now where there is none"
+    )
+    classes: list[str] | None = Field(None, description="in the order of the probabilities; of an answer")
+    probabilities: _Vector | None = Field(None, description="null in it: not a number; of an answer")
+    embedding: _Vector | None = Field(None, description="before the head; of an answer")
+    statistics: Statistics | None = Field(None, description="of an answer")
+    source: str | None = Field(None, description="camera or line")
+    group: str | None = Field(None, description="what images are alike by; a pseudonym")
+    label: str | None = Field(None, description="the true class, where the request was drawn at random")
+    queue_ms: float | None = None
+    latency_ms: float | None = None
+    total_ms: float | None = None

@@ -1,0 +1,147 @@
+"""A body as rows of the log: each is one or is refused alone, with the reason."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from resnet_ops.errors import DataError
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, ROUTES, Route
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
+from resnet_ops_monitoring.sink.inference import Inference
+from resnet_ops_monitoring.web.refusal import Refusal
+
+__all__ = ["Lost", "Read", "Reader"]
+
+_VERSIONS = 256
+"""Whose classes and length of embeddings are remembered: a window with rows of other lengths cannot be judged."""
+_OF_AN_ANSWER = ("classes", "probabilities", "embedding", "statistics")
+_OF_ANSWERS_ALONE = (*_OF_AN_ANSWER, "group", "label", "latency_ms")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Whose row is refused, as far as the row says it."""
+
+    identity: ModelIdentity
+    source: str | None
+    time: datetime
+    route: Route
+
+
+@dataclass(frozen=True)
+class Read:
+    """Of a body: rows as bytes, and the places of those that are none, each with the reason."""
+
+    rows: Sequence[bytes]
+    refused: dict[int, str]
+    lost: Sequence[Lost]
+
+
+class Reader:
+    """For one thread. most: rows of a body."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._versions = most, OrderedDict[ModelIdentity, tuple[list[str], Incoming]]()
+
+    def read(self, body: bytes) -> Read:
+        """Raises Refusal for what is no JSON array of 1 to `most` objects."""
+        try:
+            content = from_json(body, allow_inf_nan=False)
+        except ValueError:
+            raise Refusal(400, "The body is no JSON.") from None
+        if not isinstance(content, list) or not content:
+            raise Refusal(400, "The body is JSON, but no array of rows.")
+        if len(content) > self._most:
+            raise Refusal(413, f"The body holds {len(content)} rows; {self._most} are taken at once.")
+        rows, refused, lost = [], dict[int, str](), []
+        for place, each in enumerate(content):
+            try:
+                rows.append(self._row(Inference.model_validate(each)))
+            except (ValidationError, DataError) as error:
+                refused[place] = _why(error)
+                lost += _whose(each)
+        return Read(rows, refused, lost)
+
+    def _row(self, sent: Inference) -> bytes:
+        identity = ModelIdentity(sent.model, sent.version, sent.digest)
+        about: dict[str, Any] = {
+            "request_id": sent.request_id,
+            "moment": sent.time,
+            "source": sent.source,
+            "route": sent.route,
+            "queue_ms": sent.queue_ms,
+            "total_ms": sent.total_ms,
+        }
+        if sent.status == ANSWERED:
+            row = self._answer(identity, sent, about)
+        else:
+            if more := [name for name in _OF_ANSWERS_ALONE if getattr(sent, name) is not None]:
+                raise DataError(f"a row with status {sent.status} has no {', '.join(more)}")
+            no_classes = ("-",)  # nothing is said of any
+            row = Incoming(identity, no_classes).unanswered(sent.status, **about)
+        assert row is not None, "no sampling"
+        return row
+
+    def _answer(self, identity: ModelIdentity, sent: Inference, about: dict[str, Any]) -> bytes | None:
+        if missing := [name for name in _OF_AN_ANSWER if getattr(sent, name) is None]:
+            raise DataError(f"an answer lacks {', '.join(missing)}")
+        assert sent.classes is not None
+        assert sent.statistics is not None
+        classes, incoming = self._versions.get(identity) or (sent.classes, Incoming(identity, sent.classes))
+        if classes != sent.classes:
+            raise DataError("classes are others, or in another order, than in rows of this version before")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is logged
+            probabilities, embedding = (
+                np.array(each, np.float32) for each in (sent.probabilities, sent.embedding)
+            )
+        row = incoming.row(
+            probabilities,
+            embedding,
+            sent.statistics.model_dump(),
+            group=sent.group,
+            latency_ms=sent.latency_ms,
+            label=sent.label,
+            **about,
+        )
+        self._versions[identity] = classes, incoming
+        self._versions.move_to_end(identity)
+        if len(self._versions) > _VERSIONS:
+            self._versions.popitem(last=False)
+        return row
+
+
+def _why(error: ValidationError | DataError) -> str:
+    """Names columns, and no value."""
+    if isinstance(error, DataError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part)[:50] for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def _whose(sent: Any) -> list[Lost]:
+    """Nothing where the row does not say of which version it is."""
+    told: dict[str, Any] = sent if isinstance(sent, dict) else {}
+    try:
+        name, version, digest = (
+            as_text(each, told.get(each), longest)
+            for each, longest in (("model", 200), ("version", 40), ("digest", 64))
+        )
+    except DataError:
+        return []
+    source, time, route = None, datetime.now(UTC), told.get("route")
+    with suppress(DataError):
+        source = as_text("source", told.get("source"))
+    with suppress(ValidationError):
+        stub = {"request_id": "", "model": "", "version": "", "digest": ""}
+        time = Inference.model_validate({**stub, "time": told.get("time")}).time or time
+    known: Route = next((each for each in ROUTES if each == route), "champion")
+    return [Lost(ModelIdentity(name, version, digest), source, time, known)]
