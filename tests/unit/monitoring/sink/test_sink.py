@@ -17,6 +17,7 @@ from resnet_ops_monitoring.inference_log.rows import decode
 from resnet_ops_monitoring.sink.inference import Statistics
 from tests.unit.monitoring.inference_log.writing import answer, away, eventually, logged, segments
 from tests.unit.monitoring.sink.sinking import row, sinking
+from tests.unit.project_imports import ROOT
 
 
 def test_a_row_is_in_the_log_as_it_was_sent(tmp_path: Path) -> None:
@@ -179,6 +180,12 @@ def test_openapi_and_metrics_say_what_is_taken_and_what_became_of_it(tmp_path: P
         metrics = sink.get("/metrics").text
     assert "resnet_ops_inference_log_recorded_total 2.0" in metrics
     assert 'resnet_ops_sink_requests_total{route="/v1/inferences",status="200"} 1.0' in metrics
+
+
+def test_the_example_of_the_docs_is_taken(tmp_path: Path) -> None:
+    words = (ROOT / "docs" / "inference-log.md").read_text().partition("/v1/inferences --data '")[2]
+    with sinking(tmp_path) as sink:
+        assert sink.send_bytes(words.partition("'")[0].encode()).status_code == 200
 
 
 def test_statistics_are_those_of_the_log() -> None:
