@@ -102,7 +102,7 @@ def _add_intake(
     reading: ThreadPoolExecutor,
     guarded: list[Any],
 ) -> None:
-    rows = {"type": "array", "minItems": 1, "items": Inference.model_json_schema()}
+    rows = {"type": "array", "minItems": 1, "items": _row_schema()}
 
     @app.post(
         "/v1/inferences",
@@ -124,6 +124,14 @@ def _add_intake(
                 await intake.store(found.rows)
         request.state.told = {"rows": len(found.rows), "refused": len(found.refused)}
         return _answer(request.state.request_id, found, intake.delivery)
+
+
+def _row_schema() -> dict[str, Any]:
+    """Of one row, in one piece: references would be looked for at the document's root."""
+    schema = Inference.model_json_schema()
+    parts = schema.pop("$defs")
+    schema["properties"]["statistics"]["anyOf"] = [parts["Statistics"], {"type": "null"}]
+    return schema
 
 
 def _answer(request_id: str, found: Read, delivery: Delivery) -> JSONResponse:

@@ -177,6 +177,7 @@ def test_openapi_and_metrics_say_what_is_taken_and_what_became_of_it(tmp_path: P
         properties = operation["requestBody"]["content"]["application/json"]["schema"]["items"]["properties"]
         assert set(row(1)) | {"group", "time", "route", "status"} <= set(properties)
         assert {"200", "400", "401", "503"} <= set(operation["responses"])
+        assert "$ref" not in str(operation["requestBody"])
         metrics = sink.get("/metrics").text
     assert "resnet_ops_inference_log_recorded_total 2.0" in metrics
     assert 'resnet_ops_sink_requests_total{route="/v1/inferences",status="200"} 1.0' in metrics
