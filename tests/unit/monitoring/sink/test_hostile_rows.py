@@ -75,6 +75,7 @@ VALUES: list[Any] = [
 ]
 
 
+@pytest.mark.slow
 def test_any_value_in_any_place_is_taken_or_named(sink: LiveSink) -> None:
     names = [*row(0), "time", "source", "group", "label", "route", "status", "latency_ms"]
     with requests.Session() as session:

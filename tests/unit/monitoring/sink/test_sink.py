@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from resnet_ops_monitoring.inference_log.client.delivery import LIMITS as QUEUE
 from resnet_ops_monitoring.inference_log.client.segments import read_segment
@@ -68,6 +69,7 @@ def test_null_is_not_a_number_and_what_is_too_large_is_infinite_and_both_are_log
     assert np.isnan(found["brightness"])
 
 
+@pytest.mark.slow
 def test_what_was_answered_is_on_the_disk_while_the_database_is_away_and_comes_once(tmp_path: Path) -> None:
     with sinking(tmp_path) as sink:
         with away(tmp_path):
@@ -137,6 +139,7 @@ def test_without_room_nothing_is_taken_and_clients_are_told_when_to_come_back(tm
     assert len(logged(tmp_path)) == 5
 
 
+@pytest.mark.slow
 def test_rows_that_find_no_place_are_not_answered_for_and_can_be_sent_again(tmp_path: Path) -> None:
     with sinking(tmp_path, queue=replace(QUEUE, disk_bytes=0), safe_seconds=0.3) as sink:
         with away(tmp_path):

@@ -59,7 +59,7 @@ def send_until_killed(process: subprocess.Popen[str], url: str, life: int, after
 def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path, state: str) -> None:
     chance, answered = random.Random(state), set[str]()
     with away(tmp_path) if state == "away" else nullcontext():
-        for life in range(3):
+        for life in range(2):
             with started(tmp_path) as (process, url):
                 answered |= send_until_killed(process, url, life, chance.uniform(0, 0.5))
     with writer_of(tmp_path):
@@ -67,7 +67,7 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path, state: str) -> N
     found = logged(tmp_path)["request_id"].tolist()
     assert answered <= set(found)
     assert len(found) == len(set(found))
-    assert len(answered) >= 15
+    assert len(answered) >= 10
 
 
 @pytest.mark.slow
