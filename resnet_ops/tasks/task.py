@@ -24,7 +24,7 @@ TaskName = Literal["classification", "segmentation"]
 Value = int | tuple[int, int, int]
 """What stands for a class in a mask: an index or grey level, or a colour."""
 
-MOST_CLASSES = 250
+MOST_CLASSES, LONGEST_CLASS = 250, 200
 IGNORED = 255
 """In a prepared mask: a pixel of which nothing is asked."""
 
@@ -86,6 +86,10 @@ class Segmentation:
     def __post_init__(self) -> None:
         if not self.masks:
             raise ValueError("masks is empty, but must say how the names of masks end, such as .png")
+        if not self.masks.isprintable() or any(sign in self.masks for sign in "/\\"):
+            raise ValueError(
+                f"masks is {self.masks!r}, but must be the end of a file's name, beside its image"
+            )
         _check_classes(self.classes, self.threshold, self.ignore)
         if self.head not in get_args(Literal["fcn", "deeplabv3"]):
             raise ValueError(f"head is {self.head!r}, but must be fcn or deeplabv3")
@@ -122,6 +126,12 @@ def _check_classes(classes: Mapping[str, Value], threshold: int | None, ignore: 
     """Raise ValueError that begins with the setting which is wrong."""
     values = [*classes.values(), *([] if ignore is None else [ignore])]
     parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    for name in classes:
+        if not (name.strip() == name and 0 < len(name) <= LONGEST_CLASS and name.isprintable()):
+            raise ValueError(
+                f"classes have {name[:LONGEST_CLASS]!r}, but a name is 1 to {LONGEST_CLASS} printable signs, no blanks "
+                "around them"
+            )
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise ValueError(f"classes are {len(classes)}, but must be 2 to {MOST_CLASSES}, the background first")
     if not all(0 <= part <= 255 for part in parts):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet_ops.data.opening import open_image
+from resnet_ops.data.opening import open_image, turn_of
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.pixels import frame
 from resnet_ops.errors import DataError
@@ -13,6 +13,9 @@ from resnet_ops.tasks.task import IGNORED, Segmentation
 
 __all__ = ["MaskFault", "fit_mask", "read_mask"]
 
+HIGHEST = 255
+_MODES = ("1", "L", "P", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F")
+"""Pillow's names of those that say one thing of each pixel."""
 SHOWN = 5
 """Unknown values that are named."""
 
@@ -27,15 +30,24 @@ def read_mask(path: Path, size: tuple[int, int], settings: Segmentation) -> np.n
     size: (width, height) of the image. Raises MaskFault.
     """
     try:
-        with open_image(path, None).image as mask:
+        opened = open_image(path, None)
+        with opened.image as mask:
             if mask.size != size:
                 raise MaskFault(
                     f"is {mask.width}x{mask.height}, but its image {size[0]}x{size[1]}; draw it at the image's size"
                 )
+            if opened.several:
+                raise MaskFault("has several pages or frames; save the one that is meant alone")
+            if turn_of(mask)[0] is not None:
+                raise MaskFault("has EXIF that turns it, away from its image; save it upright, without EXIF")
             values = _values(mask, settings)
     except (DataError, OSError) as error:
         raise MaskFault(f"cannot be read ({error}); save it again as PNG") from error
     if settings.threshold is not None:
+        if values.max() > HIGHEST:
+            raise MaskFault(
+                f"has levels up to {values.max()}, but threshold is of 0 to 255; save it with 8 bits"
+            )
         return np.asarray(values >= settings.threshold, np.uint8)
     found = np.full(values.shape, IGNORED - 1, np.uint8)  # no class: there are fewer
     for index, value in enumerate(settings.classes.values()):
@@ -49,6 +61,10 @@ def read_mask(path: Path, size: tuple[int, int], settings: Segmentation) -> np.n
 
 def _values(mask: Image.Image, settings: Segmentation) -> np.ndarray:
     """(H, W) numbers, each of which `_number` gives for one value of the settings."""
+    if mask.mode not in _MODES:
+        raise MaskFault(f"has pixels of kind {mask.mode}; save it as a grey, palette or RGB PNG")
+    if mask.mode in ("LA", "RGBA"):
+        _check_transparent(mask)
     if _coloured(settings):
         red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int64), 2, 0)
         return np.asarray((red * 256 + green) * 256 + blue)
@@ -61,8 +77,19 @@ def _values(mask: Image.Image, settings: Segmentation) -> np.ndarray:
         return channels[..., 0]
     if mask.mode == "LA":
         mask = mask.getchannel("L")
-    values = np.asarray(mask, np.int64)
-    return values * 255 if mask.mode == "1" else values
+    levels = np.asarray(mask)
+    if not ((levels >= 0) & (levels % 1 == 0)).all():
+        raise MaskFault("has values that are no whole number from 0 on; save it as a grey PNG")
+    return levels.astype(np.int64) * (HIGHEST if mask.mode == "1" else 1)
+
+
+def _check_transparent(mask: Image.Image) -> None:
+    """Raise MaskFault where something other than black is hidden: it may be that, or the ground, which is meant."""
+    *colours, alpha = np.moveaxis(np.asarray(mask), 2, 0)
+    if any(colour[alpha < HIGHEST].any() for colour in colours):
+        raise MaskFault(
+            "has transparent pixels that are not black; draw it on a ground that is not transparent"
+        )
 
 
 def _coloured(settings: Segmentation) -> bool:

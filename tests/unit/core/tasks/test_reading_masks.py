@@ -135,8 +135,67 @@ def test_masks_beside_a_csv_file_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "word"),
+    [
+        ("halves.tif", "whole number"),
+        ("nothing.tif", "whole number"),
+        ("below.tif", "whole number"),
+        ("print.tif", "CMYK"),
+        ("palette.tif", "PA"),
+        ("hidden.png", "transparent"),
+        ("hidden_grey.png", "transparent"),
+        ("turned.png", "EXIF"),
+        ("pages.tif", "several"),
+    ],
+)
+def test_a_mask_that_can_be_read_in_two_ways_is_a_fault(tmp_path: Path, file: str, word: str) -> None:
+    ending = f"_{file}"
+    Image.new("L", (16, 16), 10).save(tmp_path / "a.jpg")
+    good = Image.fromarray(HALF.astype(np.uint8) * 255)
+    turned = Image.Exif()
+    turned[274] = 3
+    match file:
+        case "halves.tif":
+            Image.fromarray(HALF.astype(np.float32) * 0.9).save(tmp_path / f"a{ending}")
+        case "nothing.tif":
+            Image.fromarray(np.full((16, 16), np.nan, np.float32)).save(tmp_path / f"a{ending}")
+        case "below.tif":
+            Image.fromarray(HALF.astype(np.int32) * 255 - 1).save(tmp_path / f"a{ending}")
+        case "print.tif":
+            good.convert("CMYK").save(tmp_path / f"a{ending}")
+        case "palette.tif":
+            good.convert("P").convert("PA").save(tmp_path / f"a{ending}")
+        case "hidden.png":  # drawn by what shows through, under which every pixel is white
+            Image.merge("RGBA", [Image.new("L", (16, 16), 255)] * 3 + [good]).save(tmp_path / f"a{ending}")
+        case "hidden_grey.png":
+            Image.merge("LA", [Image.new("L", (16, 16), 255), good]).save(tmp_path / f"a{ending}")
+        case "turned.png":
+            good.save(tmp_path / f"a{ending}", exif=turned)
+        case "pages.tif":
+            good.save(tmp_path / f"a{ending}", save_all=True, append_images=[good])
+    with pytest.raises(DataError, match=rf"its mask a{ending} .*{word}"):
+        read(tmp_path, make_segmentation(masks=ending, threshold=128))
+
+
+def test_a_mask_on_transparent_ground_is_read(tmp_path: Path) -> None:
+    drawn = Image.fromarray(HALF.astype(np.uint8) * 255)
+    write(tmp_path, Image.merge("RGBA", [drawn] * 4))
+    raw = read(tmp_path)
+    assert raw.targets is not None
+    np.testing.assert_array_equal(raw.targets[0], HALF)
+
+
+@pytest.mark.parametrize(
     ("changes", "word"),
     [
+        ({"masks": "/x.png"}, "masks"),
+        ({"masks": "..\\x.png"}, "masks"),
+        ({"masks": "\0.png"}, "masks"),
+        ({"classes": {"": 0, "b": 1}}, "classes"),
+        ({"classes": {"a\nb": 0, "b": 1}}, "classes"),
+        ({"classes": {"\x1b[31m": 0, "b": 1}}, "classes"),
+        ({"classes": {"a": 0, "x" * 201: 1}}, "classes"),
+        ({"classes": {"a": 0, " a": 1}}, "classes"),
         ({"classes": {"a": 0}}, "classes"),
         ({"classes": {"a": 0, "b": 0}}, "classes"),
         ({"classes": {"a": 0, "b": 300}}, "classes"),
