@@ -1,7 +1,9 @@
 """Boxes around objects, as everything here holds them."""
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -43,12 +45,19 @@ class Labels:
     notes: tuple[str, ...]
     """What a person should know of how they were read."""
 
+    @cached_property
+    def _known(self) -> str:
+        return hashlib.sha256(json.dumps(sorted(self.classes)).encode()).hexdigest()
+
     def described(self, place: int) -> str:
-        """All that is true of an image, the same text whatever format said it and in whatever order."""
+        """All that is asked of an image, the same text whatever format said it and in whatever order.
+
+        With what there is to find, of which a false alarm can be, also where no object of it is.
+        """
         image = self.images[place]
         columns = (image.classes, image.boxes, image.crowd, image.areas)
         objects = [
             [self.classes[kind], *box, crowd, area]
             for kind, box, crowd, area in zip(*(column.tolist() for column in columns), strict=True)
         ]
-        return json.dumps([image.width, image.height, sorted(objects)])
+        return json.dumps([self._known, image.width, image.height, sorted(objects)])

@@ -14,6 +14,8 @@ from resnet_ops.tasks.detection.labels.listing import number
 __all__ = ["Detections", "read_detections"]
 
 MAX_DETECTIONS = 20_000_000
+FARTHEST = 1e7
+"""Pixels from an image's corner, beyond any image: areas stay numbers."""
 _FORM = '{"image_id": 7, "category_id": 1, "bbox": [left, top, width, height], "score": 0.9}'
 
 
@@ -85,7 +87,7 @@ def _row(
         )
     box = entry.get("bbox")
     left, top, width, height = map(number, box if isinstance(box, list) and len(box) == 4 else [None] * 4)
-    if not (np.isfinite([left, top, width, height]).all() and width >= 0 and height >= 0):
+    if min(width, height) < 0 or not all(abs(each) <= FARTHEST for each in (left, top, width, height)):
         raise DataError(f"{where} has no bbox of left, top, width and height in pixels. Write {_FORM}.")
     score = number(entry.get("score"))
     if not 0 <= score <= 1:

@@ -14,6 +14,8 @@ __all__ = ["remedied"]
 
 _Corners = tuple[float, float, float, float]
 MAX_CLASSES, LONGEST_CLASS = 1_000, 200
+LONGEST_FILE = 1_000
+"""Bytes of an image's name, with its folders."""
 SHOWN = 50
 """Faults that one message lists."""
 BEYOND = 1e-6
@@ -30,14 +32,15 @@ def remedied(
     is `refuse` every fault, each with its file and line.
     """
     names = _class_names(source, listing, classes)
-    faults = list(listing.faults)
-    place = {name: number for number, name in enumerate(names)}
-    images = [_checked(image, place, remedy, folder, faults) for image in _each_once(listing.images, faults)]
-    kept = tuple(image for image in images if image is not None)
+    listing.unreadable += [each for image in listing.images for each in _impossible(image)]
     if listing.unreadable:
         raise DataError(
             _message(source, listing.unreadable, "Correct them; no setting remedies what cannot be read.")
         )
+    faults = list(listing.faults)
+    place = {name: number for number, name in enumerate(names)}
+    images = [_checked(image, place, remedy, folder, faults) for image in _each_once(listing.images, faults)]
+    kept = tuple(image for image in images if image is not None)
     if faults and remedy == "refuse":
         raise DataError(
             _message(
@@ -47,9 +50,10 @@ def remedied(
                 "boxes that reach out of their image are cut). Known classes: " + ", ".join(names)[:300],
             )
         )
-    if not any(len(image.boxes) for image in kept):
+    if all(image.crowd.all() for image in kept):
         raise DataError(
-            f"{source} has no object in {len(kept)} images that are left. Nothing can be learned or measured."
+            f"{source} has no object that counts in {len(kept)} images that are left. Nothing can be learned or "
+            "measured."
         )
     ids = {key: place[name] for key, name in listing.class_numbers.items() if name in place} | place
     return Labels(tuple(names), ids, kept, (*listing.notes, *_notes(kept, names, faults, remedy)))
@@ -71,6 +75,15 @@ def _class_names(source: Path, listing: Listing, classes: Sequence[str] | None) 
             f"{source} has {len(found):,} classes, and at most {MAX_CLASSES:,} are taken. Join some."
         )
     return found
+
+
+def _impossible(image: StatedImage) -> Iterator[str]:
+    try:
+        encoded = image.file.encode()
+    except UnicodeEncodeError:
+        encoded = b""
+    if not 0 < len(encoded) <= LONGEST_FILE or b"\0" in encoded:
+        yield f"{image.where[:300]}: no file can be called {ascii(image.file)[:100]}"
 
 
 def _message(source: Path, lines: Sequence[str], remedy: str) -> str:
@@ -107,7 +120,7 @@ def _checked(
             kept[place, corners] = box
     boxes = np.array([corners for _, corners in kept], float).reshape(-1, 4)
     sides = boxes[:, 2:] - boxes[:, :2]
-    stated = np.array([np.nan if box.area is None else box.area for box in kept.values()], float)
+    stated = np.array([_area(box, size, faults) for box in kept.values()], float)
     return BoxedImage(
         id=image.id,
         file=image.file,
@@ -118,6 +131,14 @@ def _checked(
         crowd=np.array([box.crowd for box in kept.values()], bool),
         areas=np.where(np.isnan(stated), sides.prod(axis=1), stated),
     )
+
+
+def _area(box: StatedBox, size: tuple[int, int], faults: list[str]) -> float:
+    """As it is stated; not a number where it is not, or cannot be: COCO leaves out what is larger than any image."""
+    if box.area is not None and box.area > size[0] * size[1]:
+        faults.append(f"{box.where}: states an area of {box.area:g} square pixels, more than its image has")
+        return float("nan")
+    return float("nan") if box.area is None else box.area
 
 
 def _size(image: StatedImage, folder: Path | None, faults: list[str]) -> tuple[int, int] | None:

@@ -13,6 +13,10 @@ from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, Stated
 __all__ = ["read_voc"]
 
 MAX_BYTES = 20_000_000
+LONGEST = 40
+"""Characters of an element's name that are kept, so that long ones do not multiply; those that are read have fewer."""
+DEEPEST = 3
+"""Elements around a corner of a box."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _OBJECT = "annotation/object"
 
@@ -29,7 +33,7 @@ def read_voc(files: Iterable[Path]) -> Listing:
             if file.stat().st_size > MAX_BYTES:
                 raise _Refused(f"has more than {MAX_BYTES:,} bytes")
             found.images.append(_image(file, _parse(file.read_bytes())))
-        except (OSError, ValueError, expat.ExpatError, _Refused) as error:
+        except (OSError, ValueError, LookupError, expat.ExpatError, _Refused) as error:
             found.unreadable.append(f"{file}: cannot be read as VOC XML: {error}")
     return found
 
@@ -39,7 +43,7 @@ _Text = tuple[str, str, int]
 
 
 def _parse(content: bytes) -> list[_Text]:
-    """In the order in which elements end."""
+    """In the order in which elements end, without those that lie deeper than a corner of a box."""
     ended: list[_Text] = []
     open_elements: list[tuple[str, int, list[str]]] = []
     parser = expat.ParserCreate()
@@ -48,11 +52,12 @@ def _parse(content: bytes) -> list[_Text]:
         if len(open_elements) > 20:
             raise _Refused("elements are nested more than 20 deep")
         above = f"{open_elements[-1][0]}/" if open_elements else ""
-        open_elements.append((above + name, parser.CurrentLineNumber, []))
+        open_elements.append((above + name[:LONGEST], parser.CurrentLineNumber, []))
 
     def end(_: str) -> None:
         path, line, texts = open_elements.pop()
-        ended.append((path, "".join(texts).strip(), line))
+        if path.count("/") <= DEEPEST:
+            ended.append((path, "".join(texts).strip(), line))
 
     def doctype(*_: object) -> None:
         raise _Refused("it declares a document type, which could name entities; remove <!DOCTYPE ...>")

@@ -1,5 +1,6 @@
 """Labels of boxes: four formats that say the same, and every kind of fault with its place."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,3 +268,61 @@ def test_names_of_classes_that_stand_for_lists_within_lists_are_refused(tmp_path
     (tmp_path / "data.yaml").write_text(f"l0: &l0 [x]\n{lists}\nnames: [*l11]\n")
     with pytest.raises(DataError, match="does not name the classes"):
         read_labels(tmp_path, "refuse")
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0.png", "x" * 5000, "\ud800.png", ""], ids=["nul", "long", "surrogate", "empty"]
+)
+def test_a_name_that_no_file_can_have_is_named_and_not_raised(tmp_path: Path, name: str) -> None:
+    content = coco_content()
+    content["images"][1]["file_name"] = name
+    images = write_images(tmp_path / "pictures", "a.png")
+    for folder in (None, images):
+        with pytest.raises(DataError, match="no file can be called"):
+            read_labels(write_coco(tmp_path / "coco.json", content), "drop", images=folder)
+
+
+def test_an_object_cannot_be_larger_than_its_image_so_that_it_would_not_count(tmp_path: Path) -> None:
+    content = coco_content()
+    content["annotations"][0]["area"] = 1e12
+    file = write_coco(tmp_path / "coco.json", content)
+    with pytest.raises(DataError, match="area of 1e\\+12 square pixels, more than its image has"):
+        read_labels(file, "refuse")
+    sides = read_labels(file, "drop").images[0]
+    assert sides.areas[0] == (sides.boxes[0, 2:] - sides.boxes[0, :2]).prod()
+
+
+def test_labels_of_crowds_alone_are_refused(tmp_path: Path) -> None:
+    content = coco_content()
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    with pytest.raises(DataError, match="no object that counts"):
+        read_labels(write_coco(tmp_path / "coco.json", content), "drop")
+
+
+@pytest.mark.parametrize("encoding", ["foo", "hex"])
+def test_an_encoding_that_nobody_knows_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
+    with pytest.raises(DataError, match=r"a\.xml: cannot be read as VOC XML"):
+        read_labels(tmp_path, "drop")
+
+
+def test_long_names_of_elements_do_not_multiply(tmp_path: Path) -> None:
+    long, inner = "x" * 100_000, "<a/>" * 1000
+    (tmp_path / "a.xml").write_text(f"<annotation><{long}>{inner}</{long}></annotation>")
+    tracemalloc.start()
+    with pytest.raises(DataError):
+        read_labels(tmp_path, "refuse")
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert highest < 10_000_000
+
+
+def test_what_is_asked_of_an_image_includes_which_classes_there_are(tmp_path: Path) -> None:
+    """Else answers of a class that has no object would be left out with it, false alarms and all."""
+    content = coco_content()
+    all_of_them = read_labels(write_coco(tmp_path / "all.json", content), "refuse")
+    content["categories"].append({"id": 77, "name": "never there"})
+    more = read_labels(write_coco(tmp_path / "more.json", content), "refuse")
+    assert all_of_them.described(0) != more.described(0)
+    assert all_of_them.images[0].boxes.tolist() == more.images[0].boxes.tolist()

@@ -180,6 +180,8 @@ def test_images_and_classes_may_be_called_by_number_or_name(tmp_path: Path) -> N
         ({"bbox": [1, 2, -3, 4]}, "detection 1 has no bbox"),
         ({"bbox": [1, 2, 3]}, "detection 1 has no bbox"),
         ({"bbox": [1, 2, 3, "1e999"]}, "detection 1 has no bbox"),
+        ({"bbox": [1, "nan", 3, 4]}, "detection 1 has no bbox"),
+        ({"bbox": [1e308, 0, 1e308, 1]}, "detection 1 has no bbox"),
         ({"score": 1.5}, "detection 1 has no score of 0 to 1"),
         ({"score": None}, "detection 1 has no score of 0 to 1"),
     ],
