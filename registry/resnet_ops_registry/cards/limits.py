@@ -40,7 +40,7 @@ def _checks(evidence: Evidence) -> Iterator[str]:
 def _missing(evidence: Evidence) -> Iterator[str]:
     found, measured_on = evidence.metrics, profiles(evidence)
     parts = {
-        "accuracy": "test.top1" in found,
+        "accuracy": evidence.compared_by.metric in found,
         "slices": any(name.startswith(SLICE) for name in found),
         "calibration": "test.ece" in found,
         "a temperature": "calibrated.temperature" in found,

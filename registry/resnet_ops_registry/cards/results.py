@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping
 
-from resnet_ops_registry.attestations.evidence import REFUSED, Evidence, Metric, show_metric, show_number
+from resnet_ops_registry.attestations.evidence import (
+    REFUSED,
+    Evidence,
+    Headline,
+    Metric,
+    show_metric,
+    show_number,
+)
 from resnet_ops_registry.cards.parts import (
     LONGEST,
     NOT_MEASURED,
@@ -31,12 +38,10 @@ __all__ = [
     "slices",
 ]
 
-SLICE, CORRUPTION, RECALL, PRECISION = (
-    "test.slice.",
-    "robustness.accuracy.",
-    "test.recall.",
-    "test.precision.",
-)
+SLICE, CORRUPTION = "test.slice.", "robustness.accuracy."
+BY_CLASS = (("recall", "precision"), ("iou", "dice"))
+"""What is measured of each class, the first of which says which is worst."""
+SHORT = {"iou": "IoU", "dice": "Dice"}
 MOST = 50
 """Rows of what a team measured; no order tells which of them are the worst."""
 
@@ -61,7 +66,7 @@ def headline(evidence: Evidence) -> tuple[Fact, ...]:
     )
     error = found.get("calibrated.ece") or found.get("test.ece")
     return (
-        Fact("right on the test images", *_shown(found.get("test.top1"))),
+        Fact(_measure(evidence), *_shown(found.get(evidence.compared_by.metric))),
         *(
             Fact(f"{side} at the operating point", *_shown(found[f"operating.{side}"]))
             for side in ("sensitivity", "specificity")
@@ -113,9 +118,31 @@ AT_LEVELS = (
 
 
 def results(evidence: Evidence) -> Section:
-    found = evidence.metrics
+    found, by = evidence.metrics, evidence.compared_by
+    rows = _classified(found) if evidence.headline is None else [(by.label, by.metric), *_others(found, by)]
+    first = found.get(by.metric)
+    notes = [f"The interval of {by.label}: {first.method}."] if first is not None and first.method else []
+    if (point := found.get("operating.threshold")) is not None and point.method:
+        notes.append(f"The operating point was {point.method}.")
+    if (least := found.get("reject.threshold")) is not None and least.method:
+        notes.append(f"It answers from a probability of {show_number(least.value)} on, {least.method}.")
+    return Section("Results on the test split", notes=tuple(notes), table=measured_table(found, rows))
+
+
+def _measure(evidence: Evidence) -> str:
+    said = evidence.headline
+    return f"{said.label} on the test images" if said else "right on the test images"
+
+
+def _others(found: Mapping[str, Metric], by: Headline) -> list[tuple[str, str]]:
+    """Of another task than classification: every number of the whole split, whatever its name."""
+    names = [name for name in sorted(found) if name.startswith("test.") and name.count(".") == 1]
+    return [(name.removeprefix("test.").replace("_", " "), name) for name in names if name != by.metric]
+
+
+def _classified(found: Mapping[str, Metric]) -> list[tuple[str, str]]:
     recalls = sorted((name for name in found if name.startswith(FOUND)), key=lambda name: (len(name), name))
-    rows = [
+    return [
         ("right answer (top-1)", "test.top1"),
         *([("right class among the first five", "test.top5")] if "test.top5" in found else []),
         ("mean F1 of the classes", "test.macro_f1"),
@@ -131,38 +158,35 @@ def results(evidence: Evidence) -> Section:
         *([("mean average precision of retrieval (MAP@R)", RETRIEVED)] if RETRIEVED in found else []),
         *(row for row in RATED if row[1] in found),
     ]
-    top1 = found.get("test.top1")
-    notes = [f"The interval of top-1: {top1.method}."] if top1 is not None and top1.method else []
-    if (point := found.get("operating.threshold")) is not None and point.method:
-        notes.append(f"The operating point was {point.method}.")
-    if (least := found.get("reject.threshold")) is not None and least.method:
-        notes.append(f"It answers from a probability of {show_number(least.value)} on, {least.method}.")
-    return Section("Results on the test split", notes=tuple(notes), table=measured_table(found, rows))
 
 
 def measured_by_team(evidence: Evidence) -> Section:
     """Of a model of another kind: every number but those by class, whatever its name."""
-    named = [name for name in sorted(evidence.metrics) if not name.startswith((RECALL, PRECISION, "data."))]
+    apart = ("data.", *(f"test.{name}." for each in BY_CLASS for name in each))
+    named = [name for name in sorted(evidence.metrics) if not name.startswith(apart)]
     cut = (f"The first {MOST} of {len(named)}; all are in the evidence.",) if len(named) > MOST else ()
     rows = [(name.replace("_", " "), name) for name in named[:MOST]]
     return Section("What its team measured", notes=cut, table=measured_table(evidence.metrics, rows))
 
 
 def classes(evidence: Evidence) -> Section:
-    worst = lowest(evidence.metrics, RECALL)
-    if not worst:
+    measures = next((each for each in BY_CLASS if lowest(evidence.metrics, f"test.{each[0]}.")), None)
+    if measures is None:
         return Section("By class", notes=(f"{NOT_MEASURED.capitalize()}.",))
+    first, second = measures
+    worst = lowest(evidence.metrics, f"test.{first}.")
+    shown = [SHORT.get(name, name) for name in measures]
     columns = (
         ("class", False),
-        *((name, True) for name in ("recall", "interval", "n", "precision", "interval", "n")),
+        *((name, True) for each in shown for name in (each, "interval", "n")),
     )
     rows = [
-        Row((name, *_three(recall), *_three(evidence.metrics.get(f"{PRECISION}{name}"))))
-        for name, recall in worst[:LONGEST]
+        Row((name, *_three(metric), *_three(evidence.metrics.get(f"test.{second}.{name}"))))
+        for name, metric in worst[:LONGEST]
     ]
     return Section(
         "By class",
-        notes=_cut(len(worst), LONGEST, "classes", "lowest recall"),
+        notes=_cut(len(worst), LONGEST, "classes", f"lowest {shown[0]}"),
         table=Table(columns, tuple(rows)),
     )
 

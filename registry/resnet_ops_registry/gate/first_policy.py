@@ -66,7 +66,7 @@ _LOWER = (
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}
 _AT = re.compile(r"[^a-z0-9]at[^a-z0-9]")
-_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50)\.")
+_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50|iou|dice)\.")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def propose(shown: Shown) -> str:
         if shown.evidence
         else {name: Metric(value=value, n=1) for name, value in shown.metrics.items()}
     )
-    asked = sorted(filter(_better, metrics), key=_standing)[:MOST_RULES]
+    first = shown.evidence.compared_by.metric if shown.evidence else ""
+    asked = sorted(filter(_better, metrics), key=lambda name: (name != first, _standing(name)))[:MOST_RULES]
     rules = [_threshold(shown, name, metrics[name]) for name in asked]
     rules += _comparison(shown, bool(rules))
     lines = [

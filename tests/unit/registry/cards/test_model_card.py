@@ -7,7 +7,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source, show_metric, show_number
+from resnet_ops_registry.attestations.evidence import (
+    Evidence,
+    Headline,
+    Metric,
+    Source,
+    show_metric,
+    show_number,
+)
 from resnet_ops_registry.cards.model_card import CardTexts, ModelCard, build_card
 from resnet_ops_registry.cards.page import as_page
 from resnet_ops_registry.cards.parts import Section
@@ -142,6 +149,25 @@ def test_every_measured_number_is_on_the_card_as_markdown_and_as_a_page() -> Non
     assert ("right answer (top-1)", "0.940", "0.920 to 0.960", "360", "test.top1") in cells(
         card(), "Results on the test split"
     )
+
+
+def test_the_card_of_another_task_shows_what_its_models_are_compared_by() -> None:
+    measured = {
+        "test.miou": share(0.412),
+        "test.dice": share(0.533),
+        "test.iou.defect": share(0.106),
+        "test.iou.ground": share(0.717),
+        "test.dice.defect": share(0.193),
+    }
+    by = Headline(metric="test.miou", chosen_by="validation.miou", label="mIoU")
+    found = card(evidence(measured, task="segmentation", headline=by))
+    first = found.headline[0]
+    assert (first.name, first.value) == ("mIoU on the test images", "0.412")
+    assert [row[4] for row in cells(found, "Results on the test split")] == ["test.miou", "test.dice"]
+    assert section(found, "Results on the test split").notes == ("The interval of mIoU: wilson 0.95.",)
+    assert [row[0] for row in cells(found, "By class")] == ["defect", "ground"]
+    assert cells(found, "By class")[0][4] == "0.193"
+    assert not any("accuracy" in limit for limit in found.limits)
 
 
 def test_it_says_by_which_method_and_at_which_level_the_main_interval_is() -> None:

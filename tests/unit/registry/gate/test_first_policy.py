@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence, Metric, Outcomes, Source
+from resnet_ops_registry.attestations.evidence import (
+    MLFLOW,
+    Evidence,
+    Headline,
+    Metric,
+    Outcomes,
+    Source,
+)
 from resnet_ops_registry.gate.first_policy import Shown, propose
 from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.rules.comparison import Comparison
@@ -161,3 +168,17 @@ def test_every_alias_but_the_challenger_is_guarded_once_and_nothing_that_was_clo
 )
 def test_any_name_is_written_so_that_it_is_read_again(name: str) -> None:
     assert read_policy(propose(shown({"auc": 0.5, "a\x07b": 1}, model=name)), "f").governs(name)
+
+
+def test_what_models_of_the_task_are_compared_by_comes_first_and_no_class_alone() -> None:
+    names = ("test.pixel_accuracy", "test.miou", "test.dice", "test.iou.defect", "test.dice.defect")
+    signed = evidence().model_copy(
+        update={
+            "metrics": {name: Metric(value=0.5, n=100, low=0.4, high=0.6) for name in names},
+            "task": "segmentation",
+            "headline": Headline(metric="test.miou", chosen_by="validation.miou", label="mIoU"),
+        }
+    )
+    text = propose(shown(evidence=signed))
+    assert list(thresholds(text)) == ["test.miou", "test.pixel_accuracy", "test.dice"]
+    assert "test.iou.defect" not in text
