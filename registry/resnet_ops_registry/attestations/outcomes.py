@@ -52,13 +52,21 @@ def pack_outcomes(images: str, right: np.ndarray, starts: np.ndarray | None = No
 
 
 def pack_scores(images: str, scores: np.ndarray) -> Outcomes:
-    """Outcomes of N images with scores (N,) in [0, 1], kept to 1 / 65535. Raises DataError beyond half a million."""
+    """Outcomes of N images with scores (N,) in [0, 1], kept to 1 / 65535.
+
+    Raises DataError for other scores, and beyond half a million.
+    """
     if not 0 < len(scores) <= MAX_SCORES:
         raise DataError(
             f"Evidence holds the scores of 1 to {MAX_SCORES:,} images, not of {len(scores):,}. Compare on a smaller "
             "split."
         )
-    steps = np.rint(np.clip(scores, 0, 1) * SCORE_STEPS).astype(">u2")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        wrong = scores[~((scores >= 0) & (scores <= 1))][0]
+        raise DataError(
+            f"An image's score is {wrong:g}, but scores are from 0 to 1. Measure again: dvc repro"
+        )
+    steps = np.rint(scores * SCORE_STEPS).astype(">u2")
     return Outcomes(images=images, n=len(scores), scores=base64.b64encode(steps.tobytes()).decode())
 
 

@@ -1,6 +1,7 @@
 """Scores of images are compared by a test that holds its error, and are evidence of version 2."""
 
 import base64
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from resnet_ops.errors import EvidenceError
+from resnet_ops.errors import DataError, EvidenceError
 from resnet_ops_registry.attestations.evidence import (
     EVIDENCE_TYPE,
     EVIDENCE_TYPE_2,
@@ -36,6 +37,25 @@ def test_scores_come_back_to_a_65535th() -> None:
     kept = scored(scores).score_bytes()
     assert kept is not None
     assert np.abs(np.frombuffer(kept, ">u2") / 65535 - scores).max() <= 0.5 / 65535
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.01, 1.01])
+def test_what_is_no_score_is_refused_and_not_made_one(tmp_path: Path, wrong: float) -> None:
+    with pytest.raises(DataError, match="from 0 to 1"):
+        scored(np.array([0.5, wrong]))
+    (tmp_path / "p.csv").write_text(f"index,actual,predicted,score,asked\n3,spot,spot,{wrong},m1\n")
+    (tmp_path / "m.csv").write_text("index,split,sha256,class_name\n3,test,x,spot\n")
+    with pytest.raises(DataError, match="from 0 to 1"):
+        read_outcomes(tmp_path / "p.csv", tmp_path / "m.csv", "test")
+
+
+def test_many_scores_are_compared_in_little_memory() -> None:
+    differences = np.random.default_rng(0).uniform(-0.1, 0.1, 100_000)
+    tracemalloc.start()
+    assert betting_p(differences, -0.01) < 0.001
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert highest < 10_000_000
 
 
 @pytest.mark.parametrize("scores", ["", base64.b64encode(b"\0" * 3).decode(), "AA=", "****"])
