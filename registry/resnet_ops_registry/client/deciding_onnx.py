@@ -7,6 +7,7 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.export.decision import DECISION, SCORE, with_decision
 from resnet_ops.export.exported import ExportedModel
 from resnet_ops.model_files import EXPORT_FILES
+from resnet_ops.tasks.task import require_per_image
 from resnet_ops_registry.client.loading import LoadedModel
 from resnet_ops_registry.client.operating_point import operating_point_of
 
@@ -21,10 +22,12 @@ ROUNDING = 1e-6
 def deciding_onnx(loaded: LoadedModel) -> tuple[OperatingPoint, bytes]:
     """Where it decides, and the file; see `with_decision`.
 
-    Raises ConfigError for trained weights and for a version without an operating point, EvidenceError where the
-    registry believes no evidence about it, and DataError where the file answers otherwise than the version does.
+    Raises ConfigError for trained weights, for answers that are no class an image, and for a version without an
+    operating point; EvidenceError where the registry believes no evidence about it, and DataError where the file
+    answers otherwise than the version does.
     """
     label, model = f"{loaded.name} v{loaded.version}", loaded.model
+    require_per_image(model.task, "registry onnx")
     if not isinstance(model, ExportedModel):
         raise ConfigError(
             f"{label} is trained weights and has no ONNX file. Register its export as a version of its own: name it "

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -20,6 +22,7 @@ from resnet_ops_registry.client.loading import load
 from resnet_ops_registry.database.tables import open_database
 from tests.unit.core.exports import write_export
 from tests.unit.core.makers import random_images
+from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 
 pytestmark = [pytest.mark.usefixtures("policy"), pytest.mark.slow]
@@ -61,6 +64,14 @@ def test_a_version_without_an_operating_point_answers_with_plain_probabilities(
     assert isinstance(answer, np.ndarray)
     assert answer.shape == (60, 10)
     assert caplog.text == ""
+
+
+def test_an_answer_for_each_pixel_has_no_operating_point_to_set(published: Publisher) -> None:
+    published()
+    loaded = load(NAME, 1)
+    masks = replace(loaded, model=SimpleNamespace(task=make_segmentation()))
+    with pytest.raises(ConfigError, match="not there for segmentation"):
+        deciding_onnx(masks)
 
 
 def test_a_threshold_that_nobody_vouches_for_decides_nothing_and_the_log_says_so(
