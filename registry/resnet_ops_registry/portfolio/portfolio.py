@@ -181,7 +181,7 @@ def _hint(proposed: Entry, passing: Sequence[Entry], entries: Sequence[Entry], a
 
 def _serving_words(target: str, serving: Entry | None, proposed: Entry | None) -> str:
     if serving is None:
-        return f" No version carries {target} yet."
+        return f" No version that is shown carries {target}."
     if serving is proposed:
         return f" It carries {target} already."
     refusal = serving.refusals.get(target)

@@ -50,18 +50,20 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
     client = connect()
     versions = _shown(list_versions(model), model)
     model = versions[0]["model"]
-    entries, known, unknown = [], [], []
+    found_of: list[tuple[Entry, Evidence]] = []
+    unknown = []
     for version in versions:
         try:
             with asked(f"Reading {model} v{version['version']}"):
                 found = client.get_model_version(model, str(version["version"]))
                 evidence = evidence_of(client, found).evidence
-            entries.append(_registered(client, version, evidence))
-            known.append(evidence)
+            found_of.append((_registered(client, version, evidence), evidence))
         except EvidenceError as error:
             label = f"v{version['version']} {version['member']}".rstrip()
             unknown.append(f"{label}: {str(error).rstrip('.')}")
-    entries += _local(reports, known)
+    alike, apart = _of_one_task(found_of)
+    known = [evidence for _, evidence in alike]
+    entries = [*(entry for entry, _ in alike), *_local(reports, known)]
     entries.sort(key=lambda entry: (entry.version is None, entry.version or 0, entry.name))
     applied = _policy(model)
     profiles = _profiles(entries)
@@ -76,8 +78,24 @@ def read_portfolio(model: str, reports: Path) -> Portfolio:
             choose(target, entries, _axes(applied, target, profiles, entries)) for target in targets
         ),
         refused=tuple(_refused(known)),
-        unknown=tuple(unknown),
+        unknown=(*unknown, *apart),
     )
+
+
+def _of_one_task(
+    found: list[tuple[Entry, Evidence]],
+) -> tuple[list[tuple[Entry, Evidence]], list[str]]:
+    """Those that are compared by what the newest is, since no order holds across tasks; and of others, why not."""
+    if not found:
+        return [], []
+    newest = max((entry for entry, _ in found), key=lambda entry: entry.version or 0)
+    alike = [each for each in found if each[0].by.metric == newest.by.metric]
+    apart = [
+        f"{entry.label}: it is compared by {entry.by.label}, and {newest.label} by {newest.by.label}"
+        for entry, _ in found
+        if entry.by.metric != newest.by.metric
+    ]
+    return alike, apart
 
 
 def _shown(versions: Sequence[Mapping[str, Any]], model: str) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ def test_the_most_accurate_version_that_passes_is_proposed_with_its_numbers() ->
         "v2 large: the most accurate of 2 that pass. top-1 0.970 (0.950-0.980, n=360)"
     )
     assert "p95 on edge 2" in choice.reason
-    assert "No version carries @champion yet." in choice.reason
+    assert "No version that is shown carries @champion." in choice.reason
     assert choice.others == ((small, "passes; less accurate (0.950 against 0.970)"),)
 
 
@@ -46,7 +46,7 @@ def test_where_nobody_passes_nobody_is_proposed() -> None:
     refused = entry("a", 1, 0.99, refusals={"@champion": "refused: too slow"})
     choice = choose("@champion", [refused], AXES)
     assert choice.proposed is None
-    assert choice.reason == "No version passes. No version carries @champion yet."
+    assert choice.reason == "No version passes. No version that is shown carries @champion."
     assert choice.others == ((refused, "refused: too slow"),)
 
 

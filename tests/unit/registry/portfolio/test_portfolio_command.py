@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import write_json
 from resnet_ops.model_files import model_digest
-from resnet_ops_registry.attestations.evidence import Evidence, Metric
+from resnet_ops_registry.attestations.evidence import Evidence, Headline, Metric
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.trust import revoke_key
 from resnet_ops_registry.database.tables import open_database
@@ -66,6 +66,21 @@ def registered(client: MlflowClient, project: Path) -> dict[str, Path]:
     publish_model(client, folders["slow"], evidence=measured(folders["slow"], "slow", 0.98, 5))
     publish_model(client, folders["fast"], evidence=measured(folders["fast"], "fast", 0.95, 1))
     return folders
+
+
+def test_versions_of_another_task_than_the_newest_are_named_and_not_held_against_it(
+    registered: dict[str, Path], client: MlflowClient, project: Path
+) -> None:
+    folder = make_model(project / "models" / "masks", 7)
+    about = measured(folder, "masks", 0.98, 5)
+    miou = {"test.miou": Metric(value=0.4, n=99), "validation.miou": Metric(value=0.4, n=50)}
+    by = Headline(metric="test.miou", chosen_by="validation.miou", label="mIoU")
+    changes = {"task": "segmentation", "headline": by, "metrics": miou}
+    publish_model(client, folder, evidence=about.model_copy(update=changes))
+    found = read_portfolio(NAME, project / "reports")
+    assert [entry.name for entry in found.entries] == ["masks"]
+    assert sorted(each.split(":")[0] for each in found.unknown) == ["v1 slow", "v2 fast"]
+    assert all("top-1" in each and "mIoU" in each for each in found.unknown)
 
 
 def write_export(reports: Path, member: str, exported_from: str, **more: Any) -> None:
