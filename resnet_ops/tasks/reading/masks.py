@@ -66,10 +66,10 @@ def _values(mask: Image.Image, settings: Segmentation) -> np.ndarray:
     if mask.mode in ("LA", "RGBA"):
         _check_transparent(mask)
     if _coloured(settings):
-        red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int64), 2, 0)
+        red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int32), 2, 0)
         return np.asarray((red * 256 + green) * 256 + blue)
     if mask.mode in ("RGB", "RGBA"):
-        channels = np.asarray(mask.convert("RGB"), np.int64)
+        channels = np.asarray(mask.convert("RGB"))
         if (channels != channels[..., :1]).any():
             raise MaskFault(
                 "is coloured, but data.segmentation.classes are levels; give their colours as [red, green, blue]"
@@ -80,7 +80,7 @@ def _values(mask: Image.Image, settings: Segmentation) -> np.ndarray:
     levels = np.asarray(mask)
     if not ((levels >= 0) & (levels % 1 == 0)).all():
         raise MaskFault("has values that are no whole number from 0 on; save it as a grey PNG")
-    return levels.astype(np.int64) * (HIGHEST if mask.mode == "1" else 1)
+    return levels.astype(np.uint8) * np.uint8(HIGHEST) if mask.mode == "1" else levels
 
 
 def _check_transparent(mask: Image.Image) -> None:
