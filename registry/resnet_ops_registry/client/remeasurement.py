@@ -92,6 +92,7 @@ def _subject(client: "MlflowClient", model: str, number: int, data: PreparedData
     found = find_model_version(client, model, number)
     before, version = evidence_of(client, found).evidence, load(model, number)
     loaded, seen = version.model, version.trained_on
+    require_per_image(loaded.task, "attest evaluation")
     if version.weights_digest != before.weights_digest:
         raise EvidenceError(
             f"The evidence of {model} v{number} is about other weights ({before.weights_digest[:12]}) than those of "

@@ -1,6 +1,7 @@
 """How segmentation is measured: overlap of masks, by class, image and slice."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,9 @@ class SegmentationFindings:
 
 
 def _digests(data: PreparedData) -> list[str]:
-    """Of each image's mask."""
-    return [hashlib.sha256(np.ascontiguousarray(mask).data).hexdigest() for mask in data.asked]
+    """Of each image's mask, with its side and which classes there are to find."""
+    known = json.dumps([data.classes, data.asked.shape[1:]]).encode()
+    return [hashlib.sha256(known + np.ascontiguousarray(mask).tobytes()).hexdigest() for mask in data.asked]
 
 
 class SegmentationMeasuring:

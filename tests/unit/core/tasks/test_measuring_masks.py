@@ -146,6 +146,20 @@ def test_an_evaluation_writes_what_every_task_writes(data: PreparedData, tmp_pat
     assert [page.index(path) for path in worst] == sorted(page.index(path) for path in worst)
 
 
+def test_what_is_asked_of_an_image_includes_which_classes_there_are(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    """The same pixels, called otherwise or told from more, are another question."""
+    asked = []
+    for classes in (data.classes, ("background", "scratch"), (*data.classes, "dent")):
+        other = replace(data, classes=classes)
+        found = measuring_of(data.task).evaluate(Bright(), other, PARAMS, 0, lambda done, total: None, None)
+        found.save("bright", PARAMS, tmp_path)
+        rows = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
+        asked.append(next(rows)["asked"])
+    assert len(set(asked)) == 3
+
+
 def test_what_is_measured_of_a_class_an_image_is_refused(data: PreparedData) -> None:
     from resnet_ops.evaluation.reject import RejectParams
 

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -17,11 +18,13 @@ from resnet_ops_pipelines.serving import Serving
 from resnet_ops_pipelines.train_model import with_weights_at_hand
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.outcomes import images_digest
+from resnet_ops_registry.client import remeasurement
 from resnet_ops_registry.client.attesting import find_model_version
 from resnet_ops_registry.client.loading import load
 from resnet_ops_registry.client.operating_point import operating_point_of
 from resnet_ops_registry.gate.signed_evidence import evidence_of
 from tests.unit.core.makers import make_recipe
+from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 from tests.unit.registry.measured_versions import learned, prepare, register
 
@@ -184,6 +187,18 @@ def test_what_cannot_be_measured_is_said(
     other = replace(data, classes=tuple("abcdefghij"))
     save_prepared(other, project / "data/prepared", SPLITS)
     with pytest.raises(DataError, match="has other classes"):
+        run("attest", "evaluation", NAME, str(version))
+
+
+@pytest.mark.slow
+def test_a_version_of_another_task_is_not_measured_on_images_of_one_class_each(
+    client: MlflowClient, data: PreparedData, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = register(client, data, 5, learned(data)).version
+    loaded = load(NAME, int(version))
+    masks = SimpleNamespace(task=make_segmentation(), classes=loaded.model.classes)
+    monkeypatch.setattr(remeasurement, "load", lambda model, number: replace(loaded, model=masks))
+    with pytest.raises(ConfigError, match="not there for segmentation"):
         run("attest", "evaluation", NAME, str(version))
 
 
