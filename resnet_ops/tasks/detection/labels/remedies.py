@@ -192,6 +192,12 @@ def _notes(
         yield f"{len(faults):,} faults were remedied ({remedy}), such as: {faults[0]}"
     if empty := sum(len(image.boxes) == 0 for image in images):
         yield f"{empty:,} of {len(images):,} images show no object and are kept as such"
+    crowd = np.concatenate([image.crowd for image in images])
+    if crowd.any():
+        yield (
+            f"{int(crowd.sum()):,} of {len(crowd):,} objects are marked as crowds or as difficult: found or not, they "
+            "do not count, nor do boxes that lie in them"
+        )
     counts = np.bincount(np.concatenate([image.classes for image in images]), minlength=len(names))
     if without := [name for name, count in zip(names, counts, strict=True) if not count]:
         yield f"No object is of the class {', '.join(without)[:300]}"

@@ -26,7 +26,10 @@ class _Refused(Exception):
 
 
 def read_voc(files: Iterable[Path]) -> Listing:
-    """Coordinates are taken as they stand; an object marked `difficult` does not count, as in VOC's own measure."""
+    """Coordinates are taken as they stand; an object marked `difficult` is taken for one of COCO's crowds.
+
+    Not quite as in VOC's own measure: there a false alarm counts that lies in such an object, but is far smaller.
+    """
     found = Listing()
     for file in files:
         try:

@@ -300,6 +300,14 @@ def test_labels_of_crowds_alone_are_refused(tmp_path: Path) -> None:
         read_labels(write_coco(tmp_path / "coco.json", content), "drop")
 
 
+def test_how_many_objects_do_not_count_is_said(tmp_path: Path) -> None:
+    whole = voc_object("dog", 0, 0, 40, 30, difficult=1)
+    write_voc(tmp_path, "a", voc_object("dog", 1, 2, 11, 22), whole)
+    found = read_labels(tmp_path, "refuse")
+    assert found.images[0].crowd.tolist() == [False, True]
+    assert any("1 of 2 objects" in note and "nor do boxes" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("encoding", ["foo", "hex"])
 def test_an_encoding_that_nobody_knows_is_named(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
