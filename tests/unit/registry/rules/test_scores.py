@@ -151,3 +151,7 @@ def test_the_rule_compares_scores_and_says_so() -> None:
     bits = Outcomes(images=IMAGES, n=200, right=base64.b64encode(b"\xff" * 25).decode())
     mixed = judged(MCNEMAR, case(champions=[best], outcomes={"test": bits}))
     assert (mixed.passed, mixed.measured) == (False, "other images")
+    assert "attest evaluation" in mixed.reason
+    masks = judged(MCNEMAR, case(champions=[best], outcomes={"test": bits}, task="segmentation"))
+    assert "attest evaluation" not in masks.reason  # which takes no masks
+    assert "resnet-ops waive" in masks.reason
