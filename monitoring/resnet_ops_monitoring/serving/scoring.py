@@ -31,6 +31,10 @@ Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
 """A content type and a body -> (N, H, W, C) uint8."""
 
 
+class _Unread(Refusal):
+    """A body that is no image to the version: another one may take it."""
+
+
 class Scoring:
     """What one process answers with. Its methods are called in one event loop."""
 
@@ -108,6 +112,7 @@ class Scoring:
         name = request.state.request_id
         with self._chosen(name) as version:
             try:
+                self._leave_room(version)
                 with self._admission.admit() as receive:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -118,14 +123,14 @@ class Scoring:
                     self._unanswered(version, "refused", request, source)
                 elif error.status >= 500:
                     self._unanswered(version, "failed", request, source)
+                elif isinstance(error, _Unread):
+                    self._compare(version, request, "unread")
                 raise
             except BaseException:  # of which one is the time limit
                 self._unanswered(version, "failed", request, source)
                 raise
-            milliseconds = _milliseconds(request)
-            version.record(scored, name, source, milliseconds, group=group)
-            if self.canary is not None:
-                self.canary.note(version, name, failed=False, milliseconds=milliseconds)
+            version.record(scored, name, source, _milliseconds(request), group=group)
+            self._compare(version, request, None)
             if self.shadow is not None:
                 self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source, group))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
@@ -133,6 +138,8 @@ class Scoring:
 
     def close(self) -> None:
         """Answer what was taken, and bring its rows to the log."""
+        for follower in self.followers():
+            follower.leave()
         self._decoders.shutdown()
         self.batcher.close()
         if self._canarys is not None:
@@ -156,17 +163,30 @@ class Scoring:
     def _unanswered(
         self, version: Version, status: Literal["refused", "failed"], request: Request, source: str | None
     ) -> None:
-        name, milliseconds = request.state.request_id, _milliseconds(request)
-        version.record_unanswered(status, name, source, milliseconds)
-        if self.canary is not None and status == "failed":
-            self.canary.note(version, name, failed=True, milliseconds=milliseconds)
+        version.record_unanswered(status, request.state.request_id, source, _milliseconds(request))
+        if status == "failed":
+            self._compare(version, request, status)
+
+    def _compare(self, version: Version, request: Request, fault: Literal["failed", "unread"] | None) -> None:
+        if self.canary is not None:
+            milliseconds = _milliseconds(request)
+            self.canary.note(version, request.state.request_id, fault=fault, milliseconds=milliseconds)
+
+    def _leave_room(self, version: Version) -> None:
+        """Twice its share of the places is what a canary that hangs takes from the champion, at most."""
+        places = round(2 * self.settings.canary.share * self.settings.max_requests)
+        if version.route == "canary" and version.users > max(1, places):
+            raise Refusal(BUSY, f"{version.users} requests are with the canary already. Come back later.", 1)
 
     def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
     async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
         loop = asyncio.get_running_loop()
-        images = await loop.run_in_executor(self._decoders, read, version)
+        try:
+            images = await loop.run_in_executor(self._decoders, read, version)
+        except Refusal as error:
+            raise _Unread(error.status, str(error)) from None
         if len(images) > self.settings.max_waiting:
             raise Refusal(
                 413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
