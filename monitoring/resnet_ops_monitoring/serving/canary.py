@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 from weakref import WeakKeyDictionary, ref
 
@@ -31,6 +32,7 @@ __all__ = ["COUNTED", "Canary", "Comparison", "is_drawn"]
 
 _logger = logging.getLogger(__name__)
 _REMEMBERED = 10_000  # requests with a fault whose ids are known: one that is sent again is no other request
+_REST = 20  # times as long as labels were counted they are not: of a large log that takes long
 Event = Literal["failed", "unread", "slow", "wrong"]
 EVENTS: dict[Event, str] = {
     "failed": "failures",
@@ -117,6 +119,7 @@ class Canary:
         self.params, self._metrics, self._url = params, metrics, log
         self._ready = prepare
         self._log: LogDatabase | None = None
+        self._count_after = -math.inf
         self.key = secrets.token_bytes(16)
         """By which requests are drawn."""
         self.comparison: Comparison | None = None
@@ -198,7 +201,8 @@ class Canary:
     def _count_mistakes(self, comparison: Comparison) -> None:
         """Each version's own answers, with labels of a random sample; the first image of a request stands for it."""
         canary, champion = comparison.versions
-        if self._url is None or canary is None or champion is None:
+        began = monotonic()
+        if self._url is None or canary is None or champion is None or began < self._count_after:
             return
         rows, names = answers.c, answers.c.request_id
         first = or_(not_(names.contains("#", autoescape=True)), names.endswith("#0"))
@@ -210,6 +214,7 @@ class Canary:
                 comparison.counts[version.route, "wrong"] = count_right(self._log, *mine)[1]
         except ResnetOpsError as error:
             _logger.warning("labels for the canary cannot be read: %s", error)
+        self._count_after = monotonic() + _REST * (monotonic() - began)
 
 
 def _noted_in(version: Version) -> Path:

@@ -14,6 +14,7 @@ import pytest
 
 from resnet_ops_monitoring.inference_log.labels import give_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.serving import canary as canary_module
 from resnet_ops_monitoring.serving.canary import Canary, Comparison, is_drawn
 from resnet_ops_monitoring.serving.version import Version
 from resnet_ops_monitoring.settings.serving import CanaryParams
@@ -218,6 +219,30 @@ def test_each_version_is_judged_by_labels_of_its_own_answers(tmp_path: Path) -> 
         right = {version: log.count(NAME, version=version)[""].right for version in ("3", "4")}
         log.close()
     assert right == {"3": truths.count("1"), "4": 0}
+
+
+def test_labels_in_a_large_log_are_counted_for_a_small_part_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, counted = [1000.0], list[object]()
+
+    def count_right(*_: object) -> tuple[int, int]:
+        counted.append(now[0])
+        now[0] += 5
+        return 0, 0
+
+    monkeypatch.setattr(canary_module, "monotonic", lambda: now[0])
+    monkeypatch.setattr(canary_module, "count_right", count_right)
+    alias = FakeAlias(other_version(FakeModel(), route="canary"), "canary")
+    with tried(FakeModel(), alias, f"sqlite:///{tmp_path}/log.db") as live:
+        wait_for_canary(live)
+        ask(live, "first")
+        until(lambda: len(counted) >= 2)
+        looks = alias.looks
+        until(lambda: alias.looks > looks + 3)
+        assert counted == [1000, 1005]
+        now[0] = 1000 + 10 * 25
+        until(lambda: len(counted) >= 4)
 
 
 def test_slow_answers_count_and_the_canarys_queue_is_its_own() -> None:
