@@ -95,8 +95,8 @@ class Traffic:
     def run(self, log: InferenceLog | None, progress: Progress = lambda done, total: None) -> Sent:
         """Send everything, each request at its time whether or not others are answered, and give the labels.
 
-        log: where labels go. Raises DataError where their rows do not come into the log, and for an image that cannot be
-        read.
+        log: where labels go. Raises DataError where their rows do not come into the log, and for an image that cannot
+        be read.
         """
         plan, chance = self._plan, np.random.default_rng(self._plan.seed)
         due, statuses, labelled = time.monotonic(), Counter[int](), 0
