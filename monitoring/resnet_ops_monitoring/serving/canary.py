@@ -173,6 +173,7 @@ class Canary:
 
     def _prepare(self, version: Version) -> None:
         if reason := _why_stopped(version):
+            self._metrics.canary_stopped.set(1)
             raise GateDenied(
                 f"it was stopped as a canary: {reason}. To try it again all the same, delete {_noted_in(version)}"
             )
@@ -195,6 +196,7 @@ class Canary:
             self._stop_if_worse(comparison, version)
         if why := self._stopped.get(version) or _why_stopped(version):
             self._stopped[version] = why  # also where it cannot be noted
+            self._metrics.canary_stopped.set(1)
             write_text(_noted_in(version), why)
             self.follower.let_go(f"v{version.identity.version} was stopped: {why}")
 

@@ -115,6 +115,7 @@ def test_a_canary_that_fails_is_stopped_and_stays_so(tmp_path: Path) -> None:
     with tried(FakeModel(), alias) as again:
         until(lambda: "failures of the canary" in again.get("/v1/status").json()["canary"]["trouble"])
         assert {ask(again, f"r{row}") for row in range(20)} == {(200, "3")}
+        assert "resnet_ops_serving_canary_stopped 1.0" in again.get("/metrics").text
 
 
 def test_whoever_comes_after_a_canary_that_was_stopped_is_judged_by_their_own_answers(tmp_path: Path) -> None:
