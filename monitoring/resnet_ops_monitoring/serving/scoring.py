@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal
+from weakref import ref
 
 import numpy as np
 from fastapi import Request
@@ -50,7 +51,8 @@ class Scoring:
         """canary: who is given a share of the requests; shadowed: who is asked the same without anybody waiting."""
         self.swap, self.settings, self.metrics, self.canary = swap, settings, metrics, canary
         self._data = data
-        self.batcher, self._canarys = self._batcher(), canary and self._batcher()
+        self.batcher, self._canarys = self._batcher(), self._batcher()
+        self._canarys_for: ref[Version] | None = None
         self.shadow = None if shadowed is None else self._shadow(shadowed)
         metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
@@ -70,6 +72,15 @@ class Scoring:
             metrics=self.metrics,
         )
 
+    def _batcher_of(self, version: Version) -> Batcher:
+        """Each canary has a new one: the thread of one whose model hangs is lost."""
+        if version.route != "canary":
+            return self.batcher
+        if self._canarys_for is None or self._canarys_for() is not version:
+            self._canarys.close(patience=0)
+            self._canarys, self._canarys_for = self._batcher(), ref(version)
+        return self._canarys
+
     def _shadow(self, follower: Follower) -> Shadow:
         return Shadow(
             follower,
@@ -87,7 +98,7 @@ class Scoring:
     @property
     def waiting(self) -> int:
         """Images that wait for a model."""
-        return self.batcher.waiting + (self._canarys.waiting if self._canarys else 0)
+        return self.batcher.waiting + self._canarys.waiting
 
     def start(self) -> None:
         """Follow the aliases."""
@@ -142,8 +153,7 @@ class Scoring:
             follower.leave()
         self._decoders.shutdown()
         self.batcher.close()
-        if self._canarys is not None:
-            self._canarys.close()
+        self._canarys.close()
         if self.canary is not None:
             self.canary.close()
         if self.shadow is not None:
@@ -192,8 +202,7 @@ class Scoring:
                 413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
             )
         try:
-            canarys = self._canarys if version.route == "canary" else None
-            scored = await (canarys or self.batcher).ask(version.model, images)
+            scored = await self._batcher_of(version).ask(version.model, images)
         except QueueFull as error:
             raise Refusal(BUSY, str(error), 1) from None
         if not np.isfinite(scored.predictions.probabilities).all():

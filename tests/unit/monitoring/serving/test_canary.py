@@ -182,6 +182,19 @@ def test_a_canary_that_hangs_does_not_take_the_champions_places() -> None:
         assert ask(live, mine[2]) == (200, "4")
 
 
+def test_a_canary_that_hangs_is_nothing_to_the_next_one() -> None:
+    hanging = FakeModel(answering=False)
+    alias = FakeAlias(other_version(hanging, route="canary"), "canary")
+    with tried(FakeModel(), alias, answer_seconds=1.0) as live:
+        wait_for_canary(live)
+        mine = next(f"r{row}" for row in range(100) if is_drawn(f"r{row}", "e" * 64, 0.5, KEY))
+        assert ask(live, mine)[0] == 504
+        alias.at = other_version(FakeModel(), 5, "f", route="canary")
+        until(lambda: canary_of(live).follower.current is alias.at)
+        assert {ask(live, f"s{row}") for row in range(20)} == {(200, "3"), (200, "5")}
+        hanging.go.set()
+
+
 def test_who_does_not_know_a_servers_key_cannot_choose_the_version() -> None:
     names = [f"request {row}" for row in range(1000)]
     one, other = ([is_drawn(name, "e" * 64, 0.5, key) for name in names] for key in (b"one", b"other"))
