@@ -11,7 +11,9 @@ from typing import Any
 from weakref import ref
 
 import pytest
+from typer.testing import CliRunner
 
+from resnet_ops.cli import build_app
 from resnet_ops_monitoring.inference_log.labels import give_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving import canary as canary_module
@@ -115,6 +117,9 @@ def test_a_canary_that_fails_is_stopped_and_stays_so(tmp_path: Path) -> None:
     with tried(FakeModel(), alias) as again:
         until(lambda: "failures of the canary" in again.get("/v1/status").json()["canary"]["trouble"])
         assert {ask(again, f"r{row}") for row in range(20)} == {(200, "3")}
+        said = CliRunner().invoke(build_app(), ["serve", "status", "--url", again.url])
+        assert (said.exit_code, "failures of the canary" in said.output) == (1, True)
+        assert "No trouble" not in said.output
         assert "resnet_ops_serving_canary_stopped 1.0" in again.get("/metrics").text
 
 
