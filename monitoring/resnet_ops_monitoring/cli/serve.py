@@ -68,6 +68,8 @@ def _status(
         from resnet_ops_monitoring.serving.running import ask_status
 
         found = ask_status(url)
+        beside = [found[name] for name in ("shadow", "canary") if found[name]]
+        troubled = any(each["trouble"] for each in (found, *beside))
         if as_json:
             typer.echo(json.dumps(found))
         else:
@@ -81,9 +83,9 @@ def _status(
             console.print(_log_words(found["log"]))
             for line in _beside_words(found):
                 console.print(line)
-            console.print(found["trouble"] or "No trouble.")
-    beside = [found[name] for name in ("shadow", "canary") if found[name]]
-    raise typer.Exit(1 if any(each["trouble"] for each in (found, *beside)) else 0)
+            if found["trouble"] or not troubled:
+                console.print(found["trouble"] or "No trouble.")
+    raise typer.Exit(1 if troubled else 0)
 
 
 def _beside_words(found: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Subquery, Table, delete, select
 
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, SERVED, STATISTICS
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, RECORDED, SERVED, STATISTICS
 from resnet_ops_monitoring.inference_log.database import inferences, labels
 
 __all__ = ["VECTORS", "Added", "add_new", "add_rows", "select_rows"]
@@ -46,15 +46,15 @@ def add_rows(connection: Connection, records: Sequence[dict[str, Any]]) -> Added
 
     SQLite and PostgreSQL pass over those that are there, so nobody has to look first; only when they did are they read,
     to tell a repeat from another answer under the same id. An answer that was in shadow gives way to the same one that
-    somebody was given.
+    somebody was given, and one of a replay to the same one of another group.
     """
     if not records:
         return Added(0)
     new = _add(connection, records)
-    taken, served = _compare(connection, records) if new < len(records) else ((), ())
-    if served:
-        _forget_shadow(connection, served)
-        new += _add(connection, served)
+    taken, better = _compare(connection, records) if new < len(records) else ((), ())
+    if better:
+        _forget(connection, better)
+        new += _add(connection, better)
     refused = {_key(record) for record, _ in taken}
     known = [_label(each) for each in records if each.get("label") and _key(each) not in refused]
     add_new(connection, labels, ("request_id",), known)
@@ -73,21 +73,26 @@ def _add(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
 def _compare(
     connection: Connection, records: Sequence[dict[str, Any]]
 ) -> tuple[tuple[tuple[dict[str, Any], list[str]], ...], tuple[dict[str, Any], ...]]:
-    """What was answered otherwise before, with what differs; and what somebody was given that was in shadow before."""
+    """What was answered otherwise before, with what differs; and what takes the place of the same answer."""
     answered = [record for record in records if record["status"] == ANSWERED]  # another may be refused twice
     ids = list(dict.fromkeys(record["request_id"] for record in answered))
     there = {_key(row): row for row in select_rows(connection, inferences, ids, RECORDED)}
     compared = [(record, _differences(there[_key(record)], record)) for record in answered]
-    served = {
+    better = {
         _key(record): record
         for record, columns in compared
-        if not columns and record["route"] in SERVED and there[_key(record)]["route"] not in SERVED
+        if not columns and _replaces(record, there[_key(record)])
     }
-    return tuple(each for each in compared if each[1]), tuple(served.values())
+    return tuple(each for each in compared if each[1]), tuple(better.values())
 
 
-def _forget_shadow(connection: Connection, records: Sequence[dict[str, Any]]) -> None:
-    """Delete the rows in shadow that these answers stand for from now on."""
+def _replaces(new: dict[str, Any], old: dict[str, Any]) -> bool:
+    served = new["route"] in SERVED and old["route"] not in SERVED
+    return served or (new["window"] is not None and new[GROUP] != old[GROUP])
+
+
+def _forget(connection: Connection, records: Sequence[dict[str, Any]]) -> None:
+    """Delete the rows that these answers stand for from now on."""
     for record in records:
         same = [inferences.c[name] == record[name] for name in _ONCE]
         connection.execute(delete(inferences).where(*same))

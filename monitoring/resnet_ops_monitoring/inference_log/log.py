@@ -77,10 +77,11 @@ class InferenceLog(LogDatabase):
         """Add the rows of `frame` in one transaction and return how many were new.
 
         Its columns, and where it has them `group`, `route`, `kept`, `drawn`, `queue_ms` and `total_ms`; without, all
-        were answers of the champion, of no group, and all were kept. A request id that is already there with the same
-        answer of the same files adds nothing, so a repeated call is harmless (times and `label` may differ: the first
-        measurement and the labels in the log stay). Raises DataError when a request id is repeated inside `frame` or is
-        there with another answer; then nothing is added.
+        were answers of the champion, of no group, and all were kept. Rows of a replay that are there already are of the
+        groups that are said now, and count as new where these differ. Otherwise a request id that is already there with
+        the same answer of the same files adds nothing, so a repeated call is harmless (times and `label` may differ:
+        the first measurement and the labels in the log stay). Raises DataError when a group is no text, or a request id
+        is repeated inside `frame` or is there with another answer; then nothing is added.
         """
         check_columns(frame, COLUMNS, "The frame to log")
         rows = to_records(frame)

@@ -9,6 +9,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import VECTORS
 from resnet_ops_monitoring.inference_log.columns import ANSWERED
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, GROUP, LOGGED, STATISTICS, vectors
+from resnet_ops_monitoring.inference_log.incoming import as_text
 
 __all__ = ["to_frame", "to_records"]
 
@@ -26,7 +27,10 @@ _NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 
 
 def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as the table takes them. Raises DataError for an id that occurs twice and for times without a zone."""
+    """Rows as the table takes them; an empty group is none.
+
+    Raises DataError for an id that occurs twice, times without a zone and groups that are no texts.
+    """
     repeated = frame["request_id"][frame["request_id"].duplicated()]
     if len(repeated):
         raise DataError(
@@ -41,6 +45,7 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         record["time"] = time.floor("us").to_pydatetime()
         for name in VECTORS:
             record[name] = np.asarray(row[name], dtype="<f4").tobytes()
+        record[GROUP] = as_text(GROUP, record[GROUP]) if record[GROUP] not in (None, "") else None
         for name in _NUMBERS:
             record[name] = None if record[name] is None else float(record[name])
         records.append(record)

@@ -65,7 +65,7 @@ class CanaryStatus(Beside):
     share: float
     since: datetime | None = Field(description="when these counts began")
     requests: dict[str, dict[str, int]] = Field(
-        description="of canary and champion: answered, and with a fault: failed, slow, wrong by labels"
+        description="of canary and champion: answered, and with a fault: failed, unread, slow, wrong by labels"
     )
 
 

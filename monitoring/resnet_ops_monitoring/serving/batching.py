@@ -20,6 +20,7 @@ from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 __all__ = ["Batcher", "QueueFull"]
 
 _logger = logging.getLogger(__name__)
+_PATIENCE = 5.0  # seconds: who waited for an answer was given up before
 
 
 class QueueFull(ServiceError):
@@ -74,12 +75,12 @@ class Batcher:
             self._give_up(job)
             raise
 
-    def close(self) -> None:
-        """Answer what is in the queue, then end the thread."""
+    def close(self, patience: float = _PATIENCE) -> None:
+        """Answer what is in the queue, then end the thread; one whose model hangs so many seconds is left behind."""
         with self._ready:
             self._closing = True
             self._ready.notify()
-        self._thread.join()
+        self._thread.join(patience)
 
     def _give_up(self, job: _Job) -> None:
         with self._ready:
@@ -88,8 +89,9 @@ class Batcher:
                 self.waiting -= len(job.images)
 
     def _run(self) -> None:
-        while jobs := self._next():
-            self._answer(jobs)
+        while self._answer(
+            self._next()
+        ):  # no name: what was asked last would stay in memory until it is asked again
             self.busy = False
 
     def _next(self) -> list[_Job]:
@@ -129,19 +131,23 @@ class Batcher:
             self._metrics.waited.observe(job.waited)
         return taken
 
-    def _answer(self, jobs: Sequence[_Job]) -> None:
-        images = jobs[0].images if len(jobs) == 1 else np.concatenate([job.images for job in jobs])
+    def _answer(self, jobs: Sequence[_Job]) -> bool:
+        """Whether there were any."""
+        if not jobs:
+            return False
         result: Scored | Exception
         try:
+            images = jobs[0].images if len(jobs) == 1 else np.concatenate([job.images for job in jobs])
             result = score_batch(jobs[0].model, images, self._max_batch)
             self._metrics.batch_images.observe(len(images))
             self._metrics.inference.observe(result.latency_ms * len(images) / 1000)
         except Exception as error:
             _logger.exception("the model failed on a batch")
             result = error
-        self._last, self._ended = len(images), time.monotonic()
+        self._last, self._ended = sum(len(job.images) for job in jobs), time.monotonic()
         with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
             jobs[0].answer.get_loop().call_soon_threadsafe(_deliver, jobs, result)
+        return True
 
 
 def _deliver(jobs: Sequence[_Job], result: Scored | Exception) -> None:

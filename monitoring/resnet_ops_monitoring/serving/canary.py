@@ -3,17 +3,20 @@
 import hashlib
 import logging
 import math
+import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Literal
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import not_, or_
 
 from resnet_ops.errors import GateDenied, ResnetOpsError
-from resnet_ops.files import read_json, write_json
+from resnet_ops.files import write_text
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import answers
 from resnet_ops_monitoring.inference_log.labels import count_right
@@ -29,31 +32,48 @@ __all__ = ["COUNTED", "Canary", "Comparison", "is_drawn"]
 
 _logger = logging.getLogger(__name__)
 _REMEMBERED = 10_000  # requests with a fault whose ids are known: one that is sent again is no other request
-Event = Literal["failed", "slow", "wrong"]
-EVENTS: dict[Event, str] = {"failed": "failures", "slow": "slow answers", "wrong": "wrong answers by labels"}
+_REST = 20  # times as long as labels were counted they are not: of a large log that takes long
+Event = Literal["failed", "unread", "slow", "wrong"]
+EVENTS: dict[Event, str] = {
+    "failed": "failures",
+    "unread": "bodies that are no image to it",
+    "slow": "slow answers",
+    "wrong": "wrong answers by labels",
+}
 Counted = Event | Literal["answered"]
 COUNTED: tuple[Counted, ...] = ("answered", *EVENTS)
-_STOPPED = "canaries-stopped.json"
+_STOPPED = STATE / "canaries-stopped"
 
 
-def is_drawn(request_id: str, digest: str, share: float) -> bool:
-    """Whether a request is given to the version of this digest; independent for each version, and of sampling."""
-    drawn = hashlib.blake2b(request_id.encode(), digest_size=8, person=b"canary", salt=digest[:16].encode())
+def is_drawn(request_id: str, digest: str, share: float, key: bytes) -> bool:
+    """Whether a request is given to the version of this digest; independent for each version, and of sampling.
+
+    key: at most 64 bytes, which nobody knows who may choose a request's id.
+    """
+    drawn = hashlib.blake2b(
+        request_id.encode(), digest_size=8, key=key, person=b"canary", salt=digest[:16].encode()
+    )
     return int.from_bytes(drawn.digest(), "little") < share * 2**64
 
 
 class Comparison:
-    """Faults of a canary and of the champion, since both are these versions."""
+    """Faults of a canary and of the champion, since both are these versions. It keeps neither in memory."""
 
     def __init__(self, canary: Version, champion: Version) -> None:
-        self.versions = (canary, champion)
+        self._versions = ref(canary), ref(champion)
         self.since = datetime.now(UTC)
         self.counts = Counter[tuple[str, Counted]]()
         self._seen = OrderedDict[tuple[str, Event], None]()
 
+    @property
+    def versions(self) -> tuple[Version | None, Version | None]:
+        """Canary and champion; None for what is gone."""
+        canary, champion = self._versions
+        return canary(), champion()
+
     def note(self, route: str, request_id: str, event: Event | None) -> bool:
         """Count a request; whether it is one more with a fault."""
-        self.counts[route, "answered"] += event != "failed"
+        self.counts[route, "answered"] += event not in ("failed", "unread")
         if event is None or (request_id, event) in self._seen:
             return False
         self._seen[request_id, event] = None
@@ -65,7 +85,7 @@ class Comparison:
     def worse(self, params: CanaryParams) -> str:
         """What the canary is proven worse in, in words; empty where nothing proves that.
 
-        Each kind of fault has a third of the probability with which a canary may be stopped wrongly.
+        Each kind of fault has an equal part of the probability with which a canary may be stopped wrongly.
         """
         needed = math.log(len(EVENTS) / params.false_stop)
         for event, words in EVENTS.items():
@@ -99,9 +119,11 @@ class Canary:
         self.params, self._metrics, self._url = params, metrics, log
         self._ready = prepare
         self._log: LogDatabase | None = None
+        self._count_after = -math.inf
+        self.key = secrets.token_bytes(16)
+        """By which requests are drawn."""
         self.comparison: Comparison | None = None
-        self.stopped = ""
-        """Why the version that is still loaded has no requests any more."""
+        self._stopped = WeakKeyDictionary[Version, str]()  # why, while they are still loaded
         self.follower = Follower(
             None, alias, prepare=self._prepare, every=every, metrics=metrics, also=self._judge_by_labels
         )
@@ -110,24 +132,38 @@ class Canary:
     def using(self, request_id: str, champion: Version) -> Iterator[Version | None]:
         """The version, where this request is given to it; None where it is the champion's."""
         with self.follower.using() as version:
-            if version is None or self.stopped or version.identity.digest == champion.identity.digest:
-                yield None
+            if version is not None and self._draws(version, request_id, champion):
+                yield version
                 return
-            if self.comparison is None or self.comparison.versions != (version, champion):
-                self.comparison = Comparison(version, champion)
-            drawn = is_drawn(request_id, version.identity.digest, self.params.share)
-            yield version if drawn else None
+        yield None
 
-    def note(self, version: Version, request_id: str, *, failed: bool, milliseconds: float) -> None:
-        """What became of a request to either version."""
+    def _draws(self, version: Version, request_id: str, champion: Version) -> bool:
+        if version in self._stopped or version.identity.digest == champion.identity.digest:
+            return False
+        if self.comparison is None or self.comparison.versions != (version, champion):
+            self.comparison = Comparison(version, champion)
+        return is_drawn(request_id, version.identity.digest, self.params.share, self.key)
+
+    def note(
+        self,
+        version: Version,
+        request_id: str,
+        *,
+        fault: Literal["failed", "unread"] | None,
+        milliseconds: float,
+    ) -> None:
+        """What became of a request to either version, while both are asked."""
         comparison = self.comparison
-        if comparison is None or version not in comparison.versions or self.stopped:
+        if comparison is None or version not in comparison.versions:
             return
-        event: Event | None = "failed" if failed else "slow" if milliseconds > self.params.slow_ms else None
+        canary = comparison.versions[0]
+        if canary is None or canary is not self.follower.current or canary in self._stopped:
+            return
+        event: Event | None = fault or ("slow" if milliseconds > self.params.slow_ms else None)
         new = comparison.note(version.route, request_id, event)
         self._metrics.canary_requests.labels(version.route, event or "fine").inc()
         if new:
-            self._stop_if_worse(comparison)
+            self._stop_if_worse(comparison, canary)
 
     def close(self) -> None:
         """Stop following, and let go of the log."""
@@ -136,54 +172,59 @@ class Canary:
             self._log.close()
 
     def _prepare(self, version: Version) -> None:
-        if reason := _stopped().get(_named(version)):
+        if reason := _why_stopped(version):
+            self._metrics.canary_stopped.set(1)
             raise GateDenied(
-                f"it was stopped as a canary: {reason}. To try it again all the same, delete {STATE / _STOPPED}"
+                f"it was stopped as a canary: {reason}. To try it again all the same, delete {_noted_in(version)}"
             )
         self._ready(version)
         self._metrics.canary_stopped.set(0)
 
-    def _stop_if_worse(self, comparison: Comparison) -> None:
+    def _stop_if_worse(self, comparison: Comparison, canary: Version) -> None:
         if why := comparison.worse(self.params):
-            self.stopped = why
+            self._stopped[canary] = why
             self._metrics.canary_stopped.set(1)
-            _logger.error("canary stopped", extra={"fields": {"why": why, **comparison.versions[0].named}})
+            _logger.error("canary stopped", extra={"fields": {"why": why, **canary.named}})
 
     def _judge_by_labels(self) -> None:
         """After each look at the registry, in the follower's thread."""
         version, comparison = self.follower.current, self.comparison
         if version is None:
             return
-        if comparison is not None and comparison.versions[0] is version and not self.stopped:
+        if comparison is not None and comparison.versions[0] is version and version not in self._stopped:
             self._count_mistakes(comparison)
-            self._stop_if_worse(comparison)
-        self.stopped = self.stopped or _stopped().get(_named(version), "")
-        if self.stopped:
-            write_json(STATE / _STOPPED, _stopped() | {_named(version): self.stopped})
-            self.follower.let_go(f"v{version.identity.version} was stopped: {self.stopped}")
-            self.stopped = ""
+            self._stop_if_worse(comparison, version)
+        if why := self._stopped.get(version) or _why_stopped(version):
+            self._stopped[version] = why  # also where it cannot be noted
+            self._metrics.canary_stopped.set(1)
+            write_text(_noted_in(version), why)
+            self.follower.let_go(f"v{version.identity.version} was stopped: {why}")
 
     def _count_mistakes(self, comparison: Comparison) -> None:
         """Each version's own answers, with labels of a random sample; the first image of a request stands for it."""
-        if self._url is None:
+        canary, champion = comparison.versions
+        began = monotonic()
+        if self._url is None or canary is None or champion is None or began < self._count_after:
             return
         rows, names = answers.c, answers.c.request_id
         first = or_(not_(names.contains("#", autoescape=True)), names.endswith("#0"))
         try:
             self._log = self._log or LogDatabase(self._url)
-            for version in comparison.versions:
+            for version in (canary, champion):
                 who = (rows.model == version.identity.name, rows.digest == version.identity.digest)
                 mine = (*who, rows.route == version.route, rows.time >= comparison.since, first)
                 comparison.counts[version.route, "wrong"] = count_right(self._log, *mine)[1]
         except ResnetOpsError as error:
             _logger.warning("labels for the canary cannot be read: %s", error)
+        self._count_after = monotonic() + _REST * (monotonic() - began)
 
 
-def _named(version: Version) -> str:
-    return f"{version.identity} {version.created} {version.identity.digest}"
+def _noted_in(version: Version) -> Path:
+    """A file of its own for each version that was stopped on this machine: several servers may write at once."""
+    return _STOPPED / f"{version.identity.digest}-{version.created}.txt"
 
 
-def _stopped() -> dict[str, str]:
-    """Why versions were stopped on this machine, by name, time and digest."""
-    path: Path = STATE / _STOPPED
-    return dict(read_json(path)) if path.is_file() else {}
+def _why_stopped(version: Version) -> str:
+    """Empty where it was not."""
+    path = _noted_in(version)
+    return (path.read_text("utf-8", "replace") or "nobody noted why") if path.is_file() else ""

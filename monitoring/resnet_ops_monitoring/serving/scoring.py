@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal
+from weakref import ref
 
 import numpy as np
 from fastapi import Request
@@ -31,6 +32,10 @@ Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
 """A content type and a body -> (N, H, W, C) uint8."""
 
 
+class _Unread(Refusal):
+    """A body that is no image to the version: another one may take it."""
+
+
 class Scoring:
     """What one process answers with. Its methods are called in one event loop."""
 
@@ -46,7 +51,8 @@ class Scoring:
         """canary: who is given a share of the requests; shadowed: who is asked the same without anybody waiting."""
         self.swap, self.settings, self.metrics, self.canary = swap, settings, metrics, canary
         self._data = data
-        self.batcher, self._canarys = self._batcher(), canary and self._batcher()
+        self.batcher, self._canarys = self._batcher(), self._batcher()
+        self._canarys_for: ref[Version] | None = None
         self.shadow = None if shadowed is None else self._shadow(shadowed)
         metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
@@ -66,6 +72,15 @@ class Scoring:
             metrics=self.metrics,
         )
 
+    def _batcher_of(self, version: Version) -> Batcher:
+        """Each canary has a new one: the thread of one whose model hangs is lost."""
+        if version.route != "canary":
+            return self.batcher
+        if self._canarys_for is None or self._canarys_for() is not version:
+            self._canarys.close(patience=0)
+            self._canarys, self._canarys_for = self._batcher(), ref(version)
+        return self._canarys
+
     def _shadow(self, follower: Follower) -> Shadow:
         return Shadow(
             follower,
@@ -83,7 +98,7 @@ class Scoring:
     @property
     def waiting(self) -> int:
         """Images that wait for a model."""
-        return self.batcher.waiting + (self._canarys.waiting if self._canarys else 0)
+        return self.batcher.waiting + self._canarys.waiting
 
     def start(self) -> None:
         """Follow the aliases."""
@@ -108,6 +123,7 @@ class Scoring:
         name = request.state.request_id
         with self._chosen(name) as version:
             try:
+                self._leave_room(version)
                 with self._admission.admit() as receive:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -118,14 +134,14 @@ class Scoring:
                     self._unanswered(version, "refused", request, source)
                 elif error.status >= 500:
                     self._unanswered(version, "failed", request, source)
+                elif isinstance(error, _Unread):
+                    self._compare(version, request, "unread")
                 raise
             except BaseException:  # of which one is the time limit
                 self._unanswered(version, "failed", request, source)
                 raise
-            milliseconds = _milliseconds(request)
-            version.record(scored, name, source, milliseconds, group=group)
-            if self.canary is not None:
-                self.canary.note(version, name, failed=False, milliseconds=milliseconds)
+            version.record(scored, name, source, _milliseconds(request), group=group)
+            self._compare(version, request, None)
             if self.shadow is not None:
                 self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source, group))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
@@ -133,10 +149,11 @@ class Scoring:
 
     def close(self) -> None:
         """Answer what was taken, and bring its rows to the log."""
+        for follower in self.followers():
+            follower.leave()
         self._decoders.shutdown()
         self.batcher.close()
-        if self._canarys is not None:
-            self._canarys.close()
+        self._canarys.close()
         if self.canary is not None:
             self.canary.close()
         if self.shadow is not None:
@@ -156,24 +173,36 @@ class Scoring:
     def _unanswered(
         self, version: Version, status: Literal["refused", "failed"], request: Request, source: str | None
     ) -> None:
-        name, milliseconds = request.state.request_id, _milliseconds(request)
-        version.record_unanswered(status, name, source, milliseconds)
-        if self.canary is not None and status == "failed":
-            self.canary.note(version, name, failed=True, milliseconds=milliseconds)
+        version.record_unanswered(status, request.state.request_id, source, _milliseconds(request))
+        if status == "failed":
+            self._compare(version, request, status)
+
+    def _compare(self, version: Version, request: Request, fault: Literal["failed", "unread"] | None) -> None:
+        if self.canary is not None:
+            milliseconds = _milliseconds(request)
+            self.canary.note(version, request.state.request_id, fault=fault, milliseconds=milliseconds)
+
+    def _leave_room(self, version: Version) -> None:
+        """Twice its share of the places is what a canary that hangs takes from the champion, at most."""
+        places = round(2 * self.settings.canary.share * self.settings.max_requests)
+        if version.route == "canary" and version.users > max(1, places):
+            raise Refusal(BUSY, f"{version.users} requests are with the canary already. Come back later.", 1)
 
     def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
     async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
         loop = asyncio.get_running_loop()
-        images = await loop.run_in_executor(self._decoders, read, version)
+        try:
+            images = await loop.run_in_executor(self._decoders, read, version)
+        except Refusal as error:
+            raise _Unread(error.status, str(error)) from None
         if len(images) > self.settings.max_waiting:
             raise Refusal(
                 413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
             )
         try:
-            canarys = self._canarys if version.route == "canary" else None
-            scored = await (canarys or self.batcher).ask(version.model, images)
+            scored = await self._batcher_of(version).ask(version.model, images)
         except QueueFull as error:
             raise Refusal(BUSY, str(error), 1) from None
         if not np.isfinite(scored.predictions.probabilities).all():

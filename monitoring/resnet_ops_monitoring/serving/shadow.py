@@ -96,10 +96,17 @@ class Shadow:
         self.follower.stop()
 
     def _run(self) -> None:
-        while (request := self._next()) is not None:
-            with self.follower.using() as version:
-                if version is not None and version.identity.digest != request.digest:
-                    self._ask(version, request)
+        while self._answer(self._next()):  # no name: a version that is gone would stay in memory
+            pass
+
+    def _answer(self, request: Answered | None) -> bool:
+        """Whether there was one."""
+        if request is None:
+            return False
+        with self.follower.using() as version:
+            if version is not None and version.identity.digest != request.digest:
+                self._ask(version, request)
+        return True
 
     def _next(self) -> Answered | None:
         """The next request, once the version that answers is idle; None at the end."""

@@ -79,9 +79,13 @@ class Follower:
         if self._alias is not None:
             self._thread.start()
 
+    def leave(self) -> None:
+        """Look at the registry no more; does not wait for a look that goes on."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Stop following, and close the current version's log."""
-        self._stop.set()
+        self.leave()
         if self._thread.is_alive():
             self._thread.join(_PATIENCE)
         if self._current is not None:

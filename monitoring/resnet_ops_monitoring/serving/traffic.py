@@ -28,6 +28,7 @@ BY = "simulated traffic"
 """Who gave the labels."""
 _CLIENTS = 16
 _KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_LONGEST_DELAY = 1e7  # seconds
 _LABELS_EVERY, _LABELS_WITHIN = 0.25, 30.0  # seconds; the latter: that rows may take into the log
 
 
@@ -59,10 +60,11 @@ class Plan:
     def __post_init__(self) -> None:
         """Raises DataError for numbers that no traffic has."""
         after = self.corruption.after if self.corruption else 0
-        if not (self.requests >= 1 and 0 < self.rate < 1e6 and self.sources >= 1 and 0 <= after <= 1):
+        counts = self.requests >= 1 and self.sources >= 1 and 0 < self.rate < 1e6
+        if not (counts and 0 <= after <= 1 and 0 <= (self.label_delay or 0) <= _LONGEST_DELAY):
             raise DataError(
-                "Traffic has one request and one source at least, a rate above 0, and corruption begins after a share "
-                "from 0 to 1."
+                "Traffic has one request and one source at least, and a rate above 0; corruption begins after a share "
+                f"from 0 to 1, and labels come after 0 to {_LONGEST_DELAY:g} seconds."
             )
 
 
@@ -93,7 +95,8 @@ class Traffic:
     def run(self, log: InferenceLog | None, progress: Progress = lambda done, total: None) -> Sent:
         """Send everything, each request at its time whether or not others are answered, and give the labels.
 
-        log: where labels go. Raises DataError where their rows do not come into the log.
+        log: where labels go. Raises DataError where their rows do not come into the log, and for an image that cannot
+        be read.
         """
         plan, chance = self._plan, np.random.default_rng(self._plan.seed)
         due, statuses, labelled = time.monotonic(), Counter[int](), 0
@@ -113,9 +116,12 @@ class Traffic:
 
     def _send(self, number: int, path: Path) -> int:
         corruption = self._plan.corruption
-        content, kind = path.read_bytes(), _KINDS[path.suffix.lower()]
-        if corruption and number >= corruption.after * self._plan.requests:
-            content, kind = _corrupted(content, corruption, (self._plan.seed, number)), "image/png"
+        try:
+            content, kind = path.read_bytes(), _KINDS[path.suffix.lower()]
+            if corruption and number >= corruption.after * self._plan.requests:
+                content, kind = _corrupted(content, corruption, (self._plan.seed, number)), "image/png"
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path} cannot be sent ({type(error).__name__}). Move it away.") from error
         query = {"source": f"simulated camera {number % self._plan.sources + 1}"}
         found = self._plan.group and self._plan.group.search(str(path.relative_to(self._folder)))
         if found and found[0]:

@@ -37,7 +37,9 @@ class CanaryParams:
     alias: str
     """Which version; empty for none. Without the alias in the registry there is none either."""
     share: float
-    """Of the requests, above 0 and below 1; by their ids, so that one that is sent again has the same version."""
+    """Of the requests, above 0 and below 1; by their ids and a key of the server's run, so that one that is sent again
+    has the same version.
+    """
     slow_ms: float
     """From how long on an answer counts as slow."""
     tolerated: float

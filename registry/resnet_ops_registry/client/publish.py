@@ -194,7 +194,9 @@ def _log_model(
     ours = f"tags.`{WEIGHTS_TAG}` = '{digest}' AND source_run_id = '{run_id}'"
     found = client.search_logged_models([experiment_id], filter_string=ours)
     for model in found:
-        if model.status == "READY" and _holds(str(model.artifact_location), folder):
+        # over http only the server knows where files lie
+        where = str(model.artifact_location) if is_direct() else f"models:/{model.model_id}"
+        if model.status == "READY" and _holds(where, folder):
             return str(model.model_id)
     model = next((each for each in found if each.status != "READY"), None) or client.create_logged_model(
         experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}

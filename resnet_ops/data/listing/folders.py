@@ -103,7 +103,9 @@ def _files(folder: Path, deep: bool, droppings: list[str], above: set[Path]) -> 
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}. Change its permissions.") from error
+        raise DataError(
+            f"{folder} cannot be read: {error.strerror}. Name another folder, or change its permissions."
+        ) from error
     for entry in entries:
         path = folder / entry.name
         if is_dropping(entry.name):

@@ -192,6 +192,31 @@ def test_the_group_of_an_image_comes_into_the_log_also_from_rows_that_know_none(
     assert (row["group"], row["route"], row["total_ms"]) == (None, "shadow", 4.0)
 
 
+def test_a_replay_is_of_the_groups_that_are_said_now_and_production_of_those_that_were(
+    log: InferenceLog,
+) -> None:
+    for name, group in (("replay", "b"), (None, "a")):
+        rows = frame(3).assign(window=name)
+        rows["request_id"] = [f"{name} {row}" for row in range(3)]
+        assert log.append(rows.assign(group=["", "a", "a"])) == 3
+        assert log.append(rows.assign(group=["b", "a", "b"])) == (2 if name else 0)
+        found = log.read("made-up")
+        assert found[found["request_id"] == f"{name} 2"]["group"].item() == group
+    assert log.count("made-up")[""].rows == 6
+
+
+@pytest.mark.parametrize("group", ["x" * 201, "a\0b", 7, 7.5])
+def test_a_group_that_no_column_of_texts_holds_is_refused(group: object, log: InferenceLog) -> None:
+    with pytest.raises(DataError, match="group is no text"):
+        log.append(frame(2).assign(group=pd.Series([None, group], dtype=object)))
+    assert log.count("made-up") == {}
+
+
+def test_an_empty_group_is_none_as_in_a_manifest(log: InferenceLog) -> None:
+    log.append(frame(2).assign(group=["", "a"]))
+    assert [*log.read("made-up")["group"]] == [None, "a"]
+
+
 def test_a_row_that_a_program_of_before_put_by_is_read(tmp_path: Path) -> None:
     probabilities, embedding, statistics = answer(1)
     words = json.dumps(["made-up", "1", "d" * 64, "old", "line 1", "NA", "EU"]).encode()

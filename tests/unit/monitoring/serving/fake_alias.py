@@ -18,16 +18,17 @@ def other_version(model: Any, number: int = 4, digest: str = "e", route: Route =
 
 
 class FakeAlias:
-    """at: the version where it is, or None for nowhere."""
+    """at: the version where it is, or None for nowhere. looks: how often somebody looked."""
 
     def __init__(self, at: Version | None, route: Route) -> None:
-        self.at, self.route = at, route
+        self.at, self.route, self.looks = at, route, 0
 
     @property
     def as_alias(self) -> Alias:
         return cast(Alias, self)
 
     def place(self) -> Place:
+        self.looks += 1
         if self.at is None:
             raise ConfigError("The alias is nowhere.")
         return Place.of(self.at)

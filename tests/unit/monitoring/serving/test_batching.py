@@ -216,3 +216,19 @@ def test_closing_answers_what_was_taken_and_takes_no_more(model: FakeModel, make
             await batcher.ask(model, image(9))
 
     run(work)
+
+
+def test_a_model_that_hangs_does_not_keep_the_server_from_its_end(
+    model: FakeModel, make: MakeBatcher
+) -> None:
+    batcher = make()
+
+    async def work() -> None:
+        answer = asyncio.create_task(batcher.ask(model, image(1)))
+        await asked(model)
+        await asyncio.to_thread(batcher.close, 0)
+        assert batcher.busy
+        model.go.set()
+        await answer
+
+    run(work)

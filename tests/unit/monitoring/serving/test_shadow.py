@@ -1,9 +1,11 @@
 """A challenger is asked what the champion answered, and no client notices."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -71,6 +73,17 @@ def test_the_challengers_answers_are_rows_in_shadow_and_nobodys_answer(tmp_path:
         batch = rows[rows["request_id"].str.startswith("batch#")]
         assert (set(batch["source"]), set(batch["group"])) == ({"line 1"}, {"part 7"})
         assert rows["group"].isna().sum() == 5
+
+
+def test_a_challenger_that_is_withdrawn_leaves_memory() -> None:
+    alias = FakeAlias(other_version(FakeModel(), route="shadow"), "shadow")
+    with shadowed(FakeModel(), alias) as live:
+        live.score(image(1))
+        until(lambda: counts(live) == {"answered": 1})
+        assert alias.at is not None
+        model = ref(alias.at.model)
+        alias.at = None
+        until(lambda: gc.collect() >= 0 and model() is None)
 
 
 def test_clients_do_not_wait_for_a_challenger_that_hangs_and_what_finds_no_room_is_counted(

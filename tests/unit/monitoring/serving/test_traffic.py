@@ -111,6 +111,9 @@ def test_what_cannot_be_is_said(images: Path, tmp_path: Path) -> None:
         {"requests": 0},
         {"sources": 0},
         {"corruption": Corruption("fog", 1, 2.0)},
+        {"label_delay": float("nan")},
+        {"label_delay": float("inf")},
+        {"label_delay": -1.0},
     ):
         with pytest.raises(DataError, match="one request"):
             plan(**changes)
@@ -122,3 +125,11 @@ def test_what_cannot_be_is_said(images: Path, tmp_path: Path) -> None:
     nobody = ["traffic", str(images), "--url", "http://127.0.0.1:9"]
     result = CliRunner().invoke(build_app(), nobody)
     assert (result.exit_code, "127.0.0.1:9" in result.output) == (1, True)
+
+
+def test_an_image_that_cannot_be_corrupted_is_named(images: Path) -> None:
+    broken = images / "1" / "broken.png"
+    broken.write_bytes((images / "1" / "0.png").read_bytes()[:50])
+    told = plan(requests=200, corruption=Corruption("fog", 1, 0.0))
+    with pytest.raises(DataError, match=r"broken\.png"):
+        Traffic(images, told, lambda *_: 200).run(None)
