@@ -7,8 +7,8 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 MLFLOW ?= 3.16.1
 MATRIX = $(CURDIR)/$(VENV)/mlflow-$(MLFLOW)
-# the order of tests/conftest.py, instead of the largest group first
-PYTEST := pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# the order of tests/conftest.py, instead of the largest group first; a worker waits a third of its time
+PYTEST := pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

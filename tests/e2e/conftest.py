@@ -23,6 +23,10 @@ def reproduced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         project = check_out(folder / "checkout")
         # other tests run beside it: every measurement is disturbed, and would be in its repetition
         project.change("max_drift: 0.2, attempts: 2", "max_drift: 0.2, attempts: 1")
+        for budget in ("20", "10"):  # milliseconds: these are of a machine that nobody else uses
+            project.change(
+                f"        max: {budget}\n", f"        max: {budget}0\n", "policies/digits-classifier.yaml"
+            )
         project.repro()
 
     made = make_once(request, tmp_path_factory, "pipeline", make)

@@ -61,9 +61,9 @@ class Project:
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
 
-    def change(self, old: str, new: str) -> None:
-        """Edit params.yaml by hand."""
-        path = self.folder / "params.yaml"
+    def change(self, old: str, new: str, name: str = "params.yaml") -> None:
+        """Edit a file by hand."""
+        path = self.folder / name
         content = path.read_text()
         assert content.count(old) == 1, old
         path.write_text(content.replace(old, new))
