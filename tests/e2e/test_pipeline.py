@@ -42,9 +42,14 @@ def test_the_portfolio_holds_every_member_in_every_format_and_proposes_for_each_
     done = reproduced.run("resnet-ops", "portfolio", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    members, formats = ("resnet8", "resnet14", "resnet20"), ("pt2", "onnx", "int8")
-    names = {entry["name"] for entry in found["entries"]}
-    assert names == {*members, *(f"{member}-{format_}" for member in members for format_ in formats)}
+    members, written = ("resnet8", "resnet14", "resnet20"), set()
+    for member in members:
+        formats = read(reproduced, f"reports/export/{member}/formats.json")
+        assert isinstance(formats, dict)
+        assert set(formats) == {"pt2", "onnx", "int8"}
+        written |= {f"{member}-{name}" for name, made in formats.items() if made["digest"]}
+    assert {f"{member}-onnx" for member in members} <= written, "8 bits may lose too much on some processors"
+    assert {entry["name"] for entry in found["entries"]} == {*members, *written}
     for entry in found["entries"]:
         for metric in ("test.top1", "server-cpu.latency_p95_ms", "edge-cpu.latency_p95_ms"):
             measured = entry["metrics"][metric]

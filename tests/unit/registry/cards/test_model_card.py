@@ -1,6 +1,5 @@
 """A model card from hand-made evidence: what it says, what it says is missing, and what hostile names come to."""
 
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -18,7 +17,7 @@ from resnet_ops_registry.attestations.evidence import (
 from resnet_ops_registry.cards.model_card import CardTexts, ModelCard, build_card
 from resnet_ops_registry.cards.page import as_page
 from resnet_ops_registry.cards.parts import Section
-from resnet_ops_registry.cards.text import LONGEST_DESCRIPTION, as_markdown, as_text, description
+from resnet_ops_registry.cards.text import LONGEST_DESCRIPTION, as_markdown, description
 
 DAY = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 TEXTS = CardTexts(intended_use="Reads digits.", limits="Only 13 hands.")
@@ -322,57 +321,6 @@ def test_what_the_gate_said_is_told_with_its_day_and_a_refusal_stands_out() -> N
     assert "2026-11-01" in told.notes[0]
     ungoverned = build_card("digits", 3, evidence(), "9" * 64, TEXTS, {}, DAY)
     assert section(ungoverned, "What the gate said").notes[0].endswith("no policy governs this model.")
-
-
-HOSTILE = "<img src=x onerror=alert(1)>|**b** [l](javascript:alert(1)) `c`\n# h &amp; _i_ \x1b[2J"
-
-
-def hostile() -> ModelCard:
-    named = {
-        f"test.slice.{HOSTILE}": share(0.1, 40),
-        f"test.recall.{HOSTILE}": share(0.1, 40),
-        f"robustness.accuracy.{HOSTILE}": share(0.1, 40),
-        f"{HOSTILE}.latency_p99_ms": one(3, "ms"),
-    }
-    said = evidence(
-        {**FULL, **named},
-        member=HOSTILE,
-        data={HOSTILE: HOSTILE},
-        environment={HOSTILE: HOSTILE},
-        hardware={HOSTILE: {HOSTILE: HOSTILE}},
-        checks={HOSTILE: False},
-        seeds={HOSTILE: 1},
-    )
-    texts = CardTexts(intended_use=HOSTILE, limits=HOSTILE)
-    return build_card(HOSTILE, 3, said, "9" * 64, texts, {HOSTILE: HOSTILE}, DAY)
-
-
-def test_hostile_names_stay_text_on_the_page() -> None:
-    page = as_page(hostile())
-    tags = set(re.findall(r"<([a-zA-Z!]\w*)", page))
-    assert tags <= set(re.findall(r"<([a-zA-Z!]\w*)", as_page(card()))) | {"ul", "li"}
-    assert "<img src=x onerror=alert(1)>" in words(page)
-    assert "http://" not in page
-    assert "https://" not in page
-
-
-def test_hostile_names_stay_text_in_markdown_and_break_no_table() -> None:
-    for text in (as_markdown(hostile()), description(hostile(), "#/whole")):
-        outside = [line for line in text.splitlines() if not line.startswith("    ")]
-        told = "\n".join(outside)
-        for sign in ("<", "`", "\x1b", "](javascript", "**b**"):
-            assert sign not in told, sign
-        assert {line.count("|") for line in outside if "|" in line} <= {3, 4, 6, 8}
-        assert not any(line.startswith("# h") for line in outside)
-
-
-def test_escaped_text_says_what_it_said() -> None:
-    import html
-
-    assert html.unescape(as_text("a|b <c> [d](e) `f` *g* _h_ ~i~ #j \\k &amp;")) == (
-        "a|b <c> [d](e) `f` *g* _h_ ~i~ #j \\k &amp;"
-    )
-    assert as_text("test.worst_class_recall") == "test.worst_class_recall"
 
 
 def test_the_short_form_fits_into_mlflows_description_however_much_there_is() -> None:
