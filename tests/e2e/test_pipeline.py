@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.e2e.project import Project
+from tests.e2e.project import ROOT, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -232,3 +233,27 @@ def test_changing_one_member_trains_that_member_only(reproduced: Project, tmp_pa
     planned = project.run("dvc", "repro", "--dry").stdout
     assert "Running stage 'train_model@resnet8'" in planned
     assert "Running stage 'train_model@resnet20'" not in planned
+
+
+STAGES = [
+    stage.get("do", stage)["cmd"].split()[2].removeprefix("resnet_ops_pipelines.")
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+]
+
+
+@pytest.mark.parametrize(
+    "stage", sorted({*STAGES, "check_project", "show_summary", "clean_outputs"} - {"lock_code"})
+)
+def test_every_stage_has_its_script(stage: str) -> None:
+    assert (ROOT / "pipelines" / f"{stage}.py").read_bytes() == (ROOT / "pipelines/run_stage.py").read_bytes()
+
+
+def test_a_script_is_its_stage_wherever_the_packages_are_found(checkout: Project) -> None:
+    found = (str(checkout.folder / part) for part in (".", "registry", "monitoring"))
+    for stage in ("check_project", "prepare_data"):
+        done = checkout.run("python", f"pipelines/{stage}.py", PYTHONPATH=":".join(found))
+        assert done.returncode == 0, done.stderr
+        assert f"python -m resnet_ops_pipelines.{stage}" in done.stderr
+    assert (checkout.folder / "data/prepared/manifest.csv").is_file()
+    checkout.change("seed: 0\n\n", "seed: [0\n\n")
+    assert checkout.run("python", "pipelines/check_project.py").returncode == 1
