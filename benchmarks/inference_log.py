@@ -83,7 +83,7 @@ class Answers:
         for row in range(rows):
             place = row % POOL
             head = (f"request-{row:012}", "d" * 64, START + timedelta(milliseconds=row), "made-up", "1")
-            how = ("champion", "ok", 1.0, 1.0, "line 1", None)
+            how = ("champion", "ok", 1.0, 1.0, "line 1", None, None)
             predicted = CLASSES[int(self.probabilities[place].argmax())]
             numbers = self.statistics[place].values()
             vectors = (self.probabilities[place].tobytes(), self.embeddings[place].tobytes())
@@ -123,7 +123,7 @@ def into_postgresql(url: str, tuples: list[tuple[Any, ...]]) -> float:
         "timestamptz",
         *["text"] * 4,
         *["float8"] * 2,
-        *["text"] * 2,
+        *["text"] * 3,
         *["float8"] * 5,
         "text",
         *["float8"] * 3,
