@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
-from sqlalchemy import Connection, delete, insert
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from sqlalchemy import Connection, delete, insert, inspect
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.digest import Fingerprint, fingerprint
@@ -39,6 +41,7 @@ def decide(session: Session) -> bool:
     connection = session.connection()
     hashed = dict(_hashed_ahead(connection, changes_of(session)))
     head = tables.lock(connection)
+    _write_all(session)
     standing, changes = tables.standing(connection), changes_of(session)
     for change in _guarded(connection, changes, standing):
         if change.removed:
@@ -51,6 +54,16 @@ def decide(session: Session) -> bool:
     if hardened:
         let_through(connection, changes, deleted_versions(session))
     return hardened
+
+
+def _write_all(session: Session) -> None:
+    """Let the flush write aliases that are set to what they were when they were read: another may have moved them."""
+    for item in session.dirty:
+        if (
+            isinstance(item, SqlRegisteredModelAlias)
+            and not inspect(item).attrs.version.history.has_changes()
+        ):
+            flag_modified(item, "version")
 
 
 def _guarded(connection: Connection, changes: Iterable[Change], standing: tables.Standing) -> list[Change]:
