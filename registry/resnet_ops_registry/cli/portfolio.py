@@ -48,7 +48,7 @@ def _show(found: "Portfolio") -> None:
     table = Table(title=found.model, title_justify="left", show_lines=True)
     for name in (
         "model",
-        found.accuracy.label,
+        found.headline.label,
         f"p95 ms\n{profiles}",
         f"MiB\n{profiles}",
         "KB",

@@ -49,7 +49,7 @@ def _refused(portfolio: Portfolio) -> str:
 
 
 def _table(portfolio: Portfolio) -> str:
-    columns = [("model", False), (portfolio.accuracy.label, True)]
+    columns = [("model", False), (portfolio.headline.label, True)]
     columns += [(f"{what}, {profile}", True) for what in ("p95 ms", "MiB") for profile in portfolio.profiles]
     columns += [("KB", True), *((choice.target, False) for choice in portfolio.choices), ("Pareto", False)]
     rows = []

@@ -7,7 +7,15 @@ from html import escape
 from resnet_ops_registry.attestations.evidence import Metric, show_metric, show_number
 from resnet_ops_registry.portfolio.chart import INK, LINE, SOFT, Box, Linear, Log, Panel, text
 from resnet_ops_registry.portfolio.pareto import Axis, front
-from resnet_ops_registry.portfolio.portfolio import SIZE, Budget, Entry, Portfolio, latency, memory
+from resnet_ops_registry.portfolio.portfolio import (
+    SIZE,
+    Budget,
+    Entry,
+    Portfolio,
+    headline_axis,
+    latency,
+    memory,
+)
 
 __all__ = ["draw_portfolio"]
 
@@ -48,7 +56,7 @@ def _panel(portfolio: Portfolio, axis: Axis, title: str) -> str:
     shown = [entry for entry in portfolio.entries if axis.metric in entry.metrics]
     budgets = _merged([each for each in portfolio.budgets if each.metric == axis.metric])
     floors = _merged(
-        [each for each in portfolio.budgets if each.metric == portfolio.accuracy.metric and each.is_floor]
+        [each for each in portfolio.budgets if each.metric == portfolio.headline.metric and each.is_floor]
     )
     heading = text(LEFT, 20, title, font_size="13", font_weight="600")
     if not shown:
@@ -56,7 +64,7 @@ def _panel(portfolio: Portfolio, axis: Axis, title: str) -> str:
     panel = Panel(Box(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM))
     across = _across([entry.metrics[axis.metric] for entry in shown], [each.limit for each in budgets])
     upward = _upward([entry.metrics[entry.by.metric] for entry in shown], [each.limit for each in floors])
-    _frame(panel, across, upward, 1000 if axis == SIZE else 1, portfolio.accuracy.label)
+    _frame(panel, across, upward, 1000 if axis == SIZE else 1, portfolio.headline.label)
     _front(panel, across, upward, shown, axis)
     _budgets(panel, across, upward, budgets, floors)
     colours = _colours(portfolio)
@@ -105,13 +113,13 @@ def _frame(panel: Panel, across: Log, upward: Linear, unit: float, label: str) -
 
 
 def _front(panel: Panel, across: Log, upward: Linear, shown: Sequence[Entry], axis: Axis) -> None:
-    best = front({entry.label: entry.metrics for entry in shown}, [shown[0].accuracy, axis])
+    best = front({entry.label: entry.metrics for entry in shown}, [headline_axis(shown[0].by), axis])
     corners = sorted(
         (entry.metrics[axis.metric].value, entry.score) for entry in shown if entry.label in best
     )
     path = f"M{across.at(corners[0][0]):.1f},{panel.area.bottom}"
-    for value, top1 in corners:
-        path += f"H{across.at(value):.1f}V{upward.at(top1):.1f}"
+    for value, score in corners:
+        path += f"H{across.at(value):.1f}V{upward.at(score):.1f}"
     panel.draw(
         f'<path d="{path}H{panel.area.right}" fill="none" stroke="{FRONT}" stroke-width="5" stroke-opacity=".6" '
         'stroke-linejoin="round"/>'
@@ -145,13 +153,13 @@ def _budgets(
 def _point(
     panel: Panel, across: Log, upward: Linear, entry: Entry, axis: Axis, colour: str, marked: bool
 ) -> None:
-    found, top1 = entry.metrics[axis.metric], entry.metrics[entry.by.metric]
-    x, y = across.at(found.value), upward.at(top1.value)
-    tips = f"{entry.label}, {entry.format}: {entry.by.label} {show_metric(top1)}, {axis.label} {show_metric(found)}"
+    found, score = entry.metrics[axis.metric], entry.metrics[entry.by.metric]
+    x, y = across.at(found.value), upward.at(score.value)
+    tips = f"{entry.label}, {entry.format}: {entry.by.label} {show_metric(score)}, {axis.label} {show_metric(found)}"
     bars = ""
-    if top1.low is not None and top1.high is not None:
-        bars += f"M{x:.1f},{upward.at(top1.low):.1f}V{upward.at(top1.high):.1f}"
-        panel.crossed.append(Box(x - 1, upward.at(top1.high), x + 1, upward.at(top1.low)))
+    if score.low is not None and score.high is not None:
+        bars += f"M{x:.1f},{upward.at(score.low):.1f}V{upward.at(score.high):.1f}"
+        panel.crossed.append(Box(x - 1, upward.at(score.high), x + 1, upward.at(score.low)))
     if found.low is not None and found.high is not None:
         bars += f"M{across.at(found.low):.1f},{y:.1f}H{across.at(found.high):.1f}"
         panel.crossed.append(Box(across.at(found.low), y - 1, across.at(found.high), y + 1))
@@ -170,7 +178,7 @@ def _labels(
 ) -> None:
     """The most important first; who finds no room is in the table, and says its name under the pointer."""
     best, colours = (
-        front({entry.label: entry.metrics for entry in shown}, [shown[0].accuracy, axis]),
+        front({entry.label: entry.metrics for entry in shown}, [headline_axis(shown[0].by), axis]),
         _colours(portfolio),
     )
 

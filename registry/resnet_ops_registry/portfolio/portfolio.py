@@ -7,9 +7,14 @@ from resnet_ops_registry.attestations.evidence import TOP1, Headline, Metric, sh
 from resnet_ops_registry.gate.candidates import rank
 from resnet_ops_registry.portfolio.pareto import Axis, better_on, dominates
 
-__all__ = ["SIZE", "Budget", "Choice", "Entry", "Portfolio", "choose", "latency", "memory"]
+__all__ = ["SIZE", "Budget", "Choice", "Entry", "Portfolio", "choose", "headline_axis", "latency", "memory"]
 
 SIZE = Axis("size.bytes", False, "size")
+
+
+def headline_axis(by: Headline) -> Axis:
+    """The metric that counts first, with its direction."""
+    return Axis(by.metric, by.higher_is_better, by.label)
 
 
 def latency(profile: str) -> Axis:
@@ -48,12 +53,13 @@ class Entry:
         return self.name if self.version is None else f"v{self.version}"
 
     @property
-    def accuracy(self) -> Axis:
-        return Axis(self.by.metric, self.by.higher_is_better, self.by.label)
-
-    @property
     def score(self) -> float:
         return self.metrics[self.by.metric].value
+
+    def gain(self, metric: str) -> float:
+        """One of the metrics that it is compared by, turned so that more is better."""
+        value = self.metrics[metric].value
+        return value if self.by.higher_is_better else -value
 
 
 @dataclass(frozen=True)
@@ -95,18 +101,17 @@ class Portfolio:
     unknown: tuple[str, ...]
 
     @property
-    def accuracy(self) -> Axis:
+    def headline(self) -> Axis:
         """Of the registered model: its versions have one task."""
-        first = self.entries[0].by if self.entries else TOP1
-        return Axis(first.metric, first.higher_is_better, first.label)
+        return headline_axis(self.entries[0].by if self.entries else TOP1)
 
     @property
     def axes(self) -> list[Axis]:
         each = [axis(profile) for profile in self.profiles for axis in (latency, memory)]
-        return [self.accuracy, *each, SIZE]
+        return [self.headline, *each, SIZE]
 
     def dominated_by(self, entry: Entry) -> Entry | None:
-        """The most accurate of those that are nowhere worse than an entry, on the axes on which it was measured."""
+        """The best of those that are nowhere worse than an entry, on the axes on which it was measured."""
         return _dominator(entry, self.entries, self.axes)
 
     def proposed_for(self, entry: Entry) -> list[str]:
@@ -122,7 +127,7 @@ def choose(target: str, entries: Sequence[Entry], axes: Sequence[Axis]) -> Choic
     versions = [entry for entry in entries if entry.version is not None]
     passing = [entry for entry in versions if entry.refusals.get(target, "not judged") is None]
     by = _chosen_by(passing)
-    proposed = max(passing, key=lambda entry: rank(entry.metrics[by].value, entry.version or 0), default=None)
+    proposed = max(passing, key=lambda entry: rank(entry.gain(by), entry.version or 0), default=None)
     serving = next((entry for entry in versions if target.removeprefix("@") in entry.aliases), None)
     others = tuple(
         (entry, _why_not(entry, target, proposed, by, entries, axes))
@@ -152,7 +157,7 @@ def _why(
     by = _chosen_by(passing)
     best, where = proposed.metrics[by].value, " on validation" if by.startswith("validation.") else ""
     equal = [entry.label for entry in passing if entry is not proposed and entry.metrics[by].value == best]
-    first = f"the most accurate{where} of {len(passing)} that pass"
+    first = f"the best {proposed.by.label}{where} of {len(passing)} that pass"
     if len(passing) == 1:
         first = "the only version that passes"
     elif equal:
@@ -205,9 +210,10 @@ def _why_not(
         mine, best = entry.metrics[by].value, proposed.metrics[by].value
         where = " on validation" if by.startswith("validation.") else ""
         if mine == best:
-            reason = f"passes; as accurate{where}, but registered later"
+            reason = f"passes; an equal {entry.by.label}{where}, but registered later"
         else:
-            reason = f"passes; less accurate{where} ({show_number(mine)} against {show_number(best)})"
+            numbers = f"{show_number(mine)} against {show_number(best)}"
+            reason = f"passes; a worse {entry.by.label}{where} ({numbers})"
     if rival := _dominator(entry, entries, axes):
         reason += f". {rival.label} is {_comparison(rival, entry, axes)}"
     return reason
@@ -216,7 +222,9 @@ def _why_not(
 def _dominator(entry: Entry, among: Sequence[Entry], axes: Sequence[Axis]) -> Entry | None:
     measured = [axis for axis in axes if axis.metric in entry.metrics]
     rivals = [other for other in among if dominates(other.metrics, entry.metrics, measured)]
-    return max(rivals, key=lambda other: (other.score, other.version is not None), default=None)
+    return max(
+        rivals, key=lambda other: (other.gain(other.by.metric), other.version is not None), default=None
+    )
 
 
 def _comparison(rival: Entry, entry: Entry, axes: Sequence[Axis]) -> str:

@@ -24,6 +24,7 @@ from resnet_ops_registry.portfolio.portfolio import (
     Entry,
     Portfolio,
     choose,
+    headline_axis,
     latency,
     memory,
 )
@@ -199,7 +200,7 @@ def _axes(
     ]
     wanted = [profile for profile in profiles if profile in named] or profiles
     return [
-        *(entry.accuracy for entry in entries[:1]),
+        *(headline_axis(entry.by) for entry in entries[:1]),
         *(axis(profile) for profile in wanted for axis in (latency, memory)),
         SIZE,
     ]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from sqlalchemy import Connection, delete, insert, inspect
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
@@ -18,9 +18,11 @@ from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.gate.gate import Files, Verdict, hash_files, is_guarded, judge
 from resnet_ops_registry.gate.policies import policy_for
-from resnet_ops_registry.store.changes import Change, changes_of, deleted_versions
+from resnet_ops_registry.store.changes import Change, changes_of, deleted_versions, was_set
 
 __all__ = ["Refused", "decide", "let_through"]
+
+_SET: dict[type, str] = {SqlRegisteredModelAlias: "version", SqlModelVersion: "current_stage"}
 
 
 class Refused(MlflowException):
@@ -57,13 +59,13 @@ def decide(session: Session) -> bool:
 
 
 def _write_all(session: Session) -> None:
-    """Let the flush write aliases that are set to what they were when they were read: another may have moved them."""
+    """Let the flush write what is set to what it was when it was read, too: another may have changed it before the
+    lock, and the ledger would say what is not there.
+    """
     for item in session.dirty:
-        if (
-            isinstance(item, SqlRegisteredModelAlias)
-            and not inspect(item).attrs.version.history.has_changes()
-        ):
-            flag_modified(item, "version")
+        field = _SET.get(type(item))
+        if field and was_set(item, field) and not inspect(item).attrs[field].history.has_changes():
+            flag_modified(item, field)
 
 
 def _guarded(connection: Connection, changes: Iterable[Change], standing: tables.Standing) -> list[Change]:

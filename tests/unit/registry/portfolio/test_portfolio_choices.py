@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from resnet_ops_registry.attestations.evidence import Metric
-from resnet_ops_registry.portfolio.portfolio import choose
+from resnet_ops_registry.attestations.evidence import Headline, Metric
+from resnet_ops_registry.portfolio.portfolio import choose, headline_axis
 from tests.unit.registry.portfolios import AXES, entry, portfolio_of
 
 
@@ -12,11 +12,11 @@ def test_the_most_accurate_version_that_passes_is_proposed_with_its_numbers() ->
     choice = choose("@champion", [small, large], AXES)
     assert choice.proposed is large
     assert choice.reason.startswith(
-        "v2 large: the most accurate of 2 that pass. top-1 0.970 (0.950-0.980, n=360)"
+        "v2 large: the best top-1 of 2 that pass. top-1 0.970 (0.950-0.980, n=360)"
     )
     assert "p95 on edge 2" in choice.reason
     assert "No version that is shown carries @champion." in choice.reason
-    assert choice.others == ((small, "passes; less accurate (0.950 against 0.970)"),)
+    assert choice.others == ((small, "passes; a worse top-1 (0.950 against 0.970)"),)
 
 
 def test_among_those_that_pass_validation_decides_where_all_of_them_say_it() -> None:
@@ -27,10 +27,21 @@ def test_among_those_that_pass_validation_decides_where_all_of_them_say_it() -> 
     )
     choice = choose("@champion", [lucky, best], AXES)
     assert choice.proposed is best
-    assert choice.reason.startswith("v2 best: the most accurate on validation of 2 that pass. top-1 0.970")
-    assert choice.others == ((lucky, "passes; less accurate on validation (0.950 against 0.960)"),)
+    assert choice.reason.startswith("v2 best: the best top-1 on validation of 2 that pass. top-1 0.970")
+    assert choice.others == ((lucky, "passes; a worse top-1 on validation (0.950 against 0.960)"),)
     silent = entry("silent", 3, 0.96)
     assert choose("@champion", [lucky, best, silent], AXES).proposed is lucky
+
+
+def test_where_the_headline_is_to_be_low_the_lowest_is_proposed() -> None:
+    by = Headline(metric="test.error", chosen_by="validation.error", label="error", higher_is_better=False)
+    worse, better = (
+        replace(each, by=by, metrics={**each.metrics, "test.error": Metric(value=value, n=180)})
+        for each, value in ((entry("a", 1, 0.97), 0.2), (entry("b", 2, 0.95), 0.1))
+    )
+    choice = choose("@champion", [worse, better], [headline_axis(by)])
+    assert choice.proposed is better
+    assert choice.reason.startswith("v2 b: the best error of 2 that pass")
 
 
 def test_a_refused_version_is_not_proposed_however_accurate_and_its_reason_is_told() -> None:
@@ -66,11 +77,9 @@ def test_of_equally_accurate_ones_the_earlier_is_proposed_and_the_better_one_poi
     second = entry("a-int8", 2, 0.98, p95=1, size=1000, format_="int8")
     choice = choose("@champion", [second, first], AXES)
     assert choice.proposed is first
-    assert (
-        "the most accurate of 2 that pass, with v2 a-int8; the earlier version goes first." in choice.reason
-    )
+    assert "the best top-1 of 2 that pass, with v2 a-int8; the earlier version goes first." in choice.reason
     assert "But v2 a-int8 passes too, nowhere worse, and better in p95 on edge and size." in choice.reason
-    assert choice.others == ((second, "passes; as accurate, but registered later"),)
+    assert choice.others == ((second, "passes; an equal top-1, but registered later"),)
 
 
 def test_a_better_export_that_is_no_version_is_pointed_at_but_never_proposed() -> None:

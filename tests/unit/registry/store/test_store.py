@@ -10,18 +10,21 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersionTag, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
 from resnet_ops_registry import check, load, promote
 from resnet_ops_registry.attestations.trust import list_trusted, revoke_key
 from resnet_ops_registry.client.publish import Published
 from resnet_ops_registry.common.settings import registry_uri
+from resnet_ops_registry.database import tables
 from resnet_ops_registry.database.ledger import list_entries, verify
 from resnet_ops_registry.database.tables import open_database, statements
 from resnet_ops_registry.gate.gate import check_all
 from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
+from resnet_ops_registry.operations import audit
 from resnet_ops_registry.store.store import open_store
+from tests.unit.registry.conftest import make_model, publish_model
 
 NAME = "digits-classifier"
 Publisher = Callable[..., Published]
@@ -215,6 +218,67 @@ def test_moving_an_alias_says_where_from(client: MlflowClient, published: Publis
     with open_database() as connection:
         last = list_entries(connection, NAME)[-1].event
     assert (last.from_version, last.version, last.outcome) == (1, 2, "refused")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["alias", "stage"])
+def test_what_another_changed_between_reading_and_the_lock_is_written_again(
+    what: str,
+    published: Publisher,
+    client: MlflowClient,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The request sets what it read, so that nothing seems to change; the ledger must not say what is not there."""
+    published()
+    publish_model(client, make_model(project / "models" / "second", seed=1))
+
+    def put(version: int, stage: str = "Production") -> None:
+        if what == "alias":
+            client.set_registered_model_alias(NAME, "champion", str(version))
+        else:
+            client.transition_model_version_stage(NAME, "1", stage)
+
+    put(1)
+    lock, calls = tables.lock, []
+
+    def late(connection: Connection) -> tables.Head:
+        calls.append(connection)
+        if len(calls) == 1:
+            put(2, "Archived")
+        return lock(connection)
+
+    monkeypatch.setattr(tables, "lock", late)
+    put(1)
+    assert len(calls) == 2
+    assert client.get_model_version(NAME, "1").current_stage == ("None" if what == "alias" else "Production")
+    if what == "alias":
+        assert int(client.get_model_version_by_alias(NAME, "champion").version) == 1
+    with open_database() as connection:
+        assert audit.verify(connection).findings == ()
+
+
+@pytest.mark.slow
+def test_an_alias_that_another_took_away_before_the_lock_is_not_said_to_be_set(
+    published: Publisher, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published()
+    client.set_registered_model_alias(NAME, "champion", "1")
+    lock, calls = tables.lock, []
+
+    def late(connection: Connection) -> tables.Head:
+        calls.append(connection)
+        if len(calls) == 1:
+            client.delete_registered_model_alias(NAME, "champion")
+        return lock(connection)
+
+    monkeypatch.setattr(tables, "lock", late)
+    with pytest.raises(MlflowException):
+        client.set_registered_model_alias(NAME, "champion", "1")
+    with open_database() as connection:
+        last = list_entries(connection, NAME)[-1].event
+        assert (last.action, last.from_version) == ("alias removed", 1)
+        assert audit.verify(connection).findings == ()
 
 
 @pytest.mark.slow
