@@ -73,16 +73,7 @@ def task_of(name: str, params: Params) -> dict[str, Any]:
     task = task_from_json(read_json(params.model_folder(name) / DESCRIPTION).get("task"))
     if not noted_task(task):
         return {}
-    by = task.headline
-    return {
-        "task": task.name,
-        "headline": Headline(
-            metric=f"test.{by.name}",
-            chosen_by=f"validation.{by.name}",
-            label=by.label,
-            higher_is_better=by.higher_is_better,
-        ),
-    }
+    return {"task": task.name, "headline": Headline.of(task.headline)}
 
 
 def positive_of(evaluation: Path) -> tuple[str, ...]:

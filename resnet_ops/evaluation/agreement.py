@@ -10,12 +10,10 @@ import numpy as np
 
 from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.evaluation.intervals import effective_groups
+from resnet_ops.evaluation.metrics import FEWEST_GROUPS
 from resnet_ops.measurement import Measurement
 
 __all__ = ["krippendorff_alpha", "measure_agreement"]
-
-_LEAST = 8
-"""Fewer groups' worth of images have no interval."""
 
 
 def measure_agreement(
@@ -92,7 +90,7 @@ def _measured(
     more = np.concatenate([counts, doubt])
     of_unit = np.append(np.unique(units, return_inverse=True)[1] + 1, 0)
     many, effective = int(of_unit.max()) + 1, effective_groups(units)
-    if effective < _LEAST:
+    if effective < FEWEST_GROUPS:
         return found
     different = np.bincount(of_unit, weights=_differences(more))
     of_class = np.stack([np.bincount(of_unit, weights=column) for column in more.T], axis=1)

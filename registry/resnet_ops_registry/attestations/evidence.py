@@ -23,6 +23,7 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import canonical_json
 from resnet_ops.measurement import Measurement
+from resnet_ops.tasks.task import Headline as TaskHeadline
 from resnet_ops_registry.common.frozen import Frozen, Sha256
 
 __all__ = [
@@ -154,6 +155,16 @@ class Headline(Frozen):
     chosen_by: str = Field(min_length=1, max_length=100, description="the same on the validation split")
     label: str = Field(min_length=1, max_length=40)
     higher_is_better: bool = True
+
+    @classmethod
+    def of(cls, by: "TaskHeadline") -> "Headline":
+        """That of a task, on the splits by which models are judged and chosen."""
+        return cls(
+            metric=f"test.{by.name}",
+            chosen_by=f"validation.{by.name}",
+            label=by.label,
+            higher_is_better=by.higher_is_better,
+        )
 
 
 TOP1 = Headline(metric="test.top1", chosen_by="validation.top1", label="top-1")

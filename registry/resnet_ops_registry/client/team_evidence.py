@@ -177,7 +177,7 @@ def _beside(file: Path, truth: Truth) -> _Measured:
         (hashlib.sha256(name.encode()).hexdigest(), hashlib.sha256(true.encode()).hexdigest())
         for name, true in found.images
     )
-    n, by = len(found.images), found.headline
+    n = len(found.images)
     return _Measured(
         metrics_from(found.measurements) | {f"data.{SPLIT}.images": Metric(value=n, n=n, unit="images")},
         {SPLIT: pack_scores(images, found.scores)},
@@ -185,12 +185,7 @@ def _beside(file: Path, truth: Truth) -> _Measured:
         found.notes,
         found.first,
         found.task,
-        Headline(
-            metric=f"{SPLIT}.{by.name}",
-            chosen_by=f"validation.{by.name}",
-            label=by.label,
-            higher_is_better=by.higher_is_better,
-        ),
+        Headline.of(found.headline),
     )
 
 

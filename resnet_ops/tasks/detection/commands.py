@@ -28,15 +28,28 @@ Faults = Annotated[
     Literal["refuse", "drop", "clip"],
     typer.Option(help="What becomes of faults in TRUTH: refuse, drop, or clip boxes and drop."),
 ]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="Names that are known, with commas between them: any other one in VOC or CSV is a fault."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @boxes.command("check")
-def check(source: Source, images: Images = None, faults: Faults = "refuse", as_json: AsJson = False) -> None:
+def check(
+    source: Source,
+    images: Images = None,
+    faults: Faults = "refuse",
+    classes: Classes = None,
+    as_json: AsJson = False,
+) -> None:
     """Read labels of boxes; list every fault, or say what there is."""
     from resnet_ops.tasks.detection.labels.reading import read_labels
 
-    labels = read_labels(source, faults, images=images)
+    known = None if classes is None else [name.strip() for name in classes.split(",")]
+    labels = read_labels(source, faults, known, images)
     counts = dict.fromkeys(labels.classes, 0)
     for image in labels.images:
         for kind in image.classes:

@@ -146,6 +146,7 @@ RIGHT = {
     "truth": Parameter("file", ("boxes.json",)),
     "source": Parameter("file", ("boxes.json",)),
     "answers": Parameter("file", ("detections.json",)),
+    "classes": Parameter("text", ("cat,dog",)),
     "faults": Parameter("text", ("refuse", "drop", "clip")),
     "threshold": Parameter("number", ("0.5",)),
     "aim": Parameter("text", ("f1", "recall", "precision")),

@@ -34,6 +34,8 @@ def test_labels_are_counted_or_their_faults_listed(tmp_path: Path) -> None:
     assert "2 images, 1 objects" in run("check", truth)
     with pytest.raises(DataError, match=r"a\.png is not in"):
         run("check", truth, "--images", str(tmp_path))
+    with pytest.raises(DataError, match="unknown class 'dog'"):
+        run("check", truth, "--classes", "cat, bird")
 
 
 def test_detections_are_measured_without_a_signature(tmp_path: Path) -> None:
