@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from resnet_ops.errors import DataError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.families.any_member import AnyMember, member_from_json
 from resnet_ops.families.build import Network
 from resnet_ops.files import read_json, write_bytes, write_json
@@ -71,13 +71,17 @@ class TrainedModel:
         return ImageClassifier(self.network, self.mean, self.std).eval()
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
-        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+        """Predict uint8 images (N, H, W, C) of the model's size, where its network is, in fp32.
+
+        Raises DataError when they do not fit.
+        """
         check_images(self, images)
-        classifier, head = self.classifier(), head_of(self.task)
-        device = next(self.network.parameters()).device
+        device, head = next(self.network.parameters()).device, head_of(self.task)
+        classifier = self.classifier().to(device)
         embeddings, logits = [], []
         shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)  # for the shapes
-        with torch.inference_mode():
+        plain = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), plain:
             for start in range(0, len(shown), batch_size):
                 batch = torch.from_numpy(shown[start : start + batch_size].copy()).to(device)
                 answered, features = head.answer(self.network, classifier.normalise(batch))
@@ -104,7 +108,12 @@ def save_model(model: TrainedModel, folder: Path) -> None:
 
 
 def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
-    """Load a model's folder. Raises DataError when a file is missing, corrupt or does not fit the other."""
+    """Load a model's folder onto a device, cpu or cuda.
+
+    Raises DataError when a file is missing, corrupt or does not fit the other, ConfigError without that device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("The device is cuda, but torch sees no GPU here. Set it to cpu.")
     description = read_json(folder / DESCRIPTION)
     try:
         member = member_from_json(description.pop("member"))

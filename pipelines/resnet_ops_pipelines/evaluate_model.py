@@ -22,7 +22,7 @@ def main(name: str) -> None:
     if refusal := refusal_of(name, params):
         report_refused(name, refusal, REPORTS)
         return
-    model = load_deployed(params.model_folder(name))
+    model = load_deployed(params.model_folder(name), device=params.evaluate.device)
     trained_on = read_trained_on(params.trained_folder(name)) or ()
     data = load_prepared(PREPARED)
     for split in ("test", "validation"):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.reject import RejectParams
@@ -87,6 +87,8 @@ class EvaluateParams:
     """When the model abstains; null, or nothing said, where it always answers."""
     retrieval: RetrievalParams | None = None
     """How embeddings find images of the same class; null, or nothing said, where they are not tried."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where trained models predict; exports do on the CPU."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:

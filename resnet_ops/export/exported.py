@@ -43,13 +43,16 @@ class ExportedModel:
         return Predictions(logits, softmax(logits), embeddings, logits.argmax(axis=1))
 
 
-def load_deployed(folder: Path, threads: int = 0) -> DeployedModel:
-    """Load a trained model's folder or that of an export, whichever it is; see `load_exported`."""
+def load_deployed(folder: Path, threads: int = 0, device: str = "cpu") -> DeployedModel:
+    """Load a trained model's folder or that of an export, whichever it is; see `load_exported`.
+
+    device: cpu or cuda, where a trained model computes; an export computes on the CPU.
+    """
     if model_file(folder).name == WEIGHTS:
         require(str(folder), "torch", "safetensors")
         from resnet_ops.model import load_model
 
-        return load_model(folder)
+        return load_model(folder, device)
     return load_exported(folder, threads)
 
 

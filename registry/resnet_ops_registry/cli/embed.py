@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,13 +37,16 @@ def embed(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read, instead of stopping.")
     ] = False,
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option(help="Where a trained model computes; exports do on the CPU.")
+    ] = "cpu",
 ) -> None:
     """Write what a model's last layer but one says of each image: features for search, clustering, other models."""
     from resnet_ops.console import progress_bar
     from resnet_ops.embedding import embed_folder
     from resnet_ops.params import parse_params
 
-    deployed, about, settings = _opened(model)
+    deployed, about, settings = _opened(model, device)
     if settings is None:
         console.print(f"{about['model']} does not say how images are read for it: as data in {params} says.")
         settings = Preprocessing.of(parse_params(params, _Project).data)
@@ -63,16 +66,16 @@ def embed(
     console.print(f"{output}: {found.rows} images, {found.width} numbers each, by {about['model']}")
 
 
-def _opened(model: str) -> "tuple[DeployedModel, dict[str, str], Preprocessing | None]":
+def _opened(model: str, device: str) -> "tuple[DeployedModel, dict[str, str], Preprocessing | None]":
     """The model, what a file should say of it, and how images are read for it, where its files say so."""
     from resnet_ops.export.exported import load_deployed
     from resnet_ops.model_files import model_digest
     from resnet_ops_registry.client.loading import load
 
     if not model.startswith("models:/"):
-        deployed = load_deployed(Path(model))
+        deployed = load_deployed(Path(model), device=device)
         about = {"model": deployed.name, "digest": model_digest(Path(model))}
         return deployed, about, read_preprocessing(Path(model))
-    found = load(model)
+    found = load(model, device=device)
     about = {"model": f"{found.name} v{found.version}", "digest": found.weights_digest}
     return found.model, about, found.preprocessing

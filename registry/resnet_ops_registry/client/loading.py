@@ -52,8 +52,8 @@ class LoadedModel:
     """What the files were compared with: `evidence signed by pipeline 3fa2…`, or `the server`."""
 
 
-def load(uri: str, version: int | None = None, threads: int = 0) -> LoadedModel:
-    """Load `models:/name@alias`, `models:/name/3`, or a name with `version`. threads: as in `load_deployed`.
+def load(uri: str, version: int | None = None, threads: int = 0, device: str = "cpu") -> LoadedModel:
+    """Load `models:/name@alias`, `models:/name/3`, or a name with `version`. threads, device: as in `load_deployed`.
 
     What is guaranteed: no pickle is read, and the model is made from exactly the files that were hashed.
     Reached as a database, the files' digest equals the one in evidence signed by a key that is trusted now, of a
@@ -74,7 +74,7 @@ def load(uri: str, version: int | None = None, threads: int = 0) -> LoadedModel:
             f"{found.name} v{found.version} is no network of resnet-ops: its files hold no {ARTIFACTS}/{DESCRIPTION}. "
             f"Load it with MLflow: mlflow.pyfunc.load_model('models:/{found.name}/{found.version}')"
         )
-    model = load_deployed(folder / ARTIFACTS, threads)
+    model = load_deployed(folder / ARTIFACTS, threads, device)
     return LoadedModel(
         name=found.name,
         version=int(found.version),

@@ -300,6 +300,24 @@ def test_whatever_lies_in_a_folder_is_loaded_as_what_it_is(
     assert len(digests) == 4
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_gpu_that_is_not_there_is_named(model: TrainedModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path)
+    with pytest.raises(ConfigError, match="no GPU"):
+        load_deployed(tmp_path, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_predicts_what_the_cpu_does(model: TrainedModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path)
+    images = np.random.default_rng(0).integers(
+        0, 256, (300, model.image_size, model.image_size, model.channels), np.uint8
+    )
+    on_gpu, on_cpu = (load_deployed(tmp_path, device=name).predict(images) for name in ("cuda", "cpu"))
+    np.testing.assert_allclose(on_gpu.logits, on_cpu.logits, atol=1e-4)
+    np.testing.assert_allclose(on_gpu.embeddings, on_cpu.embeddings, atol=1e-4)
+
+
 def test_a_damaged_export_is_named(exported: Exported, tmp_path: Path) -> None:
     for file in ("model.onnx", "member.json"):
         (tmp_path / file).write_bytes((exported[0] / "int8" / file).read_bytes())
