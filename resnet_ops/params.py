@@ -2,13 +2,13 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 
 from resnet_ops.errors import ConfigError
 
-__all__ = ["parse_params", "renamed_settings"]
+__all__ = ["Settings", "parse_params", "renamed_settings"]
 
 RENAMED = {
     "monitor.rehearsal_images": "monitor.perturbed_images",
@@ -19,6 +19,12 @@ RENAMED = {
 """Settings by the names of the release before, which count for one more, and what they are called now."""
 
 T = TypeVar("T")
+
+
+class Settings:
+    """Base of dataclasses whose keys are all known: one that is no field is refused, so that no setting is misspelt."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
 
 def parse_params(path: Path, shape: type[T]) -> T:

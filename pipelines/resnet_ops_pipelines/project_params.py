@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
@@ -19,7 +19,7 @@ from resnet_ops.families.any_member import FAMILIES, family_of
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.families.preactivation_member import PreActivationMember
-from resnet_ops.params import parse_params
+from resnet_ops.params import Settings, parse_params
 from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
@@ -30,8 +30,6 @@ from resnet_ops_monitoring.settings.serving import ServingParams
 from resnet_ops_registry.cards.model_card import CardTexts
 
 __all__ = ["Params", "read_params"]
-
-_FORBID: dict[str, Any] = {"extra": "forbid"}
 
 
 def _without_family(settings: Any) -> Any:
@@ -57,10 +55,8 @@ SomeMember = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkParams:
+class BenchmarkParams(Settings):
     """Under `benchmark`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     confidence: float
     """Level of the intervals, a fraction."""
@@ -80,10 +76,8 @@ class BenchmarkParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegisterParams:
+class RegisterParams(Settings):
     """Under `register`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     model: str
     """The registered model's name: the use case."""
@@ -94,10 +88,8 @@ class RegisterParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrafficWindow:
+class TrafficWindow(Settings):
     """One range of simulated production traffic: the production split, replayed."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     camera: Literal["as_recorded", "dirty"]
     """`dirty` passes the images through a simulated camera with dirt on the lens and poor light."""
@@ -117,20 +109,16 @@ class TrafficWindow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorParams(MonitorSettings, ReferenceParams):
+class MonitorParams(MonitorSettings, ReferenceParams, Settings):
     """Under `monitor`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     windows: dict[str, TrafficWindow]
     """Simulated traffic, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Params:
+class Params(Settings):
     """The whole file."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     seed: int
     data: Annotated[DataParams, BeforeValidator(_with_window)]

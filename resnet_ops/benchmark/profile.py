@@ -1,16 +1,16 @@
 """A class of device, and what counts as a noisy measurement, as they are configured."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["InterferenceParams", "Profile", "SurveyParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class Profile(Settings):
     """A class of device with the way a model runs there. In `params.yaml` under `benchmark.profiles`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     device: Literal["cpu", "cuda"]
     """Where requests are served."""
@@ -33,10 +33,8 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterferenceParams:
+class InterferenceParams(Settings):
     """What counts as a noisy measurement. In `params.yaml` under `benchmark.interference`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     max_waiting: float
     """CPU wait: share of the time in which a thread of ours was ready to run and had no core."""
@@ -53,10 +51,8 @@ class InterferenceParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurveyParams:
+class SurveyParams(Settings):
     """How exports that are no deployment are measured, for the portfolio. In `params.yaml` under `benchmark.survey`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     requests: int
     """Single-image requests timed; 72 or more give the 95th percentile an interval at 95 %."""

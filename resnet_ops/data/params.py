@@ -2,18 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
+from resnet_ops.params import Settings
 from resnet_ops.tasks.task import Segmentation, Task, TaskName, chosen
 
 __all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitParams:
+class SplitParams(Settings):
     """Shares of the images, each a fraction; they sum to 1."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     train: float
     """Fitted on."""
@@ -46,11 +45,9 @@ class SplitParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowParams:
+class WindowParams(Settings):
     """A range of grey levels. In `params.yaml` under `data.window`: in stored values, of DICOM files in rescaled ones,
     which are Hounsfield units for CT."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     center: float
     """The middle of the range."""
@@ -97,10 +94,8 @@ class ReadParams(FitParams, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataParams:
+class DataParams(Settings):
     """Which images, at which size. In `params.yaml` under `data`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     source: Literal["digits", "imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is

@@ -1,7 +1,7 @@
 """Operating point: the score at which a classifier decides, chosen on validation by a stated aim, measured on test."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from resnet_ops.evaluation.binary import Counts, average_precision, measure_coun
 from resnet_ops.evaluation.curve_measures import measure_curves
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
+from resnet_ops.params import Settings
 
 __all__ = [
     "OperatingPoint",
@@ -26,10 +27,8 @@ POINTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatingPointParams:
+class OperatingPointParams(Settings):
     """Under `evaluate.operating_point`: where a decision is made between some classes and all others."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     positive: tuple[str, ...]
     """The classes that are looked for, such as defects; their probabilities are added up to the score."""

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from resnet_ops.evaluation.operating_point import OperatingPointParams
 from resnet_ops.evaluation.reject import RejectParams
 from resnet_ops.evaluation.retrieval import RetrievalParams
+from resnet_ops.params import Settings, parse_params
 
 __all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params", "together"]
-
-_FORBID: dict[str, Any] = {"extra": "forbid"}
 
 
 def together(columns: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -19,10 +18,8 @@ def together(columns: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SliceParams:
+class SliceParams(Settings):
     """Under `evaluate.slices`: the parts of the test split that are looked at on their own."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     columns: tuple[str | tuple[str, ...], ...]
     """Columns of data/prepared/manifest.csv; each of their values is a slice. Several together, such as [site,
@@ -52,10 +49,8 @@ class SliceParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobustnessParams:
+class RobustnessParams(Settings):
     """Under `evaluate.robustness`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     images: int
     """Test images that are corrupted at most, drawn by the seed; 0 for no such measurement."""
@@ -66,10 +61,8 @@ class RobustnessParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateParams:
+class EvaluateParams(Settings):
     """Under `evaluate`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _FORBID
 
     confidence: float
     """Level of the intervals, a fraction."""
@@ -115,7 +108,5 @@ def read_evaluate_params(path: Path) -> tuple[EvaluateParams, int, str | None]:
     """What a params.yaml says under `evaluate`, its seed and `data.group`. Raises ConfigError that names every wrong
     key.
     """
-    from resnet_ops.params import parse_params
-
     found = parse_params(path, _Evaluations)
     return found.evaluate, found.seed, found.data.group

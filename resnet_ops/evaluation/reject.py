@@ -5,22 +5,20 @@ share of wrong answers among them (Chow 1970; Geifman and El-Yaniv 2017, arXiv:1
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.evaluation.square import BAR, MARK, SIDE, Square, y_of
 from resnet_ops.measurement import Measurement
+from resnet_ops.params import Settings
 
 __all__ = ["RejectParams", "choose_confidence", "confidence_of", "measure_reject", "reject_panel"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectParams:
+class RejectParams(Settings):
     """Under `evaluate.reject`: when a model should rather not answer."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     max_risk: float
     """Share of wrong answers that is allowed among those given on the validation split; as many as possible are."""

@@ -8,13 +8,13 @@ group. Similarity is the cosine. Recall at k is the share of images that have on
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 import numpy as np
 
 from resnet_ops.evaluation.intervals import mean_interval
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.measurement import Measurement
+from resnet_ops.params import Settings
 
 __all__ = ["RetrievalParams", "measure_retrieval", "ranked"]
 
@@ -23,10 +23,8 @@ BLOCK = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalParams:
+class RetrievalParams(Settings):
     """Under `evaluate.retrieval`: how embeddings are tried as what finds similar images."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     at: tuple[int, ...]
     """How many of the nearest images are looked at, for recall."""

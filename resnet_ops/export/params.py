@@ -1,7 +1,9 @@
 """Which formats a model is exported to, and how equal each must be to the original."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["Deployment", "ExportParams", "Format", "Quantisation", "Tolerance", "TooFewImages"]
 
@@ -13,10 +15,8 @@ TooFewImages = Literal["estimate", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tolerance:
+class Tolerance(Settings):
     """How far an export may be from the original, over all test images. Under `export.formats.<format>`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     max_logit_difference: float
     """Largest difference in any logit."""
@@ -36,10 +36,8 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantisation:
+class Quantisation(Settings):
     """How `int8` is calibrated. Under `export.quantisation`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     calibration: Literal["minmax", "percentile"]
     """The range of each activation: all that was seen, or all but the outermost 0.001 %."""
@@ -55,10 +53,8 @@ class Quantisation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportParams:
+class ExportParams(Settings):
     """In `params.yaml` under `export`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     formats: dict[Format, Tolerance]
     """Which formats are made, and how equal each must be. All take uint8 images (N, H, W, C)."""
@@ -70,10 +66,8 @@ class ExportParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class Deployment(Settings):
     """An export that is evaluated, measured and registered as itself. In `params.yaml` under `deployments`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     member: str
     """Which member of the family."""

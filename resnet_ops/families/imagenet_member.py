@@ -1,7 +1,9 @@
 """Settings of an ImageNet-style member: ResNet, ResNeXt, Wide-ResNet, ResNet-D, SE, BoTNet, depthwise-separable."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["Block", "Downsample", "ImageNetMember", "Stem"]
 
@@ -11,10 +13,8 @@ Downsample = Literal["convolution", "average"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageNetMember:
+class ImageNetMember(Settings):
     """In `params.yaml` under `members`, with `family: imagenet`: four stages (He et al. 2015, table 1)."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     family: Literal["imagenet"]
     """Which settings these are."""

@@ -1,7 +1,9 @@
 """The architecture of a family member, as it is configured."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["Member", "Shortcut"]
 
@@ -9,10 +11,8 @@ Shortcut = Literal["identity", "projection"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(Settings):
     """The architecture of one family member, as configured in `params.yaml` under `members`."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     depth: int
     """Number of weighted layers, 6n+2: 8, 14, 20, 32, 44, 56, 110."""

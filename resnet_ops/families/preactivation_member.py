@@ -1,16 +1,16 @@
 """Settings of a CIFAR-style member with pre-activation, up to more than a thousand layers."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["PreActivationMember"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreActivationMember:
+class PreActivationMember(Settings):
     """In `params.yaml` under `members`, with `family: preactivation` (He et al. 2016, "Identity Mappings")."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     family: Literal["preactivation"]
     """Which settings these are."""

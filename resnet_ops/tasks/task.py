@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from resnet_ops.errors import ConfigError
+from resnet_ops.params import Settings
 
 __all__ = [
     "CLASSIFICATION",
@@ -58,10 +59,9 @@ class Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentation:
+class Segmentation(Settings):
     """A class for each pixel. In `params.yaml` under `data.segmentation`, with `data.task: segmentation`."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
     name: ClassVar[TaskName] = "segmentation"
     """As `data.task` calls it."""
 

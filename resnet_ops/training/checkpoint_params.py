@@ -2,16 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+
+from resnet_ops.params import Settings
 
 __all__ = ["CheckpointParams"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointParams:
+class CheckpointParams(Settings):
     """In `params.yaml` under `checkpoint`. Shapes no result: a killed training ends with the same bits."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     every_seconds: float
     """Training time that a kill costs at most; 0 writes after every step."""

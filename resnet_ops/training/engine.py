@@ -1,16 +1,16 @@
 """On what a training runs: device, threads and number format, which shape speed and the last bits, not the method."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
+
+from resnet_ops.params import Settings
 
 __all__ = ["Engine"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class Engine(Settings):
     """In `params.yaml` under `train`. Any change here but that of `images` may change the bits of the weights."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     device: Literal["cpu", "cuda"]
     """Where training runs."""

@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
+from resnet_ops.params import Settings
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.start import Start
 
@@ -13,10 +14,8 @@ Loss = Literal["cross_entropy", "binary"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Settings):
     """In `params.yaml` under `recipes`, by name."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     source: str
     """Where its values are from: a paper, or why they were chosen."""

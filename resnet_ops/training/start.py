@@ -3,7 +3,8 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+
+from resnet_ops.params import Settings
 
 __all__ = ["REGISTERED", "Start"]
 
@@ -12,13 +13,11 @@ REGISTERED = re.compile(r"models:/[^/@]+/\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class Start(Settings):
     """In `params.yaml` under a recipe's `start`; null there for fresh weights.
 
     Parts are named as in the network's `stage_features`: stem, stage1, stage2 ..., and `head`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     source: str
     """`file:PATH` of a safetensors file or of a saved model's folder, `torchvision:ResNet18_Weights.IMAGENET1K_V1` or

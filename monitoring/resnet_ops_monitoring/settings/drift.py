@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+
+from resnet_ops.params import Settings, parse_params
 
 __all__ = ["ALARM_SHARES", "DriftParams", "ReferenceParams", "read_drift_params", "read_reference_params"]
 
@@ -12,10 +13,8 @@ ALARM_SHARES = {"softmax": 0.4, "classes": 0.45, "embeddings": 0.1, "copies": 0.
 
 
 @dataclass(frozen=True, kw_only=True)
-class DriftParams:
+class DriftParams(Settings):
     """How windows are judged. Every field raises ValueError with its name when it makes no sense."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alpha: float
     """Share of windows without drift that may raise an alarm, shared out by ALARM_SHARES."""
@@ -120,8 +119,6 @@ class _References:
 
 def read_drift_params(path: Path) -> DriftParams:
     """`monitor.drift` of a params.yaml. Raises ConfigError that names every wrong key."""
-    from resnet_ops.params import parse_params
-
     return parse_params(path, _Drift).monitor.drift
 
 
@@ -129,7 +126,5 @@ def read_reference_params(path: Path) -> tuple[ReferenceParams, int, str | None]
     """What a params.yaml says under `monitor`, its seed and `data.group`. Raises ConfigError that names every wrong
     key.
     """
-    from resnet_ops.params import parse_params
-
     found = parse_params(path, _References)
     return found.monitor, found.seed, found.data.group

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
+from resnet_ops.params import Settings
 from resnet_ops_registry.attestations.evidence import MLFLOW, Evidence
 from resnet_ops_registry.cards.limits import limits_of
 from resnet_ops_registry.cards.parts import Fact, Row, Section, Table
@@ -32,10 +33,8 @@ NOT_SAID = "Nothing was written about this."
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardTexts:
+class CardTexts(Settings):
     """Under `register.card`: the two texts of a model card that people write. All else comes from the evidence."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     intended_use: str
     """What the model is for, and what it is not for. May be empty; then the card says so."""

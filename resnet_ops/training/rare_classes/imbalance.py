@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Literal, get_args
+
+from resnet_ops.params import Settings
 
 __all__ = ["Imbalance", "Sampling", "Weights"]
 
@@ -11,13 +13,11 @@ Sampling = Literal["natural", "balanced", "square_root"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imbalance:
+class Imbalance(Settings):
     """In `params.yaml` under a recipe's `imbalance`; null there, or no such key, for none.
 
     `weights` and `logit_adjustment` make up for how often classes are drawn, so for what `sampling` has left to do.
     """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     weights: Weights
     """What an image's loss is multiplied by; the mean over an epoch is 1. `balanced` is n / (k n_c) for k classes (King

@@ -2,22 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import yaml
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.member import Member
-from resnet_ops.params import RENAMED, parse_params, renamed_settings
+from resnet_ops.params import RENAMED, Settings, parse_params, renamed_settings
 from resnet_ops.training.recipe import Recipe
 from tests.unit.core.makers import TINY, make_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
+class Shape(Settings):
     seed: int
     train: Recipe
     members: dict[str, Member]
@@ -28,14 +26,14 @@ def good() -> dict[str, Any]:
     return {"seed": 3, "train": {**vars(make_recipe()), "milestones": []}, "members": {"tiny": member}}
 
 
-def parse(folder: Path, content: Any) -> Settings:
+def parse(folder: Path, content: Any) -> Shape:
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(content))
-    return parse_params(path, Settings)
+    return parse_params(path, Shape)
 
 
 def test_a_good_file_becomes_typed_settings(tmp_path: Path) -> None:
-    assert parse(tmp_path, good()) == Settings(seed=3, train=make_recipe(), members={"tiny": TINY})
+    assert parse(tmp_path, good()) == Shape(seed=3, train=make_recipe(), members={"tiny": TINY})
 
 
 def wrong(**changes: Any) -> dict[str, Any]:
@@ -98,20 +96,20 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"params\.yaml is missing\. .*git checkout -- "):
-        parse_params(tmp_path / "params.yaml", Settings)
+        parse_params(tmp_path / "params.yaml", Shape)
 
 
 @pytest.mark.parametrize("content", [b"train: [1, 2", b"a: b: c", b"\ttrain: 1", b"name: caf\xe9"])
 def test_a_file_that_is_no_yaml_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=r"(?s)params\.yaml is not valid YAML.*git checkout -- "):
-        parse_params(tmp_path / "params.yaml", Settings)
+        parse_params(tmp_path / "params.yaml", Shape)
 
 
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(f"seed: !!python/object/apply:os.mkdir [{tmp_path}/made]")
     with pytest.raises(ConfigError, match="not valid YAML"):
-        parse_params(tmp_path / "params.yaml", Settings)
+        parse_params(tmp_path / "params.yaml", Shape)
     assert not (tmp_path / "made").exists()
 
 
