@@ -1,10 +1,12 @@
 """Files: atomic writes and content digests."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from resnet_ops.errors import DataError, StorageError
 
 __all__ = [
     "canonical_json",
+    "csv_text",
     "file_digest",
     "read_json",
     "write_bytes",
+    "write_csv",
     "write_json",
     "write_path",
     "write_text",
@@ -100,3 +104,17 @@ def read_json(path: Path) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}). Delete it and run: dvc repro") from error
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A CSV file with commas, whose first line names the columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file atomically, as `csv_text` has it."""
+    write_text(path, csv_text(columns, rows))

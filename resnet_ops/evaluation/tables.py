@@ -1,9 +1,7 @@
 """What a model said, as tables: image by image, confusion by confusion, slice by slice, corruption by corruption."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from resnet_ops.evaluation.corruptions import CORRUPTIONS
 from resnet_ops.evaluation.metrics import confusion_matrix, proportion
 from resnet_ops.evaluation.robustness import Robustness
 from resnet_ops.evaluation.slices import Slice
-from resnet_ops.files import write_path, write_text
+from resnet_ops.files import write_csv, write_path
 from resnet_ops.measurement import Measurement
 
 __all__ = ["save_confusion", "save_predictions", "save_robustness", "save_slices"]
@@ -48,9 +46,7 @@ def save_predictions(
             strict=True,
         )
     ]
-    _write_csv(
-        folder / "predictions.csv", ["index", "path", "actual", "predicted", "confidence", *more], rows
-    )
+    write_csv(folder / "predictions.csv", ["index", "path", "actual", "predicted", "confidence", *more], rows)
     flat = pyarrow.array(probabilities.astype(np.float32).ravel())
     table = pyarrow.table(
         {
@@ -73,7 +69,7 @@ def save_confusion(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[
     confusion = confusion_matrix(labels, predicted, len(classes))
     happened = zip(*np.nonzero(confusion), strict=True)
     rows = [(classes[truth], classes[answer], int(confusion[truth, answer])) for truth, answer in happened]
-    _write_csv(path, ["actual", "predicted", "count"], rows)
+    write_csv(path, ["actual", "predicted", "count"], rows)
 
 
 def save_slices(
@@ -90,7 +86,7 @@ def save_slices(
         rows.append(
             [each.column, each.value, each.within, len(each.rows), int(right[each.rows].sum()), *numbers]
         )
-    _write_csv(path, ["column", "value", "within", "n", "right", "top1", "low", "high"], rows)
+    write_csv(path, ["column", "value", "within", "n", "right", "top1", "low", "high"], rows)
 
 
 def save_robustness(found: Robustness, confidence: float, path: Path) -> None:
@@ -102,12 +98,4 @@ def save_robustness(found: Robustness, confidence: float, path: Path) -> None:
             share = proportion(int(hits.sum()), len(hits), confidence)
             numbers = [f"{number:.6f}" for number in (share.value, share.low, share.high)]
             rows.append([name, level, len(hits), int(hits.sum()), *numbers])
-    _write_csv(path, ["corruption", "severity", "n", "right", "top1", "low", "high"], rows)
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_csv(path, ["corruption", "severity", "n", "right", "top1", "low", "high"], rows)

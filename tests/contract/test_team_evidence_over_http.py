@@ -55,7 +55,7 @@ def test_the_verdict_is_asked_for_without_a_database_and_its_status_gates_a_merg
     assert gate_check(champion, "--alias", "other")[0] == 1
     with pytest.raises(GateDenied, match="0 won, 45 lost of 900"):
         promote(TEAM, int(worse), "champion")
-    with pytest.raises(ConfigError, match="There is no parts v99"):
+    with pytest.raises(ConfigError, match="version=99"):
         attest_evidence(TEAM, 99, "ci", predictions=file)
 
 

@@ -4,7 +4,7 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -19,7 +19,17 @@ from resnet_ops.files import write_text
 from resnet_ops.page import document, table
 from resnet_ops_monitoring.settings.manifest import ManifestParams
 
-__all__ = ["Level", "ManifestCheck", "ManifestReport", "Rule", "check_manifest", "expectations", "quiet"]
+__all__ = [
+    "Level",
+    "ManifestCheck",
+    "ManifestReport",
+    "Rule",
+    "check_manifest",
+    "expectations",
+    "one_of",
+    "quiet",
+    "within",
+]
 
 _COLUMNS = ("index", "path", "label", "class_name", "split", "sha256", "width", "height")
 Level = Literal["critical", "warning"]
@@ -97,10 +107,20 @@ class ManifestReport:
 class Rule:
     """What is asked of Great Expectations, in words too, and how its answer is said."""
 
-    level: Level
     words: str
     expectation: Any
     describe: Callable[[dict[str, Any]], str]
+    level: Level = "critical"
+
+
+def one_of(column: str, values: Iterable[object]) -> Any:
+    """The expectation that a column holds no other values."""
+    return expectations().ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+
+
+def within(column: str, least: float | None = None, most: float | None = None) -> Any:
+    """The expectation that a column's values lie between two bounds, or on one side of one."""
+    return expectations().ExpectColumnValuesToBeBetween(column=column, min_value=least, max_value=most)
 
 
 def check_manifest(
@@ -168,85 +188,49 @@ def _rules(
     frame["enough"] = number_in.where(number_in.groupby(number_in).transform("size") >= params.min_class_rows)
     counts = number_in.value_counts()
     few = [f"{cell}: {counts.get(cell, 0)}" for cell in cells if counts.get(cell, 0) < params.min_class_rows]
-    rules = [
+    return [
         Rule(
-            "critical",
             f"at least {params.min_rows} images",
             gxe.ExpectTableRowCountToBeBetween(min_value=params.min_rows),
             lambda result: f"{len(frame)} images",
-        )
-    ]
-    rules += [
-        Rule("critical", f"no empty {name}", gxe.ExpectColumnValuesToNotBeNull(column=name), values)
-        for name in _COLUMNS
-    ]
-    labels = list(range(len(classes)))
-    rules += [
-        Rule(
-            "critical",
-            "labels known",
-            gxe.ExpectColumnValuesToBeInSet(column="label", value_set=labels),
-            values,
         ),
-        Rule(
-            "critical",
-            "classes known",
-            gxe.ExpectColumnValuesToBeInSet(column="class_name", value_set=list(classes)),
-            values,
+        *(
+            Rule(f"no empty {name}", gxe.ExpectColumnValuesToNotBeNull(column=name), values)
+            for name in _COLUMNS
         ),
+        Rule("labels known", one_of("label", range(len(classes))), values),
+        Rule("classes known", one_of("class_name", classes), values),
+        Rule("splits known", one_of("split", splits), values),
         Rule(
-            "critical",
-            "splits known",
-            gxe.ExpectColumnValuesToBeInSet(column="split", value_set=list(splits)),
-            values,
-        ),
-        Rule(
-            "critical",
             "sha256 well formed",
             gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$"),
             values,
         ),
-        *(
-            Rule(
-                "critical",
-                f"{side} positive",
-                gxe.ExpectColumnValuesToBeBetween(column=side, min_value=1),
-                values,
-            )
-            for side in ("width", "height")
-        ),
+        *(Rule(f"{side} positive", within(side, least=1), values) for side in ("width", "height")),
         Rule(
-            "critical",
             "no image in two splits (leakage)",
-            gxe.ExpectColumnValuesToBeBetween(column="splits_of_image", max_value=1),
+            within("splits_of_image", most=1),
             example("splits_of_image"),
         ),
+        Rule("no image with two labels", within("labels_of_image", most=1), example("labels_of_image")),
         Rule(
-            "critical",
-            "no image with two labels",
-            gxe.ExpectColumnValuesToBeBetween(column="labels_of_image", max_value=1),
-            example("labels_of_image"),
-        ),
-        Rule(
-            "warning",
             "no image twice in a split",
-            gxe.ExpectColumnValuesToBeBetween(column="copies_in_split", max_value=1),
+            within("copies_in_split", most=1),
             example("copies_in_split"),
+            "warning",
         ),
         Rule(
-            "warning",
             f"no class more than {params.max_class_ratio:g} times as large as the smallest",
             gxe.ExpectColumnMaxToBeBetween(column="class_ratio", max_value=params.max_class_ratio),
             lambda result: _imbalance(frame["class_name"].value_counts()),
+            "warning",
         ),
         Rule(
-            "critical",
             f"every class at least {params.min_class_rows} times in every split",
             gxe.ExpectColumnDistinctValuesToContainSet(column="enough", value_set=cells),
             lambda result: "; ".join(few[:8]) + (f"; and {len(few) - 8} more" if len(few) > 8 else ""),
         ),
     ]
-    return rules
 
 
 def _imbalance(sizes: "pd.Series[int]") -> str:

@@ -19,7 +19,14 @@ from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.settings.service import ValidationParams
-from resnet_ops_monitoring.validation.manifest_checks import ManifestCheck, Rule, expectations, quiet
+from resnet_ops_monitoring.validation.manifest_checks import (
+    ManifestCheck,
+    Rule,
+    expectations,
+    one_of,
+    quiet,
+    within,
+)
 
 __all__ = ["check_window", "failures"]
 
@@ -73,9 +80,8 @@ def _size_rules(params: ValidationParams) -> list[Rule]:
 
     # an empty window is for the judge to call "insufficient data"
     return [
-        Rule("warning", "at least one row", gxe.ExpectTableRowCountToBeBetween(min_value=1), counted),
+        Rule("at least one row", gxe.ExpectTableRowCountToBeBetween(min_value=1), counted, "warning"),
         Rule(
-            "critical",
             f"at most {params.max_rows:,} rows",
             gxe.ExpectTableRowCountToBeBetween(max_value=params.max_rows),
             counted,
@@ -87,45 +93,29 @@ def _future_rules(params: ValidationParams) -> list[Rule]:
     rule = expectations().ExpectTableRowCountToEqual(value=0)
     words = f"no time of this model more than {params.clock_allowance_seconds:g} s in the future"
     # no window that is over holds such rows, so they spoil none
-    return [Rule("warning", words, rule, lambda result: f"{result['observed_value']:,} rows, set aside")]
+    return [Rule(words, rule, lambda result: f"{result['observed_value']:,} rows, set aside", "warning")]
 
 
 def _version_rules(identity: ModelIdentity, versions: Mapping[str, str]) -> list[Rule]:
     known = sorted(f"v{number} {digest[:12]}" for number, digest in versions.items())
-    rule = expectations().ExpectColumnValuesToBeInSet(column="who", value_set=known or ["none"])
-    return [Rule("critical", f"every answer by a registered version of {identity.name}", rule, _values)]
+    rule = one_of("who", known or ["none"])
+    return [Rule(f"every answer by a registered version of {identity.name}", rule, _values)]
 
 
 def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]:
     gxe = expectations()
-    rules = [
-        Rule(
-            "critical",
-            f"{name} between 0 and {_RANGES[name]:g}",
-            gxe.ExpectColumnValuesToBeBetween(
-                column=name, min_value=-_SLACK, max_value=_RANGES[name] + _SLACK
-            ),
-            _values,
-        )
-        for name in STATISTICS
-    ]
-    known = list(classes)
     return [
-        *rules,
-        Rule(
-            "critical",
-            "predicted classes known",
-            gxe.ExpectColumnValuesToBeInSet(column="predicted", value_set=known),
-            _values,
+        *(
+            Rule(
+                f"{name} between 0 and {_RANGES[name]:g}",
+                within(name, -_SLACK, _RANGES[name] + _SLACK),
+                _values,
+            )
+            for name in STATISTICS
         ),
+        Rule("predicted classes known", one_of("predicted", classes), _values),
+        Rule("labels known", one_of("label", classes), _values, "warning"),
         Rule(
-            "warning",
-            "labels known",
-            gxe.ExpectColumnValuesToBeInSet(column="label", value_set=known),
-            _values,
-        ),
-        Rule(
-            "critical",
             f"clock of a source never back by more than {params.clock_allowance_seconds:g} s",
             gxe.ExpectColumnMaxToBeBetween(column="behind", max_value=params.clock_allowance_seconds),
             lambda result: (
@@ -133,7 +123,6 @@ def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]
             ),
         ),
         Rule(
-            "critical",
             f"at most {params.max_repeated:.0%} of the rows copies of another",
             gxe.ExpectColumnMeanToBeBetween(column="copy", max_value=params.max_repeated),
             lambda result: f"{result['observed_value']:.0%}",
@@ -142,31 +131,14 @@ def _row_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]
 
 
 def _sum_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]:
-    gxe = expectations()
     low, high = 1 - params.sum_tolerance, 1 + params.sum_tolerance
     return [
+        Rule(f"{len(classes)} probabilities in each row", one_of("length", [len(classes)]), _values),
+        Rule("probabilities sum to one", within("sum", low, high), _values),
+        Rule("no negative probability", within("least", least=0), _values),
         Rule(
-            "critical",
-            f"{len(classes)} probabilities in each row",
-            gxe.ExpectColumnValuesToBeInSet(column="length", value_set=[len(classes)]),
-            _values,
-        ),
-        Rule(
-            "critical",
-            "probabilities sum to one",
-            gxe.ExpectColumnValuesToBeBetween(column="sum", min_value=low, max_value=high),
-            _values,
-        ),
-        Rule(
-            "critical",
-            "no negative probability",
-            gxe.ExpectColumnValuesToBeBetween(column="least", min_value=0),
-            _values,
-        ),
-        Rule(
-            "critical",
             "the most probable class predicted",
-            gxe.ExpectColumnValuesToBeInSet(column="agrees", value_set=[1]),
+            one_of("agrees", [1]),
             lambda result: f"{result['unexpected_count']} rows predict another",
         ),
     ]

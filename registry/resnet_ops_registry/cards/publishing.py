@@ -14,7 +14,7 @@ from resnet_ops_registry.cards.model_card import CardTexts, ModelCard, build_car
 from resnet_ops_registry.cards.page import as_page
 from resnet_ops_registry.cards.text import as_markdown, description
 from resnet_ops_registry.common.mlflow_errors import asked, reported
-from resnet_ops_registry.gate.display import GATE_TAG_PREFIX
+from resnet_ops_registry.gate.display import verdicts_told
 from resnet_ops_registry.gate.signed_evidence import FOLDER, SignedEvidence, evidence_of, keep_copy
 
 if TYPE_CHECKING:
@@ -87,19 +87,10 @@ def publish_card(
 
 
 def _card(version: "ModelVersion", signed: SignedEvidence, texts: CardTexts) -> ModelCard:
-    verdicts = {
-        _label(key.removeprefix(GATE_TAG_PREFIX)): value
-        for key, value in version.tags.items()
-        if key.startswith(GATE_TAG_PREFIX)
-    }
-    now = datetime.now(UTC)
+    verdicts, now = verdicts_told(version.tags), datetime.now(UTC)
     return build_card(
         version.name, int(version.version), signed.evidence, signed.key.id, texts, verdicts, now
     )
-
-
-def _label(name: str) -> str:
-    return name if name.startswith("stage ") else f"@{name}"
 
 
 def _texts(client: "MlflowClient", version: "ModelVersion") -> CardTexts:

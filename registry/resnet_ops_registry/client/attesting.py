@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from resnet_ops.errors import ConfigError, EvidenceError, ServiceError
+from resnet_ops.errors import EvidenceError, ServiceError
 from resnet_ops_registry.attestations.digest import location_digest
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Predicate, kind_of, predicate_type
-from resnet_ops_registry.common.mlflow_errors import reported
+from resnet_ops_registry.common.mlflow_errors import asked, reported
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.gate.display import STATEMENT_TAG
 
@@ -25,17 +25,8 @@ UNGATED = (
 
 def find_model_version(client: "MlflowClient", model: str, version: int) -> "ModelVersion":
     """The version as MLflow knows it. Raises ConfigError when there is none."""
-    from mlflow.exceptions import MlflowException
-
-    with reported(f"Looking for {model} v{version}"):
-        try:
-            return client.get_model_version(model, str(version))
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            raise ConfigError(
-                f"There is no {model} v{version}. See what there is: resnet-ops registry ls"
-            ) from error
+    with asked(f"Looking for {model} v{version}"):
+        return client.get_model_version(model, str(version))
 
 
 def attest(

@@ -14,14 +14,13 @@ from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.preprocessing import Preprocessing, read_preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest, local_folder
-from resnet_ops_registry.attestations.statements import find_version, latest_evidence
 from resnet_ops_registry.client.packaging import ARTIFACTS
 from resnet_ops_registry.common.connection import connect
-from resnet_ops_registry.common.mlflow_errors import asked, reported
+from resnet_ops_registry.common.mlflow_errors import asked, is_unknown, reported
 from resnet_ops_registry.common.settings import STATE, is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import FILES_TAG
-from resnet_ops_registry.gate.policies import evidence_roles
+from resnet_ops_registry.gate.signed_evidence import accepted_evidence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,7 +98,7 @@ def _resolve(client: "MlflowClient", uri: str, version: int | None) -> "ModelVer
         try:
             return client.get_model_version_by_alias(name, alias)
         except MlflowException as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            if not is_unknown(error):
                 raise
             raise ConfigError(
                 f"No version of {name} is @{alias} yet. Promote one: resnet-ops promote {name} VERSION {alias}"
@@ -120,10 +119,7 @@ def _expected_digest(found: "ModelVersion") -> tuple[str, str]:
             raise EvidenceError(f"{label} has no accepted evidence, so its files cannot be verified.")
         return digest, "the server"
     with open_database() as connection:
-        workspace = getattr(found, "workspace", None) or "default"
-        known = find_version(connection, workspace, found.name, int(found.version))
-        roles = evidence_roles(connection, found.name)
-        accepted = latest_evidence(connection, known, roles) if known else None
+        accepted = accepted_evidence(connection, found)
     if accepted is None:
         raise EvidenceError(f"{label} has no evidence from a trusted key. Publish it again: dvc repro")
     return accepted.subject.digest, f"evidence signed by {accepted.key.name} {accepted.key.id[:8]}"

@@ -18,7 +18,6 @@ from resnet_ops.preprocessing import Preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest, location_digest
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import PrivateKey, open_key
-from resnet_ops_registry.attestations.statements import find_version, latest_evidence
 from resnet_ops_registry.attestations.trust import trust_first_key
 from resnet_ops_registry.cards.model_card import CardTexts
 from resnet_ops_registry.cards.publishing import publish_card
@@ -30,8 +29,7 @@ from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import EVIDENCE_TAG, EXPERIMENT_TAG, KEY_TAG, MEMBER_TAG, WEIGHTS_TAG
-from resnet_ops_registry.gate.policies import evidence_roles
-from resnet_ops_registry.gate.signed_evidence import evidence_of, signed_now
+from resnet_ops_registry.gate.signed_evidence import accepted_evidence, evidence_of, signed_now
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -240,10 +238,7 @@ def _trusted_digest(client: "MlflowClient", version: "ModelVersion", key: Privat
         return built
     if is_direct():
         with open_database() as connection:
-            workspace = getattr(version, "workspace", None) or "default"
-            found = find_version(connection, workspace, version.name, int(version.version))
-            roles = evidence_roles(connection, version.name)
-            before = latest_evidence(connection, found, roles) if found else None
+            before = accepted_evidence(connection, version)
         if before is not None and before.key.id == key.public.id and before.subject.digest == stored:
             return stored
     raise EvidenceError(

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageError
 from resnet_ops_registry.common.settings import mask_password, registry_uri
 
-__all__ = ["asked", "cause", "is_disk_problem", "judged", "reported"]
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
+__all__ = ["asked", "cause", "is_disk_problem", "is_unknown", "judged", "reported"]
 
 _DRIVER = re.compile(r"^\((?:\w+\.)+\w+\) .+", re.MULTILINE)
 _DISK = (
@@ -50,7 +54,7 @@ def asked(task: str) -> Iterator[None]:
         try:
             yield
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if not is_unknown(error):
                 raise
             raise ConfigError(
                 f"{error.message.rstrip('.')}. See what there is: resnet-ops registry ls"
@@ -69,6 +73,11 @@ def judged(task: str, see: str) -> Iterator[None]:
             if error.error_code != "RESOURCE_CONFLICT":
                 raise
             raise GateDenied(f"{error.message} {see}") from error
+
+
+def is_unknown(error: "MlflowException") -> bool:
+    """Whether MLflow says that there is nothing of that name; it calls some names wrong that are only unknown."""
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def cause(error: Exception) -> str:

@@ -12,7 +12,7 @@ from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.database.tables import open_database
-from resnet_ops_registry.gate.display import GATE_TAG_PREFIX, WEIGHTS_TAG, refresh_tags
+from resnet_ops_registry.gate.display import WEIGHTS_TAG, refresh_tags, verdicts_told
 from resnet_ops_registry.gate.gate import check_all
 from resnet_ops_registry.gate.policies import apply_policy, list_policies
 from resnet_ops_registry.gate.policy import Policy
@@ -109,15 +109,7 @@ def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, s
         return {v.target.label: None if v.allowed else v.summary.removeprefix(REFUSED) for v in verdicts}
     with reported(f"Reading {model} v{version}"):
         tags = client.get_model_version(model, str(version)).tags
-    tagged = {
-        key.removeprefix(GATE_TAG_PREFIX): value
-        for key, value in tags.items()
-        if key.startswith(GATE_TAG_PREFIX)
-    }
-    return {
-        name if name.startswith("stage ") else f"@{name}": (refusal_in(value, datetime.now(UTC)))
-        for name, value in tagged.items()
-    }
+    return {label: refusal_in(text, datetime.now(UTC)) for label, text in verdicts_told(tags).items()}
 
 
 def propose(

@@ -35,6 +35,7 @@ __all__ = [
     "WEIGHTS_TAG",
     "is_reserved",
     "refresh_tags",
+    "verdicts_told",
     "verified_tags",
     "version_tags",
 ]
@@ -151,6 +152,16 @@ def refresh_tags(connection: Connection) -> list[str]:
         if rows:
             connection.execute(insert(tags), rows)
     return problems
+
+
+def verdicts_told(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a version's page says of each guarded alias or stage, by its label."""
+    told = {
+        key.removeprefix(GATE_TAG_PREFIX): text
+        for key, text in tags.items()
+        if key.startswith(GATE_TAG_PREFIX)
+    }
+    return {name if name.startswith("stage ") else f"@{name}": text for name, text in told.items()}
 
 
 def _gate_tag(target: Target) -> str:

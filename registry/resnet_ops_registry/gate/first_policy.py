@@ -24,44 +24,13 @@ DEVIATION, BETS = 0.2, 7
 """Likewise of scores: how much those of an image deviate, and what holding for any distribution costs, in images."""
 SMALLEST_MARGIN, LARGEST_MARGIN = 0.01, 0.2
 _HIGHER = (
-    *(
-        "top1",
-        "accuracy",
-        "acc",
-        "f1",
-        "auc",
-        "auroc",
-        "roc",
-        "map",
-        "ap50",
-        "ap",
-        "iou",
-        "miou",
-        "dice",
-        "r2",
-        "recall",
-        "sensitivity",
-    ),
-    *("precision", "specificity", "score", "kappa", "mcc", "ndcg", "auprc", "jaccard", "tpr"),
+    *("top1", "accuracy", "acc", "f1", "auc", "auroc", "roc", "map", "ap50", "ap", "iou", "miou"),
+    *("dice", "r2", "recall", "sensitivity", "precision", "specificity", "score", "kappa", "mcc"),
+    *("ndcg", "auprc", "jaccard", "tpr"),
 )
 _LOWER = (
-    *(
-        "rmse",
-        "mae",
-        "mse",
-        "mape",
-        "rmsle",
-        "wer",
-        "cer",
-        "error",
-        "errors",
-        "loss",
-        "logloss",
-        "nll",
-        "brier",
-        "ece",
-    ),
-    *("perplexity", "deviance", "fpr", "fnr", "latency", "seconds", "ms"),
+    *("rmse", "mae", "mse", "mape", "rmsle", "wer", "cer", "error", "errors", "loss", "logloss"),
+    *("nll", "brier", "ece", "perplexity", "deviance", "fpr", "fnr", "latency", "seconds", "ms"),
 )
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import PrivateKey, PublicKey, read_public_key
 from resnet_ops_registry.attestations.signed import read_signed
-from resnet_ops_registry.attestations.statements import find_version, latest_evidence
+from resnet_ops_registry.attestations.statements import Accepted, find_version, latest_evidence
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.gate.display import EVIDENCE_TAG, FILES_TAG, KEY_TAG
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["FOLDER", "SignedEvidence", "evidence_of", "keep_copy", "signed_now"]
+__all__ = ["FOLDER", "SignedEvidence", "accepted_evidence", "evidence_of", "keep_copy", "signed_now"]
 
 FOLDER, STATEMENT, KEY = "evidence", "statement.json", "key.pub.pem"
 AGAIN = "Publish it again: dvc repro; of a model of another kind, sign it again: resnet-ops attest evidence"
@@ -65,12 +65,16 @@ def evidence_of(client: "MlflowClient", version: "ModelVersion") -> SignedEviden
     return _kept(version) if is_direct() else _copied(client, version)
 
 
-def _kept(version: "ModelVersion") -> SignedEvidence:
+def accepted_evidence(connection: Connection, version: "ModelVersion") -> Accepted[Evidence] | None:
+    """The newest evidence about a version that counts by the policy now; None where there is none."""
     workspace = getattr(version, "workspace", None) or "default"
+    known = find_version(connection, workspace, version.name, int(version.version))
+    return latest_evidence(connection, known, evidence_roles(connection, version.name)) if known else None
+
+
+def _kept(version: "ModelVersion") -> SignedEvidence:
     with tables.open_database() as connection:
-        found = find_version(connection, workspace, version.name, int(version.version))
-        roles = evidence_roles(connection, version.name)
-        accepted = latest_evidence(connection, found, roles) if found else None
+        accepted = accepted_evidence(connection, version)
         if accepted is None:
             raise EvidenceError(
                 f"{version.name} v{version.version} has no evidence from a trusted key. {AGAIN}"

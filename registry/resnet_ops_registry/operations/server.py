@@ -72,4 +72,4 @@ def run_server(host: str, port: int) -> None:
 def _start_sender() -> None:
     """A process beside the server that tells the webhook of decisions, and ends with the server."""
     code = "from resnet_ops.cli import main; main()"
-    subprocess.Popen([sys.executable, "-c", code, "events", "send", "--follow"])  # noqa: S603
+    subprocess.Popen([sys.executable, "-c", code, "webhook", "send", "--follow"])  # noqa: S603

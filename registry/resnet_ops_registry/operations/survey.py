@@ -13,7 +13,7 @@ from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.attestations.digest import local_folder, resolve
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.statements import Version, find_version, latest_evidence
-from resnet_ops_registry.common.mlflow_errors import reported
+from resnet_ops_registry.common.mlflow_errors import is_unknown, reported
 from resnet_ops_registry.common.target import Target, canonical_name
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.gate.display import is_reserved
@@ -126,7 +126,7 @@ def _metrics(client: "MlflowClient", run_id: str | None) -> dict[str, float]:
         try:
             metrics = client.get_run(run_id).data.metrics
         except MlflowException as error:  # a run may be gone, or be another workspace's
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if not is_unknown(error):
                 raise
             return {}
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}

@@ -1,8 +1,8 @@
 """The portfolio as a table for other programs, such as `dvc plots`."""
 
-import csv
-import io
+from collections.abc import Iterator
 
+from resnet_ops.files import csv_text
 from resnet_ops_registry.portfolio.portfolio import SIZE, Portfolio, latency, memory
 
 __all__ = ["portfolio_csv"]
@@ -15,20 +15,19 @@ COLUMNS = (
 
 def portfolio_csv(portfolio: Portfolio) -> str:
     """One line for each entry and profile on which it was measured."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    ends = ("value", "low", "high")
-    writer.writerow(COLUMNS)
+    return csv_text(COLUMNS, _rows(portfolio))
+
+
+def _rows(portfolio: Portfolio) -> Iterator[list[object]]:
     for entry in portfolio.entries:
         for profile in portfolio.profiles:
             p95 = entry.metrics.get(latency(profile).metric)
             if p95 is None:
                 continue
-            score = entry.metrics[entry.by.metric]
+            intervals = (entry.metrics[entry.by.metric], p95)
             rest = [entry.metrics.get(axis.metric) for axis in (memory(profile), SIZE)]
-            writer.writerow(
-                [entry.name, entry.format, entry.version, profile, " ".join(portfolio.proposed_for(entry))]
-                + [getattr(metric, end) for metric in (score, p95) for end in ends]
-                + [metric.value if metric else None for metric in rest]
-            )
-    return out.getvalue()
+            yield [
+                *(entry.name, entry.format, entry.version, profile, " ".join(portfolio.proposed_for(entry))),
+                *(bound for each in intervals for bound in (each.value, each.low, each.high)),
+                *(each.value if each else None for each in rest),
+            ]

@@ -1,8 +1,6 @@
 """What a model said of masks, as the files of stage `evaluate_model`."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import numpy as np
 from resnet_ops.data import PreparedData
 from resnet_ops.evaluation.slices import Slice
 from resnet_ops.evaluation.square import sheet
-from resnet_ops.files import write_json, write_path, write_text
+from resnet_ops.files import write_csv, write_json, write_path, write_text
 from resnet_ops.measurement import Measurement
 
 __all__ = ["save_confusion", "save_predictions", "save_slices", "save_without"]
@@ -33,7 +31,7 @@ def save_predictions(
         (row.index, row.path, truth, answer, f"{score:.6f}", digest)
         for row, truth, answer, score, digest in zip(data.rows, actual, predicted, scores, asked, strict=True)
     ]
-    _write_csv(folder / "predictions.csv", ["index", "path", "actual", "predicted", "score", "asked"], rows)
+    write_csv(folder / "predictions.csv", ["index", "path", "actual", "predicted", "score", "asked"], rows)
     table = pyarrow.table(
         {
             "index": [row.index for row in data.rows],
@@ -58,7 +56,7 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) ->
     rows = [
         (classes[t], classes[a], int(confusion[t, a])) for t, a in zip(*np.nonzero(confusion), strict=True)
     ]
-    _write_csv(path, ["actual", "predicted", "count"], rows)
+    write_csv(path, ["actual", "predicted", "count"], rows)
 
 
 def save_slices(slices: Sequence[Slice], measured: dict[str, Measurement], path: Path) -> None:
@@ -69,20 +67,12 @@ def save_slices(slices: Sequence[Slice], measured: dict[str, Measurement], path:
         numbers = (found.value, found.low, found.high) if found else (None, None, None)
         shown = ["" if number is None else f"{number:.6f}" for number in numbers]
         rows.append([each.column, each.value, each.within, len(each.rows), *shown])
-    _write_csv(path, ["column", "value", "within", "n", "miou", "low", "high"], rows)
+    write_csv(path, ["column", "value", "within", "n", "miou", "low", "high"], rows)
 
 
 def save_without(name: str, folder: Path) -> None:
     """Write the files of the stage for which masks have nothing, so that the pipeline is one for every task."""
     for file in ("calibration.json", "operating_point.json"):
         write_json(folder / file, None)
-    _write_csv(folder / "robustness.csv", ["corruption", "severity", "n"], [])
+    write_csv(folder / "robustness.csv", ["corruption", "severity", "n"], [])
     write_text(folder / "reliability.svg", sheet(f"{name}: no reliability diagram for masks", []))
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
