@@ -105,36 +105,33 @@ def test_a_file_cut_off_is_an_error_that_says_what_to_run(folder: Path, name: st
         load_prepared(folder)
 
 
-def test_a_missing_column_is_named(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [("label,", "lable,", r"'label'.*dvc repro"), ("made/1,1,", "made/1,one,", "'one'")],
+)
+def test_a_missing_column_and_a_label_that_is_no_number_are_named(
+    folder: Path, old: str, new: str, named: str
+) -> None:
     text = (folder / "manifest.csv").read_text()
-    (folder / "manifest.csv").write_text(text.replace("label,", "lable,", 1))
-    with pytest.raises(DataError, match=r"'label'.*dvc repro"):
+    (folder / "manifest.csv").write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=named):
         load_prepared(folder)
 
 
-def test_a_label_that_is_no_number_is_an_error(folder: Path) -> None:
-    text = (folder / "manifest.csv").read_text()
-    (folder / "manifest.csv").write_text(text.replace("made/1,1,", "made/1,one,"))
-    with pytest.raises(DataError, match="'one'"):
-        load_prepared(folder)
-
-
-def test_images_and_rows_must_be_as_many(folder: Path) -> None:
-    np.save(folder / "images.npy", np.zeros((7, 8, 8, 1), np.uint8))
-    with pytest.raises(DataError, match="7 images but 5"):
-        load_prepared(folder)
-
-
-@pytest.mark.parametrize("images", [np.zeros((5, 8, 8, 1), np.float32), np.zeros((5, 8, 8), np.uint8)])
-def test_images_of_another_kind_are_refused(folder: Path, images: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        (np.zeros((7, 8, 8, 1), np.uint8), "7 images but 5"),
+        (np.zeros((5, 8, 8, 1), np.float32), r"not uint8 \(N, H, W, C\)"),
+        (np.zeros((5, 8, 8), np.uint8), r"not uint8 \(N, H, W, C\)"),
+        (np.array([{"a": 1}] * 5, dtype=object), "Python objects"),
+    ],
+)
+def test_images_of_another_kind_or_number_are_refused_and_pickles_never_read(
+    folder: Path, images: np.ndarray, why: str
+) -> None:
     np.save(folder / "images.npy", images)
-    with pytest.raises(DataError, match=r"not uint8 \(N, H, W, C\)"):
-        load_prepared(folder)
-
-
-def test_pickled_images_are_never_read(folder: Path) -> None:
-    np.save(folder / "images.npy", np.array([{"a": 1}] * 5, dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="Python objects"):
+    with pytest.raises(DataError, match=why):
         load_prepared(folder)
 
 

@@ -49,13 +49,17 @@ def test_a_deployment_of_nothing_is_named(
         with_deployments(tmp_path, **{name: deployment})
 
 
+def refused(folder: Path, content: dict[str, Any], why: str) -> None:
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(ConfigError, match=why):
+        parse_params(folder / "params.yaml", Params)
+
+
 @pytest.mark.parametrize("step", ["training", "evaluation", "export"])
 def test_a_profile_may_not_hide_the_machine_of_a_step(step: str, tmp_path: Path) -> None:
     content = yaml.safe_load(FILE.read_text())
     content["benchmark"]["profiles"][step] = content["benchmark"]["profiles"].pop("edge-cpu")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    with pytest.raises(ConfigError, match=f"profiles names {step}"):
-        parse_params(tmp_path / "params.yaml", Params)
+    refused(tmp_path, content, f"profiles names {step}")
 
 
 @pytest.mark.parametrize("setting", [None, "accept"])
@@ -64,14 +68,10 @@ def test_what_holds_with_too_few_images_must_be_said(setting: str | None, tmp_pa
     content["export"]["too_few_images"] = setting
     if setting is None:
         del content["export"]["too_few_images"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    with pytest.raises(ConfigError, match=r"export\.too_few_images"):
-        parse_params(tmp_path / "params.yaml", Params)
+    refused(tmp_path, content, r"export\.too_few_images")
 
 
 def test_a_format_that_is_not_exported_cannot_be_deployed(tmp_path: Path) -> None:
     content = yaml.safe_load(FILE.read_text())
     del content["export"]["formats"]["int8"]
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    with pytest.raises(ConfigError, match=r"export.formats has pt2, onnx"):
-        parse_params(tmp_path / "params.yaml", Params)
+    refused(tmp_path, content, r"export.formats has pt2, onnx")

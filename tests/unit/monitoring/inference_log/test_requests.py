@@ -30,6 +30,17 @@ START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 RANGE: dict[str, Any] = {"start": START, "end": START + HOUR}
 
+HOURLY = RunParams(
+    alias="champion",
+    minutes=60,
+    rows=0,
+    settle_seconds=0,
+    late_windows=1,
+    min_alarms=1,
+    windows=1,
+    false_alarms_per_day=1,
+)
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> InferenceLog:
@@ -88,18 +99,8 @@ def test_answers_in_shadow_never_count_as_production_of_the_version(log: Inferen
         TimeRange(WHO, **dict(zip(("since", "until"), RANGE.values(), strict=True))).period(log).rows == 300
     )
     assert sum(count_right(log)) == 300
-    run = RunParams(
-        alias="champion",
-        minutes=60,
-        rows=0,
-        settle_seconds=0,
-        late_windows=1,
-        min_alarms=1,
-        windows=1,
-        false_alarms_per_day=1,
-    )
     log.append(frame(5, 5, request_id=list("abcde"), route="shadow", time=START - 5 * HOUR))
-    assert [each.since for each in due_time_ranges(log, WHO, run, None, START + HOUR)] == [START]
+    assert [each.since for each in due_time_ranges(log, WHO, HOURLY, None, START + HOUR)] == [START]
 
 
 def test_requests_without_an_answer_are_counted_and_told_and_judged_by_nobody(
@@ -125,17 +126,7 @@ def test_an_hour_in_which_no_request_was_answered_is_not_passed_over(
     log.append(frame(10))
     unanswered(tmp_path, "refused", 5, START + 2 * HOUR)
     log.append(frame(10, 1, request_id=[f"x{i}" for i in range(10)], time=START + 4 * HOUR))
-    run = RunParams(
-        alias="champion",
-        minutes=60,
-        rows=0,
-        settle_seconds=0,
-        late_windows=1,
-        min_alarms=1,
-        windows=1,
-        false_alarms_per_day=1,
-    )
-    found = [each.since for each in due_time_ranges(log, WHO, run, None, START + 5 * HOUR)]
+    found = [each.since for each in due_time_ranges(log, WHO, HOURLY, None, START + 5 * HOUR)]
     assert found == [START, START + 2 * HOUR, START + 4 * HOUR]
 
 

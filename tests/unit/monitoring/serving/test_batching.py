@@ -1,7 +1,9 @@
 """Requests share the model's time: none waits without need, none waits without end, and each gets its own answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import wraps
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,188 +49,158 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def main() -> None:
-        await work()
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @wraps(test)
+    def run(**fixtures: Any) -> None:
+        asyncio.run(test(**fixtures))
 
-    asyncio.run(main())
+    return run
 
 
-def test_each_request_gets_the_answer_to_its_own_images(model: FakeModel, make: MakeBatcher) -> None:
+@in_a_loop
+async def test_each_request_gets_the_answer_to_its_own_images(model: FakeModel, make: MakeBatcher) -> None:
     batcher = make(max_batch=64, most_waiting=100)
-
-    async def work() -> None:
-        model.go.set()
-        sizes = [1, 3, 2, 1, 5]
-        answers = await asyncio.gather(
-            *(batcher.ask(model, image(level, count)) for level, count in enumerate(sizes))
-        )
-        for level, (count, answer) in enumerate(zip(sizes, answers, strict=True)):
-            assert answer.predictions.predicted.tolist() == [level] * count
-            assert answer.predictions.embeddings[:, 0].tolist() == [level] * count
-            assert answer.statistics["brightness"] == pytest.approx(np.full(count, level / 255), abs=1e-6)
-
-    run(work)
+    model.go.set()
+    sizes = [1, 3, 2, 1, 5]
+    answers = await asyncio.gather(
+        *(batcher.ask(model, image(level, count)) for level, count in enumerate(sizes))
+    )
+    for level, (count, answer) in enumerate(zip(sizes, answers, strict=True)):
+        assert answer.predictions.predicted.tolist() == [level] * count
+        assert answer.predictions.embeddings[:, 0].tolist() == [level] * count
+        assert answer.statistics["brightness"] == pytest.approx(np.full(count, level / 255), abs=1e-6)
 
 
-def test_what_arrives_while_the_model_is_busy_is_answered_at_once_up_to_the_largest_batch(
+@in_a_loop
+async def test_what_arrives_while_the_model_is_busy_is_answered_at_once_up_to_the_largest_batch(
     model: FakeModel, make: MakeBatcher
 ) -> None:
     batcher = make(max_batch=4)
-
-    async def work() -> None:
-        first = asyncio.create_task(batcher.ask(model, image(0)))
-        await asked(model)
-        others = [asyncio.create_task(batcher.ask(model, image(level))) for level in range(1, 7)]
-        await settled()
-        assert batcher.waiting == 6
-        model.go.set()
-        await asyncio.gather(first, *others)
-
-    run(work)
+    first = asyncio.create_task(batcher.ask(model, image(0)))
+    await asked(model)
+    others = [asyncio.create_task(batcher.ask(model, image(level))) for level in range(1, 7)]
+    await settled()
+    assert batcher.waiting == 6
+    model.go.set()
+    await asyncio.gather(first, *others)
     assert model.asked == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-def test_an_idle_model_is_asked_at_once_however_long_it_may_gather(
+@in_a_loop
+async def test_an_idle_model_is_asked_at_once_however_long_it_may_gather(
     model: FakeModel, make: MakeBatcher
 ) -> None:
     batcher = make(gather=3600.0)
-
-    async def work() -> None:
-        model.go.set()
-        for level in range(3):  # the last one was alone, so nobody else is expected
-            await batcher.ask(model, image(level))
-
-    run(work)
+    model.go.set()
+    for level in range(3):  # the last one was alone, so nobody else is expected
+        await batcher.ask(model, image(level))
     assert model.asked == [[0], [1], [2]]
 
 
-def test_a_busy_model_waits_for_as_many_images_as_it_answered_last(
+@in_a_loop
+async def test_a_busy_model_waits_for_as_many_images_as_it_answered_last(
     model: FakeModel, make: MakeBatcher
 ) -> None:
     batcher = make(gather=3600.0)
-
-    async def work() -> None:
-        model.go.set()
-        await batcher.ask(model, image(1, 3))
-        first = asyncio.create_task(batcher.ask(model, image(2)))
-        await settled()
-        assert model.asked == [[1, 1, 1]]
-        await asyncio.gather(first, batcher.ask(model, image(3)), batcher.ask(model, image(4)))
-
-    run(work)
+    model.go.set()
+    await batcher.ask(model, image(1, 3))
+    first = asyncio.create_task(batcher.ask(model, image(2)))
+    await settled()
+    assert model.asked == [[1, 1, 1]]
+    await asyncio.gather(first, batcher.ask(model, image(3)), batcher.ask(model, image(4)))
     assert model.asked == [[1, 1, 1], [2, 3, 4]]
 
 
-def test_beyond_the_queue_nothing_is_taken_and_nothing_is_kept(model: FakeModel, make: MakeBatcher) -> None:
-    batcher = make(most_waiting=8)
-
-    async def work() -> None:
-        first = asyncio.create_task(batcher.ask(model, image(0)))
-        await asked(model)
-        tasks = [asyncio.create_task(batcher.ask(model, image(1))) for _ in range(500)]
-        await settled()
-        assert batcher.waiting == 8
-        refused = [task for task in tasks if task.done()]
-        assert len(refused) == 492
-        assert all(isinstance(task.exception(), QueueFull) for task in refused)
-        model.go.set()
-        await asyncio.gather(first, *(task for task in tasks if task not in refused))
-        assert batcher.waiting == 0
-        await batcher.ask(model, image(2))
-
-    run(work)
-    assert sum(map(len, model.asked)) == 10
-
-
-def test_a_batch_larger_than_the_queue_is_taken_where_nobody_waits(
+@in_a_loop
+async def test_beyond_the_queue_nothing_is_taken_and_nothing_is_kept(
     model: FakeModel, make: MakeBatcher
 ) -> None:
     batcher = make(most_waiting=8)
+    first = asyncio.create_task(batcher.ask(model, image(0)))
+    await asked(model)
+    tasks = [asyncio.create_task(batcher.ask(model, image(1))) for _ in range(500)]
+    await settled()
+    assert batcher.waiting == 8
+    refused = [task for task in tasks if task.done()]
+    assert len(refused) == 492
+    assert all(isinstance(task.exception(), QueueFull) for task in refused)
+    model.go.set()
+    await asyncio.gather(first, *(task for task in tasks if task not in refused))
+    assert batcher.waiting == 0
+    await batcher.ask(model, image(2))
+    assert sum(map(len, model.asked)) == 10
 
-    async def work() -> None:
-        model.go.set()
-        assert len((await batcher.ask(model, image(7, 20))).predictions.predicted) == 20
 
-    run(work)
+@in_a_loop
+async def test_a_batch_larger_than_the_queue_is_taken_where_nobody_waits(
+    model: FakeModel, make: MakeBatcher
+) -> None:
+    batcher = make(most_waiting=8)
+    model.go.set()
+    assert len((await batcher.ask(model, image(7, 20))).predictions.predicted) == 20
 
 
-def test_who_gives_up_takes_their_images_out_of_the_queue(model: FakeModel, make: MakeBatcher) -> None:
+@in_a_loop
+async def test_who_gives_up_takes_their_images_out_of_the_queue(model: FakeModel, make: MakeBatcher) -> None:
     batcher = make()
-
-    async def work() -> None:
-        first = asyncio.create_task(batcher.ask(model, image(0)))
-        await asked(model)
-        gone, stays = (asyncio.create_task(batcher.ask(model, image(level))) for level in (1, 2))
-        await settled()
-        gone.cancel()
-        await settled()
-        assert batcher.waiting == 1
-        model.go.set()
-        await asyncio.gather(first, stays)
-
-    run(work)
+    first = asyncio.create_task(batcher.ask(model, image(0)))
+    await asked(model)
+    gone, stays = (asyncio.create_task(batcher.ask(model, image(level))) for level in (1, 2))
+    await settled()
+    gone.cancel()
+    await settled()
+    assert batcher.waiting == 1
+    model.go.set()
+    await asyncio.gather(first, stays)
     assert model.asked == [[0], [2]]
 
 
-def test_images_of_two_versions_are_never_in_one_batch(model: FakeModel, make: MakeBatcher) -> None:
+@in_a_loop
+async def test_images_of_two_versions_are_never_in_one_batch(model: FakeModel, make: MakeBatcher) -> None:
     batcher, other = make(max_batch=64), FakeModel()
-
-    async def work() -> None:
-        first = asyncio.create_task(batcher.ask(model, image(0)))
-        await asked(model)
-        tasks = [asyncio.create_task(batcher.ask(each, image(1))) for each in (model, other, other, model)]
-        await settled()
-        model.go.set()
-        await asyncio.gather(first, *tasks)
-
-    run(work)
+    first = asyncio.create_task(batcher.ask(model, image(0)))
+    await asked(model)
+    tasks = [asyncio.create_task(batcher.ask(each, image(1))) for each in (model, other, other, model)]
+    await settled()
+    model.go.set()
+    await asyncio.gather(first, *tasks)
     assert model.asked == [[0], [1], [1]]
     assert other.asked == [[1, 1]]
 
 
-def test_a_model_that_fails_fails_this_batch_alone(model: FakeModel, make: MakeBatcher) -> None:
+@in_a_loop
+async def test_a_model_that_fails_fails_this_batch_alone(model: FakeModel, make: MakeBatcher) -> None:
     batcher = make()
-
-    async def work() -> None:
-        model.go.set()
-        model.fault = RuntimeError("out of memory")
-        with pytest.raises(RuntimeError, match="out of memory"):
-            await batcher.ask(model, image(1))
-        model.fault = None
-        assert (await batcher.ask(model, image(2))).predictions.predicted.tolist() == [2]
-
-    run(work)
+    model.go.set()
+    model.fault = RuntimeError("out of memory")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        await batcher.ask(model, image(1))
+    model.fault = None
+    assert (await batcher.ask(model, image(2))).predictions.predicted.tolist() == [2]
 
 
-def test_closing_answers_what_was_taken_and_takes_no_more(model: FakeModel, make: MakeBatcher) -> None:
+@in_a_loop
+async def test_closing_answers_what_was_taken_and_takes_no_more(model: FakeModel, make: MakeBatcher) -> None:
     batcher = make()
-
-    async def work() -> None:
-        taken = [asyncio.create_task(batcher.ask(model, image(level))) for level in range(5)]
-        await asked(model)
-        await settled()
-        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
-        await settled()
-        model.go.set()
-        await asyncio.gather(closing, *taken)
-        with pytest.raises(QueueFull):
-            await batcher.ask(model, image(9))
-
-    run(work)
+    taken = [asyncio.create_task(batcher.ask(model, image(level))) for level in range(5)]
+    await asked(model)
+    await settled()
+    closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+    await settled()
+    model.go.set()
+    await asyncio.gather(closing, *taken)
+    with pytest.raises(QueueFull):
+        await batcher.ask(model, image(9))
 
 
-def test_a_model_that_hangs_does_not_keep_the_server_from_its_end(
+@in_a_loop
+async def test_a_model_that_hangs_does_not_keep_the_server_from_its_end(
     model: FakeModel, make: MakeBatcher
 ) -> None:
     batcher = make()
-
-    async def work() -> None:
-        answer = asyncio.create_task(batcher.ask(model, image(1)))
-        await asked(model)
-        await asyncio.to_thread(batcher.close, 0)
-        assert batcher.busy
-        model.go.set()
-        await answer
-
-    run(work)
+    answer = asyncio.create_task(batcher.ask(model, image(1)))
+    await asked(model)
+    await asyncio.to_thread(batcher.close, 0)
+    assert batcher.busy
+    model.go.set()
+    await answer

@@ -38,15 +38,20 @@ def test_a_retired_version_loses_its_aliases_and_is_refused_until_an_operator_br
     assert "retired" not in client.get_model_version(NAME, "1").tags
 
 
+def serve_in_turn(published: Publisher, project: Path, count: int) -> None:
+    """So many versions, each champion once; kim may retire them."""
+    publish_versions(published, project, count)
+    govern()
+    trust("kim", "reviewer")
+    for version in range(1, count + 1):
+        promote(NAME, version, "champion")
+
+
 @pytest.mark.slow
 def test_a_rollback_goes_to_the_last_champion_that_still_passes_and_back_no_further_than_it_must(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
-    publish_versions(published, project, 4)
-    govern()
-    trust("kim", "reviewer")
-    for version in (1, 2, 3, 4):
-        promote(NAME, version, "champion")
+    serve_in_turn(published, project, 4)
     run("retire", NAME, "3", "--why", "broken", "--key", "kim")
     assert "digits-classifier v2 is @champion again." in run("rollback", NAME, "@Champion")
     assert client.get_registered_model(NAME).aliases == {"champion": 2}
@@ -62,11 +67,7 @@ def test_a_rollback_goes_to_the_last_champion_that_still_passes_and_back_no_furt
 def test_a_rollback_that_finds_nothing_fit_leaves_the_champion_and_is_recorded(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
-    publish_versions(published, project, 2)
-    govern()
-    trust("kim", "reviewer")
-    promote(NAME, 1, "champion")
-    promote(NAME, 2, "champion")
+    serve_in_turn(published, project, 2)
     run("retire", NAME, "1", "--why", "broken", "--key", "kim")
     with pytest.raises(GateDenied, match="retired by kim"):
         run("rollback", NAME, "champion")
@@ -79,11 +80,7 @@ def test_a_rollback_that_finds_nothing_fit_leaves_the_champion_and_is_recorded(
 def test_a_rollback_works_after_the_champion_was_retired(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
-    publish_versions(published, project, 2)
-    govern()
-    trust("kim", "reviewer")
-    promote(NAME, 1, "champion")
-    promote(NAME, 2, "champion")
+    serve_in_turn(published, project, 2)
     run("retire", NAME, "2", "--why", "broken", "--key", "kim")
     run("rollback", NAME, "champion")
     assert client.get_registered_model(NAME).aliases == {"champion": 1}
