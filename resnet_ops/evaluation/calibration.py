@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resnet_ops.evaluation.intervals import mean_interval, studentised_bootstrap
+from resnet_ops.evaluation.intervals import studentised_bootstrap
+from resnet_ops.evaluation.metrics import mean_of
 from resnet_ops.measurement import Measurement
 
 __all__ = [
@@ -84,20 +85,12 @@ def measure_calibration(
 
     log_probabilities: (N, C) float64. labels: (N,) class indices. bins: of the calibration error.
     """
-    probabilities, n = np.exp(log_probabilities), len(labels)
+    probabilities = np.exp(log_probabilities)
     brier, losses = brier_scores(probabilities, labels), log_losses(log_probabilities, labels)
-    low, high = mean_interval(brier / 2, confidence)
     mistakes = int((probabilities.argmax(axis=1) != labels).sum())
     measured = {
         "ece": _measure_error(reliability(probabilities, labels, bins), confidence, seed),
-        "brier": Measurement(
-            value=float(brier.mean()),
-            n=n,
-            low=2 * low,
-            high=2 * high,
-            method=f"wilson at the effective n {confidence:g}",
-            unit="score of 0 to 2",
-        ),
+        "brier": mean_of(brier, confidence, (0, 2), "score of 0 to 2"),
         "nll": _measure_log_loss(losses, mistakes, confidence, seed),
     }
     return {f"{prefix}.{name}": measurement for name, measurement in measured.items()}

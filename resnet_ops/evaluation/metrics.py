@@ -19,6 +19,7 @@ __all__ = [
     "lowest",
     "lowest_of",
     "macro_f1",
+    "mean_of",
     "measure_answers",
     "measure_predictions",
     "measure_top5",
@@ -157,6 +158,18 @@ def measure_answers(
             right = (predicted == labels)[chosen]
             measured[f"{kind}.{classes[place]}"] = share_right(right, confidence, some)
     return {f"{split}.{name}": measurement for name, measurement in measured.items()}
+
+
+def mean_of(
+    values: np.ndarray, confidence: float, bounds: tuple[float, float] = (0, 1), unit: str = "fraction"
+) -> Measurement:
+    """The mean of one number an image, (N,) within the bounds: images are what was drawn, so n is theirs."""
+    least, width = bounds[0], bounds[1] - bounds[0]
+    low, high = (least + width * end for end in mean_interval((values - least) / width, confidence))
+    method = f"wilson at the effective n {confidence:g}"
+    return Measurement(
+        value=float(values.mean()), n=len(values), low=low, high=high, method=method, unit=unit
+    )
 
 
 def measure_top5(

@@ -7,12 +7,11 @@ group. Similarity is the cosine. Recall at k is the share of images that have on
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from resnet_ops.evaluation.intervals import mean_interval
-from resnet_ops.evaluation.metrics import share_right
+from resnet_ops.evaluation.metrics import mean_of, share_right
 from resnet_ops.measurement import Measurement
 from resnet_ops.params import Settings
 
@@ -63,11 +62,8 @@ def measure_retrieval(
         for k in params.at
         if k <= len(gallery[1])
     }
-    mean = Measurement(value=float(precision.mean()), n=len(labels), unit="fraction")
-    if some is None:
-        low, high = mean_interval(precision, confidence)
-        mean = replace(mean, low=low, high=high, method=f"wilson at the effective n {confidence:g}")
-    return found | {"retrieval.map_at_r": mean}
+    mean = mean_of(precision, confidence)
+    return found | {"retrieval.map_at_r": mean if some is None else mean.bare()}
 
 
 def ranked(queries: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

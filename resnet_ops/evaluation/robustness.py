@@ -6,8 +6,7 @@ import numpy as np
 
 from resnet_ops.data import PreparedData
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from resnet_ops.evaluation.intervals import mean_interval
-from resnet_ops.evaluation.metrics import lowest, proportion
+from resnet_ops.evaluation.metrics import lowest, mean_of, proportion
 from resnet_ops.measurement import Measurement
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
@@ -70,31 +69,13 @@ def measure_robustness(found: Robustness, confidence: float) -> dict[str, Measur
     counts = {name: (int(hits.sum()), n) for name, hits in zip(CORRUPTIONS, found.right, strict=True)}
     by_image = found.right.mean(axis=0)
     measured = {
-        "mean_accuracy": _mean(by_image, confidence),
+        "mean_accuracy": mean_of(by_image, confidence),
         "worst_accuracy": lowest(counts, confidence),
         "clean_accuracy": proportion(int(found.clean.sum()), n, confidence),
-        "drop": _drop(found.clean - by_image, confidence),
+        "drop": mean_of(found.clean - by_image, confidence, (-1, 1)),
     }
     measured |= {f"accuracy.{name}": proportion(*count, confidence) for name, count in counts.items()}
     for level in np.unique(found.severity):
         tried = found.severity == level
-        measured[f"severity.{level}"] = _mean((found.right & tried).sum(0) / tried.sum(0), confidence)
+        measured[f"severity.{level}"] = mean_of((found.right & tried).sum(0) / tried.sum(0), confidence)
     return {f"robustness.{name}": measurement for name, measurement in measured.items()}
-
-
-def _mean(shares: np.ndarray, confidence: float) -> Measurement:
-    """The mean of each image's share of right answers: images are what was drawn, not answers."""
-    low, high = mean_interval(shares, confidence)
-    method = f"wilson at the effective n {confidence:g}"
-    return Measurement(
-        value=float(shares.mean()), n=len(shares), low=low, high=high, method=method, unit="fraction"
-    )
-
-
-def _drop(drops: np.ndarray, confidence: float) -> Measurement:
-    low, high = mean_interval((1 + drops) / 2, confidence)
-    method = f"wilson at the effective n {confidence:g}"
-    value = float(drops.mean())
-    return Measurement(
-        value=value, n=len(drops), low=2 * low - 1, high=2 * high - 1, method=method, unit="fraction"
-    )

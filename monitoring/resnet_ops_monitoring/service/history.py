@@ -99,17 +99,16 @@ class VerdictHistory:
 
     def judged_until(self, identity: ModelIdentity) -> datetime | None:
         """Where the row of periodic windows ends; None before the first."""
-        query = select(func.max(_table.c.until)).where(*_of(identity))
-        with self._log.transaction("read") as connection:
-            last = connection.execute(query).scalar()
-        return None if last is None else _moment(last)
+        return self._time(identity, func.max(_table.c.until))
 
     def watched_since(self, identity: ModelIdentity) -> datetime | None:
         """Where the first periodic window of these model files begins; None before there is one."""
-        query = select(func.min(_table.c.since)).where(*_of(identity))
+        return self._time(identity, func.min(_table.c.since))
+
+    def _time(self, identity: ModelIdentity, end: ColumnElement[int]) -> datetime | None:
         with self._log.transaction("read") as connection:
-            first = connection.execute(query).scalar()
-        return None if first is None else _moment(first)
+            found = connection.execute(select(end).where(*_of(identity))).scalar()
+        return None if found is None else _moment(found)
 
     def periods(self, identity: ModelIdentity, *, limit: int) -> list[Period]:
         """The latest windows in a row, oldest first."""

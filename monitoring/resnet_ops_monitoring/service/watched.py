@@ -5,10 +5,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.reference import Reference, load_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.stored_reference import check_decides_alike, fetch_reference
+from resnet_ops_registry.client.attesting import version_with_alias
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 
@@ -32,20 +33,8 @@ def find_watched(client: MlflowClient, model: str, alias: str, local: Path | Non
     no version has the alias, DataError when there is no reference of it, EvidenceError when the version decides
     elsewhere by now than its reference does.
     """
-    from mlflow.exceptions import MlflowException
-
-    with reported(f"Looking for {model} @{alias}"):
-        try:
-            found = client.get_model_version_by_alias(model, alias)
-        except MlflowException as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
-                raise
-            raise ConfigError(
-                f"No version of {model} is @{alias}, so there is nothing to watch. Promote one: "
-                f"resnet-ops promote {model} VERSION {alias}"
-            ) from None
+    number = str(version_with_alias(client, model, alias).version)
     versions = registered_digests(client, model)
-    number = str(found.version)
     if number not in versions:
         raise DataError(
             f"{model} v{number} was not published by resnet-ops, so its answers cannot be identified in the log."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select
 
@@ -27,12 +27,16 @@ from resnet_ops_registry.common.actor import actor, now
 from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Event
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
 __all__ = [
     "Accepted",
     "VerifiedStatements",
     "Version",
     "accept_statement",
     "find_version",
+    "known_version",
     "latest_evidence",
     "note_refusal",
     "read_statement",
@@ -126,6 +130,12 @@ def find_version(connection: Connection, workspace: str, model: str, version: in
     if row is None:
         return None
     return Version(workspace, model, version, int(row.creation_time), row.storage_location or row.source)
+
+
+def known_version(connection: Connection, version: "ModelVersion") -> Version | None:
+    """A version that MLflow gave out, looked up as `find_version` does."""
+    workspace = getattr(version, "workspace", None) or "default"
+    return find_version(connection, workspace, version.name, int(version.version))
 
 
 @lru_cache(maxsize=1)

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from resnet_ops.errors import EvidenceError, ServiceError
+from resnet_ops.errors import ConfigError, EvidenceError, ServiceError
 from resnet_ops_registry.attestations.digest import location_digest
 from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.keys import PrivateKey
 from resnet_ops_registry.attestations.predicates import Predicate, kind_of, predicate_type
-from resnet_ops_registry.common.mlflow_errors import asked, reported
+from resnet_ops_registry.common.mlflow_errors import asked, is_unknown, reported
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.gate.display import STATEMENT_TAG
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["UNGATED", "attest", "find_model_version", "location_of", "send"]
+__all__ = ["UNGATED", "attest", "find_model_version", "location_of", "send", "version_with_alias"]
 
 UNGATED = (
     "The MLflow server runs without the gate and kept what it was sent as a plain tag, which was removed again. "
@@ -27,6 +27,21 @@ def find_model_version(client: "MlflowClient", model: str, version: int) -> "Mod
     """The version as MLflow knows it. Raises ConfigError when there is none."""
     with asked(f"Looking for {model} v{version}"):
         return client.get_model_version(model, str(version))
+
+
+def version_with_alias(client: "MlflowClient", model: str, alias: str) -> "ModelVersion":
+    """The version that an alias points to. Raises ConfigError when there is none."""
+    from mlflow.exceptions import MlflowException
+
+    with reported(f"Looking for {model} @{alias}"):
+        try:
+            return client.get_model_version_by_alias(model, alias)
+        except MlflowException as error:
+            if not is_unknown(error):
+                raise
+            raise ConfigError(
+                f"No version of {model} is @{alias} yet. Promote one: resnet-ops promote {model} VERSION {alias}"
+            ) from error
 
 
 def attest(

@@ -14,9 +14,10 @@ from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.preprocessing import Preprocessing, read_preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest, local_folder
+from resnet_ops_registry.client.attesting import version_with_alias
 from resnet_ops_registry.client.packaging import ARTIFACTS
 from resnet_ops_registry.common.connection import connect
-from resnet_ops_registry.common.mlflow_errors import asked, is_unknown, reported
+from resnet_ops_registry.common.mlflow_errors import asked, reported
 from resnet_ops_registry.common.settings import STATE, is_direct
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import FILES_TAG
@@ -90,19 +91,10 @@ def load(uri: str, version: int | None = None, threads: int = 0, device: str = "
 
 
 def _resolve(client: "MlflowClient", uri: str, version: int | None) -> "ModelVersion":
-    from mlflow.exceptions import MlflowException
-
     name = uri.removeprefix("models:/")
     if version is None and "@" in name:
         name, _, alias = name.rpartition("@")
-        try:
-            return client.get_model_version_by_alias(name, alias)
-        except MlflowException as error:
-            if not is_unknown(error):
-                raise
-            raise ConfigError(
-                f"No version of {name} is @{alias} yet. Promote one: resnet-ops promote {name} VERSION {alias}"
-            ) from error
+        return version_with_alias(client, name, alias)
     if version is None and "/" in name:
         name, _, number = name.rpartition("/")
         version = int(number) if re.fullmatch("[0-9]{1,9}", number) else None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from resnet_ops_registry.attestations.statements import find_version
+from resnet_ops_registry.attestations.statements import known_version
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.common.target import Target, canonical_name
 from resnet_ops_registry.database.tables import open_database
@@ -35,8 +35,7 @@ def why_not(version: "ModelVersion", alias: str) -> str | None:
         refused = [reason for value in found if (reason := refusal_in(value, datetime.now(UTC))) is not None]
         return "; ".join(refused) or (None if found else unguarded)
     with open_database() as connection:
-        workspace = getattr(version, "workspace", None) or "default"
-        known = find_version(connection, workspace, version.name, int(version.version))
+        known = known_version(connection, version)
         if known is None:
             return "it was deleted"
         # nobody asks for the alias: whoever did was judged then

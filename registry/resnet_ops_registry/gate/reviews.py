@@ -10,7 +10,7 @@ from resnet_ops_registry.attestations.predicates import Review
 from resnet_ops_registry.attestations.statements import (
     Accepted,
     VerifiedStatements,
-    find_version,
+    known_version,
     verified_about,
 )
 from resnet_ops_registry.common.settings import is_direct
@@ -95,8 +95,7 @@ def _verified(version: "ModelVersion") -> tuple[VerifiedStatements, list[str] | 
 
     Over http the server's gate is believed, which does so when it is asked for one version.
     """
-    workspace = getattr(version, "workspace", None) or "default"
     with open_database() as connection:
-        known = find_version(connection, workspace, version.name, int(version.version))
+        known = known_version(connection, version)
         roles = evidence_roles(connection, version.name)
         return (verified_about(connection, known) if known else VerifiedStatements(())), roles

@@ -16,7 +16,7 @@ from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import PrivateKey, PublicKey, read_public_key
 from resnet_ops_registry.attestations.signed import read_signed
-from resnet_ops_registry.attestations.statements import Accepted, find_version, latest_evidence
+from resnet_ops_registry.attestations.statements import Accepted, known_version, latest_evidence
 from resnet_ops_registry.common.settings import is_direct
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.gate.display import EVIDENCE_TAG, FILES_TAG, KEY_TAG
@@ -67,8 +67,7 @@ def evidence_of(client: "MlflowClient", version: "ModelVersion") -> SignedEviden
 
 def accepted_evidence(connection: Connection, version: "ModelVersion") -> Accepted[Evidence] | None:
     """The newest evidence about a version that counts by the policy now; None where there is none."""
-    workspace = getattr(version, "workspace", None) or "default"
-    known = find_version(connection, workspace, version.name, int(version.version))
+    known = known_version(connection, version)
     return latest_evidence(connection, known, evidence_roles(connection, version.name)) if known else None
 
 
