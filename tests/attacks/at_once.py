@@ -115,7 +115,7 @@ class _Boundaries:
                 stop.reached.set()
                 stop.go.wait(60)
 
-    def start(self, request: Request, names: Names | None, stop: int = 0) -> threading.Thread:
+    def start(self, request: Request, names: Any, stop: int = 0) -> threading.Thread:
         """Run a request until it ends, is held at its boundary `stop`, or waits for another one."""
 
         def run() -> None:
@@ -138,7 +138,7 @@ class _Boundaries:
 
 
 def held(
-    names: Names | None, first: Request, others: Sequence[Request], stop: int, second_stop: int = 0
+    names: Any, first: Request, others: Sequence[Request], stop: int, second_stop: int = 0
 ) -> bool:
     """Hold the first request at its boundary number `stop` while the others run, then let it go on.
 
@@ -187,6 +187,8 @@ def unproven_holders(names: Names) -> list[str]:
             continue
         versions = names.client.search_model_versions(f"name = '{name}'")
         holding = {int(number) for alias, number in aliases.items() if alias == "champion"}
+        there = {int(version.version) for version in versions}
+        found += [f"{name} v{number}, which is gone" for number in holding - there]
         for version in versions:
             serves = int(version.version) in holding or version.current_stage == "Production"
             folder = Path(str(names.client.get_model_version_download_uri(name, version.version)))

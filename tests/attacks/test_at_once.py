@@ -3,29 +3,20 @@
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersionTag
-from mlflow.entities.workspace import Workspace, WorkspaceDeletionMode
-from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
-from mlflow.utils.workspace_context import WorkspaceContext
 from sqlalchemy import create_engine, text
 
-from resnet_ops_registry.attestations.digest import folder_digest
-from resnet_ops_registry.attestations.envelope import Statement, Subject, sign
-from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE
 from resnet_ops_registry.database.ledger import verify
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.rollback import ROLLBACK_TAG
-from resnet_ops_registry.store.store import open_store
 from tests.attacks.at_once import REQUESTS, Names, held, unproven_holders
 from tests.attacks.conftest import Maker
-from tests.attacks.registry import COMPARED, Registry, evidence_of, without_settings
+from tests.attacks.registry import COMPARED, Registry, without_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -176,53 +167,6 @@ def test_a_database_whose_transactions_see_one_moment_is_read_anew_after_the_loc
     engine.dispose()
     with without_settings():
         assert at_every_boundary(Registry(uri, tmp_path), "alias", "rename away", "rename in") > 5
-
-
-@pytest.mark.parametrize("first", ["alias", "move"])
-def test_a_champion_that_is_set_while_its_workspace_moves_does_not_move_along(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
-) -> None:
-    """Evidence is about a version in its workspace: in another one the champion would be unproven."""
-    with without_settings():
-        registry = Registry(database, tmp_path)
-    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
-    store: Any = open_store(f"gated:{database}")
-    workspaces = WorkspaceStore(database)
-    for stop in count(1):
-        team = f"team-{stop}"
-        workspaces.create_workspace(Workspace(name=team))
-        with WorkspaceContext(team):
-            _prove_one(store, registry, f"attacked-{stop}", tmp_path / team)
-
-        def set_alias(_: object, team: str = team, model: str = f"attacked-{stop}") -> None:
-            with WorkspaceContext(team):
-                store.set_registered_model_alias(model, "champion", "1")
-
-        def move(_: object, team: str = team) -> None:
-            workspaces.delete_workspace(team, WorkspaceDeletionMode.SET_DEFAULT)
-
-        order = [set_alias, move] if first == "alias" else [move, set_alias]
-        there = held(None, order[0], order[1:], stop)
-        with open_database(database) as connection:
-            moved = text("SELECT name FROM registered_model_aliases WHERE workspace = 'default'")
-            assert connection.execute(moved).all() == [], f"held at boundary {stop}"
-            set_there = text(f"SELECT name FROM registered_model_aliases WHERE workspace = '{team}'")
-            assert there or bool(connection.execute(set_there).all()) == (first == "alias")
-        if not there:
-            break
-    workspaces._engine.dispose()
-
-
-def _prove_one(store: Any, registry: Registry, model: str, folder: Path) -> None:
-    folder.mkdir()
-    (folder / "weights.safetensors").write_bytes(b"good")
-    store.create_registered_model(model)
-    made = store.create_model_version(model, str(folder))
-    subject = Subject(model, 1, int(made.creation_timestamp), folder_digest(folder))
-    said = evidence_of("1" * 64, 0.96).as_signed()
-    envelope = sign(Statement(subject, EVIDENCE_TYPE, said), registry.keys["pipeline"])
-    tag: Any = ModelVersionTag
-    store.set_model_version_tag(model, "1", tag("resnet_ops.statement", envelope.text))
 
 
 def test_the_way_back_leads_to_no_version_that_never_held_the_alias(registry: Registry) -> None:

@@ -68,13 +68,13 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def location_digest(location: str) -> str:
+def location_digest(location: str, workspace: str | None = None) -> str:
     """The digest of the files at an artifact location: a path, file:, s3: and the like, or mlflow-artifacts:.
 
-    Files on this machine are read in place, others are downloaded to a temporary folder. Raises EvidenceError
-    when they cannot be read.
+    Files on this machine are read in place, others are downloaded to a temporary folder. workspace: as for `resolve`.
+    Raises EvidenceError when they cannot be read.
     """
-    location = resolve(location)
+    location = resolve(location, workspace)
     folder = local_folder(location)
     if folder is not None:
         return folder_digest(folder)
@@ -102,12 +102,12 @@ def local_folder(location: str) -> Path | None:
     return None
 
 
-def fingerprint(location: str) -> Fingerprint:
+def fingerprint(location: str, workspace: str | None = None) -> Fingerprint:
     """What tells cheaply whether files at a location were written: empty where they lie on another machine.
 
     Times of change (ctime) are set by the file system alone, so a writer cannot put them back.
     """
-    folder = local_folder(resolve(location))
+    folder = local_folder(resolve(location, workspace))
     if folder is None:
         return ()
     try:
@@ -125,11 +125,11 @@ def _states(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
                 yield from _states(entry.path)
 
 
-def resolve(location: str) -> str:
+def resolve(location: str, workspace: str | None = None) -> str:
     """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are.
 
-    In a request to a server with workspaces, the path is that workspace's. Raises EvidenceError where the server's
-    artifacts cannot be reached from here.
+    workspace: the version's, since the path is within it; that of the request or client where none is given. Raises
+    EvidenceError where the server's artifacts cannot be reached from here, or are another workspace's.
     """
     parsed = urlparse(location)
     if parsed.scheme != "mlflow-artifacts":
@@ -153,17 +153,22 @@ def resolve(location: str) -> str:
     path = location.partition(":")[2].strip("/")
     if _ODD.search(path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise EvidenceError("The model files' location holds an odd path.")
-    root = destination.removeprefix(WRITE_ONCE_SCHEME)
+    root, path = destination.removeprefix(WRITE_ONCE_SCHEME), _in_workspace(path, workspace)
     folder = local_folder(root)
-    return str(folder / _in_workspace(path)) if folder else f"{root.rstrip('/')}/{_in_workspace(path)}"
+    return str(folder / path) if folder else f"{root.rstrip('/')}/{path}"
 
 
-def _in_workspace(path: str) -> str:
+def _in_workspace(path: str, workspace: str | None) -> str:
+    """As MLflow's server puts it, in whose name the files are asked for; nobody asks an audit."""
     from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     from mlflow.utils.workspace_context import get_request_workspace
+    from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 
-    if not MLFLOW_ENABLE_WORKSPACES.get() or not get_request_workspace():  # type: ignore[no-untyped-call]
+    enabled = MLFLOW_ENABLE_WORKSPACES.get()  # type: ignore[no-untyped-call]
+    ours = workspace or (get_request_workspace() if enabled else None) or DEFAULT_WORKSPACE_NAME
+    first, *rest = path.split("/")
+    if first == "workspaces" and (enabled or ours != DEFAULT_WORKSPACE_NAME):
+        if rest[:1] != [ours] or len(rest) == 1:
+            raise EvidenceError(f"The location of the model files is not in the workspace {ours}.")
         return path
-    from mlflow.server.handlers import _get_workspace_scoped_repo_path_if_enabled
-
-    return str(_get_workspace_scoped_repo_path_if_enabled(path))
+    return path if ours == DEFAULT_WORKSPACE_NAME else f"workspaces/{ours}/{path}"

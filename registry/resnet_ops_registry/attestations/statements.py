@@ -13,6 +13,7 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations import trust
 from resnet_ops_registry.attestations.envelope import Envelope, Subject, read_envelope
 from resnet_ops_registry.attestations.evidence import Evidence
+from resnet_ops_registry.attestations.known import Known
 from resnet_ops_registry.attestations.predicates import (
     Baseline,
     Predicate,
@@ -247,22 +248,23 @@ _ABOUT = (
 )
 
 
-def verified_about(connection: Connection, version: Version, at: int | None = None) -> VerifiedStatements:
-    """What is believed about a version now, or was at a time (milliseconds since 1970).
+def verified_about(
+    connection: Connection, version: Version, known: Known | None = None
+) -> VerifiedStatements:
+    """What is believed about a version now, or was when so much was known.
 
     Signatures and keys are checked again: what is in the table is not believed for being there. Raises
     EvidenceError that names the row when somebody changed a statement in the table, or it is of a kind that this
     program does not know.
     """
-    query = _ABOUT if at is None else _ABOUT.where(tables.statements.c.received_at <= at)
     names = {"workspace": version.workspace, "model": version.model, "version": version.version}
-    rows = connection.execute(query, {**names, "created": version.creation_time})
+    rows = connection.execute(_ABOUT, {**names, "created": version.creation_time})
     found = [accepted for accepted in map(_verified, rows) if accepted is not None]
     return VerifiedStatements(
         tuple(
             each
             for each in found
-            if each.subject == version.subject(each.subject.digest) and _counts(each, at)
+            if each.subject == version.subject(each.subject.digest) and _counts(each, known)
         )
     )
 
@@ -279,12 +281,15 @@ def _verified(row: Row[Any]) -> Accepted[Predicate] | None:
     return None
 
 
-def _counts(accepted: Accepted[Predicate], at: int | None) -> bool:
+def _counts(accepted: Accepted[Predicate], known: Known | None) -> bool:
     """Only what a trusted key says counts; but revoking a key brings nothing back that it retired."""
-    predicate = accepted.predicate
+    if known is not None and accepted.id not in known.statements:
+        return False
+    predicate, key = accepted.predicate, accepted.key
+    trusted = key.counts if known is None else key.id in known.keys
     if isinstance(predicate, Retirement):
-        return predicate.retired or (accepted.key.trusted_at(at) and accepted.key.role == trust.OPERATOR)
-    return accepted.key.trusted_at(at)
+        return predicate.retired or (trusted and key.role == trust.OPERATOR)
+    return trusted
 
 
 def latest_evidence(

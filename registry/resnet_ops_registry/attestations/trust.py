@@ -46,18 +46,16 @@ class TrustedKey:
     role: str
     public: PublicKey
     revoked_at: int | None
-    added_at: int = 0
 
     @property
     def person(self) -> str:
         """The name as it is compared."""
         return canonical_name(self.name)
 
-    def trusted_at(self, at: int | None) -> bool:
-        """Whether it counts now, or counted at a time (milliseconds since 1970)."""
-        if at is None:
-            return self.revoked_at is None
-        return self.added_at <= at and (self.revoked_at is None or self.revoked_at > at)
+    @property
+    def counts(self) -> bool:
+        """Whether it is trusted now."""
+        return self.revoked_at is None
 
 
 def list_trusted(connection: Connection) -> list[TrustedKey]:
@@ -78,7 +76,7 @@ def find_key(connection: Connection, key_id: str) -> TrustedKey | None:
 
 def operators(connection: Connection) -> list[str]:
     """Ids of the operators' keys that are trusted now: while there are some, one must sign what extends trust."""
-    return [key.id for key in list_trusted(connection) if key.role == OPERATOR and key.trusted_at(None)]
+    return [key.id for key in list_trusted(connection) if key.role == OPERATOR and key.counts]
 
 
 def trust_key(
@@ -157,6 +155,4 @@ def trusted_key(row: Row[Any]) -> TrustedKey:
         public = PublicKey(bytes.fromhex(fields["public_key"]))
     except ValueError:
         public = PublicKey(b"")
-    return TrustedKey(
-        fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"], fields["added_at"]
-    )
+    return TrustedKey(fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.known import Known
 from resnet_ops_registry.attestations.statements import Version, find_version, verified_about
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
@@ -30,10 +31,15 @@ def champions_now(
 
 
 def champions_then(
-    connection: Connection, candidate: Version, target: Target, roles: Sequence[str], before: int, at: int
+    connection: Connection,
+    candidate: Version,
+    target: Target,
+    roles: Sequence[str],
+    before: int,
+    known: Known,
 ) -> list[Champion]:
-    """The last version that was given the alias before ledger entry `before`, with what was believed at that time."""
-    return _last(connection, candidate, target, roles, before, at)
+    """The last version that was given the alias before ledger entry `before`, with what was believed then."""
+    return _last(connection, candidate, target, roles, before, known)
 
 
 def _holders(connection: Connection, candidate: Version, target: Target) -> list[int]:
@@ -69,14 +75,14 @@ def _last(
     target: Target,
     roles: Sequence[str],
     before: int | None,
-    at: int | None,
+    known: Known | None,
 ) -> list[Champion]:
     for held in past_holders(connection, candidate.workspace, candidate.model, target, before):
         version = _version_of(connection, candidate, held)
         if version is None:
             return [Champion(held.version, itself=False, evidence=None)]
-        if verified_about(connection, version, at).retirement is None:
-            return [_champion(connection, candidate, version, roles, at)]
+        if verified_about(connection, version, known).retirement is None:
+            return [_champion(connection, candidate, version, roles, known)]
     return []
 
 
@@ -94,11 +100,11 @@ def _version_of(connection: Connection, candidate: Version, held: Held) -> Versi
 
 
 def _champion(
-    connection: Connection, candidate: Version, version: Version, roles: Sequence[str], at: int | None
+    connection: Connection, candidate: Version, version: Version, roles: Sequence[str], known: Known | None
 ) -> Champion:
     itself = (version.version, version.creation_time) == (candidate.version, candidate.creation_time)
     try:
-        accepted = verified_about(connection, version, at).evidence(roles)
+        accepted = verified_about(connection, version, known).evidence(roles)
     except EvidenceError:
         accepted = None
     return Champion(version.version, itself, accepted.predicate if accepted else None)

@@ -93,7 +93,7 @@ def is_guarded(applied: AppliedPolicy | None, target: Target) -> bool:
 def hash_files(version: Version) -> Files:
     """Hash a version's files where they lie. Slow for large models: do it before taking locks."""
     try:
-        return Files(location_digest(version.location))
+        return Files(location_digest(version.location, version.workspace))
     except EvidenceError as error:
         return Files(None, str(error))
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, select
 
 from resnet_ops.errors import EvidenceError
+from resnet_ops_registry.attestations.known import Known
 from resnet_ops_registry.attestations.statements import VerifiedStatements, Version, verified_about
 from resnet_ops_registry.common.actor import UNVERIFIED
 from resnet_ops_registry.common.target import Target
@@ -50,23 +51,24 @@ def simulate(connection: Connection, policy: Policy, content: str, file: str) ->
     """
     applied = AppliedPolicy(0, file, content, policy)
     others = [each for each in list_policies(connection) if each.policy.model != policy.model]
-    found = []
+    found, known = [], Known()
     for entry in list_entries(connection):
         event = entry.event
         decided = event.outcome in ("allowed", "observed", "refused") and event.action in _DECISIONS
         if decided and event.model is not None and governing([*others, applied], event.model) is applied:
-            found.append(_replay(connection, applied, entry))
+            found.append(_replay(connection, applied, entry, known))
+        known.learn(entry)
     return found
 
 
-def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry) -> Replayed:
+def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry, known: Known) -> Replayed:
     event = entry.event
     assert event.target is not None
     target = Target.from_label(event.target)
     reasons: Sequence[str] = ()
     allowed = True
     if applied.policy.guard_of(target) is not None:
-        verdict = answer(applied, question_then(connection, applied, entry, entry.time))
+        verdict = answer(applied, question_then(connection, applied, entry, known, entry.time))
         allowed, reasons = verdict.allowed, verdict.reasons
     return Replayed(
         entry.seq,
@@ -80,23 +82,25 @@ def _replay(connection: Connection, applied: AppliedPolicy, entry: Entry) -> Rep
     )
 
 
-def question_then(connection: Connection, applied: AppliedPolicy, entry: Entry, at: int) -> Question:
-    """What the gate was asked by a ledger entry, with what was believed then.
+def question_then(
+    connection: Connection, applied: AppliedPolicy, entry: Entry, known: Known, at: int
+) -> Question:
+    """What the gate was asked by a ledger entry, with what was known by the entries before.
 
-    at: milliseconds since 1970; the entry's own time, or where the clock was set back since, that of the latest before.
+    at: what time it was, in milliseconds since 1970.
     """
     event, detail = entry.event, entry.event.detail
     target = Target.from_label(str(event.target))
     created = detail.get("creation_time") or _creation_time(connection, detail.get("statements", ()))
     version = Version(event.workspace, str(event.model), int(event.version or 0), int(created or 0), "")
     try:
-        verified = verified_about(connection, version, at)
+        verified = verified_about(connection, version, known)
     except EvidenceError:
         verified = VerifiedStatements(())
 
     def champions() -> list[Champion]:
         roles = applied.policy.evidence_roles
-        return champions_then(connection, version, target, roles, entry.seq, at)
+        return champions_then(connection, version, target, roles, entry.seq, known)
 
     return Question(
         version,
@@ -106,7 +110,7 @@ def question_then(connection: Connection, applied: AppliedPolicy, entry: Entry, 
         champions,
         held_before(connection, version, target, entry.seq) if event.action == "rollback" else None,
         event.actor if detail.get("login", True) else UNVERIFIED,  # entries of the first releases do not say
-        datetime.fromtimestamp(entry.time / 1000, UTC),
+        datetime.fromtimestamp(at / 1000, UTC),
     )
 
 

@@ -67,13 +67,14 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
     found += check_policies(connection, entries)
     found += _check_authority(connection, entries, known_seq)
     found += _check_second_line(connection, entries)
-    files: dict[str, Files] = {}
+    files: dict[tuple[str, str], Files] = {}
     for holder in holders:
         if (version := holder.version) is not None:
-            if version.location not in files:
-                files[version.location] = hash_files(version)
+            lies = version.workspace, version.location
+            if lies not in files:
+                files[lies] = hash_files(version)
             decided = expected.get(_place_of(holder))
-            found += _check_version(connection, holder, version, files[version.location], decided, notes)
+            found += _check_version(connection, holder, version, files[lies], decided, notes)
     found += check_statements(connection, entries)
     count = len(connection.execute(select(tables.statements.c.id)).all())
     return Report(

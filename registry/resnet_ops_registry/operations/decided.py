@@ -4,11 +4,14 @@ The ledger's chain needs no secret, so an entry that allows an alias can be forg
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.authority import ADOPTED
+from resnet_ops_registry.attestations.known import Known
+from resnet_ops_registry.attestations.statements import CLOCK_SKEW
 from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.gate.gate import answer
@@ -41,13 +44,21 @@ def why_not_allowed(connection: Connection, entries: Sequence[Entry], entry: Ent
     if applied is None or guard is None:
         return []
     try:
-        at = max(each.time for each in (*before, entry))
-        verdict = answer(applied, question_then(connection, applied, entry, at))
+        question = question_then(connection, applied, entry, Known(before), _time_of(entry, before))
+        verdict = answer(applied, question)
     except EvidenceError:  # what cannot be read is a finding of its own
         return []
     ours = [_is_ours(rule) for rule in guard.rules]
     failed = [rule.reason for rule, own in zip(verdict.rules, ours, strict=False) if own and not rule.holds]
     return [*verdict.problems, *failed]
+
+
+def _time_of(entry: Entry, before: Sequence[Entry]) -> int:
+    """When it was decided, in milliseconds since 1970. A clock may be set back a little; whoever forges an entry sets
+    it back to when an approval that has ended since still counted.
+    """
+    latest = max((each.time for each in before), default=entry.time)
+    return entry.time if latest - entry.time <= CLOCK_SKEW / timedelta(milliseconds=1) else latest
 
 
 def _observed(applied: AppliedPolicy, before: Sequence[Entry]) -> bool:

@@ -145,7 +145,7 @@ def _serves(holds: tuple[Target, ...]) -> int:
 def _flavours_and_size(version: Version) -> tuple[tuple[str, ...], int | None]:
     """As its MLmodel file says; nothing where that is not on this machine. Read line by line, as MLflow writes it."""
     try:
-        folder = local_folder(resolve(version.location))
+        folder = local_folder(resolve(version.location, version.workspace))
         file = None if folder is None else Path(folder, "MLmodel")
         if file is None or file.stat().st_size > LARGEST_MLMODEL:
             return (), None

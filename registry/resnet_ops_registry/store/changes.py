@@ -17,7 +17,15 @@ from sqlalchemy.orm import Session
 from resnet_ops_registry.database.tables import model_tables
 from resnet_ops_registry.gate.policy import Target
 
-__all__ = ["Change", "carried_along", "changes_of", "concerns_names", "deleted_versions", "was_set"]
+__all__ = [
+    "Change",
+    "carried_along",
+    "changes_of",
+    "check_deletions",
+    "concerns_names",
+    "deleted_versions",
+    "was_set",
+]
 
 ACTIVE_STAGES = ("Staging", "Production")
 DELETED_STAGE = "Deleted_Internal"
@@ -87,6 +95,26 @@ def deleted_versions(session: Session) -> list[tuple[str, str, int]]:
         for item in session.deleted
         if isinstance(item, SqlModelVersion)
     ]
+
+
+def check_deletions(session: Session) -> None:
+    """Raise MlflowException where a version that goes was given an alias since its deletion looked: that would stay
+    behind. The connection holds the ledger's lock.
+    """
+    aliases = SqlRegisteredModelAlias.__table__.c
+    for item in session.dirty:
+        if isinstance(item, SqlModelVersion) and item.current_stage == DELETED_STAGE:
+            here = (aliases.workspace == item.workspace, aliases.name == item.name)
+            pointing = select(aliases.alias).where(*here, aliases.version == item.version)
+            left = set(session.connection().execute(pointing).scalars())
+            for gone in session.deleted:
+                if isinstance(gone, SqlRegisteredModelAlias) and gone.name == item.name:
+                    left.discard(gone.alias)
+            if left:
+                raise MlflowException(
+                    f"{item.name} v{item.version} was made @{min(left)} while it was being deleted: delete it again.",
+                    error_code=RESOURCE_CONFLICT,
+                )
 
 
 def was_set(item: object, attribute: str) -> bool:

@@ -18,7 +18,13 @@ from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.gate.gate import Files, Verdict, hash_files, is_guarded, judge
 from resnet_ops_registry.gate.policies import policy_for
-from resnet_ops_registry.store.changes import Change, changes_of, deleted_versions, was_set
+from resnet_ops_registry.store.changes import (
+    Change,
+    changes_of,
+    check_deletions,
+    deleted_versions,
+    was_set,
+)
 
 __all__ = ["Refused", "decide", "let_through"]
 
@@ -44,6 +50,7 @@ def decide(session: Session) -> bool:
     hashed = dict(_hashed_ahead(connection, changes_of(session)))
     head = tables.lock(connection)
     _write_all(session)
+    check_deletions(session)
     standing, changes = tables.standing(connection), changes_of(session)
     for change in _guarded(connection, changes, standing):
         if change.removed:
@@ -109,7 +116,7 @@ def _existing(connection: Connection, change: Change) -> Version:
 def _fingerprint(version: Version) -> Fingerprint | None:
     """None where the files cannot be looked at now: whether they were changed is not known then."""
     try:
-        return fingerprint(version.location)
+        return fingerprint(version.location, version.workspace)
     except EvidenceError:
         return None
 

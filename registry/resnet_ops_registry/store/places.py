@@ -24,7 +24,7 @@ def seal(connection: Connection, version: Version) -> None:
     Raises EvidenceError while something is written there: it would end after the evidence. The connection holds
     the ledger's lock.
     """
-    table, place = tables.places, _place(resolve(version.location))
+    table, place = tables.places, _place(resolve(version.location, version.workspace))
     written = tables.uploads.c
     under_way = select(written.id).where(_overlaps(written.place, place), written.until > now())
     if connection.execute(under_way.limit(1)).first() is not None:
