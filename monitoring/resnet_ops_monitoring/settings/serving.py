@@ -77,6 +77,8 @@ class ServingParams:
     """Requests under way, from their first byte to the last of the answer; others are told to come back."""
     max_waiting: int
     """Images that wait for the model; others are told to come back."""
+    max_wait_ms: float
+    """How long a request may have to wait for those before it, by how long others took; more are told to come back."""
     max_connections: int
     """Clients that are connected, whether or not they ask."""
     max_bytes: int
