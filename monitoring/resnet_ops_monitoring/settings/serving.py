@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from resnet_ops.data.params import DataParams
 
@@ -65,6 +65,8 @@ class ServingParams:
 
     port: int
     """On which it listens; 0 for one that is free."""
+    device: Literal["cpu", "cuda"]
+    """Where a trained model computes; an export does on the CPU."""
     threads: int
     """Of the model, on a CPU."""
     decoders: int
@@ -103,7 +105,7 @@ class ServingParams:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535; it is {self.port}")
-        for name in vars(self).keys() - {"shadow", "canary"}:
+        for name in vars(self).keys() - {"device", "shadow", "canary"}:
             least = 0 if name in ("port", "gather_ms") else 0.01 if name.endswith("_seconds") else 1
             if not least <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least {least:g}; it is {getattr(self, name)}")
