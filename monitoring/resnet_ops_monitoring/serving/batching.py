@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.errors import ServiceError
 from resnet_ops.predictions import DeployedModel
+from resnet_ops_monitoring.serving.pace import Pace
 from resnet_ops_monitoring.serving.scorer import Scored, score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
@@ -47,6 +48,8 @@ class Batcher:
         self._max_batch, self._gather = max_batch, gather
         self._most_waiting, self._metrics = most_waiting, metrics
         self._jobs, self._ready = deque[_Job](), Condition()
+        self.pace = Pace()
+        """Of the requests that are for this model, from before they are put in the queue."""
         self.waiting = 0
         """Images in the queue."""
         self.busy = False

@@ -28,7 +28,7 @@ from resnet_ops_monitoring.settings.serving import CanaryParams
 from resnet_ops_monitoring.statistics.mistakes import proof_of_worse
 from resnet_ops_registry.common.settings import STATE
 
-__all__ = ["COUNTED", "Canary", "Comparison", "is_drawn"]
+__all__ = ["COUNTED", "Canary", "Comparison", "Event", "is_drawn"]
 
 _logger = logging.getLogger(__name__)
 _REMEMBERED = 10_000  # requests with a fault whose ids are known: one that is sent again is no other request
@@ -71,9 +71,9 @@ class Comparison:
         canary, champion = self._versions
         return canary(), champion()
 
-    def note(self, route: str, request_id: str, event: Event | None) -> bool:
+    def note(self, route: str, request_id: str, event: Event | None, *, answered: bool) -> bool:
         """Count a request; whether it is one more with a fault."""
-        self.counts[route, "answered"] += event not in ("failed", "unread")
+        self.counts[route, "answered"] += answered
         if event is None or (request_id, event) in self._seen:
             return False
         self._seen[request_id, event] = None
@@ -149,10 +149,13 @@ class Canary:
         version: Version,
         request_id: str,
         *,
-        fault: Literal["failed", "unread"] | None,
+        fault: Event | None,
         milliseconds: float,
     ) -> None:
-        """What became of a request to either version, while both are asked."""
+        """What became of a request to either version, while both are asked.
+
+        fault: None where it was answered; an answer that came late is `slow` all the same.
+        """
         comparison = self.comparison
         if comparison is None or version not in comparison.versions:
             return
@@ -160,7 +163,7 @@ class Canary:
         if canary is None or canary is not self.follower.current or canary in self._stopped:
             return
         event: Event | None = fault or ("slow" if milliseconds > self.params.slow_ms else None)
-        new = comparison.note(version.route, request_id, event)
+        new = comparison.note(version.route, request_id, event, answered=fault is None)
         self._metrics.canary_requests.labels(version.route, event or "fine").inc()
         if new:
             self._stop_if_worse(comparison, canary)

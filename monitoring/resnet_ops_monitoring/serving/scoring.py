@@ -1,6 +1,7 @@
 """The work on a request between its headers and its answer: admitted, received, decoded, asked, logged."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
-from resnet_ops_monitoring.serving.canary import Canary
+from resnet_ops_monitoring.serving.canary import Canary, Event
+from resnet_ops_monitoring.serving.pace import LoopLag
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.shadow import Answered, Shadow
@@ -36,6 +38,13 @@ class _Unread(Refusal):
     """A body that is no image to the version: another one may take it."""
 
 
+class _Slow(Refusal):
+    """One that would wait too long for its version."""
+
+    def __init__(self, wait: float, message: str) -> None:
+        super().__init__(BUSY, message, max(1, math.ceil(wait)))
+
+
 class Scoring:
     """What one process answers with. Its methods are called in one event loop."""
 
@@ -53,6 +62,7 @@ class Scoring:
         self._data = data
         self.batcher, self._canarys = self._batcher(), self._batcher()
         self._canarys_for: ref[Version] | None = None
+        self._lag = LoopLag()
         self.shadow = None if shadowed is None else self._shadow(shadowed)
         metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
@@ -101,7 +111,8 @@ class Scoring:
         return self.batcher.waiting + self._canarys.waiting
 
     def start(self) -> None:
-        """Follow the aliases."""
+        """Follow the aliases. Call in the event loop."""
+        self._lag.start()
         for follower in self.followers():
             follower.start()
 
@@ -132,6 +143,8 @@ class Scoring:
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
                     self._unanswered(version, "refused", request, source)
+                    if isinstance(error, _Slow):
+                        self._compare(version, request, "slow")
                 elif error.status >= 500:
                     self._unanswered(version, "failed", request, source)
                 elif isinstance(error, _Unread):
@@ -177,7 +190,7 @@ class Scoring:
         if status == "failed":
             self._compare(version, request, status)
 
-    def _compare(self, version: Version, request: Request, fault: Literal["failed", "unread"] | None) -> None:
+    def _compare(self, version: Version, request: Request, fault: Event | None) -> None:
         if self.canary is not None:
             milliseconds = _milliseconds(request)
             self.canary.note(version, request.state.request_id, fault=fault, milliseconds=milliseconds)
@@ -192,6 +205,23 @@ class Scoring:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
     async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
+        batcher = self._batcher_of(version)
+        if (wait := batcher.pace.wait + self._lag.seconds) > self.settings.max_wait_ms / 1000:
+            raise _Slow(wait, f"Those before it take {wait:.2f} seconds. Come back later.")
+        with batcher.pace.under_way() as holds:
+            images = await self._decode(version, read)
+            holds(len(images))
+            try:
+                scored = await batcher.ask(version.model, images)
+            except QueueFull as error:
+                raise _Slow(batcher.pace.wait, str(error)) from None
+        if not np.isfinite(scored.predictions.probabilities).all():
+            raise Refusal(500, "The model answered with numbers that are not finite.")
+        return scored
+
+    async def _decode(
+        self, version: Version, read: Callable[[Version], NDArray[np.uint8]]
+    ) -> NDArray[np.uint8]:
         loop = asyncio.get_running_loop()
         try:
             images = await loop.run_in_executor(self._decoders, read, version)
@@ -201,13 +231,7 @@ class Scoring:
             raise Refusal(
                 413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
             )
-        try:
-            scored = await self._batcher_of(version).ask(version.model, images)
-        except QueueFull as error:
-            raise Refusal(BUSY, str(error), 1) from None
-        if not np.isfinite(scored.predictions.probabilities).all():
-            raise Refusal(500, "The model answered with numbers that are not finite.")
-        return scored
+        return images
 
 
 def _milliseconds(request: Request) -> float:

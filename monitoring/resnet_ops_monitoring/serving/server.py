@@ -92,8 +92,9 @@ class Server:
             prepare(version)
             self._warn(version)
 
-        alias = named_alias(self.uri, self.ungated, settings.threads)
-        first = fixed_version(self.uri, settings.threads) if alias is None else alias.load(alias.place())
+        runtime = settings.threads, settings.device
+        alias = named_alias(self.uri, self.ungated, *runtime)
+        first = fixed_version(self.uri, *runtime) if alias is None else alias.load(alias.place())
         prepare(first)
         swap = Swap(first, alias, prepare=prepare_next, every=settings.poll_seconds, metrics=metrics)
         canary = shadowed = None

@@ -44,6 +44,8 @@ class Alias:
     ungated: bool
     threads: int
     """Of an export's runtime."""
+    device: str = "cpu"
+    """Where a trained model computes; an export does on the CPU."""
     route: Route = "champion"
     judged_for: str | None = None
     """The alias that the gate judges its versions for, where that is another one."""
@@ -66,7 +68,7 @@ class Alias:
         alias is that it passes. Raises EvidenceError and GateDenied where that is not so; ConfigError, DataError and
         ServiceError as `load` does.
         """
-        loaded = load(self.model, place.version, self.threads)
+        loaded = load(self.model, place.version, self.threads, self.device)
         if loaded.creation_time != place.created:
             raise EvidenceError(
                 f"{self.model} v{place.version} was replaced while it was loaded. Nothing is lost."
@@ -87,14 +89,14 @@ class Alias:
         return Version(identity, loaded.model, point, gate, place.created, self.route, loaded.preprocessing)
 
 
-def named_alias(uri: str, ungated: bool, threads: int) -> Alias | None:
+def named_alias(uri: str, ungated: bool, threads: int, device: str = "cpu") -> Alias | None:
     """The alias that a URI names; None where it names a version, a run's model or a folder, which takes `ungated`.
 
     Raises ConfigError where that is not given.
     """
     name, at, alias = uri.removeprefix("models:/").rpartition("@")
     if uri.startswith("models:/") and at and name and alias:
-        return Alias(name, alias, ungated, threads)
+        return Alias(name, alias, ungated, threads, device)
     if not ungated:
         raise ConfigError(
             f"{uri} names no alias, and only an alias has passed the gate. Serve models:/NAME@ALIAS; to try a version "
@@ -103,19 +105,19 @@ def named_alias(uri: str, ungated: bool, threads: int) -> Alias | None:
     return None
 
 
-def fixed_version(uri: str, threads: int) -> Version:
+def fixed_version(uri: str, threads: int, device: str = "cpu") -> Version:
     """What a URI names that is no alias, without the gate: `models:/NAME/3`, `runs:/ID/path` or a folder.
 
     The files of a registered version are still those of its signed evidence. Raises ConfigError for a URI that is
     none, DataError for files that are no model of this project.
     """
     if re.fullmatch(r"models:/.+/[0-9]{1,9}", uri):
-        loaded = load(uri, threads=threads)
+        loaded = load(uri, threads=threads, device=device)
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         point, created = operating_point_of(loaded), loaded.creation_time
         return Version(identity, loaded.model, point, UNGATED, created, preprocessing=loaded.preprocessing)
     if Path(uri).is_dir():
-        return _copied(Path(uri), Path(uri).resolve().name, threads)
+        return _copied(Path(uri), Path(uri).resolve().name, threads, device)
     if not uri.startswith("runs:/"):
         raise ConfigError(
             f"{uri!r} is neither models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH nor a folder."
@@ -125,14 +127,14 @@ def fixed_version(uri: str, threads: int) -> Version:
 
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary, asked(f"Fetching {uri}"):
         folder = Path(download_artifacts(artifact_uri=uri, dst_path=temporary))
-        return _copied(folder, uri.split("/")[1], threads)
+        return _copied(folder, uri.split("/")[1], threads, device)
 
 
-def _copied(folder: Path, name: str, threads: int) -> Version:
+def _copied(folder: Path, name: str, threads: int, device: str) -> Version:
     """Files without a version: nobody vouches for them, so no decision is made with them."""
     files = folder / ARTIFACTS if (folder / ARTIFACTS).is_dir() else folder
     if model_file(files).suffix == ".pt2":
         raise ConfigError(f"{files} holds a .pt2, which may hold pickles. Serve the weights, onnx or int8.")
     identity = ModelIdentity(name, UNGATED, model_digest(files))
-    model = load_deployed(files, threads)
+    model = load_deployed(files, threads, device)
     return Version(identity, model, None, UNGATED, preprocessing=read_preprocessing(files))

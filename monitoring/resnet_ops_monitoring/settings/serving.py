@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -51,6 +51,8 @@ class ServingParams(Settings):
 
     port: Annotated[int, Field(ge=0, le=65535)]
     """On which it listens; 0 for one that is free."""
+    device: Literal["cpu", "cuda"]
+    """Where a trained model computes; an export does on the CPU."""
     threads: PositiveInt
     """Of the model, on a CPU."""
     decoders: PositiveInt
@@ -63,6 +65,8 @@ class ServingParams(Settings):
     """Requests under way, from their first byte to the last of the answer; others are told to come back."""
     max_waiting: PositiveInt
     """Images that wait for the model; others are told to come back."""
+    max_wait_ms: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+    """How long a request may have to wait for those before it, by how long others took; more are told to come back."""
     max_connections: PositiveInt
     """Clients that are connected, whether or not they ask."""
     max_bytes: PositiveInt

@@ -210,14 +210,19 @@ def test_what_fails_alike_stops_nobody() -> None:
     comparison = Comparison(other_version(FakeModel(), route="canary"), fake_version(FakeModel()))
     for row in range(500):
         name = f"r{row}"
-        comparison.note("canary" if is_drawn(name, "e" * 64, HALF.share, KEY) else "champion", name, "failed")
+        comparison.note(
+            "canary" if is_drawn(name, "e" * 64, HALF.share, KEY) else "champion",
+            name,
+            "failed",
+            answered=False,
+        )
         assert comparison.worse(HALF) == ""
 
 
 def test_a_request_that_is_sent_again_proves_nothing_more() -> None:
     comparison = Comparison(other_version(FakeModel(), route="canary"), fake_version(FakeModel()))
-    assert comparison.note("canary", "poison", "failed")
-    assert not any(comparison.note("canary", "poison", "failed") for _ in range(100))
+    assert comparison.note("canary", "poison", "failed", answered=False)
+    assert not any(comparison.note("canary", "poison", "failed", answered=False) for _ in range(100))
     assert comparison.worse(HALF) == ""
 
 

@@ -1,0 +1,194 @@
+"""A server that is asked too much answers those it takes as soon as ever, and refuses the others at once."""
+
+import random
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from resnet_ops_monitoring.serving.pace import LoopLag, Pace
+from tests.unit.monitoring.serving.fake_alias import FakeAlias, other_version
+from tests.unit.monitoring.serving.fake_model import FakeModel, image
+from tests.unit.monitoring.serving.live import SETTINGS, fake_version, serving, until
+
+
+class Clock:
+    """Stands where it is put."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Service:
+    """A model that takes `batch` seconds, and `image` more for each, of which 64 go together."""
+
+    batch: float
+    image: float
+
+    @property
+    def capacity(self) -> float:
+        return 64 / (self.batch + 64 * self.image)
+
+    def answers(self, load: float, longest_wait: float, requests: int) -> tuple[float, float]:
+        """At a load as a share of the capacity: p99 in seconds, and answers as a share of the capacity."""
+        chance, clock = random.Random(0), Clock()
+        pace = Pace(clock)
+        waiting, taken = deque[tuple[float, AbstractContextManager[object]]](), list[float]()
+        batch, due = list[tuple[float, AbstractContextManager[object]]](), float("inf")
+        arrival = 0.0
+        while requests:
+            arrival += chance.expovariate(load * self.capacity)
+            requests -= 1
+            while due <= arrival:
+                clock.now = due
+                for came, request in batch:
+                    request.__exit__(None, None, None)
+                    taken.append(clock.now - came)
+                batch, due = self._next(waiting, clock.now, chance)
+            clock.now = arrival
+            if pace.wait <= longest_wait:
+                waiting.append((arrival, pace.under_way()))
+                waiting[-1][1].__enter__()
+                if not batch:
+                    batch, due = self._next(waiting, clock.now, chance)
+        with ExitStack() as left:
+            for _, request in (*batch, *waiting):
+                left.push(request)
+        return sorted(taken)[int(0.99 * len(taken))], len(taken) / arrival / self.capacity
+
+    def _next(
+        self,
+        waiting: deque[tuple[float, AbstractContextManager[object]]],
+        now: float,
+        chance: random.Random,
+    ) -> tuple[list[tuple[float, AbstractContextManager[object]]], float]:
+        batch = [waiting.popleft() for _ in range(min(64, len(waiting)))]
+        seconds = (self.batch + len(batch) * self.image) * chance.lognormvariate(0, 0.3)
+        return batch, now + seconds if batch else float("inf")
+
+
+def clock_of(pace: Pace) -> Clock:
+    assert isinstance(pace._clock, Clock)
+    return pace._clock
+
+
+def measured(*seconds: float) -> Pace:
+    """Of requests that were there together, with so many seconds from the end of one to that of the next."""
+    pace = Pace(Clock())
+    with ExitStack() as requests:
+        for each in (1e6, *reversed(seconds), 0.0):  # the first and the last are not with others all the time
+            requests.enter_context(pace.under_way())
+            requests.callback(_pass, pace, each)
+    return pace
+
+
+def _pass(pace: Pace, seconds: float) -> None:
+    clock_of(pace).now += seconds
+
+
+@pytest.mark.parametrize(
+    "service",
+    [Service(0.001, 0.0005), Service(0.003, 0.00005), Service(0.02, 0.08)],
+    ids=["small on a CPU", "on a GPU", "large on a CPU"],
+)
+def test_twice_the_capacity_makes_no_answer_late_and_leaves_the_model_at_work(service: Service) -> None:
+    nominal, _ = service.answers(0.7, float("inf"), 6000)
+    longest_wait = 0.85 * nominal
+    overloaded, accepted = service.answers(2, longest_wait, 12_000)
+    assert overloaded <= 1.5 * nominal
+    assert accepted > 0.7
+    _, calm = service.answers(0.7, longest_wait, 6000)
+    assert calm > 0.9 * 0.7
+    unbounded, _ = service.answers(2, float("inf"), 12_000)
+    assert unbounded > 10 * nominal
+
+
+def test_what_is_done_side_by_side_counts_once() -> None:
+    pace = measured(0.5, 0.0, 0.0, 0.0)
+    with pace.under_way() as holds:
+        holds(6)
+        assert pace.wait == pytest.approx(6 * 0.5 / 4)
+    assert pace.ahead == pace.wait == 0
+
+
+def test_an_idle_time_or_a_lone_request_makes_nobody_wait() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for _ in range(5):
+        clock.now += 1000
+        with pace.under_way():
+            clock.now += 3
+    with pace.under_way():
+        assert pace.wait == 0
+
+
+def test_a_model_that_was_slow_once_is_not_taken_for_slow_for_ever() -> None:
+    pace = measured(60.0)
+    for _ in range(200):
+        with pace.under_way():
+            clock_of(pace).now += 0.1
+    with pace.under_way():
+        assert pace.wait == pytest.approx(0.1, rel=0.01)
+
+
+def test_one_pause_of_the_loop_is_no_overload_and_lasting_lag_is() -> None:
+    lag = LoopLag()
+    for late in (0.0, 0.0, 9.0, 0.0, 0.0):
+        assert lag.seconds == 0
+        lag.note(late)
+    assert lag.seconds == 0
+    for _ in range(5):
+        lag.note(0.3)
+    assert lag.seconds == 0.3
+
+
+def test_who_would_wait_too_long_is_told_at_once_when_to_come_back() -> None:
+    model = FakeModel(answering=False)
+    with serving(fake_version(model), max_wait_ms=1000) as live, ThreadPoolExecutor(1) as clients:
+        live.scoring.batcher.pace = measured(4.2)
+        first = clients.submit(live.score, image(0))
+        assert model.begun.wait(60)
+        answer = live.score(image(1))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        model.go.set()
+        assert first.result().status_code == 200
+        assert live.score(image(1)).status_code == 200  # whoever is alone is taken
+    assert model.asked == [[0], [1]]
+
+
+def test_a_canary_that_cannot_keep_up_is_slow_and_its_queue_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where it is remembered what was stopped
+    stuck = FakeModel(answering=False)
+    alias = FakeAlias(other_version(stuck, route="canary"), "canary")
+    params = replace(SETTINGS.canary, share=0.999, slow_ms=60_000)
+    with (
+        serving(
+            fake_version(FakeModel()),
+            canary=alias.as_alias,
+            canary_params=params,
+            poll_seconds=0.01,
+            max_wait_ms=1000,
+        ) as live,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        canary = live.scoring.canary
+        assert canary is not None
+        until(lambda: canary.follower.current is not None)
+        first = clients.submit(live.score, image(0))
+        assert stuck.begun.wait(60)
+        live.scoring._canarys.pace._seconds, live.scoring._canarys.pace._images = 5.0, 1.0  # measured before
+        assert live.score(image(1)).status_code == 503
+        assert live.scoring.batcher.pace.wait == 0
+        comparison = canary.comparison
+        assert comparison is not None
+        assert (comparison.counts["canary", "slow"], comparison.counts["canary", "answered"]) == (1, 0)
+        stuck.go.set()
+        assert first.result().status_code == 200
