@@ -61,7 +61,7 @@ class ExportParams:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     formats: dict[Format, Tolerance]
-    """Which formats are made, and how equal each must be. All take uint8 images (N, H, W, C)."""
+    """Which formats are made, and how equal each must be. All take images (N, H, W, C), uint8 or uint16."""
     too_few_images: TooFewImages
     """Where the test images are too few to show that a loss is within `max_accuracy_loss`: `estimate` judges by the
     loss on them, and says that it is not shown; `refuse` refuses the format."""

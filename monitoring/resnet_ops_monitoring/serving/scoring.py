@@ -11,8 +11,8 @@ from weakref import ref
 
 import numpy as np
 from fastapi import Request
-from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
@@ -28,8 +28,8 @@ from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["Scoring"]
 
-Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
-"""A content type and a body -> (N, H, W, C) uint8."""
+Read = Callable[[str, bytes, Reading], Pixels]
+"""A content type and a body -> (N, H, W, C), uint8 or uint16."""
 
 
 class _Unread(Refusal):
@@ -188,10 +188,10 @@ class Scoring:
         if version.route == "canary" and version.users > max(1, places):
             raise Refusal(BUSY, f"{version.users} requests are with the canary already. Come back later.", 1)
 
-    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
+    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> Pixels:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
-    async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
+    async def _ask(self, version: Version, read: Callable[[Version], Pixels]) -> Scored:
         loop = asyncio.get_running_loop()
         try:
             images = await loop.run_in_executor(self._decoders, read, version)

@@ -128,7 +128,7 @@ def test_images_and_rows_must_be_as_many(folder: Path) -> None:
 @pytest.mark.parametrize("images", [np.zeros((5, 8, 8, 1), np.float32), np.zeros((5, 8, 8), np.uint8)])
 def test_images_of_another_kind_are_refused(folder: Path, images: np.ndarray) -> None:
     np.save(folder / "images.npy", images)
-    with pytest.raises(DataError, match=r"not uint8 \(N, H, W, C\)"):
+    with pytest.raises(DataError, match=r"not uint8 or uint16 \(N, H, W, C\)"):
         load_prepared(folder)
 
 
