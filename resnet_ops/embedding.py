@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from resnet_ops.data.depth import dtype_of
 from resnet_ops.data.listing.folders import find, notes_on, require_most
 from resnet_ops.data.params import ReadParams
 from resnet_ops.data.streaming import stream_images
@@ -73,10 +74,12 @@ def embed_folder(
 
 
 def _require_fit(model: DeployedModel, params: ReadParams) -> None:
-    if (params.image_size, params.channels) != (model.image_size, model.channels):
+    given = (params.image_size, params.channels, params.depth)
+    if given != (model.image_size, model.channels, model.depth):
         raise ConfigError(
-            f"{model.name} takes images of {model.image_size} pixels with {model.channels} channels, but data in "
-            f"params.yaml says {params.image_size} and {params.channels}. Name the params.yaml of its training."
+            f"{model.name} takes images of {model.image_size} pixels with {model.channels} channels of {model.depth} "
+            f"bits, but data in params.yaml says {given[0]}, {given[1]} and {given[2]}. Name the "
+            "params.yaml of its training."
         )
 
 
@@ -95,7 +98,7 @@ def _write(
     from pyarrow import parquet
 
     width = model.predict(
-        np.empty((0, model.image_size, model.image_size, model.channels), np.uint8)
+        np.empty((0, model.image_size, model.image_size, model.channels), dtype_of(model.depth))
     ).embeddings.shape[1]
     schema = _schema(width, half, about)
     rows = 0

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from resnet_ops.data.depth import Depth, dtype_of, noted_depth, white_of
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.families.any_member import AnyMember, member_from_json
 from resnet_ops.families.build import Network
@@ -28,7 +29,7 @@ __all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 class ImageClassifier(nn.Module):
     """A network together with the normalisation of its input, as it is deployed.
 
-    `forward` takes uint8 images (N, H, W, C) and gives logits (N, K, ...).
+    `forward` takes images (N, H, W, C), uint8 or uint16, and gives logits (N, K, ...).
     """
 
     mean: Tensor
@@ -41,8 +42,9 @@ class ImageClassifier(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(N, H, W, C) uint8 -> (N, C, H, W) floats with the training split's mean and deviation taken out."""
-        return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+        """(N, H, W, C) -> (N, C, H, W) floats with the training split's mean and deviation taken out."""
+        white = white_of(16 if images.dtype == torch.uint16 else 8)
+        return (images.permute(0, 3, 1, 2).float() / white - self.mean) / self.std
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(self.normalise(images))  # type: ignore[no-any-return]
@@ -65,13 +67,15 @@ class TrainedModel:
     std: tuple[float, ...]
     task: Task = CLASSIFICATION
     """What it answers with."""
+    depth: Depth = 8
+    """Bits of a value of the input."""
 
     def classifier(self) -> ImageClassifier:
         """The deployable module, in evaluation mode."""
         return ImageClassifier(self.network, self.mean, self.std).eval()
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
-        """Predict uint8 images (N, H, W, C) of the model's size, where its network is, in fp32.
+        """Predict images (N, H, W, C) of the model's size and depth, where its network is, in fp32.
 
         Raises DataError when they do not fit.
         """
@@ -79,7 +83,8 @@ class TrainedModel:
         device, head = next(self.network.parameters()).device, head_of(self.task)
         classifier = self.classifier().to(device)
         embeddings, logits = [], []
-        shown = images if len(images) else np.zeros((1, *images.shape[1:]), np.uint8)  # for the shapes
+        empty = np.zeros((1, *images.shape[1:]), dtype_of(self.depth))
+        shown = images if len(images) else empty  # for the shapes
         plain = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), plain:
             for start in range(0, len(shown), batch_size):
@@ -103,7 +108,13 @@ def save_model(model: TrainedModel, folder: Path) -> None:
     fields = ("name", "classes", "image_size", "channels", "mean", "std")
     description = {field: getattr(model, field) for field in fields}
     write_json(
-        folder / DESCRIPTION, {**description, "member": asdict(model.member), **noted_task(model.task)}
+        folder / DESCRIPTION,
+        {
+            **description,
+            "member": asdict(model.member),
+            **noted_task(model.task),
+            **noted_depth(model.depth),
+        },
     )
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from resnet_ops.data.depth import Depth, dtype_of
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.task import Task
 
@@ -41,20 +42,24 @@ class DeployedModel(Protocol):
         """Of the input: 1 grey, 3 colour."""
 
     @property
+    def depth(self) -> Depth:
+        """Bits of a value of the input."""
+
+    @property
     def task(self) -> Task:
         """What it answers with."""
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
-        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+        """Predict images (N, H, W, C) of the model's size and depth. Raises DataError when they do not fit."""
 
 
 def check_images(model: DeployedModel, images: np.ndarray) -> None:
     """Raise DataError when images are not what the model takes."""
     expected = (model.image_size, model.image_size, model.channels)
-    if images.dtype != np.uint8 or images.shape[1:] != expected:
+    if images.dtype != dtype_of(model.depth) or images.shape[1:] != expected:
         raise DataError(
-            f"{model.name} takes uint8 images (N, {', '.join(map(str, expected))}), "
-            f"but got {images.dtype} {images.shape}. Resize them as data.image_size in params.yaml says."
+            f"{model.name} takes uint{model.depth} images (N, {', '.join(map(str, expected))}), "
+            f"but got {images.dtype} {images.shape}. Read them as data.image_size and data.depth in params.yaml say."
         )
 
 

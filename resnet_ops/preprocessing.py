@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from resnet_ops.data.depth import Depth, noted_depth
 from resnet_ops.data.params import ReadParams, WindowParams
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json
@@ -24,6 +25,7 @@ class Preprocessing:
     background: int
     grey_bits: Literal["auto"] | int
     window: WindowParams | None
+    depth: Depth = 8
 
     @classmethod
     def of(cls, params: ReadParams) -> "Preprocessing":
@@ -33,7 +35,8 @@ class Preprocessing:
 
 def save_preprocessing(preprocessing: Preprocessing, folder: Path) -> None:
     """Write it beside the model in `folder`."""
-    write_json(folder / NOTED_IN, asdict(preprocessing))
+    noted = {name: value for name, value in asdict(preprocessing).items() if name != "depth"}
+    write_json(folder / NOTED_IN, noted | noted_depth(preprocessing.depth))
 
 
 def read_preprocessing(folder: Path) -> Preprocessing | None:
@@ -53,6 +56,7 @@ def read_preprocessing(folder: Path) -> Preprocessing | None:
     if (
         found.channels not in (1, 3)
         or found.fit not in ("crop", "pad")
+        or found.depth not in (8, 16)
         or any(type(n) is not int for n in whole)
     ):
         raise DataError(f"{path} does not say how images are read. Publish the model again.")

@@ -1,4 +1,4 @@
-"""DVC stage `prepare_data`: data set -> uint8 images with a manifest, production kept apart."""
+"""DVC stage `prepare_data`: data set -> images of one size with a manifest, production kept apart."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.exported_formats import format_words, refusal_of
 from resnet_ops_pipelines.project_params import Params, read_params
-from resnet_ops_registry.attestations.evidence import Evidence, Headline, metrics_from
+from resnet_ops_registry.attestations.evidence import Evidence, Headline, Metric, metrics_from
 from resnet_ops_registry.attestations.lineage import data_digests, source_of
 from resnet_ops_registry.attestations.outcomes import read_outcomes, split_sizes
 from resnet_ops_registry.client.publish import publish
@@ -51,7 +51,9 @@ def evidence_of(name: str, params: Params) -> Evidence:
     return Evidence(
         member=name,
         weights_digest=model_digest(params.model_folder(name)),
-        metrics=metrics_from(measurements_from_json(measured)) | split_sizes(MANIFEST, seen or ()),
+        metrics=metrics_from(measurements_from_json(measured))
+        | split_sizes(MANIFEST, seen or ())
+        | bits_of(params),
         data=data_digests(Path("dvc.lock"), "prepare_data")
         | start_digest(params.recipes[params.family[member]]),
         source=source_of(Path("dvc.lock"), stages_of(name, deployment), trained["source"]),
@@ -74,6 +76,12 @@ def task_of(name: str, params: Params) -> dict[str, Any]:
     if not noted_task(task):
         return {}
     return {"task": task.name, "headline": Headline.of(task.headline)}
+
+
+def bits_of(params: Params) -> dict[str, Metric]:
+    """How deep the images are, as `data.bits`: nothing of 8 bits, which came first."""
+    bits = params.data.depth
+    return {} if bits == 8 else {"data.bits": Metric(value=bits, n=1, unit="bits")}
 
 
 def positive_of(evaluation: Path) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ PRODUCTION = Path("data/production")
 
 
 def seen_by_camera(images: np.ndarray, window: TrafficWindow, seed: int) -> np.ndarray:
-    """The images as the window's camera delivers them, (N, H, W, C) uint8."""
+    """The images as the window's camera delivers them, (N, H, W, C)."""
     return degrade(images, seed) if window.camera == "dirty" else images
 
 

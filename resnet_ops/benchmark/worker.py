@@ -19,6 +19,7 @@ import numpy as np
 from resnet_ops.benchmark.energy import EnergyMeter
 from resnet_ops.benchmark.interference import Watch, drift
 from resnet_ops.benchmark.profile import Profile
+from resnet_ops.data.depth import dtype_of, white_of
 from resnet_ops.errors import ResnetOpsError
 from resnet_ops.files import write_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_file
@@ -29,7 +30,7 @@ FEWEST = 10
 """Batches of each size that are timed at least."""
 
 Serve = Callable[[np.ndarray], object]
-"""uint8 images (N, H, W, C) -> whatever is answered, when it is there."""
+"""Images (N, H, W, C), uint8 or uint16 -> whatever is answered, when it is there."""
 
 
 def work(folder: Path, profile: Profile, tell: Callable[[int, int], None]) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def work(folder: Path, profile: Profile, tell: Callable[[int, int], None]) -> di
     description = json.loads((folder / DESCRIPTION).read_text())
     side, channels = description["image_size"], description["channels"]
     sizes = (1, *profile.batch_sizes)
-    images = np.random.default_rng(0).integers(0, 256, (max(sizes), side, side, channels), dtype=np.uint8)
+    depth = description.get("depth", 8)
+    shape, kind = (max(sizes), side, side, channels), dtype_of(depth)
+    images = np.random.default_rng(0).integers(0, white_of(depth) + 1, shape, dtype=kind)
 
     started = time.perf_counter()
     serve = _load(folder, profile)

@@ -1,4 +1,4 @@
-"""Data sets as uint8 images with a manifest: reading, splitting, keeping, describing."""
+"""Data sets as images of one size with a manifest: reading, splitting, keeping, describing."""
 
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.data.prepared import ManifestRow, PreparedData, load_prepared, save_prepared

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from resnet_ops.data.depth import white_of
 from resnet_ops.data.dicom.image import ShownBy
 from resnet_ops.data.opening import SIDEWAYS, Opened, open_bytes, open_image, turn_of
 from resnet_ops.data.params import DataParams, FitParams
@@ -51,7 +52,7 @@ def decode(path: Path, params: FitParams, grey_bits: int) -> tuple[np.ndarray, F
     """The image as a viewer shows it, or why it cannot be read. grey_bits: used of 16-bit grey pixels."""
     try:
         str(path).encode()  # the manifest is UTF-8
-        opened = open_image(path, params.window)
+        opened = open_image(path, params.window, params.depth)
     except (OSError, UnicodeEncodeError) as error:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     except DataError as error:
@@ -74,7 +75,7 @@ def _fit(opened: Opened, params: FitParams, grey_bits: int) -> tuple[np.ndarray,
     with opened.image as image:
         try:
             mode: Literal["L", "RGB"] = "L" if params.channels == 1 else "RGB"
-            look = Look.at(image, mode, params.background, grey_bits, params.window)
+            look = Look.at(image, mode, params.background, grey_bits, params.window, params.depth)
             turn, exif_read = turn_of(image)
             pixels = fitted(image, look, params.image_size, params.fit, turn)
         except (OSError, SyntaxError, ValueError, MemoryError) as error:
@@ -86,7 +87,7 @@ def _fit(opened: Opened, params: FitParams, grey_bits: int) -> tuple[np.ndarray,
             several=opened.several,
             transparent=look.transparent,
             deep_colour=opened.deep_colour,
-            dark_colour=opened.deep_colour and int(pixels.max()) < FEW_LEVELS,
+            dark_colour=opened.deep_colour and int(pixels.max()) * 255 < FEW_LEVELS * white_of(params.depth),
             shown_by="setting" if params.window and look.highest_grey is not None else opened.shown_by,
         )
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from resnet_ops.data.depth import depth_of, white_of
+
 __all__ = ["image_stats"]
 
 CHUNK = 32
@@ -11,7 +13,7 @@ CHUNK = 32
 def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
     """Five numbers for each of N images, each an (N,) float32 array.
 
-    images: (N, H, W, C) uint8, C of 1 or 3.
+    images: (N, H, W, C), uint8 or uint16, C of 1 or 3.
 
     - brightness: mean of the luminance, in [0, 1]
     - contrast: standard deviation of the luminance, in [0, 0.5]
@@ -26,7 +28,7 @@ def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def _stats_of(images: np.ndarray) -> dict[str, np.ndarray]:
     count = len(images)
-    pixels = images.astype(np.float32) / 255
+    pixels = images.astype(np.float32) / white_of(depth_of(images))
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if images.shape[3] == 3 else pixels[..., 0]
     flat = grey.reshape(count, grey.shape[1] * grey.shape[2])
     steps = np.abs(np.diff(grey, axis=1)).mean((1, 2)) + np.abs(np.diff(grey, axis=2)).mean((1, 2))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from resnet_ops.data.depth import depth_of
 from resnet_ops.data.prepared import PreparedData
 from resnet_ops.threads import mapped
 
@@ -90,8 +91,11 @@ def _evenly(places: np.ndarray, most: int) -> np.ndarray:
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
-    """(D,) float32 of (H, W, C) uint8."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
+    """(D,) float32 of (H, W, C), uint8 or uint16."""
+    if depth_of(pixels) == 16:
+        image = Image.fromarray(pixels[..., 0].astype(np.float32))
+    else:
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("L")
     if max(image.size) > SIDE:
         image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(image, np.float32).ravel()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.data.dicom.image import SUFFIXES, ShownBy, dicom_is_read, is_dicom, open_dicom
 from resnet_ops.data.params import WindowParams
 from resnet_ops.errors import DataError
@@ -76,10 +77,13 @@ class Opened:
     """Of a DICOM file's grey, what said which levels are shown."""
 
 
-def open_image(path: Path, window: WindowParams | None) -> Opened:
-    """Decode a file. window: of DICOM files, which come with 8 bits. Raises DataError that says why it cannot be."""
+def open_image(path: Path, window: WindowParams | None, depth: Depth = 8) -> Opened:
+    """Decode a file. window, depth: of DICOM files, which come as they are shown; other files come as they are.
+
+    Raises DataError that says why it cannot be.
+    """
     if is_dicom(path):
-        found = open_dicom(path, window)
+        found = open_dicom(path, window, depth)
         return Opened(found.image, False, False, found.several, found.shown_by)
     _register_heif()
     try:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.params import Settings
 from resnet_ops.tasks.task import Segmentation, Task, TaskName, chosen
 
@@ -84,6 +85,10 @@ class FitParams(Protocol):
     def window(self) -> WindowParams | None:
         """The grey levels that are shown of more than 8 bits."""
 
+    @property
+    def depth(self) -> Depth:
+        """Bits of a prepared value."""
+
 
 class ReadParams(FitParams, Protocol):
     """What decides how an image file is read."""
@@ -127,6 +132,9 @@ class DataParams(Settings):
     """A column of the CSV file, such as patient or part, whose images are all in one split; null for none."""
     split: SplitParams
     """How the images are split."""
+    depth: Depth = 8
+    """Bits that grey keeps on its way to the network: 16 for detectors that write more than 8, whose levels `grey_bits`
+    or `window` then spread over 0 to 65535; 8, or nothing said, for others."""
     task: TaskName = "classification"
     """What models answer with: a class for each image, or for each pixel (docs/segmentation.md)."""
     segmentation: Segmentation | None = None
@@ -150,6 +158,11 @@ class DataParams(Settings):
             )
         if self.window is not None and self.source not in ("imagefolder", "imagenet", "csv"):
             raise ValueError(f"window is for image files, but source is {self.source}: set window to null")
+        if self.depth == 16 and (self.channels != 1 or self.source not in ("imagefolder", "imagenet", "csv")):
+            raise ValueError(
+                f"depth is 16, which is for grey image files, but source is {self.source} with {self.channels} "
+                "channel(s): set depth to 8, or channels to 1"
+            )
         if not 8 <= self.image_size <= 1024:
             raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")
         if not 0 <= self.background <= 255:

@@ -1,4 +1,4 @@
-"""Pixels as they are meant: an image of any mode as 8-bit grey or colour, at the wanted size, in little memory."""
+"""Pixels as they are meant: any image as 8-bit grey or colour, or 16-bit grey, at the wanted size, in little memory."""
 
 import math
 from collections.abc import Iterator
@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from resnet_ops.data.colour_profile import to_srgb
+from resnet_ops.data.depth import Depth, dtype_of, white_of
 from resnet_ops.data.params import WindowParams
-from resnet_ops.data.window import through
+from resnet_ops.data.window import all_of, through
 
 __all__ = ["Look", "fitted", "frame"]
 
@@ -42,6 +43,8 @@ class Look:
     """Bits that are used of 16-bit grey pixels, 8 to 16."""
     window: WindowParams | None = None
     """The levels that are shown of 16-bit grey pixels, instead of `grey_bits`."""
+    depth: Depth = 8
+    """Bits of what comes out; 16 for mode L alone."""
     white_is_zero: bool = False
     highest_grey: int | None = None
     """The largest value among 16-bit grey pixels; None for other images."""
@@ -58,28 +61,46 @@ class Look:
         background: int,
         grey_bits: int,
         window: WindowParams | None,
+        depth: Depth = 8,
     ) -> "Look":
         """For this image, before its pixels are looked at. Raises ValueError for pixels without an agreed range."""
-        if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        if (image.mode == "F" and image.format is not None) or (
+            image.mode == "I" and image.format not in ("PNG", "PPM")
+        ):
             raise ValueError("32-bit pixels have no agreed range; save it with 8 or 16 bits")
         # of a damaged file, a tag can be listed and yet hold nothing
         inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _MIN_IS_WHITE
-        return cls(mode, background, grey_bits, window, inverted)
+        return cls(mode, background, grey_bits, window, depth, inverted)
+
+    @property
+    def drawn_in(self) -> Literal["L", "RGB", "F"]:
+        """Pillow's mode for pixels of this depth on their way; F is exact for 16 bits, and every operation takes it."""
+        return "F" if self.depth == 16 else self.mode
+
+    @property
+    def level(self) -> int:
+        """How far two grey levels of 8 bits lie apart at this depth."""
+        return white_of(self.depth) // white_of(8)
 
     def convert(self, part: Image.Image) -> Image.Image:
-        """Part of the image, in `mode`."""
+        """Part of the image, in `drawn_in`; one that is of mode F was made with this look's depth already."""
+        if part.mode == "F":
+            return part
         if part.mode.startswith("I"):
-            return self._from_16_bits(part).convert(self.mode)
-        return self._on_background(self._in_srgb(part)).convert(self.mode)
+            return self._from_16_bits(part).convert(self.drawn_in)
+        flat = self._on_background(self._in_srgb(part)).convert(self.mode)
+        return Image.fromarray(np.asarray(flat, np.float32) * self.level) if self.depth == 16 else flat
 
     def _from_16_bits(self, part: Image.Image) -> Image.Image:
         values = np.asarray(part).astype(np.int32)
         self.highest_grey = max(self.highest_grey or 0, int(values.max()))
         if self.window is not None:
-            shown = through(self.window, values)
-            return Image.fromarray(255 - shown if self.white_is_zero else shown)
+            shown = through(self.window, values, self.depth)
+            return _image(white_of(self.depth) - shown if self.white_is_zero else shown)
         if self.white_is_zero:
             values = (1 << self.grey_bits) - 1 - values
+        if self.depth == 16:
+            return _image(through(all_of(0, (1 << self.grey_bits) - 1), values, 16))
         return Image.fromarray((values >> (self.grey_bits - 8)).clip(0, 255).astype(np.uint8))
 
     def _in_srgb(self, part: Image.Image) -> Image.Image:
@@ -109,16 +130,23 @@ class Look:
 def fitted(
     image: Image.Image, look: Look, side: int, fit: Literal["crop", "pad"], turn: Image.Transpose | None
 ) -> np.ndarray:
-    """(side, side, C) uint8: the centre square of the image, or all of it on the background, upright."""
+    """(side, side, C), uint8 or uint16: the centre square of the image, or all of it on the background, upright."""
     box, size = frame(image.size, side, fit)
     parts = math.ceil(math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / TILE))
-    scaled = Image.new(look.mode, size)
+    scaled = Image.new(look.drawn_in, size)
     for (left, right), (top, bottom) in product(_cuts(size[0], parts), _cuts(size[1], parts)):
         scaled.paste(_tile(image, look, box, size, (left, top, right, bottom)), (left, top))
     upright = scaled if turn is None else scaled.transpose(turn)
-    ground = Image.new(look.mode, (side, side), (look.background,) * len(look.mode))
+    ground = Image.new(look.drawn_in, (side, side), (look.background * look.level,) * len(look.mode))
     ground.paste(upright, ((side - upright.width) // 2, (side - upright.height) // 2))
-    return np.asarray(ground, np.uint8).reshape(side, side, len(look.mode))
+    pixels = np.asarray(ground)
+    whole = np.rint(pixels) if look.depth == 16 else pixels
+    return whole.astype(dtype_of(look.depth)).reshape(side, side, len(look.mode))
+
+
+def _image(grey: np.ndarray) -> Image.Image:
+    """Of uint8 or uint16 grey."""
+    return Image.fromarray(grey if grey.dtype == np.uint8 else grey.astype(np.float32))
 
 
 def frame(size: tuple[int, int], side: int, fit: Literal["crop", "pad"]) -> tuple[Box, tuple[int, int]]:

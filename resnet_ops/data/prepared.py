@@ -1,4 +1,4 @@
-"""Prepared data: all images of a data set at one size as uint8, with a manifest that says what each one is.
+"""Prepared data: all images of a data set at one size as uint8 or uint16, with a manifest that says what each one is.
 
 A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order, one split after the
 other) and `classes.json`; where the task asks for more than a label also `targets.npy` (N, ...) and `task.json`.
@@ -45,7 +45,7 @@ _OWN = frozenset(each.name for each in fields(ManifestRow))
 
 @dataclass(frozen=True)
 class PreparedData:
-    """N images (N, H, W, C) uint8 with labels (N,) int64, their manifest rows and the class names."""
+    """N images (N, H, W, C), uint8 or uint16, with labels (N,) int64, their manifest rows and the class names."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -146,9 +146,13 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
 
 
 def _save_array(values: np.ndarray, order: np.ndarray, path: Path) -> None:
-    """Rows of an array of bytes in this order."""
+    """Rows of an array in this order."""
     with write_path(path) as temporary, temporary.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *values.shape[1:])}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(values.dtype),
+            "fortran_order": False,
+            "shape": (len(order), *values.shape[1:]),
+        }
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(order), CHUNK):
             file.write(values[order[start : start + CHUNK]].data)
@@ -195,9 +199,9 @@ def load_prepared(folder: Path) -> PreparedData:
             targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{folder} is not prepared data ({error}). Delete it and run: dvc repro") from error
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4:
         raise DataError(
-            f"{folder}: images.npy is {images.dtype} {images.shape}, not uint8 (N, H, W, C). "
+            f"{folder}: images.npy is {images.dtype} {images.shape}, not uint8 or uint16 (N, H, W, C). "
             "Delete it and run: dvc repro"
         )
     if targets is not None and len(targets) != len(images):

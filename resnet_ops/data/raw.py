@@ -15,7 +15,7 @@ LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
 
 @dataclass(frozen=True)
 class RawData:
-    """N images (N, H, W, C) uint8 with labels (N,), stable names, original sizes and the class names."""
+    """N images (N, H, W, C), uint8 or uint16, with labels (N,), stable names, original sizes and the class names."""
 
     images: np.ndarray
     labels: np.ndarray

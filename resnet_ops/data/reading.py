@@ -80,4 +80,6 @@ def _read(
             )
 
     with quiet_decoders():
-        return spool(read(), (params.image_size, params.image_size, params.channels), scratch), facts
+        return spool(
+            read(), (params.image_size, params.image_size, params.channels), scratch, params.depth
+        ), facts

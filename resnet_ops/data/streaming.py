@@ -27,7 +27,7 @@ class Batch:
 
     @property
     def images(self) -> np.ndarray:
-        """(N, H, W, C) uint8 of the settings' size, N at least 1."""
+        """(N, H, W, C), uint8 or uint16, of the settings' size, N at least 1."""
         return np.stack(self.pixels)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.errors import DataError
 from resnet_ops.extras import require
 from resnet_ops.files import read_json
@@ -16,7 +17,7 @@ from resnet_ops.tasks.task import CLASSIFICATION, Task, task_from_json
 __all__ = ["ExportedModel", "load_deployed", "load_exported"]
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""uint8 images (N, H, W, C) -> logits (N, K, ...) and embeddings (N, F)."""
+"""Images (N, H, W, C), uint8 or uint16 -> logits (N, K, ...) and embeddings (N, F)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class ExportedModel:
     image_size: int
     channels: int
     task: Task = CLASSIFICATION
+    depth: Depth = 8
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
-        """Predict uint8 images (N, H, W, C) of the model's size. Raises DataError when they do not fit."""
+        """See `DeployedModel.predict`."""
         check_images(self, images)
         starts = range(0, max(len(images), 1), batch_size)
         parts = [self.run(np.array(images[start : start + batch_size])) for start in starts]
@@ -69,7 +71,13 @@ def load_exported(folder: Path, threads: int = 0) -> ExportedModel:
         path = folder / EXPORT_FILES[wanted["format"]]
         run = _torch_run(path) if wanted["format"] == "pt2" else _onnx_run(path, threads)
         task = task_from_json(description.get("task"))
-        return ExportedModel(run=run, classes=tuple(description["classes"]), task=task, **wanted)
+        return ExportedModel(
+            run=run,
+            classes=tuple(description["classes"]),
+            task=task,
+            depth=description.get("depth", 8),
+            **wanted,
+        )
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise DataError(
             f"{folder} holds no usable export ({type(error).__name__}: {error}). "

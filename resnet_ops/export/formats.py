@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import noted_depth
 from resnet_ops.export.exported import load_exported
 from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
@@ -98,6 +99,7 @@ def _write(model: TrainedModel, digest: str, format_: Format, content: bytes, fo
         {
             **description,
             **noted_task(model.task),
+            **noted_depth(model.depth),
             "member": asdict(model.member),
             "format": format_,
             "exported_from": digest,

@@ -44,7 +44,7 @@ def onnx_bytes(program: "ExportedProgram") -> bytes:
 
 
 def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation) -> bytes:
-    """An ONNX file in 8 bits: QDQ, weights by channel, ranges of activations from images (N, H, W, C) uint8.
+    """An ONNX file in 8 bits: QDQ, weights by channel, ranges of activations from images (N, H, W, C).
 
     What is left in 32 bits: normalisation, the last average, and the head.
     """

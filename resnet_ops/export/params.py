@@ -57,7 +57,7 @@ class ExportParams(Settings):
     """In `params.yaml` under `export`."""
 
     formats: dict[Format, Tolerance]
-    """Which formats are made, and how equal each must be. All take uint8 images (N, H, W, C)."""
+    """Which formats are made, and how equal each must be. All take images (N, H, W, C), uint8 or uint16."""
     too_few_images: TooFewImages
     """Where the test images are too few to show that a loss is within `max_accuracy_loss`: `estimate` judges by the
     loss on them, and says that it is not shown; `refuse` refuses the format."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from resnet_ops.data.depth import white_of
 from resnet_ops.families.cifar import ZeroPadShortcut
 from resnet_ops.model import TrainedModel
 from resnet_ops.tasks.heads.head import head_of
@@ -19,7 +20,7 @@ MAX_BATCH = 4096
 
 
 class _Deployable(nn.Module):
-    """uint8 images (N, H, W, C) -> logits (N, K, ...) and embeddings (N, F).
+    """Images (N, H, W, C), uint8 or uint16 -> logits (N, K, ...) and embeddings (N, F).
 
     The same arithmetic as `ImageClassifier` in a form that runtimes run well: normalisation is one multiplication and
     one addition over whole rows, and a shortcut that takes every second pixel and pads channels is a convolution
@@ -38,7 +39,7 @@ class _Deployable(nn.Module):
                 module.shortcut = _as_convolution(shortcut, module.conv1.in_channels)  # type: ignore[union-attr, arg-type]
         mean, std = torch.tensor(model.mean), torch.tensor(model.std)
         rows = (model.image_size, 1)
-        self.register_buffer("scale", (1 / (255 * std)).repeat(rows))
+        self.register_buffer("scale", (1 / (white_of(model.depth) * std)).repeat(rows))
         self.register_buffer("shift", (-mean / std).repeat(rows))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +62,8 @@ def trace(model: TrainedModel) -> ExportedProgram:
 
     Equal models give equal programs wherever the code lies: file names and line numbers are taken out.
     """
-    images = torch.zeros(2, model.image_size, model.image_size, model.channels, dtype=torch.uint8)
+    kind = torch.uint16 if model.depth == 16 else torch.uint8
+    images = torch.zeros(2, model.image_size, model.image_size, model.channels, dtype=kind)
     batch = Dim("batch", min=1, max=MAX_BATCH)
     program = torch.export.export(
         _Deployable(model).cpu().eval(), (images,), dynamic_shapes={"images": {0: batch}}

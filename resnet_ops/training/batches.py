@@ -22,7 +22,7 @@ def augment_batch(
     generator: torch.Generator,
     share: Share,
 ) -> tuple[Tensor, Targets]:
-    """uint8 images (N, H, W, C) as the network takes them, (N, C, H, W) and channels-last, and what they show.
+    """Images (N, H, W, C) as the network takes them, (N, C, H, W) and channels-last, and what they show.
 
     images, labels: those at the share's places in the batch; the result is of the share's own ones.
     """

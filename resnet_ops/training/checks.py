@@ -8,10 +8,18 @@ import numpy as np
 import torch
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import depth_of
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.training.plan import Plan
 
-__all__ = ["check_classes", "check_graphs", "check_loss", "check_range", "explain_memory"]
+__all__ = [
+    "check_classes",
+    "check_depth",
+    "check_graphs",
+    "check_loss",
+    "check_range",
+    "explain_memory",
+]
 
 
 def check_range(data: PreparedData) -> None:
@@ -31,6 +39,15 @@ def check_classes(train: PreparedData) -> None:
     if missing:
         raise DataError(
             f"No training image of class {', '.join(missing)}. Add images or raise data.split.train."
+        )
+
+
+def check_depth(plan: Plan, train: PreparedData) -> None:
+    """Raise ConfigError where an augmentation that is of 8 bits would take the depth of grey away again."""
+    if depth_of(train.images) == 16 and plan.recipe.rand_augment:
+        raise ConfigError(
+            f"{plan.name}: the recipe's rand_augment is {plan.recipe.rand_augment:g}, which is of 8 bits, but "
+            "data.depth is 16. In params.yaml set rand_augment to 0: crops, mirrors, erasing and mixing keep the depth."
         )
 
 

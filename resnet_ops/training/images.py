@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import depth_of
 from resnet_ops.messages import say
 from resnet_ops.threads import mapped
 from resnet_ops.training.augmentation.draws import send
@@ -26,10 +27,10 @@ THREADS, AHEAD = 4, 8
 
 
 class ImagesInMemory:
-    """All images of a split on the device, as uint8."""
+    """All images of a split on the device, as they are kept."""
 
     def __init__(self, data: PreparedData, device: torch.device) -> None:
-        self._images = torch.empty(data.images.shape, dtype=torch.uint8, device=device)
+        self._images = torch.empty(data.images.shape, dtype=_kind(data.images), device=device)
         for start in range(0, len(data), CHUNK):
             part = np.array(data.images[start : start + CHUNK])
             self._images[start : start + CHUNK] = torch.from_numpy(part)
@@ -61,11 +62,17 @@ class StreamedImages:
 
     def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         on_gpu = self._device.type == "cuda"
-        images = torch.empty((len(rows), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=on_gpu)
+        images = torch.empty(
+            (len(rows), *self._images.shape[1:]), dtype=_kind(self._images), pin_memory=on_gpu
+        )
         # with `out`, only another mode than the default copies once, and without Python's lock
         np.take(self._images, rows.numpy(), axis=0, out=images.numpy(), mode="clip")
         asked = torch.from_numpy(self._asked[rows.numpy()])
         return images, asked.pin_memory() if on_gpu else asked
+
+
+def _kind(images: np.ndarray) -> torch.dtype:
+    return torch.uint16 if depth_of(images) == 16 else torch.uint8
 
 
 def open_images(

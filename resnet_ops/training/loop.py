@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import depth_of, white_of
 from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.tasks.heads.head import head_of
@@ -15,7 +16,7 @@ from resnet_ops.tasks.learning.learning import learning_of
 from resnet_ops.training.augmentation.normalisation import share_normalisation
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
-from resnet_ops.training.checks import check_graphs, check_loss, explain_memory
+from resnet_ops.training.checks import check_depth, check_graphs, check_loss, explain_memory
 from resnet_ops.training.distributed.workers import ALONE, Workers
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.images import open_images
@@ -68,6 +69,7 @@ class Training:
         self, plan: Plan, train: PreparedData, validation: PreparedData, workers: Workers = ALONE
     ) -> None:
         check_graphs(plan)
+        check_depth(plan, train)
         self.learning = learning_of(train.task)
         self.learning.check(plan, train, validation)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
@@ -185,6 +187,7 @@ class Training:
             channels=channels,
             mean=tuple(self.classifier.mean.flatten().tolist()),
             std=tuple(self.classifier.std.flatten().tolist()),
+            depth=depth_of(data.images),
         )
 
 
@@ -200,12 +203,13 @@ def _tell(callbacks: Sequence[Callable[[Epoch], None]], epoch: Epoch) -> None:
 
 
 def _channel_moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel in [0, 1], from counts of the 256 values: exact whatever the threads."""
-    values = np.arange(256) / 255
-    counts = np.zeros((images.shape[3], 256), np.int64)
+    """Mean and deviation of each channel in [0, 1], from counts of all levels: exact whatever the threads."""
+    white = white_of(depth_of(images))
+    values, least = np.arange(white + 1) / white, 1e-3 * (255 / white)
+    counts = np.zeros((images.shape[3], white + 1), np.int64)
     for start in range(0, len(images), 64):  # they may not fit into memory
         for channel, count in enumerate(counts):
-            count += np.bincount(images[start : start + 64, ..., channel].ravel(), minlength=256)
+            count += np.bincount(images[start : start + 64, ..., channel].ravel(), minlength=white + 1)
     means = [float(np.average(values, weights=count)) for count in counts]
     variances = [np.average((values - mean) ** 2, weights=c) for mean, c in zip(means, counts, strict=True)]
-    return tuple(means), tuple(max(float(variance) ** 0.5, 1e-3) for variance in variances)
+    return tuple(means), tuple(max(float(variance) ** 0.5, least) for variance in variances)

@@ -137,9 +137,7 @@ class _Boundaries:
             still = still + 0.01 if steps == before else 0.0
 
 
-def held(
-    names: Any, first: Request, others: Sequence[Request], stop: int, second_stop: int = 0
-) -> bool:
+def held(names: Any, first: Request, others: Sequence[Request], stop: int, second_stop: int = 0) -> bool:
     """Hold the first request at its boundary number `stop` while the others run, then let it go on.
 
     second_stop: the boundary at which the second one is held meanwhile, until the first one has ended or waits; 0 for

@@ -58,6 +58,7 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("Params", "serve"): None,
     ("DataParams", "task"): "classification",
     ("DataParams", "segmentation"): None,
+    ("DataParams", "depth"): 8,
 }
 """Settings that a file need not have, with what that means: nothing is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))

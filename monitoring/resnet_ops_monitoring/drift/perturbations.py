@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from resnet_ops.data.depth import Pixels, depth_of, white_of
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.messages import Progress
@@ -27,7 +28,6 @@ from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 __all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed"]
 
-Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 _AS_THEY_ARE = 10
 """Random halves of the clean images: what chance alone does."""
@@ -39,27 +39,27 @@ _LEAST = 20
 """A perturbation that leaves fewer usable answers than this is left out."""
 
 
-def _turned(images: Images, severity: int) -> Images:
+def _turned(images: Pixels, severity: int) -> Pixels:
     degrees = (3, 6, 12, 20, 30)[severity - 1]
     options = {"axes": (1, 2), "reshape": False, "order": 1, "mode": "nearest"}
-    return _bytes(ndimage.rotate(images.astype(np.float32), -degrees, **options))
+    return _levels(ndimage.rotate(images.astype(np.float32), -degrees, **options), images)
 
 
-def _moved(images: Images, severity: int) -> Images:
+def _moved(images: Pixels, severity: int) -> Pixels:
     share = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16)[severity - 1]
     by = (0, share * images.shape[1], -share * images.shape[2], 0)
-    return _bytes(ndimage.shift(images.astype(np.float32), by, order=1, mode="nearest"))
+    return _levels(ndimage.shift(images.astype(np.float32), by, order=1, mode="nearest"), images)
 
 
-def _darkened(images: Images, severity: int) -> Images:
-    return _bytes(images * np.float32((0.9, 0.8, 0.65, 0.5, 0.35)[severity - 1]))
+def _darkened(images: Pixels, severity: int) -> Pixels:
+    return _levels(images * np.float32((0.9, 0.8, 0.65, 0.5, 0.35)[severity - 1]), images)
 
 
-def _bytes(values: NDArray[np.floating]) -> Images:
-    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
+def _levels(values: NDArray[np.floating], of: Pixels) -> Pixels:
+    return np.asarray(np.clip(np.rint(values), 0, white_of(depth_of(of))), dtype=of.dtype)
 
 
-_HANDLING: dict[str, Callable[[Images, int], Images]] = {
+_HANDLING: dict[str, Callable[[Pixels, int], Pixels]] = {
     "turned": _turned,
     "moved": _moved,
     "darkened": _darkened,
@@ -69,7 +69,7 @@ PERTURBATIONS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) fo
 _KINDS = {*CORRUPTIONS, *_HANDLING}
 
 
-def perturbed(images: Images, kind: str, severity: int, seed: int) -> Images:
+def perturbed(images: Pixels, kind: str, severity: int, seed: int) -> Pixels:
     """Copies of (N, H, W, C) images; the same seed gives the same ones. Raises KeyError for another kind."""
     if kind in CORRUPTIONS:
         return corrupt(images, kind, severity, (seed, CORRUPTIONS.index(kind), severity))
@@ -79,7 +79,7 @@ def perturbed(images: Images, kind: str, severity: int, seed: int) -> Images:
 def calibrate_accuracy(
     reference: Reference,
     model: DeployedModel,
-    images: Images,
+    images: Pixels,
     labels: Labels,
     *,
     each: int,
@@ -88,7 +88,7 @@ def calibrate_accuracy(
 ) -> Reference:
     """The labelled reference with an accuracy calibration in it.
 
-    images: (N, H, W, C) uint8, those of the reference. labels: (N,) places of their classes in `reference.classes`.
+    images: (N, H, W, C), those of the reference. labels: (N,) places of their classes in `reference.classes`.
     each: at most so many images for each of `PERTURBATIONS`, drawn anew for each by the seed. progress: takes
     perturbations done and in all. Raises DataError when there are no images.
     """

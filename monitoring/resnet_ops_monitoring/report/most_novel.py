@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.thumbnail import thumbnail
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.words import percent
@@ -22,8 +23,8 @@ def most_novel_section(
     frame: pd.DataFrame,
     usable: NDArray[np.bool_],
     reference: Reference,
-    images: NDArray[np.uint8],
-    comparison: NDArray[np.uint8] | None,
+    images: Pixels,
+    comparison: Pixels | None,
 ) -> str:
     """The 16 images farthest from the reference by embedding, and 8 usual ones where there are any.
 
@@ -58,7 +59,7 @@ def _caption(row: "pd.Series[str]") -> str:
     return text
 
 
-def _figure(image: NDArray[np.uint8], caption: str) -> str:
+def _figure(image: Pixels, caption: str) -> str:
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     alternative = escape(caption or "reference image")
     return f'<figure><img alt="{alternative}" src="{thumbnail(image, SIDE)}">{text}</figure>'

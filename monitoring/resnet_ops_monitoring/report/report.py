@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import DataError
 from resnet_ops.files import write_text
 from resnet_ops.page import Tone, document, facts, pill
@@ -39,15 +40,15 @@ class PageContext:
     """What the page says beside the verdict.
 
     role: what the version was when it scored, such as "champion". simulated: a sentence where the traffic is not
-    real. images: (N, H, W, C) uint8, one for each row of the frame. usual_images: the same of the reference's split,
+    real. images: (N, H, W, C), one for each row of the frame. usual_images: the same of the reference's split,
     for comparison, any number. history: earlier verdicts, also those of other versions of the model. reviews: what
     people said of the window, as `resnet_ops_registry.gate.reviews.reviews_of` gives it.
     """
 
     role: str | None
     simulated: str | None = None
-    images: NDArray[np.uint8] | None = None
-    reference_images: NDArray[np.uint8] | None = None
+    images: Pixels | None = None
+    reference_images: Pixels | None = None
     history: Sequence[Verdict] = ()
     reviews: Sequence[str] = ()
 

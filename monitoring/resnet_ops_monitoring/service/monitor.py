@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 from mlflow import MlflowClient
-from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops_monitoring.drift.budget import k_of_n, window_level
 from resnet_ops_monitoring.drift.detector import invalid
 from resnet_ops_monitoring.drift.time_ranges import Judged, judge_time_range
@@ -61,12 +60,12 @@ def alone(path: Path) -> Iterator[bool]:
 class Showing:
     """Images for the pages of windows, where somebody has them.
 
-    of: those of some requests by their ids, (N, H, W, C) uint8; None where it lacks one of them. reference: of the
+    of: those of some requests by their ids, (N, H, W, C); None where it lacks one of them. reference: of the
     reference's split, any number. simulated: a sentence where the traffic is not real.
     """
 
-    of: Callable[[Sequence[str]], NDArray[np.uint8] | None]
-    reference: NDArray[np.uint8]
+    of: Callable[[Sequence[str]], Pixels | None]
+    reference: Pixels
     simulated: str | None = None
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
 
 import numpy as np
-from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import ServiceError
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.serving.pace import Pace
@@ -31,7 +31,7 @@ class QueueFull(ServiceError):
 @dataclass(eq=False)
 class _Job:
     model: DeployedModel
-    images: NDArray[np.uint8]
+    images: Pixels
     answer: "asyncio.Future[Scored]"
     arrived: float = field(default_factory=time.monotonic)
     waited: float = 0.0
@@ -58,8 +58,8 @@ class Batcher:
         self._thread = Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    async def ask(self, model: DeployedModel, images: NDArray[np.uint8]) -> Scored:
-        """The model's answer. images: (N, H, W, C) uint8 of its size, N at least 1.
+    async def ask(self, model: DeployedModel, images: Pixels) -> Scored:
+        """The model's answer. images: (N, H, W, C), uint8 or uint16 of its size, N at least 1.
 
         Who is cancelled while they wait takes their images out of the queue. Raises QueueFull, and what the model
         raises.

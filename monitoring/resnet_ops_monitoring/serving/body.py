@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops.data.decoding import decode_bytes
+from resnet_ops.data.depth import Depth, Pixels, dtype_of, white_of
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.web.refusal import Refusal
 
@@ -17,7 +18,6 @@ __all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
 _FORMATS = ("JPEG", "PNG", "WEBP")
 JSON_TYPE, NPY_TYPE = "application/json", "application/x-npy"
 ARRAY_TYPES = (JSON_TYPE, NPY_TYPE)
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,25 @@ class Reading:
         return self.params.image_size, self.params.image_size, self.params.channels
 
 
-def read_body(kind: str, body: bytes, reading: Reading) -> Images:
-    """(N, H, W, C) uint8 of a body of this content type. Raises Refusal that says why it cannot be."""
+def read_body(kind: str, body: bytes, reading: Reading) -> Pixels:
+    """(N, H, W, C) as the model takes them, of a body of this content type. Raises Refusal that says why not."""
     if kind.startswith("image/"):
         return _decoded(body, reading)
     if kind == NPY_TYPE:
-        return _shaped(_npy(body), reading)
+        return _shaped(_npy(body, reading.params.depth), reading)
     if kind == JSON_TYPE:
         return _shaped(_array(_json(body), ("images",)), reading)
     raise Refusal(415, f"The content type {kind[:100]!r} is none of image/*, {', '.join(ARRAY_TYPES)}.")
 
 
-def read_inputs(kind: str, body: bytes, reading: Reading) -> Images:
+def read_inputs(kind: str, body: bytes, reading: Reading) -> Pixels:
     """The same of a body as MLflow's scoring servers take it."""
     if kind != JSON_TYPE:
         raise Refusal(415, f"The content type {kind[:100]!r} cannot hold images. Send {JSON_TYPE}.")
     return _shaped(_array(_json(body), ("inputs", "instances")), reading)
 
 
-def _decoded(body: bytes, reading: Reading) -> Images:
+def _decoded(body: bytes, reading: Reading) -> Pixels:
     params = reading.params
     bits = 16 if params.grey_bits == "auto" else params.grey_bits
     found = decode_bytes(body, _FORMATS, reading.most_pixels, params, bits)
@@ -87,7 +87,7 @@ def _array(content: dict[str, Any], names: tuple[str, ...]) -> NDArray[Any]:
         raise Refusal(400, f"{found[0]} is no array of numbers, with rows of equal length.") from None
 
 
-def _npy(body: bytes) -> NDArray[Any]:
+def _npy(body: bytes, depth: Depth) -> NDArray[Any]:
     """What `numpy.save` wrote; nothing is made before its header and its length agree, and no pickle is read."""
     file = BytesIO(body)
     try:
@@ -96,25 +96,26 @@ def _npy(body: bytes) -> NDArray[Any]:
             version
         ]
         shape, fortran, dtype = read(file)
-        values = np.frombuffer(body, np.uint8, offset=file.tell())
-        if dtype != np.uint8 or fortran or any(length < 0 for length in shape):
+        values = np.frombuffer(body, dtype_of(depth), offset=file.tell())
+        if dtype != dtype_of(depth) or fortran or any(length < 0 for length in shape):
             raise ValueError
         return values.reshape(shape)
     except Exception:  # noqa: BLE001 -- numpy's reader of headers raises anything
         raise Refusal(
-            400, "The body is no .npy of uint8 in C order, whole and with nothing behind it."
+            400, f"The body is no .npy of uint{depth} in C order, whole and with nothing behind it."
         ) from None
 
 
-def _shaped(values: NDArray[Any], reading: Reading) -> Images:
+def _shaped(values: NDArray[Any], reading: Reading) -> Pixels:
     images = values[None] if values.ndim == 3 else values
     if images.ndim != 4 or images.shape[1:] != reading.shape or not len(images):
         needed = ", ".join(map(str, reading.shape))
         raise Refusal(
             400, f"The array has the shape {values.shape}; the model takes (N, {needed}) or ({needed})."
         )
-    if images.dtype == np.uint8:
+    kind, white = dtype_of(reading.params.depth), white_of(reading.params.depth)
+    if images.dtype == kind:
         return images
-    if images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= 255) & (images % 1 == 0)).all():
-        raise Refusal(400, "The array must hold whole numbers from 0 to 255.")
-    return images.astype(np.uint8)
+    if images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= white) & (images % 1 == 0)).all():
+        raise Refusal(400, f"The array must hold whole numbers from 0 to {white}.")
+    return images.astype(kind)

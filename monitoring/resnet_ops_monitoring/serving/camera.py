@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from resnet_ops.data.depth import Pixels, depth_of, white_of
 from resnet_ops.errors import DataError
 
 __all__ = ["SIMULATION", "degrade"]
@@ -11,10 +12,10 @@ __all__ = ["SIMULATION", "degrade"]
 SIMULATION = "Simulated: real images passed through a simulated camera with dirt on the lens and poor light."
 
 
-def degrade(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+def degrade(images: Pixels, seed: int) -> Pixels:
     """The same images as a neglected camera would deliver them.
 
-    images: (N, H, W, C) uint8, C 1 or 3, H and W at least 8. In this order: slight blur (a lens out of focus), light
+    images: (N, H, W, C), C 1 or 3, H and W at least 8. In this order: slight blur (a lens out of focus), light
     reduced to 55 % with darker corners, dark specks at the same places in every image (dirt on the lens), sensor
     noise. The same seed gives the same bytes. Raises DataError for other shapes.
     """
@@ -25,8 +26,9 @@ def degrade(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     lens = (_light(height, width) * _dirt(height, width, rng))[None, :, :, None]
     blur = 0.04 * min(height, width)
     seen = ndimage.gaussian_filter(images.astype(np.float32), sigma=(0, blur, blur, 0))
-    noise = rng.normal(0.0, 5.0, images.shape)
-    return np.asarray(np.clip(np.rint(seen * lens + noise), 0, 255), dtype=np.uint8)
+    white = white_of(depth_of(images))
+    noise = rng.normal(0.0, 5.0, images.shape) * (white / 255)
+    return np.asarray(np.clip(np.rint(seen * lens + noise), 0, white), dtype=images.dtype)
 
 
 def _light(height: int, width: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
@@ -40,8 +41,8 @@ class Scored:
         return Scored(predictions, statistics, self.latency_ms)
 
 
-def score_batch(model: DeployedModel, images: NDArray[np.uint8], batch_size: int) -> Scored:
-    """Ask a model, `batch_size` images at once. images: (N, H, W, C) uint8, N at least 1.
+def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored:
+    """Ask a model, `batch_size` images at once. images: (N, H, W, C), uint8 or uint16, N at least 1.
 
     Raises DataError when the images are not of the model's size.
     """
@@ -61,7 +62,7 @@ class Scorer:
 
     def score(
         self,
-        images: NDArray[np.uint8],
+        images: Pixels,
         request_ids: Sequence[str],
         times: Sequence[datetime],
         *,
@@ -72,7 +73,7 @@ class Scorer:
     ) -> pd.DataFrame:
         """One row for each image, with the columns of `resnet_ops_monitoring.inference_log.frames`.
 
-        images: (N, H, W, C) uint8. times: aware datetimes. labels: class names where they are known already.
+        images: (N, H, W, C), uint8 or uint16. times: aware datetimes. labels: class names where they are known already.
         groups: what images are alike by, None for one that is its own.
         `latency_ms` is the time of the image's batch divided by the images in it: forward pass with its
         preprocessing, without image statistics. Raises DataError when the lengths differ.
@@ -98,7 +99,7 @@ class Scorer:
         scored[GROUP] = list(groups) if groups is not None else None
         return scored[list(LOGGED)]
 
-    def _batch(self, images: NDArray[np.uint8]) -> pd.DataFrame:
+    def _batch(self, images: Pixels) -> pd.DataFrame:
         scored = score_batch(self.model, images, len(images))
         columns: dict[str, object] = dict(scored.statistics)
         columns["embedding"] = list(scored.predictions.embeddings)

@@ -12,8 +12,8 @@ from weakref import ref
 
 import numpy as np
 from fastapi import Request
-from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
@@ -30,8 +30,8 @@ from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["Scoring"]
 
-Read = Callable[[str, bytes, Reading], NDArray[np.uint8]]
-"""A content type and a body -> (N, H, W, C) uint8."""
+Read = Callable[[str, bytes, Reading], Pixels]
+"""A content type and a body -> (N, H, W, C), uint8 or uint16."""
 
 
 class _Unread(Refusal):
@@ -201,10 +201,10 @@ class Scoring:
         if version.route == "canary" and version.users > max(1, places):
             raise Refusal(BUSY, f"{version.users} requests are with the canary already. Come back later.", 1)
 
-    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> NDArray[np.uint8]:
+    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> Pixels:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
-    async def _ask(self, version: Version, read: Callable[[Version], NDArray[np.uint8]]) -> Scored:
+    async def _ask(self, version: Version, read: Callable[[Version], Pixels]) -> Scored:
         batcher = self._batcher_of(version)
         if (wait := batcher.pace.wait + self._lag.seconds) > self.settings.max_wait_ms / 1000:
             raise _Slow(wait, f"Those before it take {wait:.2f} seconds. Come back later.")
@@ -219,9 +219,7 @@ class Scoring:
             raise Refusal(500, "The model answered with numbers that are not finite.")
         return scored
 
-    async def _decode(
-        self, version: Version, read: Callable[[Version], NDArray[np.uint8]]
-    ) -> NDArray[np.uint8]:
+    async def _decode(self, version: Version, read: Callable[[Version], Pixels]) -> Pixels:
         loop = asyncio.get_running_loop()
         try:
             images = await loop.run_in_executor(self._decoders, read, version)

@@ -10,8 +10,8 @@ from threading import Condition, Thread
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops_monitoring.serving.scorer import score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.swap import Follower
@@ -32,7 +32,7 @@ class Answered:
 
     digest: str
     """Of the version that did."""
-    images: Callable[[Version], NDArray[np.uint8]]
+    images: Callable[[Version], Pixels]
     bytes: int
     request_id: str
     source: str | None

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from resnet_ops.data.depth import dtype_of
 from resnet_ops.data.params import ReadParams
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
@@ -51,7 +52,12 @@ class Version:
         if self.preprocessing is not None:
             return self.preprocessing
         channels = cast(Literal[1, 3], self.model.channels)
-        return replace(Preprocessing.of(otherwise), image_size=self.model.image_size, channels=channels)
+        return replace(
+            Preprocessing.of(otherwise),
+            image_size=self.model.image_size,
+            channels=channels,
+            depth=self.model.depth,
+        )
 
     @cached_property
     def named(self) -> dict[str, str]:
@@ -63,7 +69,7 @@ class Version:
         """Have it answer once alone and once with the largest batch. Raises DataError for what is no answer."""
         shape = (self.model.image_size, self.model.image_size, self.model.channels)
         for size in (1, max_batch):
-            said = self.model.predict(np.zeros((size, *shape), np.uint8), batch_size=size)
+            said = self.model.predict(np.zeros((size, *shape), dtype_of(self.model.depth)), batch_size=size)
             if (
                 said.probabilities.shape != (size, len(self.model.classes))
                 or not np.isfinite(said.probabilities).all()

@@ -156,6 +156,8 @@ def _data(evidence: Evidence) -> Section:
         for name, metric in sorted(evidence.metrics.items())
         if name.startswith("data.") and name.endswith(".images")
     ]
+    if depth := evidence.metrics.get("data.bits"):
+        sizes.append(("depth of grey", f"{depth.value:g} bits"))
     checks = [
         (f"check {name}", "held" if held else "FAILED") for name, held in sorted(evidence.checks.items())
     ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from resnet_ops.data.depth import dtype_of, white_of
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.export.decision import DECISION, SCORE, with_decision
@@ -48,7 +49,9 @@ def _check(content: bytes, model: ExportedModel, point: OperatingPoint, label: s
     import onnxruntime
 
     shape = (TRIED, model.image_size, model.image_size, model.channels)
-    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    images = np.random.default_rng(0).integers(
+        0, white_of(model.depth) + 1, shape, dtype=dtype_of(model.depth)
+    )
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     logits, scores, decided = session.run(["logits", SCORE, DECISION], {"images": images})
     said = model.predict(images)

@@ -5,6 +5,7 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+from resnet_ops.data.depth import dtype_of
 from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
@@ -48,13 +49,15 @@ def build_model_folder(
             f"{file} cannot be registered, because loading it reads a pickle. Register the weights, onnx or int8."
         )
     side, channels, classes = description["image_size"], description["channels"], description["classes"]
-    if preprocessing and (preprocessing.image_size, preprocessing.channels) != (side, channels):
+    depth = description.get("depth", 8)
+    read = (preprocessing.image_size, preprocessing.channels, preprocessing.depth) if preprocessing else ()
+    if read not in ((), (side, channels, depth)):
         raise ConfigError(
-            f"{file} takes images of {side} pixels with {channels} channels, but data says "
-            f"{preprocessing.image_size} and {preprocessing.channels}. Train it with these settings: dvc repro"
+            f"{file} takes images of {side} pixels with {channels} channels of {depth} bits, but data says "
+            f"{', '.join(map(str, read))}. Train it with these settings: dvc repro"
         )
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, side, side, channels))]),
+        inputs=Schema([TensorSpec(np.dtype(dtype_of(depth)), (-1, side, side, channels))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
     )
     identity = hashlib.sha256(model_digest(model_folder).encode()).hexdigest()[:32]

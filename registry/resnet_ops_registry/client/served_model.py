@@ -1,7 +1,8 @@
 """The model as MLflow runs it ("models from code"): this file is copied beside the weights, no pickle is made.
 
-Takes uint8 images (N, H, W, C), gives probabilities (N, K) in the order of the model's classes. A version of a registry
-that has an operating point gives `probabilities`, `score` (N,) and `decision` (N,) bool, by its signed threshold.
+Takes images (N, H, W, C) of the type that its signature names, gives probabilities (N, K) in the order of the model's
+classes. A version of a registry that has an operating point gives `probabilities`, `score` (N,) and `decision` (N,)
+bool, by its signed threshold.
 """
 
 from pathlib import Path
@@ -16,16 +17,18 @@ class ServedModel(PythonModel):
     """Loads trained weights or an export, and member.json, through the core; the threshold through the registry."""
 
     def load_context(self, context: PythonModelContext) -> None:
+        from resnet_ops.data.depth import dtype_of
         from resnet_ops.export.exported import load_deployed
         from resnet_ops_registry.client.operating_point import served_operating_point
 
         folder = Path(context.artifacts["weights"]).parent
         self.model, self.point = load_deployed(folder), served_operating_point(folder)
+        self.kind = dtype_of(self.model.depth)
 
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> np.ndarray | dict[str, np.ndarray]:
-        probabilities = self.model.predict(np.asarray(model_input, dtype=np.uint8)).probabilities
+        probabilities = self.model.predict(np.asarray(model_input, dtype=self.kind)).probabilities
         if self.point is None:
             return probabilities
         return {

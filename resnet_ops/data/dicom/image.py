@@ -1,4 +1,4 @@
-"""A DICOM file as an image of 8 bits."""
+"""A DICOM file as an image of 8 bits, or grey of 16."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from resnet_ops.data.depth import Depth, white_of
 from resnet_ops.data.dicom.header import DicomFile, Header, read_header
 from resnet_ops.data.dicom.stored import read_stored
 from resnet_ops.data.params import WindowParams
@@ -27,7 +28,7 @@ class DicomImage:
     """The first frame."""
 
     image: Image.Image
-    """Of mode L, RGB or YCbCr."""
+    """Of mode L, RGB or YCbCr; grey at a depth of 16 of mode F, with values of 0 to 65535."""
     several: bool
     """There are more frames."""
     shown_by: ShownBy | None
@@ -48,7 +49,7 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def open_dicom(path: Path, window: WindowParams | None) -> DicomImage:
+def open_dicom(path: Path, window: WindowParams | None, depth: Depth = 8) -> DicomImage:
     """The first frame, through `window`, else through the first window of the file, else by all of its bits.
 
     Raises DataError that says why it cannot be read, and quotes nothing of the file. Threads that read together do so
@@ -59,7 +60,7 @@ def open_dicom(path: Path, window: WindowParams | None) -> DicomImage:
     file: DicomFile | None = None
     try:
         with DicomFile(path) as file:
-            return _opened(file, window)
+            return _opened(file, window, depth)
     except DataError as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 - on damaged bytes pydicom raises anything, and quotes it
@@ -67,7 +68,7 @@ def open_dicom(path: Path, window: WindowParams | None) -> DicomImage:
     raise DataError("DICOM: " + ((file.refused if file else None) or why))
 
 
-def _opened(file: DicomFile, window: WindowParams | None) -> DicomImage:
+def _opened(file: DicomFile, window: WindowParams | None, depth: Depth) -> DicomImage:
     header = read_header(file)
     if header.samples == 3:
         bands = [Image.fromarray(np.ascontiguousarray(band)) for band in _bands(read_stored(file, header))]
@@ -76,8 +77,9 @@ def _opened(file: DicomFile, window: WindowParams | None) -> DicomImage:
         )
     chosen, shown_by = _window(header, window)
     stored = read_stored(file, header)[..., 0]
-    shown = _shown(header, chosen)[stored & ((1 << header.bits) - 1)]
-    return DicomImage(Image.fromarray(shown), header.several, shown_by)
+    shown = _shown(header, chosen, depth)[stored & ((1 << header.bits) - 1)]
+    grey = shown.astype(np.float32) if depth == 16 else shown
+    return DicomImage(Image.fromarray(grey), header.several, shown_by)
 
 
 def _bands(pixels: np.ndarray) -> list[np.ndarray]:
@@ -110,7 +112,7 @@ def _window(header: Header, window: WindowParams | None) -> tuple[WindowParams, 
     return WindowParams(center=center, width=width), "file"
 
 
-def _shown(header: Header, window: WindowParams) -> np.ndarray:
-    """The grey of each stored value, (2 ** bits,) uint8; MONOCHROME1 shows low values bright (PS3.3 C.7.6.3.1.2)."""
-    shown = through(window, _rescaled(header))
-    return 255 - shown if header.photometric == "MONOCHROME1" else shown
+def _shown(header: Header, window: WindowParams, depth: Depth) -> np.ndarray:
+    """The grey of each stored value, (2 ** bits,); MONOCHROME1 shows low values bright (PS3.3 C.7.6.3.1.2)."""
+    shown = through(window, _rescaled(header), depth)
+    return white_of(depth) - shown if header.photometric == "MONOCHROME1" else shown

@@ -44,8 +44,8 @@ def glass_blur(images: np.ndarray, setting: Setting, rng: np.random.Generator) -
     count, channels, height, width = images.shape
     sigma, reach = sigma * setting.scale, max(1, round(reach * setting.scale))
     sides = [blur_matrix(side, sigma, 4.0, False) for side in (height, width)]
-    # in eight bits in between, as in the paper
-    blurred = np.floor(on_both_sides(images, *sides) * 255) / 255
+    # in whole levels in between, as in the paper
+    blurred = np.floor(on_both_sides(images, *sides) * setting.white) / setting.white
     order = np.tile(np.arange(height * width, dtype=np.int32)[:, None], count)
     every, rows, columns = (
         np.arange(count),

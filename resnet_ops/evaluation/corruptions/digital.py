@@ -52,15 +52,17 @@ def _affine(count: int, height: int, width: int, shift: float, rng: np.random.Ge
 
 
 def pixelate(images: np.ndarray, setting: Setting, rng: np.random.Generator) -> np.ndarray:
-    """Made smaller and larger again, in eight bits in between."""
+    """Made smaller and larger again, in whole levels in between."""
     (share,) = setting.values
     smaller = [max(1, int(side * share)) for side in images.shape[2:]]
     down = [box_matrix(before, after) for before, after in zip(images.shape[2:], smaller, strict=True)]
     up = [box_matrix(before, after) for before, after in zip(smaller, images.shape[2:], strict=True)]
-    return on_both_sides(np.rint(on_both_sides(images, *down) * 255) / np.float32(255), *up)
+    return on_both_sides(
+        np.rint(on_both_sides(images, *down) * setting.white) / np.float32(setting.white), *up
+    )
 
 
 def jpeg_compression(images: np.ndarray, setting: Setting, rng: np.random.Generator) -> np.ndarray:
-    """Through JPEG at a quality."""
+    """Through JPEG at a quality; it has 8 bits, whatever the image had."""
     (quality,) = setting.values
     return through_jpeg(np.rint(images * 255), int(quality)) / np.float32(255)

@@ -77,6 +77,8 @@ class Setting:
 
     values: Values
     scale: float
+    white: int = 255
+    """The brightest level of the images."""
 
 
 def setting(name: str, severity: int, side: int) -> Setting:

@@ -52,7 +52,7 @@ class Learning(Protocol):
         generator: torch.Generator,
         share: Share,
     ) -> tuple[Tensor, Targets]:
-        """uint8 images (N, H, W, C) as the network takes them, (N, C, H, W), and what they ask for then.
+        """Images (N, H, W, C), uint8 or uint16, as the network takes them, (N, C, H, W), and what they ask for then.
 
         targets: (N, ...), those of `PreparedData.asked`. images, targets: at the share's places in the batch; the
         result is of the share's own ones. Random numbers are of the generator alone.

@@ -5,6 +5,7 @@ from html import escape
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import shown
 from resnet_ops.page import document, facts
 from resnet_ops.tasks.task import IGNORED
 from resnet_ops.thumbnail import thumbnail
@@ -26,7 +27,7 @@ GREY = 128
 
 def drawn(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: an image (H, W, C) under the colours of a mask (H, W); background plain, IGNORED grey."""
-    pixels = np.broadcast_to(image, (*image.shape[:2], 3)).astype(float)
+    pixels = np.broadcast_to(shown(image), (*image.shape[:2], 3)).astype(float)
     number = np.where(mask == 0, 0, 1 + (mask.astype(int) - 1) % (len(COLOURS) - 1))
     colours = np.where((mask == IGNORED)[..., None], GREY, COLOURS[number])
     strength = np.where(mask == 0, 0.0, STRENGTH)[..., None]

@@ -140,7 +140,9 @@ class SegmentationReading:
             _report(faults, Path(params.root or ""))
 
         with quiet_decoders():
-            images = spool(read(), (params.image_size, params.image_size, params.channels), scratch)
+            images = spool(
+                read(), (params.image_size, params.image_size, params.channels), scratch, params.depth
+            )
         return images, np.stack(masks), facts
 
     def _decode(

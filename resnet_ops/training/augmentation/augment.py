@@ -41,7 +41,7 @@ def random_crop_flip(images: Tensor, padding: int, flip: bool, draws: Draws) -> 
 def resized_crop(images: Tensor, area: float, size: int, draws: Draws, nearest: bool = False) -> Tensor:
     """Cut a rectangle out of each image and resize it, bilinear and without aliasing (Szegedy et al. 2014).
 
-    images: (N, H, W, C) uint8; the result is (N, size, size, C), or as large as the image where size is 0. area:
+    images: (N, H, W, C); the result is (N, size, size, C), or as large as the image where size is 0. area:
     smallest share of the image that is cut out, 0 for no cut. Drawn are area and aspect; a side that would be longer
     than the image's is cut at that. nearest: take the nearest pixel instead, so that no new values come: for masks.
     """
@@ -61,7 +61,7 @@ def resized_crop(images: Tensor, area: float, size: int, draws: Draws, nearest: 
     columns = weights(width, left, wide, size or width)
     planes = images.permute(0, 3, 1, 2).float()
     scaled = rows[:, None] @ planes @ columns[:, None].mT
-    return scaled.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    return scaled.round().clamp(0, torch.iinfo(images.dtype).max).to(images.dtype).permute(0, 2, 3, 1)
 
 
 def _resize(places: int, start: Tensor, length: Tensor, size: int) -> Tensor:

@@ -122,8 +122,8 @@ def test_a_missing_column_and_a_label_that_is_no_number_are_named(
     ("images", "why"),
     [
         (np.zeros((7, 8, 8, 1), np.uint8), "7 images but 5"),
-        (np.zeros((5, 8, 8, 1), np.float32), r"not uint8 \(N, H, W, C\)"),
-        (np.zeros((5, 8, 8), np.uint8), r"not uint8 \(N, H, W, C\)"),
+        (np.zeros((5, 8, 8, 1), np.float32), r"not uint8 or uint16 \(N, H, W, C\)"),
+        (np.zeros((5, 8, 8), np.uint8), r"not uint8 or uint16 \(N, H, W, C\)"),
         (np.array([{"a": 1}] * 5, dtype=object), "Python objects"),
     ],
 )

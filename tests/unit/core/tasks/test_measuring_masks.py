@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import Depth
 from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
 from resnet_ops.files import read_json
@@ -111,6 +112,7 @@ class Bright:
 
     name, classes, image_size, channels = "bright", ("background", "spot"), 16, 1
     task: Task = make_segmentation()
+    depth: Depth = 8
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         spots = (images[..., 0] > 127) & (np.arange(16) >= 8)[:, None]

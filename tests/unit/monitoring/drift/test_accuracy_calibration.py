@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.task import CLASSIFICATION, Task
@@ -190,6 +191,7 @@ class Broken:
     image_size: int = 8
     channels: int = 1
     task: Task = CLASSIFICATION
+    depth: Depth = 8
 
     def predict(self, images: Images, batch_size: int = 256) -> Predictions:
         found = self.model.predict(images)

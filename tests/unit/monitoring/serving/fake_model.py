@@ -4,6 +4,7 @@ from threading import Event
 
 import numpy as np
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.predictions import Predictions, softmax
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 
@@ -23,6 +24,7 @@ class FakeModel:
 
     name, classes, image_size, channels = "fake", tuple("0123456789"), 8, 1
     task: Task = CLASSIFICATION
+    depth: Depth = 8
 
     def __init__(self, answering: bool = True) -> None:
         self.go, self.begun, self.asked = Event(), Event(), list[list[int]]()

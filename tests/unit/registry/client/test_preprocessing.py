@@ -51,6 +51,8 @@ def test_the_same_weights_packaged_otherwise_for_another_use_leave_the_files_of_
 def test_what_is_for_another_size_is_not_packaged(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="8 pixels with 1 channels"):
         build_model_folder(model_folder, tmp_path / "packaged", preprocessing=replace(PADDED, image_size=16))
+    with pytest.raises(ConfigError, match="channels of 8 bits"):
+        build_model_folder(model_folder, tmp_path / "packaged", preprocessing=replace(PADDED, depth=16))
 
 
 def test_packaging_the_same_twice_gives_the_same_files(model_folder: Path, tmp_path: Path) -> None:
