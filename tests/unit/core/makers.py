@@ -1,6 +1,7 @@
 """Small members, recipes and data sets that the core's tests share."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
+from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.any_member import AnyMember
@@ -40,6 +42,20 @@ def make_data_params(**changes: Any) -> DataParams:
         "split": SHARES,
     }
     return DataParams(**{**base, **changes})
+
+
+def make_raw_data(labels: list[int], pixels: Sequence[int] | None = None, **extra: list[str]) -> RawData:
+    """Images of one pixel value each: equal numbers are equal images. extra: columns."""
+    n = len(labels)
+    return RawData(
+        images=np.zeros((n, 2, 2, 1), np.uint8),
+        labels=np.array(labels, dtype=np.int64),
+        paths=[f"{place}.png" for place in range(n)],
+        sizes=[(2, 2)] * n,
+        classes=tuple(str(each) for each in range(max(labels) + 1)),
+        digests=[f"{number:064x}" for number in pixels or range(n)],
+        extra=extra,
+    )
 
 
 TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut="identity")
