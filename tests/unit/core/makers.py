@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.build import build_network
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
-from resnet_ops.model import TrainedModel
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import model_digest
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
@@ -185,3 +187,9 @@ def untrained(
 def random_images(count: int, channels: int = 1, size: int = 8, seed: int = 0) -> np.ndarray:
     """(count, size, size, channels) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8)
+
+
+def saved_digest(model: TrainedModel, folder: Path) -> str:
+    """Of the model saved in `folder`."""
+    save_model(model, folder)
+    return model_digest(folder)
