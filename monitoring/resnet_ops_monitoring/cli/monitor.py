@@ -3,14 +3,11 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from resnet_ops.console import console, report_errors
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["add_monitor_commands"]
 
@@ -34,7 +31,6 @@ def add_monitor_commands(app: typer.Typer) -> None:
     )
     monitor.command("run")(_run)
     monitor.command("serve")(_serve)
-    monitor.command("watch", hidden=True)(_serve)  # the name of earlier releases
     monitor.command("show")(_show)
     monitor.command("propose")(_propose)
     monitor.command("test-alert")(_test_alert)
@@ -86,8 +82,7 @@ def _serve(
     with report_errors("monitor serve"):
         from resnet_ops_monitoring.service.monitor_service import MonitorService
 
-        _rounds: MonitorService = MonitorService.read(params, model, alias, reports, reference)
-        _rounds.serve()
+        MonitorService.read(params, model, alias, reports, reference).serve()
 
 
 def _show(

@@ -35,7 +35,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.extras import require
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.service.history import microseconds
+from resnet_ops_monitoring.inference_log.rows import microseconds
 
 if TYPE_CHECKING:
     import apprise

@@ -26,9 +26,10 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.inference_log.rows import microseconds
 from resnet_ops_monitoring.inference_log.time_range import Period
 
-__all__ = ["VerdictHistory", "microseconds"]
+__all__ = ["VerdictHistory"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _table = Table(
@@ -133,11 +134,6 @@ class VerdictHistory:
                 f"A verdict in {self._log.place} is not of this program's version ({error.error_count()} faults). "
                 "Empty the table verdicts; the windows are judged again then."
             ) from None
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _moment(since_1970: int) -> datetime:

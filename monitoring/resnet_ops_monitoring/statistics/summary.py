@@ -31,6 +31,7 @@ from resnet_ops_monitoring.inference_log.frames import (
     matrix,
 )
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.inference_log.rows import microseconds
 from resnet_ops_monitoring.statistics.accuracy import negative_entropy
 from resnet_ops_monitoring.statistics.bins import BINS, column_names, count, mean_of
 from resnet_ops_monitoring.statistics.reservoir import Reservoir, draw, hash_priority, join
@@ -149,7 +150,7 @@ class WindowSummary:
 
     def to_bytes(self) -> bytes:
         """A zip of numpy arrays; equal summaries give equal bytes. No pickle."""
-        moments = [_NEVER if moment is None else _micros(moment) for moment in (self.start, self.end)]
+        moments = [_NEVER if moment is None else microseconds(moment) for moment in (self.start, self.end)]
         kind = _FORMAT if any(getattr(self, name) for name in _DECIDED) else _PLAIN_FORMAT
         kind = _GROUPED_FORMAT if self.reservoir.grouped else kind
         head = np.array(
@@ -382,7 +383,3 @@ def _checked(
 
 def _moment(time: pd.Timestamp) -> datetime | None:
     return None if pd.isna(time) else time.floor("us").to_pydatetime().astimezone(UTC)
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _ORIGIN) // timedelta(microseconds=1)

@@ -7,6 +7,7 @@ import torch
 
 from resnet_ops.data import PreparedData
 from tests.unit.core.makers import digits as read_digits
+from tests.unit.core.makers import take
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +25,9 @@ def digits() -> PreparedData:
     data = read_digits()
     data.images.flags.writeable = False
     return data
+
+
+@pytest.fixture(scope="module")
+def small(digits: PreparedData) -> PreparedData:
+    """96 images to train on and 40 to validate, so that an epoch of 32 has three steps."""
+    return take(digits, train=96, validation=40, test=20, production=20)

@@ -1,20 +1,24 @@
 """Small members, recipes and data sets that the core's tests share."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
+from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.build import build_network
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
-from resnet_ops.model import TrainedModel
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import model_digest
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
@@ -40,6 +44,20 @@ def make_data_params(**changes: Any) -> DataParams:
         "split": SHARES,
     }
     return DataParams(**{**base, **changes})
+
+
+def make_raw_data(labels: list[int], pixels: Sequence[int] | None = None, **extra: list[str]) -> RawData:
+    """Images of one pixel value each: equal numbers are equal images. extra: columns."""
+    n = len(labels)
+    return RawData(
+        images=np.zeros((n, 2, 2, 1), np.uint8),
+        labels=np.array(labels, dtype=np.int64),
+        paths=[f"{place}.png" for place in range(n)],
+        sizes=[(2, 2)] * n,
+        classes=tuple(str(each) for each in range(max(labels) + 1)),
+        digests=[f"{number:064x}" for number in pixels or range(n)],
+        extra=extra,
+    )
 
 
 TINY = Member(depth=8, widths=(4, 8, 8), stem_kernel=3, stem_stride=1, shortcut="identity")
@@ -169,3 +187,9 @@ def untrained(
 def random_images(count: int, channels: int = 1, size: int = 8, seed: int = 0) -> np.ndarray:
     """(count, size, size, channels) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8)
+
+
+def saved_digest(model: TrainedModel, folder: Path) -> str:
+    """Of the model saved in `folder`."""
+    save_model(model, folder)
+    return model_digest(folder)

@@ -76,7 +76,6 @@ def test_a_command_that_succeeds_has_status_0(plugin: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -102,7 +101,6 @@ def test_a_bug_keeps_its_traceback(plugin: Path) -> None:
     assert "RuntimeError: a bug" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["fine", "--no-such-option"]])
 def test_wrong_usage_has_status_2_and_names_what_is_wrong(plugin: Path, arguments: list[str]) -> None:
     done = run(plugin, *arguments)

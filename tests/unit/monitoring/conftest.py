@@ -20,9 +20,21 @@ from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import DriftParams
+from resnet_ops_monitoring.settings.service import RunParams
 from tests.unit.core.makers import digits, make_plan, make_recipe
 from tests.unit.registry.conftest import no_waiting_for_the_disk as no_waiting_for_the_disk
 
+HOURLY = RunParams(
+    alias="champion",
+    minutes=60,
+    rows=0,
+    settle_seconds=0,
+    late_windows=1,
+    min_alarms=1,
+    windows=1,
+    false_alarms_per_day=1,
+)
+"""Windows of an hour, each of which alarms by itself."""
 PARAMS = DriftParams(
     alpha=0.05,
     min_rows=50,

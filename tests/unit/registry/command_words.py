@@ -174,6 +174,7 @@ RIGHT = {
     "label_delay": Parameter("number", ("0",)),
     "embed model": Parameter("text", ("models/seed0", "models:/digits-classifier@champion")),
     "images": Parameter("folder", ("models",)),
+    "device": Parameter("text", ("cpu",)),
     "into": Parameter("place", ("project",)),
     "group": Parameter("text", ("auto", "none")),
     "positive": Parameter("text", ("defect",)),

@@ -8,6 +8,7 @@ from resnet_ops_registry.attestations.trust import revoke_key, trust_key
 from resnet_ops_registry.database.ledger import Entry, list_entries, verify
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
+from resnet_ops_registry.operations import audit
 from tests.unit.registry.conftest import NAME, Publisher, Runner, make_model
 
 POLICY = """\
@@ -46,6 +47,11 @@ def entries() -> list[Entry]:
     with open_database() as connection:
         verify(connection)
         return list_entries(connection)
+
+
+def audited() -> audit.Report:
+    with open_database() as connection:
+        return audit.verify(connection)
 
 
 def approve(run: Runner, who: str, version: int = 1, until: str = "14d") -> str:

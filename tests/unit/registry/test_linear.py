@@ -178,7 +178,6 @@ def seconds(parse: Callable[[str], Any], text: str) -> float:
     return min(spent)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PARSERS)
 def test_ten_times_the_length_costs_about_ten_times_the_work(name: str) -> None:
     """A square would make it a hundred times; what is too short to be measured counts as a millisecond."""
@@ -204,7 +203,6 @@ def test_nothing_is_hashed_for_a_statement_that_nobody_signed(
     assert hashed == []
 
 
-@pytest.mark.slow
 def test_refused_statements_of_one_sender_cannot_fill_the_ledger_and_that_is_told(
     client: MlflowClient, policy: None, published: Publisher
 ) -> None:

@@ -12,26 +12,9 @@ from resnet_ops.data import PreparedData
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
-from tests.unit.core.makers import SHARES, make_data_params
+from tests.unit.core.makers import SHARES, make_data_params, make_raw_data
 
 SPLITS = tuple(SHARES.as_dict())
-
-
-def made(
-    groups: list[str], pixels: list[int], labels: list[int], allowed: list[tuple[str, ...]] | None = None
-) -> RawData:
-    """Images of one pixel value each: equal numbers are equal images."""
-    n = len(groups)
-    return RawData(
-        images=np.zeros((n, 2, 2, 1), np.uint8),
-        labels=np.array(labels, dtype=np.int64),
-        paths=[f"{place}.png" for place in range(n)],
-        sizes=[(2, 2)] * n,
-        classes=tuple(str(each) for each in range(max(labels) + 1)),
-        digests=[f"{number:064x}" for number in pixels],
-        extra={"patient": groups},
-        allowed=allowed,
-    )
 
 
 def dealt(raw: RawData, seed: int = 0) -> PreparedData:
@@ -41,7 +24,7 @@ def dealt(raw: RawData, seed: int = 0) -> PreparedData:
 def many(groups: int, images: int, classes: int = 3, seed: int = 0) -> RawData:
     rng = np.random.default_rng(seed)
     names = [f"p{number}" for number in range(groups) for _ in range(images)]
-    return made(names, list(range(len(names))), rng.integers(0, classes, len(names)).tolist())
+    return make_raw_data(rng.integers(0, classes, len(names)).tolist(), patient=names)
 
 
 @given(
@@ -57,7 +40,8 @@ def many(groups: int, images: int, classes: int = 3, seed: int = 0) -> RawData:
     st.integers(0, 5),
 )
 def test_no_group_and_no_equal_image_is_in_two_splits(rows: list[tuple[str, int, int]], seed: int) -> None:
-    raw = made(*(list(each) for each in zip(*rows, strict=True)))
+    groups, pixels, labels = (list(each) for each in zip(*rows, strict=True))
+    raw = make_raw_data(labels, pixels, patient=groups)
     try:
         data = dealt(raw, seed)
     except DataError as error:
@@ -109,7 +93,7 @@ def test_groups_that_share_an_image_are_one() -> None:
     groups = [f"p{number}" for number in range(40) for _ in range(2)]
     pixels = [number + second for number in range(40) for second in range(2)]  # each with the next: a chain
     with pytest.raises(DataError, match="is in 1 groups"):
-        dealt(made(groups, pixels, [0] * 80))
+        dealt(make_raw_data([0] * 80, pixels, patient=groups))
 
 
 def test_a_class_with_few_groups_is_in_every_split_or_named() -> None:

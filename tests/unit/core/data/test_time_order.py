@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
-from tests.unit.core.makers import SHARES
+from tests.unit.core.makers import SHARES, make_raw_data
 
 BY_TIME = replace(SHARES, by_time="taken")
 ORDER = tuple(SHARES.as_dict())
@@ -23,17 +22,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def made(
     times: list[str], labels: list[int], groups: list[str] | None = None, pixels: list[int] | None = None
 ) -> RawData:
-    """Images of one pixel value each: equal numbers are equal images."""
-    n = len(times)
-    return RawData(
-        images=np.zeros((n, 2, 2, 1), np.uint8),
-        labels=np.array(labels, dtype=np.int64),
-        paths=[f"{place}.png" for place in range(n)],
-        sizes=[(2, 2)] * n,
-        classes=tuple(str(each) for each in range(max(labels) + 1)),
-        digests=[f"{number:064x}" for number in pixels or range(n)],
-        extra={"taken": times, "part": groups or [""] * n},
-    )
+    return make_raw_data(labels, pixels, taken=times, part=groups or [""] * len(times))
 
 
 def after(*minutes: int) -> list[str]:

@@ -1,6 +1,7 @@
 """What holds for members of every family: shapes, learning, features, saving, training, activation checkpointing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,13 @@ def test_a_network_gives_logits_embeddings_and_named_maps(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in MEMBERS if name != "cifar"])
+@pytest.mark.parametrize("name", [*MEMBERS, "cifar-projection"])
 def test_a_member_overfits_32_images(name: str, digits: PreparedData) -> None:
     x = torch.from_numpy(digits.images[:32].copy()).permute(0, 3, 1, 2).float() / 128 - 1
     labels = torch.from_numpy(digits.labels[:32])
-    network = build_network(MEMBERS[name], 1, 10)
+    network = build_network(
+        {**MEMBERS, "cifar-projection": replace(TINY, shortcut="projection")}[name], 1, 10
+    )
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     for _ in range(80):
         loss = F.cross_entropy(network(x), labels)

@@ -6,7 +6,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet_ops.data import PreparedData
 from resnet_ops.families.cifar import ZeroPadShortcut, build_member
 from resnet_ops.families.member import Member, Shortcut
 
@@ -131,19 +130,3 @@ def test_weights_come_from_the_global_seed() -> None:
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["stem.0.weight"], other["stem.0.weight"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("shortcut", ["identity", "projection"])
-def test_a_member_overfits_32_images(shortcut: Shortcut, digits: PreparedData) -> None:
-    x = torch.from_numpy(digits.images[:32].copy()).permute(0, 3, 1, 2).float() / 128 - 1
-    labels = torch.from_numpy(digits.labels[:32])
-    network = build_member(make_member(8, (8, 16, 32), shortcut=shortcut), 1, 10)
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss.item() < 0.05
-    assert (network.eval()(x).argmax(1) == labels).all()

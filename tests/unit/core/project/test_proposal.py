@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.data.params import SplitParams
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.families.member import Member
@@ -19,6 +19,7 @@ from resnet_ops_pipelines.new_project.proposal import Proposal, propose
 from resnet_ops_pipelines.new_project.survey import Survey
 from resnet_ops_pipelines.project_names import check_names
 from resnet_ops_pipelines.project_params import Params
+from tests.unit.core.makers import make_data_params
 
 
 def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
@@ -31,17 +32,9 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         if each
         else {}
     )
-    data = DataParams(
+    data = make_data_params(
         source="csv" if each else "imagefolder",
         root="images",
-        image_size=8,
-        channels=1,
-        fit="crop",
-        background=255,
-        grey_bits="auto",
-        window=None,
-        similar_classes="ask",
-        conflicts="stop",
         group="lot" if each else None,
         split=SplitParams(train=0.6, validation=0.1, test=0.2, production=0.1),
     )

@@ -5,30 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.data.params import DataParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import DataError
 from resnet_ops_pipelines.new_project.survey import Survey, sample, source_of, survey
+from tests.unit.core.makers import SHARES, make_data_params
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
-
-SHARES = SplitParams(train=0.6, validation=0.1, test=0.2, production=0.1)
 
 
 def settings(root: Path) -> DataParams:
-    return DataParams(
-        source=source_of(root),
-        root=str(root),
-        image_size=8,
-        channels=3,
-        fit="crop",
-        background=255,
-        grey_bits="auto",
-        window=None,
-        similar_classes="ask",
-        conflicts="stop",
-        group=None,
-        split=SHARES,
-    )
+    return make_data_params(source=source_of(root), root=str(root), channels=3)
 
 
 def look(root: Path, group: str = "auto") -> Survey:

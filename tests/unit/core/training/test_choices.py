@@ -10,12 +10,7 @@ from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.training.choices import settle
 from resnet_ops.training.loop import fit
-from tests.unit.core.makers import make_plan, make_recipe, take
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    return take(digits, train=96, validation=40)
+from tests.unit.core.makers import make_plan, make_recipe
 
 
 @pytest.mark.slow

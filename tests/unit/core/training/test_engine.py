@@ -16,12 +16,7 @@ from resnet_ops.tasks.learning.classification import ClassificationLearning
 from resnet_ops.training import checks, loop
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import Training, fit
-from tests.unit.core.makers import make_plan, make_recipe, take
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    return take(digits, train=96, validation=40)
+from tests.unit.core.makers import make_plan, make_recipe
 
 
 @pytest.mark.parametrize(

@@ -13,25 +13,12 @@ from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.families.cifar import ResNet, build_member
 from resnet_ops.families.member import Member
-from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.tasks.heads import classification
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import make_data, make_plan, make_recipe, take
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    """96 images to train on and 40 to validate, so that an epoch of 32 has three steps."""
-    return take(digits, train=96, validation=40, test=20, production=20)
-
-
-def digest(model: TrainedModel, folder: Path) -> str:
-    save_model(model, folder)
-    return model_digest(folder)
-
+from tests.unit.core.makers import make_data, make_plan, make_recipe, saved_digest
 
 TRAIN_ELSEWHERE = """
 import sys
@@ -59,7 +46,9 @@ def test_two_processes_train_the_same_bits(small: PreparedData, tmp_path: Path) 
     torch.manual_seed(123)
     for precision in ("fp32", "bf16"):
         here = fit(make_plan(make_recipe(flip=True), 7, precision=precision), small)
-        assert digest(here, tmp_path / "here" / precision) == model_digest(tmp_path / "there" / precision)
+        assert saved_digest(here, tmp_path / "here" / precision) == model_digest(
+            tmp_path / "there" / precision
+        )
 
 
 @pytest.mark.slow
@@ -73,7 +62,7 @@ def test_the_seed_the_recipe_and_the_images_decide_the_weights(small: PreparedDa
         "precision": fit(make_plan(precision="bf16"), small),
         "image": fit(make_plan(), replace(small, images=images)),
     }
-    assert len({digest(model, tmp_path / name) for name, model in models.items()}) == len(models)
+    assert len({saved_digest(model, tmp_path / name) for name, model in models.items()}) == len(models)
 
 
 def test_the_seed_decides_the_order_of_the_images_too(
@@ -88,7 +77,7 @@ def test_the_seed_decides_the_order_of_the_images_too(
 
     monkeypatch.setattr(classification, "build_network", build_the_same)
     digests = {
-        digest(fit(make_plan(make_recipe(crop_padding=0), seed), small), tmp_path / str(seed))
+        saved_digest(fit(make_plan(make_recipe(crop_padding=0), seed), small), tmp_path / str(seed))
         for seed in (0, 1)
     }
     assert len(digests) == 2
@@ -107,7 +96,7 @@ def test_images_held_out_cannot_influence_the_weights(small: PreparedData, tmp_p
     images[held_out] = 255 - images[held_out]
     first = fit(make_plan(), small)
     second = fit(make_plan(), replace(small, images=images))
-    assert digest(first, tmp_path / "first") == digest(second, tmp_path / "second")
+    assert saved_digest(first, tmp_path / "first") == saved_digest(second, tmp_path / "second")
 
 
 def test_callbacks_get_every_epoch_in_order(small: PreparedData) -> None:

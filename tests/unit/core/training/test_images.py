@@ -12,14 +12,12 @@ import torch
 
 from resnet_ops.data import PreparedData, load_prepared, save_prepared
 from resnet_ops.errors import DataError
-from resnet_ops.model import TrainedModel, save_model
-from resnet_ops.model_files import model_digest
 from resnet_ops.training import images
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.images import ImagesInMemory, StreamedImages, free_memory, open_images
 from resnet_ops.training.loop import fit
-from tests.unit.core.makers import make_plan, make_recipe, take
+from tests.unit.core.makers import make_plan, make_recipe, saved_digest, take
 from tests.unit.core.training.test_transfer import Stopped, StopsAfter
 
 CPU = torch.device("cpu")
@@ -31,11 +29,6 @@ def stored(digits: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("prepared")
     save_prepared(take(digits, train=96, validation=40), folder, ("train", "validation"))
     return folder
-
-
-def digest(model: TrainedModel, folder: Path) -> str:
-    save_model(model, folder)
-    return model_digest(folder)
 
 
 def test_both_ways_give_the_same_batches_in_the_same_order(stored: Path) -> None:
@@ -53,7 +46,7 @@ def test_images_in_memory_and_streamed_train_the_same_bits(stored: Path, tmp_pat
     in_ram = load_prepared(stored)
     data = {"mapped": in_ram, "arrays": replace(in_ram, images=np.array(in_ram.images))}
     digests = {
-        digest(fit(make_plan(recipe, images=way), each), tmp_path / f"{name} {way}")
+        saved_digest(fit(make_plan(recipe, images=way), each), tmp_path / f"{name} {way}")
         for name, each in data.items()
         for way in ("memory", "stream", "auto")
     }
@@ -67,7 +60,7 @@ def test_a_training_that_ran_out_of_memory_goes_on_streamed(stored: Path, tmp_pa
     with pytest.raises(Stopped):
         fit(memory, data, checkpoints=StopsAfter(tmp_path / "ck", 4))
     resumed = fit(stream, data, checkpoints=Checkpoints(tmp_path / "ck", 0))
-    assert digest(resumed, tmp_path / "resumed") == digest(fit(memory, data), tmp_path / "whole")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(fit(memory, data), tmp_path / "whole")
 
 
 def test_threads_end_with_an_epoch_that_ends_early(stored: Path) -> None:

@@ -17,7 +17,7 @@ from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.recipe import Recipe
-from tests.unit.core.makers import make_data, make_imbalance, make_plan, make_recipe, take
+from tests.unit.core.makers import make_data, make_imbalance, make_plan, make_recipe
 
 REMEDIES: dict[str, dict[str, Any]] = {
     "balanced weights": {"weights": "balanced"},
@@ -32,11 +32,6 @@ SEEDS = range(3)
 
 def weights_of(model: TrainedModel) -> torch.Tensor:
     return torch.cat([tensor.flatten().double() for tensor in model.network.state_dict().values()])
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    return take(digits, train=96, validation=40)
 
 
 @pytest.mark.slow

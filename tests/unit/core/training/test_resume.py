@@ -13,25 +13,18 @@ import torch
 
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError
-from resnet_ops.model import TrainedModel, save_model
-from resnet_ops.model_files import model_digest
 from resnet_ops.training.checkpoints import Checkpoint, Checkpoints
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import fit
 from resnet_ops.training.recipe import Recipe
 from tests.unit.core import killing
-from tests.unit.core.makers import make_plan, make_recipe
+from tests.unit.core.makers import make_plan, make_recipe, saved_digest
 
 
 @pytest.fixture(scope="module")
 def small(digits: PreparedData) -> PreparedData:
     return killing.small(digits)
-
-
-def digest(model: TrainedModel, folder: Path) -> str:
-    save_model(model, folder)
-    return model_digest(folder)
 
 
 def without_speed(epochs: list[Epoch]) -> list[dict[str, float]]:
@@ -60,7 +53,7 @@ def test_a_training_killed_at_25_random_moments_ends_with_the_same_bits(
     resumed = fit(killing.plan(kind), small, [seen.append], checkpoints)
     assert checkpoints.written == 300 - reached[-1] > 0
     whole = fit(killing.plan(kind), small, [expected.append])
-    assert digest(resumed, tmp_path / "resumed") == digest(whole, tmp_path / "whole")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(whole, tmp_path / "whole")
     assert without_speed(seen) == without_speed(expected)
     assert len(list((tmp_path / "ck").iterdir())) == 2
 
@@ -82,7 +75,7 @@ def test_every_optimiser_goes_on_where_it_was(optimiser: Any, small: PreparedDat
     again = Checkpoints(tmp_path / "ck", 0)
     resumed = fit(plan, small, checkpoints=again)
     assert again.written == 9
-    assert digest(resumed, tmp_path / "resumed") == digest(fit(plan, small), tmp_path / "whole")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(fit(plan, small), tmp_path / "whole")
 
 
 def test_a_training_that_was_done_is_not_trained_again(small: PreparedData, tmp_path: Path) -> None:
@@ -91,7 +84,7 @@ def test_a_training_that_was_done_is_not_trained_again(small: PreparedData, tmp_
     again = Checkpoints(tmp_path / "ck", 0)
     second = fit(make_plan(recipe), small, checkpoints=again)
     assert again.written == 0
-    assert digest(first, tmp_path / "first") == digest(second, tmp_path / "second")
+    assert saved_digest(first, tmp_path / "first") == saved_digest(second, tmp_path / "second")
 
 
 def write_three(folder: Path) -> list[Path]:
@@ -129,7 +122,7 @@ def test_where_all_are_broken_training_starts_anew(small: PreparedData, tmp_path
         path.write_bytes(b"broken")
     resumed = fit(make_plan(), small, checkpoints=Checkpoints(tmp_path / "ck", 1e9))
     whole = fit(make_plan(), small)
-    assert digest(resumed, tmp_path / "resumed") == digest(whole, tmp_path / "whole")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(whole, tmp_path / "whole")
 
 
 def test_what_a_killed_write_left_is_swept_up(tmp_path: Path) -> None:
@@ -148,7 +141,7 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(
     (tmp_path / "ck").write_text("a file where the folder should be")
     model = fit(make_plan(), small, checkpoints=Checkpoints(tmp_path / "ck", 0))
     whole = fit(make_plan(), small)
-    assert digest(model, tmp_path / "model") == digest(whole, tmp_path / "whole")
+    assert saved_digest(model, tmp_path / "model") == saved_digest(whole, tmp_path / "whole")
     assert "after step 1: Cannot write" in capsys.readouterr().out
 
 

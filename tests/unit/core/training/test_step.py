@@ -13,14 +13,9 @@ from resnet_ops.model import TrainedModel
 from resnet_ops.training.average import WeightAverage
 from resnet_ops.training.epoch import Epoch
 from resnet_ops.training.loop import fit, out_of_patience
-from tests.unit.core.makers import TINY, make_plan, make_recipe, take
+from tests.unit.core.makers import TINY, make_plan, make_recipe
 
 FLAT: dict[str, Any] = {"warmup": 0.0, "weight_decay": 0.0, "crop_padding": 0, "label_smoothing": 0.0}
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    return take(digits, train=96, validation=40, test=20, production=20)
 
 
 def weights(model: TrainedModel) -> torch.Tensor:

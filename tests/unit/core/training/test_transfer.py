@@ -29,18 +29,11 @@ from tests.unit.core.makers import (
     TINY,
     make_plan,
     make_recipe,
-    take,
     untrained,
 )
 
 STILL = 1e-30
 """A learning rate that moves nothing."""
-
-
-@pytest.fixture(scope="module")
-def small(digits: PreparedData) -> PreparedData:
-    """96 images to train on and 40 to validate, so that an epoch of 32 has three steps."""
-    return take(digits, train=96, validation=40, test=20, production=20)
 
 
 @pytest.fixture

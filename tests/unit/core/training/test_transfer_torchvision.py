@@ -16,9 +16,7 @@ from resnet_ops.files import file_digest
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
 from tests.unit.core.makers import make_data, make_imagenet_member, make_plan, make_recipe
-from tests.unit.core.training.test_transfer import plan_of_file, small, start_from
-
-__all__ = ["small"]
+from tests.unit.core.training.test_transfer import plan_of_file, start_from
 
 RESNET18 = make_imagenet_member(block="basic", layers=(2, 2, 2, 2), width=64, stem="standard")
 

@@ -20,23 +20,9 @@ from resnet_ops_monitoring.drift.budget import (
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams
-from resnet_ops_monitoring.settings.service import RunParams
+from tests.unit.monitoring.conftest import HOURLY
 
 Frames = Callable[..., pd.DataFrame]
-
-
-def hourly(false_alarms_per_day: float) -> RunParams:
-    """Windows of an hour; two of three that fired alarm."""
-    return RunParams(
-        alias="champion",
-        minutes=60,
-        rows=0,
-        settle_seconds=60,
-        late_windows=48,
-        min_alarms=2,
-        windows=3,
-        false_alarms_per_day=false_alarms_per_day,
-    )
 
 
 def test_an_alarm_needs_enough_of_the_last_windows() -> None:
@@ -102,7 +88,7 @@ def test_a_budget_is_kept_over_simulated_months_that_share_their_reference() -> 
 def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
     made_up: Frames, params: DriftParams
 ) -> None:
-    run = hourly(false_alarms_per_day=0.1)
+    run = replace(HOURLY, false_alarms_per_day=0.1, min_alarms=2, windows=3)
     settings = replace(params, alpha=0.2, test_rows=500)
     frame, identity = made_up(np.random.default_rng(0), 3000), ModelIdentity("made-up", "1", "d" * 64)
     classes = tuple("0123456789")
@@ -130,7 +116,7 @@ def test_the_level_is_of_what_is_tested_and_not_of_all_that_was_seen(
 @pytest.mark.slow
 def test_false_alarms_keep_the_budget_in_simulated_days_of_the_real_detector(params: DriftParams) -> None:
     """A small version of benchmarks/false_alarms.py, at a budget that a few days can measure."""
-    run = hourly(false_alarms_per_day=2.0)
+    run = replace(HOURLY, false_alarms_per_day=2.0, min_alarms=2, windows=3)
     settings = replace(params, alpha=0.5, test_rows=60, permutations=99)
     found = simulated(np.random.default_rng(0), 1000, 120, 60, (run, settings), references=5, days=1)
     assert found.alarms <= 2.0 + 2 * found.error

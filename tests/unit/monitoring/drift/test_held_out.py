@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["registered", "scene"]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in.*sqlite3:pytest.PytestUnraisableExceptionWarning"
@@ -69,7 +70,6 @@ def command(*words: str) -> Result:
     return CliRunner().invoke(build_app(), ["drift", "reference", *words])
 
 
-@pytest.mark.slow
 def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) -> None:
     identity = publish_tested(prepared, "lens-check", wrong=0)
     with pytest.raises(DataError, match="drift reference lens-check 1"):
@@ -84,7 +84,6 @@ def test_a_version_that_was_never_watched_gets_its_reference(prepared: Scene) ->
     assert command("lens-check", "1").exit_code == 0
 
 
-@pytest.mark.slow
 def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) -> None:
     identity = publish_tested(prepared, "lens-check", wrong=5)
     done = command("lens-check", "1")
@@ -95,19 +94,16 @@ def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) 
         fetch_reference(connect(), identity)
 
 
-@pytest.mark.slow
 def test_evidence_without_a_test_accuracy_proves_nothing(prepared: Scene) -> None:
     with pytest.raises(DataError, match=r"names no test\.top1.*dvc repro register_models"):
         check_tested(prepared.served.reference, None)
 
 
-@pytest.mark.slow
 def test_one_answer_may_differ_as_on_another_machine(prepared: Scene) -> None:
     publish_tested(prepared, "lens-check", wrong=1)
     assert command("lens-check", "1").exit_code == 0
 
 
-@pytest.mark.slow
 def test_images_of_one_group_count_as_one_in_the_estimate_and_its_interval(served: Served) -> None:
     params = ReferenceParams(reference_rows=2000, perturbed_images=20)
     test = served.data.split("test")
@@ -130,7 +126,6 @@ def test_images_of_one_group_count_as_one_in_the_estimate_and_its_interval(serve
     assert widths[1] > 1.3 * widths[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

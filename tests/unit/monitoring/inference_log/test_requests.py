@@ -21,25 +21,13 @@ from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.rows import decode
 from resnet_ops_monitoring.inference_log.time_range import TimeRange
 from resnet_ops_monitoring.service.windows import due_time_ranges
-from resnet_ops_monitoring.settings.service import RunParams
-from tests.unit.monitoring.conftest import PARAMS, make_predictions
+from tests.unit.monitoring.conftest import HOURLY, PARAMS, make_predictions
 from tests.unit.monitoring.inference_log.writing import CLASSES, answer, away, label, record, writer_of
 
 WHO = ModelIdentity("made-up", "1", "d" * 64)
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 RANGE: dict[str, Any] = {"start": START, "end": START + HOUR}
-
-HOURLY = RunParams(
-    alias="champion",
-    minutes=60,
-    rows=0,
-    settle_seconds=0,
-    late_windows=1,
-    min_alarms=1,
-    windows=1,
-    false_alarms_per_day=1,
-)
 
 
 @pytest.fixture

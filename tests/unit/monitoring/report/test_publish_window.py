@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from tests.unit.monitoring.conftest import Served
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy"
-)  # mlflow's, under SQLAlchemy 2.1
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+]  # mlflow's, under SQLAlchemy 2.1
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,6 @@ def _state(client: MlflowClient, link: str) -> tuple[object, ...]:
     return len(runs), histories, files, run.data.tags
 
 
-@pytest.mark.slow
 def test_windows_are_published_once_and_where_the_link_says(
     served: Served, params: DriftParams, client: MlflowClient, project: Path
 ) -> None:
@@ -93,7 +93,6 @@ def test_windows_are_published_once_and_where_the_link_says(
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
-@pytest.mark.slow
 def test_a_publication_that_was_cut_off_is_completed_under_its_number(
     served: Served, params: DriftParams, client: MlflowClient, project: Path
 ) -> None:
@@ -108,7 +107,6 @@ def test_a_publication_that_was_cut_off_is_completed_under_its_number(
     assert _state(client, link) == whole
 
 
-@pytest.mark.slow
 def test_labels_that_come_later_update_the_same_window(
     served: Served, params: DriftParams, client: MlflowClient, project: Path
 ) -> None:
@@ -127,7 +125,6 @@ def test_labels_that_come_later_update_the_same_window(
     assert len(steps) == 1
 
 
-@pytest.mark.slow
 def test_a_window_name_that_is_a_path_is_refused(
     served: Served, params: DriftParams, client: MlflowClient, project: Path
 ) -> None:
@@ -138,7 +135,6 @@ def test_a_window_name_that_is_a_path_is_refused(
         publish_window(client, folder)
 
 
-@pytest.mark.slow
 def test_a_server_that_is_down_is_named_with_what_to_do(
     served: Served, params: DriftParams, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,12 +29,12 @@ from resnet_ops_registry.attestations.predicates import Baseline, spoken
 from resnet_ops_registry.attestations.trust import revoke_key, trust_key
 from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.connection import connect
-from resnet_ops_registry.database.ledger import Entry, list_entries, verify
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.reviews import labelled_reference
 from tests.unit.monitoring.conftest import PARAMS, make_predictions
 from tests.unit.registry.conftest import NAME, POLICY, make_model, measured_at, publish_model
+from tests.unit.registry.people import entries
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,11 +98,6 @@ class Scene:
         """v2 was measured again, and decides here by now."""
         measured_at(self.client, int(self.identity.version), point)
 
-    def entries(self) -> list[Entry]:
-        with open_database() as connection:
-            verify(connection)
-            return list_entries(connection)
-
     def artifact(self, path: str) -> Path:
         experiment = self.client.get_experiment_by_name(f"{NAME}/monitoring")
         assert experiment is not None
@@ -135,7 +130,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_whole_story_in_the_ledger
     said = scene.run("drift", "rollback", "shifted", "@Champion", "--why", "reads ones", "--key", "kim")
     assert f"{NAME} v1 is @champion again" in said
     assert str(scene.client.get_model_version_by_alias(NAME, "champion").version) == "1"
-    *_, seen, commented, reason, back = scene.entries()
+    *_, seen, commented, reason, back = entries()
     assert [each.event.detail["said"]["action"] for each in (seen, commented, reason)] == [
         "acknowledge",
         "comment",
@@ -148,7 +143,7 @@ def test_from_alarm_to_rollback_in_one_command_and_the_whole_story_in_the_ledger
         assert "kim commented (alarm): the lens is &lt;dirty&gt;" in page.read_text()
     said = scene.run("drift", "rollback", "shifted", "champion", "--why", "x", "--key", "kim", status=1)
     assert "nothing to roll back" in said
-    assert len(scene.entries()) == back.seq, "a repeat goes back no further, and says nothing"
+    assert len(entries()) == back.seq, "a repeat goes back no further, and says nothing"
 
 
 def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_key_is_revoked(
@@ -161,7 +156,7 @@ def test_an_accepted_window_is_what_later_windows_are_judged_against_until_its_k
     accepted = fetch_reference(scene.client, scene.identity)
     assert accepted.accepted is not None
     assert (accepted.accepted.by, accepted.accepted.why) == ("kim", "new lamps")
-    last = scene.entries()[-1].event.detail["said"]
+    last = entries()[-1].event.detail["said"]
     assert last["action"] == "accept-reference"
     assert scene.artifact(f"references/{last['reference']}/reference.parquet").is_file()
     judged = scene.judge("again", "--stored", status=0)
@@ -215,7 +210,7 @@ def test_a_changed_accepted_reference_is_refused_and_the_labelled_one_does_not_s
     store_reference(scene.client, scene.reference, open_key())
     scene.judge("shifted")
     scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
-    digest = scene.entries()[-1].event.detail["said"]["reference"]
+    digest = entries()[-1].event.detail["said"]["reference"]
     scene.reference.save(scene.artifact(f"references/{digest}/reference.parquet"))
     with pytest.raises(EvidenceError, match=r"was changed after it was stored"):
         fetch_reference(scene.client, scene.identity)
@@ -281,11 +276,11 @@ def test_a_signed_reference_counts_until_its_key_is_revoked(scene: Scene) -> Non
     digest = store_reference(scene.client, scene.reference, open_key())
     version = scene.client.get_model_version(NAME, "2")
     assert labelled_reference(version) == version.tags["resnet_ops.baseline_digest"] == digest
-    said = scene.entries()[-1].event
+    said = entries()[-1].event
     assert (said.action, said.detail["said"]["reference"]) == ("baseline accepted", digest)
-    seen = len(scene.entries())
+    seen = len(entries())
     store_reference(scene.client, scene.reference, open_key())
-    assert len(scene.entries()) == seen, "a repeat says nothing again"
+    assert len(entries()) == seen, "a repeat says nothing again"
     with open_database() as connection:
         revoke_key(connection, open_key().public.id)
     with pytest.raises(DataError, match="keeps no signed reference"):
@@ -315,9 +310,9 @@ def test_what_cannot_be_answered_is_said_and_not_recorded(
     scene: Scene, words: tuple[str, ...], problem: str
 ) -> None:
     scene.judge("shifted")
-    before = len(scene.entries())
+    before = len(entries())
     assert problem in scene.run("drift", *words, "--key", "kim", status=1)
-    assert len(scene.entries()) == before
+    assert len(entries()) == before
 
 
 def test_a_server_that_is_down_is_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,6 @@ def frame(made_up: Maker, project: Path) -> pd.DataFrame:
     return frame.assign(contrast=frame["contrast"] / 2.5)
 
 
-@pytest.mark.slow
 def test_a_sound_window_fails_nothing(frame: pd.DataFrame) -> None:
     assert found(frame) == ""
 
@@ -94,7 +93,6 @@ def test_a_single_row_that_cannot_be_is_named(
     assert words in found(frame)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -127,7 +125,6 @@ def test_rows_a_little_out_of_order_are_allowed(frame: pd.DataFrame) -> None:
     assert found(frame) == ""
 
 
-@pytest.mark.slow
 def test_times_in_the_future_are_counted_and_spoil_no_window(frame: pd.DataFrame) -> None:
     frame.loc[5, "time"] = SINCE + 2 * HOUR
     assert found(frame) == ""
@@ -137,7 +134,6 @@ def test_times_in_the_future_are_counted_and_spoil_no_window(frame: pd.DataFrame
     assert all(check.held for check in checked(InferenceLog.open(), now=SINCE + 2 * HOUR))
 
 
-@pytest.mark.slow
 def test_sources_that_send_in_batches_are_each_in_their_own_order(frame: pd.DataFrame) -> None:
     frame["source"] = ["left"] * 100 + ["right"] * 100
     frame["time"] = [*frame["time"][:100], *frame["time"][:100]]
@@ -146,7 +142,6 @@ def test_sources_that_send_in_batches_are_each_in_their_own_order(frame: pd.Data
     assert "clock of a source never back by more than 60 s" in found(again)
 
 
-@pytest.mark.slow
 def test_a_frozen_camera_repeats_its_image(frame: pd.DataFrame) -> None:
     alike = ["brightness", "contrast", "sharpness", "saturation", "entropy", "predicted", "probabilities"]
     for column in alike:

@@ -29,10 +29,9 @@ from tests.unit.registry.people import (
     trust,
 )
 
-pytestmark = pytest.mark.usefixtures("login")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("login")]
 
 
-@pytest.mark.slow
 def test_two_people_approve_and_then_it_passes(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -59,7 +58,6 @@ def test_two_people_approve_and_then_it_passes(
     ]
 
 
-@pytest.mark.slow
 def test_one_person_with_two_keys_is_one_person(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS)
@@ -70,7 +68,6 @@ def test_one_person_with_two_keys_is_one_person(run: Runner, published: Publishe
     assert "1 of 2 approvals" in refusal()
 
 
-@pytest.mark.slow
 def test_who_asks_for_the_alias_does_not_approve_it(
     run: Runner, published: Publisher, login: Callable[[str], None]
 ) -> None:
@@ -85,7 +82,6 @@ def test_who_asks_for_the_alias_does_not_approve_it(
         promote(NAME, 1, "champion")
 
 
-@pytest.mark.slow
 def test_who_signed_the_evidence_does_not_approve_it(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS.replace("[reviewer]", "[pipeline]").replace("count: 2", "count: 1"))
@@ -93,7 +89,6 @@ def test_who_signed_the_evidence_does_not_approve_it(run: Runner, published: Pub
     assert "pipeline is the author" in refusal()
 
 
-@pytest.mark.slow
 def test_another_role_does_not_approve(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS)
@@ -102,7 +97,6 @@ def test_another_role_does_not_approve(run: Runner, published: Publisher) -> Non
     assert "(kim is intern)" in refusal()
 
 
-@pytest.mark.slow
 def test_revoking_a_key_makes_its_approval_worthless_at_once(run: Runner, published: Publisher) -> None:
     published()
     govern(APPROVALS.replace("count: 2", "count: 1"))
@@ -113,7 +107,6 @@ def test_revoking_a_key_makes_its_approval_worthless_at_once(run: Runner, publis
     assert "0 of 1 approvals" in refusal()
 
 
-@pytest.mark.slow
 def test_revoking_a_key_changes_what_the_page_says(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -127,7 +120,6 @@ def test_revoking_a_key_changes_what_the_page_says(
     assert after["resnet_ops.weights_digest"] == before["resnet_ops.weights_digest"]
 
 
-@pytest.mark.slow
 def test_an_approval_is_for_one_alias_of_one_version(
     run: Runner, published: Publisher, project: Path
 ) -> None:
@@ -152,7 +144,6 @@ def connect_and_send(version: int, text: str) -> None:
     connect().set_model_version_tag(NAME, str(version), "resnet_ops.statement", text)
 
 
-@pytest.mark.slow
 def test_what_a_person_said_last_counts(run: Runner, published: Publisher, client: MlflowClient) -> None:
     published()
     govern(APPROVALS.replace("count: 2", "count: 1"))
@@ -164,7 +155,6 @@ def test_what_a_person_said_last_counts(run: Runner, published: Publisher, clien
     assert "kim's ended" in refusal()
 
 
-@pytest.mark.slow
 def test_a_forged_or_untrusted_statement_is_refused_and_the_refusal_recorded(
     run: Runner, published: Publisher
 ) -> None:
@@ -182,7 +172,6 @@ def test_a_forged_or_untrusted_statement_is_refused_and_the_refusal_recorded(
     assert "not plain JSON" in entries()[-1].event.detail["reasons"][0]
 
 
-@pytest.mark.slow
 def test_a_statement_from_the_future_is_refused(published: Publisher, client: MlflowClient) -> None:
     published()
     trust("kim", "reviewer")
@@ -192,7 +181,6 @@ def test_a_statement_from_the_future_is_refused(published: Publisher, client: Ml
         attest(client, NAME, 1, said, open_key("kim"))
 
 
-@pytest.mark.slow
 def test_a_key_that_is_not_there_is_not_made_in_passing(
     run: Runner, published: Publisher, project: Path
 ) -> None:

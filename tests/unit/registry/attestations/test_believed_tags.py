@@ -21,7 +21,7 @@ from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.reviews import accepted_reference, labelled_reference
 from tests.unit.registry.conftest import NAME, POLICY, EvidenceMaker, Publisher
 
-pytestmark = pytest.mark.usefixtures("policy")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("policy")]
 
 FORGED = {
     "resnet_ops.files_digest": "f" * 64,
@@ -51,7 +51,6 @@ def trust(name: str, role: str) -> None:
         trust_key(connection, open_key(name).public, name, role)
 
 
-@pytest.mark.slow
 def test_tags_that_another_server_wrote_are_not_given_out(
     client: MlflowClient, plain: MlflowClient, published: Publisher
 ) -> None:
@@ -64,7 +63,6 @@ def test_tags_that_another_server_wrote_are_not_given_out(
     assert client.get_model_version_by_alias(NAME, "free").tags == before
 
 
-@pytest.mark.slow
 def test_a_version_without_evidence_is_given_out_without_any_and_with_the_gates_own_verdicts(
     client: MlflowClient, plain: MlflowClient, published: Publisher
 ) -> None:
@@ -77,7 +75,6 @@ def test_a_version_without_evidence_is_given_out_without_any_and_with_the_gates_
     assert client.get_model_version(NAME, str(bare)).tags == {"mine": "kept", **verdicts}
 
 
-@pytest.mark.slow
 def test_evidence_by_a_key_of_a_role_that_the_policy_does_not_name_is_not_loaded(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -89,7 +86,6 @@ def test_evidence_by_a_key_of_a_role_that_the_policy_does_not_name_is_not_loaded
     assert "resnet_ops.files_digest" not in client.get_model_version(NAME, str(version)).tags
 
 
-@pytest.mark.slow
 def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_another(
     client: MlflowClient, published: Publisher, make_evidence: EvidenceMaker, project: Path
 ) -> None:
@@ -101,7 +97,6 @@ def test_the_newest_evidence_of_a_named_role_is_loaded_and_not_a_newer_one_of_an
     assert "signed by pipeline" in client.get_model_version(NAME, str(version)).tags["evidence"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "may"), [("monitor", False), ("lead", False), ("reviewer", True), ("operator", True)]
 )
@@ -142,7 +137,6 @@ def former_roles(client: MlflowClient, published: Publisher) -> int:
     return version
 
 
-@pytest.mark.slow
 def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
     client: MlflowClient, former_roles: int
 ) -> None:
@@ -157,7 +151,6 @@ def test_a_reference_that_an_earlier_release_took_from_any_key_does_not_count(
     assert not {"resnet_ops.baseline_digest", "resnet_ops.reference_digest"} & set(found.tags)
 
 
-@pytest.mark.slow
 def test_the_policys_own_role_for_evidence_sets_it(client: MlflowClient, published: Publisher) -> None:
     version = published().version
     said = spoken(Baseline, reference="a" * 64, images=10, created=datetime.now(UTC))

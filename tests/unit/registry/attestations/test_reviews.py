@@ -32,7 +32,6 @@ def accept(client: MlflowClient, who: str, digest: str, **more: Any) -> ModelVer
     return review(client, who, "accept-reference", comment="new lamps", reference=digest, **more)
 
 
-@pytest.mark.slow
 def test_a_review_is_told_on_the_versions_page_and_in_the_ledger(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -61,7 +60,6 @@ def test_reviews_change_no_decision_and_are_no_grounds_of_one(
     assert len(entries()[-1].event.detail["statements"]) == 1
 
 
-@pytest.mark.slow
 def test_the_newest_accepted_reference_counts_until_its_key_is_revoked(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -123,7 +121,6 @@ def test_what_says_too_much_or_too_little_cannot_be_signed(said: dict[str, str],
         spoken(Review, created=datetime.now(UTC), **{**whole, **said})
 
 
-@pytest.mark.slow
 def test_a_long_history_of_a_window_is_cut_at_its_oldest_reviews(
     published: Publisher, client: MlflowClient
 ) -> None:

@@ -19,7 +19,7 @@ from resnet_ops_registry.gate.policies import apply_policy, policy_for
 from resnet_ops_registry.operations import audit
 from tests.unit.registry.conftest import NAME, POLICY, Publisher, Runner
 
-pytestmark = pytest.mark.usefixtures("policy")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("policy")]
 
 TAMPERED = {
     "signature": "UPDATE resnet_ops_statements SET envelope = replace(envelope, 'sig\":\"', 'sig\":\"AAAA')",
@@ -63,7 +63,6 @@ def perturbed(request: pytest.FixtureRequest, published: Publisher) -> str:
     return str(request.param)
 
 
-@pytest.mark.slow
 def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(perturbed: str, run: Runner) -> None:
     with open_database() as connection:
         key = list_trusted(connection)[0].id
@@ -74,7 +73,6 @@ def test_a_key_is_revoked_whatever_the_rows_of_statements_and_keys_hold(perturbe
     assert "of resnet_ops_statements cannot be read" in said.replace("\n", " ")
 
 
-@pytest.mark.slow
 def test_a_policy_comes_into_force_whatever_the_rows_hold(perturbed: str, run: Runner, project: Path) -> None:
     file = project / "p.yaml"
     file.write_text(POLICY.replace("0.95", "0.97"))
@@ -85,14 +83,12 @@ def test_a_policy_comes_into_force_whatever_the_rows_hold(perturbed: str, run: R
     assert found.version == 2
 
 
-@pytest.mark.slow
 def test_an_audit_goes_on_past_a_row_that_cannot_be_read(perturbed: str) -> None:
     """What a newer program wrote and a trusted key signed is nothing that came past the gate."""
     with open_database() as connection:
         assert bool(audit.verify(connection).findings) == (perturbed != "unknown kind")
 
 
-@pytest.mark.slow
 def test_the_refusal_names_the_row(published: Publisher) -> None:
     version = published().version
     spoil(TAMPERED["no JSON"])
@@ -100,7 +96,6 @@ def test_the_refusal_names_the_row(published: Publisher) -> None:
         promote(NAME, version, "champion")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("content", ["'x'", "replace(content, 'threshold', 'oracle')", "''"])
 def test_a_policy_that_cannot_be_read_closes_its_models_and_no_others(
     content: str, client: MlflowClient, published: Publisher, run: Runner, project: Path
@@ -125,7 +120,6 @@ def test_a_policy_that_cannot_be_read_closes_its_models_and_no_others(
     assert "is revoked" in run("keys", "revoke", key)
 
 
-@pytest.mark.slow
 def test_a_revocation_stands_when_the_pages_cannot_be_written(
     published: Publisher, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

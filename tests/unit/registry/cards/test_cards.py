@@ -68,7 +68,6 @@ def signed() -> tuple[str, str]:
     return accepted.id, accepted.subject.digest
 
 
-@pytest.mark.slow
 def test_a_published_version_has_its_card_with_the_run_and_on_its_page(
     policy: None, published: Publisher, kept: Callable[[], Kept]
 ) -> None:
@@ -82,7 +81,6 @@ def test_a_published_version_has_its_card_with_the_run_and_on_its_page(
     assert "refused" not in found.description, "verdicts change; the tags beside it say them"
 
 
-@pytest.mark.slow
 def test_publishing_again_writes_nothing_and_signs_nothing(
     policy: None, client: MlflowClient, published: Publisher, kept: Callable[[], Kept]
 ) -> None:
@@ -93,7 +91,6 @@ def test_publishing_again_writes_nothing_and_signs_nothing(
     assert (kept(), signed()) == (before, said)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["card.md", "card.html", "tag", "description"])
 def test_a_version_whose_card_is_missing_gets_it_and_its_evidence_stays_as_it_was(
     lost: str, policy: None, client: MlflowClient, published: Publisher, kept: Callable[[], Kept]
@@ -111,7 +108,6 @@ def test_a_version_whose_card_is_missing_gets_it_and_its_evidence_stays_as_it_wa
     assert (kept().files, kept().description, signed()) == (before.files, before.description, said)
 
 
-@pytest.mark.slow
 def test_the_card_follows_the_policy_and_what_people_wrote(
     client: MlflowClient, published: Publisher, kept: Callable[[], Kept]
 ) -> None:
@@ -128,7 +124,6 @@ def test_the_card_follows_the_policy_and_what_people_wrote(
     assert "Known to confuse 1 and 7." in kept().description
 
 
-@pytest.mark.slow
 def test_new_measurements_make_a_new_card(
     policy: None, published: Publisher, kept: Callable[[], Kept]
 ) -> None:
@@ -138,7 +133,6 @@ def test_new_measurements_make_a_new_card(
     assert "0.970-0.990" in kept().description
 
 
-@pytest.mark.slow
 def test_the_command_prints_the_card_that_mlflow_shows_and_writes_it_where_told(
     policy: None, published: Publisher, kept: Callable[[], Kept], run: Runner, project: Path
 ) -> None:
@@ -154,7 +148,6 @@ def test_the_command_prints_the_card_that_mlflow_shows_and_writes_it_where_told(
     assert told["verdicts"] == {"@champion": "passes", "stage Production": "passes"}
 
 
-@pytest.mark.slow
 def test_no_card_is_made_of_evidence_whose_key_is_not_trusted(
     policy: None, client: MlflowClient, published: Publisher, run: Runner, kept: Callable[[], Kept]
 ) -> None:
@@ -169,7 +162,6 @@ def test_no_card_is_made_of_evidence_whose_key_is_not_trusted(
     assert kept() == before
 
 
-@pytest.mark.slow
 def test_no_card_is_made_of_evidence_in_a_role_that_the_policy_does_not_ask(
     policy: None, client: MlflowClient, published: Publisher
 ) -> None:
@@ -207,7 +199,6 @@ def copies(client: MlflowClient, version: ModelVersion) -> Path:
     return Path(client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://")) / "evidence"
 
 
-@pytest.mark.slow
 def test_over_http_the_copy_with_the_run_is_read_and_verified(
     client: MlflowClient, version: ModelVersion, over_http: None
 ) -> None:
@@ -216,7 +207,6 @@ def test_over_http_the_copy_with_the_run_is_read_and_verified(
     assert card_of(client, NAME, 1).signed_by == said.key.id == version.tags["resnet_ops.evidence_key"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["statement.json", "key.pub.pem"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{}", None])
 def test_over_http_a_copy_that_was_damaged_is_refused_in_words(
@@ -232,7 +222,6 @@ def test_over_http_a_copy_that_was_damaged_is_refused_in_words(
         evidence_of(client, version)
 
 
-@pytest.mark.slow
 def test_over_http_better_numbers_signed_by_a_stranger_are_refused(
     client: MlflowClient,
     version: ModelVersion,
@@ -249,7 +238,6 @@ def test_over_http_better_numbers_signed_by_a_stranger_are_refused(
             evidence_of(client, version)
 
 
-@pytest.mark.slow
 def test_over_http_the_evidence_of_another_version_is_refused(
     client: MlflowClient, version: ModelVersion, over_http: None
 ) -> None:
@@ -262,7 +250,6 @@ def test_over_http_the_evidence_of_another_version_is_refused(
         evidence_of(client, other)
 
 
-@pytest.mark.slow
 def test_over_http_publishing_again_restores_a_copy_that_was_damaged(
     client: MlflowClient, version: ModelVersion, copies: Path, published: Publisher, over_http: None
 ) -> None:

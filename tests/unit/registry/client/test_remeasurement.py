@@ -42,7 +42,6 @@ def now(client: MlflowClient, version: int) -> Evidence:
     return evidence_of(client, find_model_version(client, NAME, version)).evidence
 
 
-@pytest.mark.slow
 def test_a_version_says_what_it_was_trained_on_and_a_changed_list_is_not_believed(
     client: MlflowClient, data: PreparedData, project: Path
 ) -> None:
@@ -55,7 +54,6 @@ def test_a_version_says_what_it_was_trained_on_and_a_changed_list_is_not_believe
         load(NAME, version)
 
 
-@pytest.mark.slow
 def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -75,7 +73,6 @@ def test_a_champion_is_measured_again_on_todays_images_and_can_be_compared(
     assert f"{NAME} v{version}: test.top1" in said
 
 
-@pytest.mark.slow
 def test_a_version_keeps_deciding_where_it_did_until_another_aim_is_set(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -109,7 +106,6 @@ def test_a_version_keeps_deciding_where_it_did_until_another_aim_is_set(
         run("attest", "evaluation", NAME, str(version))
 
 
-@pytest.mark.slow
 def test_files_that_were_changed_since_they_were_loaded_are_not_signed_for(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -125,7 +121,6 @@ def test_files_that_were_changed_since_they_were_loaded_are_not_signed_for(
     assert now(client, version) == before
 
 
-@pytest.mark.slow
 def test_the_pipeline_does_not_undo_what_was_measured_again_from_its_own(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
@@ -140,7 +135,6 @@ def test_the_pipeline_does_not_undo_what_was_measured_again_from_its_own(
     assert measured.outcomes["test"].n == len(test) - 30
 
 
-@pytest.mark.slow
 def test_what_was_trained_on_is_left_out_of_validation_too(
     client: MlflowClient, data: PreparedData, run: Runner, project: Path
 ) -> None:
@@ -152,7 +146,6 @@ def test_what_was_trained_on_is_left_out_of_validation_too(
     assert now(client, version).metrics["validation.top1"].n == len(data.split("validation"))
 
 
-@pytest.mark.slow
 def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
     client: MlflowClient, data: PreparedData, run: Runner
 ) -> None:
@@ -168,7 +161,6 @@ def test_versions_are_measured_on_the_images_that_none_of_them_has_seen(
     assert both[0].n == len(test) - 40
 
 
-@pytest.mark.slow
 def test_what_cannot_be_measured_is_said(
     client: MlflowClient,
     published: Publisher,
@@ -190,7 +182,6 @@ def test_what_cannot_be_measured_is_said(
         run("attest", "evaluation", NAME, str(version))
 
 
-@pytest.mark.slow
 def test_a_version_of_another_task_is_not_measured_on_images_of_one_class_each(
     client: MlflowClient, data: PreparedData, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +193,6 @@ def test_a_version_of_another_task_is_not_measured_on_images_of_one_class_each(
         run("attest", "evaluation", NAME, str(version))
 
 
-@pytest.mark.slow
 def test_what_starts_from_a_version_takes_over_what_that_one_has_seen(
     client: MlflowClient, data: PreparedData, project: Path
 ) -> None:
@@ -220,7 +210,6 @@ def test_what_starts_from_a_version_takes_over_what_that_one_has_seen(
     assert with_weights_at_hand(make_recipe(start=replace(start, source="file:models/seed0")))[1] is None
 
 
-@pytest.mark.slow
 def test_reference_and_production_leave_out_what_the_serving_version_has_seen(
     client: MlflowClient, data: PreparedData, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

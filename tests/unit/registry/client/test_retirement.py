@@ -13,7 +13,6 @@ from tests.unit.registry.people import entries, govern, publish_versions, refusa
 pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
 
 
-@pytest.mark.slow
 def test_a_retired_version_loses_its_aliases_and_is_refused_until_an_operator_brings_it_back(
     run: Runner, published: Publisher, client: MlflowClient
 ) -> None:
@@ -47,7 +46,6 @@ def serve_in_turn(published: Publisher, project: Path, count: int) -> None:
         promote(NAME, version, "champion")
 
 
-@pytest.mark.slow
 def test_a_rollback_goes_to_the_last_champion_that_still_passes_and_back_no_further_than_it_must(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
@@ -63,7 +61,6 @@ def test_a_rollback_goes_to_the_last_champion_that_still_passes_and_back_no_furt
         run("rollback", NAME, "champion")
 
 
-@pytest.mark.slow
 def test_a_rollback_that_finds_nothing_fit_leaves_the_champion_and_is_recorded(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
@@ -76,7 +73,6 @@ def test_a_rollback_that_finds_nothing_fit_leaves_the_champion_and_is_recorded(
     assert (last.action, last.outcome, last.version) == ("rollback", "refused", 1)
 
 
-@pytest.mark.slow
 def test_a_rollback_works_after_the_champion_was_retired(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
@@ -86,7 +82,6 @@ def test_a_rollback_works_after_the_champion_was_retired(
     assert client.get_registered_model(NAME).aliases == {"champion": 1}
 
 
-@pytest.mark.slow
 def test_a_version_made_anew_is_not_rolled_back_to(
     run: Runner, published: Publisher, project: Path, client: MlflowClient
 ) -> None:
@@ -100,7 +95,6 @@ def test_a_version_made_anew_is_not_rolled_back_to(
         run("rollback", NAME, "champion")
 
 
-@pytest.mark.slow
 def test_a_rollback_without_the_gate_leaves_no_tag_behind(
     client: MlflowClient, published: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,6 @@ def all_runs(client: MlflowClient) -> dict[str, str]:
 FULL = [(number, 1 / number) for number in range(1, EPOCHS + 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seen", [(1, 2, 3, 4), (1, 2), (2, 4), ()])
 def test_a_live_curve_is_completed_without_doubled_points(
     seen: tuple[int, ...],
@@ -102,7 +101,6 @@ def test_a_live_curve_is_completed_without_doubled_points(
     assert list(all_runs(client)) == [published.run_id]
 
 
-@pytest.mark.slow
 def test_without_a_live_run_the_whole_curve_is_published(
     client: MlflowClient, publish_curve: Callable[[], Published]
 ) -> None:
@@ -111,7 +109,6 @@ def test_without_a_live_run_the_whole_curve_is_published(
     assert "epoch" not in client.get_run(published.run_id).data.metrics
 
 
-@pytest.mark.slow
 def test_publishing_again_adds_no_point(
     client: MlflowClient, publish_curve: Callable[[], Published], make_evidence: Callable[..., Evidence]
 ) -> None:
@@ -122,7 +119,6 @@ def test_publishing_again_adds_no_point(
     assert curve(client, first.run_id, "train_loss") == FULL
 
 
-@pytest.mark.slow
 def test_a_second_training_of_the_same_weights_leaves_no_run_running(
     client: MlflowClient, publish_curve: Callable[[], Published], make_evidence: Callable[..., Evidence]
 ) -> None:
@@ -148,7 +144,6 @@ def dead_process() -> int:
     return ended.pid
 
 
-@pytest.mark.slow
 def test_only_runs_of_ended_processes_of_this_host_are_closed(
     client: MlflowClient, make_evidence: Callable[..., Evidence]
 ) -> None:
@@ -165,7 +160,6 @@ def test_only_runs_of_ended_processes_of_this_host_are_closed(
     assert {run: status for run, status in all_runs(client).items() if run in expected} == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -194,7 +188,6 @@ def test_a_tag_that_somebody_else_wrote_stops_neither_training_nor_publishing(
     assert all_runs(client)[odd] == "RUNNING"
 
 
-@pytest.mark.slow
 def test_publishing_closes_abandoned_runs_too(
     client: MlflowClient, publish_curve: Callable[[], Published]
 ) -> None:

@@ -58,7 +58,6 @@ def holder(client: MlflowClient) -> str:
     return str(client.get_model_version_by_alias(NAME, "champion").version)
 
 
-@pytest.mark.slow
 def test_a_better_candidate_follows_and_a_worse_one_does_not(
     models: Callable[..., None], client: MlflowClient
 ) -> None:
@@ -71,7 +70,6 @@ def test_a_better_candidate_follows_and_a_worse_one_does_not(
     client.set_registered_model_alias(NAME, "champion", "2")
 
 
-@pytest.mark.slow
 def test_taking_the_champion_off_first_is_no_way_around_it(
     models: Callable[..., None], client: MlflowClient
 ) -> None:
@@ -85,7 +83,6 @@ def test_taking_the_champion_off_first_is_no_way_around_it(
         promote(NAME, 2, "champion")
 
 
-@pytest.mark.slow
 def test_another_spelling_of_the_alias_has_the_same_champion(
     models: Callable[..., None], client: MlflowClient
 ) -> None:
@@ -95,7 +92,6 @@ def test_another_spelling_of_the_alias_has_the_same_champion(
         promote(NAME, 2, "Champion")
 
 
-@pytest.mark.slow
 def test_a_stage_has_its_own_champion_even_when_that_is_archived_in_the_same_request(
     models: Callable[..., None], client: MlflowClient
 ) -> None:
@@ -107,7 +103,6 @@ def test_a_stage_has_its_own_champion_even_when_that_is_archived_in_the_same_req
     assert client.get_model_version(NAME, "1").current_stage == "Production"
 
 
-@pytest.mark.slow
 def test_a_retired_champion_need_not_be_beaten(models: Callable[..., None], run: Runner) -> None:
     models([10, 20])
     promote(NAME, 1, "champion")
@@ -117,7 +112,6 @@ def test_a_retired_champion_need_not_be_beaten(models: Callable[..., None], run:
     promote(NAME, 2, "champion")
 
 
-@pytest.mark.slow
 def test_a_rollback_to_a_worse_version_is_not_compared(
     models: Callable[..., None], run: Runner, client: MlflowClient
 ) -> None:
@@ -133,7 +127,6 @@ def test_a_rollback_to_a_worse_version_is_not_compared(
     assert [(each.version, each.rollback) for each in held] == [(1, True), (2, False), (1, False)]
 
 
-@pytest.mark.slow
 def test_a_champion_whose_evidence_is_worthless_now_cannot_be_followed_unseen(
     models: Callable[..., None], project: Path
 ) -> None:
@@ -154,7 +147,6 @@ STRICT = POLICY.replace(
 )
 
 
-@pytest.mark.slow
 def test_a_policy_is_tried_on_past_decisions_before_it_is_put_into_force(
     models: Callable[..., None], run: Runner, project: Path
 ) -> None:
@@ -185,7 +177,6 @@ def test_a_policy_is_tried_on_past_decisions_before_it_is_put_into_force(
     assert json.loads(run("ledger", "verify", "--json")) == before
 
 
-@pytest.mark.slow
 def test_a_simulation_trusts_the_keys_of_that_time(
     models: Callable[..., None], run: Runner, project: Path
 ) -> None:
@@ -200,7 +191,6 @@ def test_a_simulation_trusts_the_keys_of_that_time(
     assert not check(NAME, 1, "champion").allowed
 
 
-@pytest.mark.slow
 def test_a_policy_is_compared_with_the_one_in_force_and_its_history_kept(
     models: Callable[..., None], run: Runner, project: Path
 ) -> None:

@@ -109,7 +109,6 @@ RULES = {
 """By metric: what the tiny, untrained model cannot meet, and what it can."""
 
 
-@pytest.mark.slow
 def test_a_member_is_refused_for_any_measure_with_the_number_and_its_images(
     client: MlflowClient, version: int, measured: dict[str, Measurement]
 ) -> None:
@@ -125,7 +124,6 @@ def test_a_member_is_refused_for_any_measure_with_the_number_and_its_images(
         client.delete_registered_model_alias(NAME, "champion")
 
 
-@pytest.mark.slow
 def test_a_rule_on_every_slice_names_the_worst_one_and_one_that_was_not_measured_refuses(
     version: int, measured: dict[str, Measurement]
 ) -> None:
@@ -139,7 +137,6 @@ def test_a_rule_on_every_slice_names_the_worst_one_and_one_that_was_not_measured
     assert "test.slice.site.north is missing" in check(NAME, version, "champion").message
 
 
-@pytest.mark.slow
 def test_gate_explain_prints_every_measure_as_a_person_reads_it(
     version: int, run: Callable[..., str]
 ) -> None:

@@ -30,7 +30,6 @@ def approved(run: Runner, published: Publisher) -> int:
     return version
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("logname", ["kim", "lee", ""])
 def test_in_direct_use_nobody_is_known_whatever_the_environment_says(
     approved: int, monkeypatch: pytest.MonkeyPatch, logname: str
@@ -41,7 +40,6 @@ def test_in_direct_use_nobody_is_known_whatever_the_environment_says(
     assert not check(NAME, approved, "champion").allowed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic bGVlOng="}, {"X-Forwarded-User": "lee"}])
 def test_without_a_login_nobody_is_known_whatever_the_request_says(
     approved: int, headers: dict[str, str]
@@ -50,7 +48,6 @@ def test_without_a_login_nobody_is_known_whatever_the_request_says(
         promote(NAME, approved, "champion")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("empty", ["", None])
 def test_an_empty_login_is_none(approved: int, empty: str | None) -> None:
     with Flask("login").test_request_context():
@@ -59,7 +56,6 @@ def test_an_empty_login_is_none(approved: int, empty: str | None) -> None:
             promote(NAME, approved, "champion")
 
 
-@pytest.mark.slow
 def test_somebody_else_who_logged_in_promotes(approved: int, login: Callable[[str], None]) -> None:
     login("kim")
     with pytest.raises(GateDenied, match="kim is the author"):
@@ -68,12 +64,10 @@ def test_somebody_else_who_logged_in_promotes(approved: int, login: Callable[[st
     promote(NAME, approved, "champion")
 
 
-@pytest.mark.slow
 def test_the_page_says_that_it_passes_because_nobody_asks_there(approved: int, client: MlflowClient) -> None:
     assert client.get_model_version(NAME, str(approved)).tags["gate champion"].startswith("passes")
 
 
-@pytest.mark.slow
 def test_a_reproduction_counts_people_too(published: Publisher) -> None:
     version = published().version
     govern(REPRODUCED)
@@ -81,7 +75,6 @@ def test_a_reproduction_counts_people_too(published: Publisher) -> None:
         promote(NAME, version, "champion")
 
 
-@pytest.mark.slow
 def test_a_waiver_by_somebody_who_may_be_asking_does_not_count(run: Runner, published: Publisher) -> None:
     version = published(low=0.90).version
     govern()
@@ -91,7 +84,6 @@ def test_a_waiver_by_somebody_who_may_be_asking_does_not_count(run: Runner, publ
         promote(NAME, version, "champion")
 
 
-@pytest.mark.slow
 def test_rules_that_count_nobody_ask_for_no_login(published: Publisher) -> None:
     version = published().version
     govern()
@@ -99,7 +91,6 @@ def test_rules_that_count_nobody_ask_for_no_login(published: Publisher) -> None:
     assert entries()[-1].event.detail["login"] is False
 
 
-@pytest.mark.slow
 def test_a_past_decision_is_simulated_with_what_was_known_of_its_promoter(
     run: Runner, published: Publisher, login: Callable[[str], None]
 ) -> None:

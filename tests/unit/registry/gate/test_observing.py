@@ -15,8 +15,8 @@ from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.mode import with_mode
 from resnet_ops_registry.gate.policies import apply_policy, policy_for
 from resnet_ops_registry.gate.policy_file import read_policy
-from resnet_ops_registry.operations import audit
 from resnet_ops_registry.operations.outbox import message_type
+from tests.unit.registry.people import audited
 from tests.unit.registry.team_models import TEAM, make_version
 
 Runner = Callable[..., str]
@@ -44,11 +44,6 @@ def file(client: MlflowClient, project: Path) -> Path:
 def entries() -> list[Entry]:
     with open_database() as connection:
         return list_entries(connection, TEAM)
-
-
-def audited() -> audit.Report:
-    with open_database() as connection:
-        return audit.verify(connection)
 
 
 def holder(client: MlflowClient) -> int | None:

@@ -14,7 +14,7 @@ from resnet_ops_registry.common.settings import database_uri
 from resnet_ops_registry.database.ledger import list_entries
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.policies import list_policies
-from resnet_ops_registry.operations import audit
+from tests.unit.registry.people import audited
 from tests.unit.registry.team_models import TEAM, make_version
 
 Runner = Callable[..., str]
@@ -36,11 +36,6 @@ def existing(plain: MlflowClient) -> MlflowClient:
     plain.set_registered_model_alias(TEAM, "challenger", "3")
     plain.set_model_version_tag(TEAM, "1", "evidence", "see the wiki")
     return plain
-
-
-def audited() -> audit.Report:
-    with open_database() as connection:
-        return audit.verify(connection)
 
 
 def adopted(run: Runner, *words: str) -> list[dict[str, object]]:

@@ -92,7 +92,6 @@ def write_export(reports: Path, member: str, exported_from: str, **more: Any) ->
     write_json(reports / "formats" / f"{member}.json", {"member": member, "formats": {"onnx": found}})
 
 
-@pytest.mark.slow
 def test_the_command_says_what_is_proposed_for_each_alias_and_why(
     registered: dict[str, Path], run: Runner, project: Path
 ) -> None:
@@ -104,7 +103,6 @@ def test_the_command_says_what_is_proposed_for_each_alias_and_why(
     assert "v2 fast" in (project / "page.html").read_text()
 
 
-@pytest.mark.slow
 def test_for_programs_it_gives_numbers_with_intervals_budgets_and_choices(
     registered: dict[str, Path], run: Runner
 ) -> None:
@@ -125,7 +123,6 @@ def test_for_programs_it_gives_numbers_with_intervals_budgets_and_choices(
     assert proposed == {"@champion": 1, "@champion-edge": 2}
 
 
-@pytest.mark.slow
 def test_the_proposal_is_the_one_that_becomes_challenger(
     registered: dict[str, Path], client: MlflowClient
 ) -> None:
@@ -138,7 +135,6 @@ def test_the_proposal_is_the_one_that_becomes_challenger(
     assert read_portfolio(NAME, Path("reports")).entries[0].aliases == ("challenger",)
 
 
-@pytest.mark.slow
 def test_an_export_measured_here_is_shown_where_it_was_made_from_a_version_and_is_none_itself(
     registered: dict[str, Path], project: Path
 ) -> None:
@@ -149,7 +145,6 @@ def test_an_export_measured_here_is_shown_where_it_was_made_from_a_version_and_i
     assert "slow-onnx, which is" not in found.choices[0].reason, "its memory was not measured"
 
 
-@pytest.mark.slow
 def test_an_export_that_was_refused_is_named_by_the_word_of_its_members_evidence(
     client: MlflowClient, registered: dict[str, Path], project: Path, run: Runner
 ) -> None:
@@ -163,7 +158,6 @@ def test_an_export_that_was_refused_is_named_by_the_word_of_its_members_evidence
     assert f"<h2>Exports that were refused</h2><ul><li>slow-int8: {refusal}</li></ul>" in page
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [{"metrics": {}}, {"metrics": {"test.top1": {"value": "x"}}}, {"hardware": 1}]
 )
@@ -173,7 +167,6 @@ def test_a_damaged_report_is_named(registered: dict[str, Path], more: dict[str, 
         read_portfolio("", Path("reports"))
 
 
-@pytest.mark.slow
 def test_of_a_member_trained_again_the_newest_version_is_shown_and_the_one_with_an_alias(
     registered: dict[str, Path], client: MlflowClient, project: Path
 ) -> None:
@@ -185,7 +178,6 @@ def test_of_a_member_trained_again_the_newest_version_is_shown_and_the_one_with_
     assert labels == ["v1 slow", "v2 fast", "v4 slow"]
 
 
-@pytest.mark.slow
 def test_a_version_whose_evidence_is_not_believed_is_named_and_not_drawn(
     registered: dict[str, Path], run: Runner
 ) -> None:
@@ -196,7 +188,6 @@ def test_a_version_whose_evidence_is_not_believed_is_named_and_not_drawn(
     assert "No version passes" in said
 
 
-@pytest.mark.slow
 def test_nothing_registered_and_a_name_that_nobody_has_are_told(
     client: MlflowClient, published: Publisher
 ) -> None:
@@ -210,7 +201,6 @@ def test_nothing_registered_and_a_name_that_nobody_has_are_told(
         read_portfolio("", Path("reports"))
 
 
-@pytest.mark.slow
 def test_without_a_policy_there_are_no_choices_and_the_command_says_how_to_apply_one(
     client: MlflowClient, published: Publisher, run: Runner
 ) -> None:
