@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
+from resnet_ops.data.claims import check_claims
 from resnet_ops.data.depth import Depth
 from resnet_ops.data.dicom.image import SUFFIXES, ShownBy, dicom_is_read, is_dicom, open_dicom
 from resnet_ops.data.params import WindowParams
@@ -31,11 +32,6 @@ __all__ = [
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of what it reads; its other parsers never see a file. HEIF comes with pillow-heif (extra `heif`)."""
-_COSTLY = ("JPEG", "MPO", "WEBP")
-"""Their decoders take memory for all that the header claims before they look for it: coefficients, canvases."""
-CLAIM_FREELY, PIXELS_A_BYTE = 1 << 21, 1024
-"""So many pixels may be claimed by any file; more only by one with a byte for so many. No JPEG (a bit for each block of
-64) and no lossy WebP (3 bits for each of 256) holds more, a lossless WebP of one colour can."""
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -182,26 +178,14 @@ def _decoded(
         raise Image.DecompressionBombError(
             f"{image.width}x{image.height} pixels, and at most {most_pixels} are taken"
         )
-    if image.format in _COSTLY:
-        _check_claim(image, source)
     deep = any(";16" in str(tile.args) for tile in image.tile) and not image.mode.startswith("I")
     try:
+        check_claims(image, source)
         image.load()
     except BaseException:
         image.close()
         raise
     return Opened(image, deep, left_out, _holds_several(image))
-
-
-def _check_claim(image: Image.Image, source: Path | BytesIO) -> None:
-    """Raises DecompressionBombError where the header claims more pixels than the file's bytes can hold."""
-    size = source.getbuffer().nbytes if isinstance(source, BytesIO) else source.stat().st_size
-    if image.width * image.height > max(CLAIM_FREELY, PIXELS_A_BYTE * size):
-        claimed = f"{image.width:,} x {image.height:,} pixels"
-        image.close()
-        raise Image.DecompressionBombError(
-            f"its header claims {claimed}, and its {size:,} bytes cannot hold so many"
-        )
 
 
 def _holds_several(image: Image.Image) -> bool:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
 _FORMATS = ("JPEG", "PNG", "WEBP")
 JSON_TYPE, NPY_TYPE = "application/json", "application/x-npy"
 ARRAY_TYPES = (JSON_TYPE, NPY_TYPE)
+_DEEPEST = 4
+"""Lists in lists: images, rows, columns, channels."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,19 @@ def _array(content: dict[str, Any], names: tuple[str, ...]) -> NDArray[Any]:
     if len(found) != 1:
         raise Refusal(400, f"The body has none or several of the keys {', '.join(names)}; give one.")
     try:
+        if not _holds_numbers(content[found[0]]):
+            raise TypeError
         return np.array(content[found[0]])
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise Refusal(400, f"{found[0]} is no array of numbers, with rows of equal length.") from None
+
+
+def _holds_numbers(nested: Any) -> bool:
+    """Whether there are numbers alone in lists of lists: an array of texts takes room for the longest in each place."""
+    level, depth = nested, 0
+    while isinstance(level, list) and level and isinstance(level[0], list) and depth < _DEEPEST:
+        level, depth = list(chain.from_iterable(level)), depth + 1
+    return isinstance(level, list) and set(map(type, level)) <= {int, float}
 
 
 def _npy(body: bytes, depth: Depth) -> NDArray[Any]:

@@ -77,7 +77,8 @@ class Alias:
         if not self.ungated:
             client = connect()
             with asked(f"Asking the gate about {self.model} v{place.version}"):
-                reason = why_not(client.get_model_version(self.model, str(place.version)), judged_for)
+                found = client.get_model_version(self.model, str(place.version))
+                reason = why_not(found, judged_for, self.alias if self.route == "canary" else "")
             if reason is not None:
                 raise GateDenied(
                     f"{self.model} v{place.version} may not answer for @{judged_for}: {reason}. See every rule: "

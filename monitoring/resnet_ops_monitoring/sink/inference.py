@@ -1,9 +1,9 @@
 """One row as it is sent."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from resnet_ops_monitoring.inference_log.columns import Route, Status
 
@@ -11,7 +11,9 @@ __all__ = ["Inference", "Statistics"]
 
 _FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _Number = Annotated[float | None, Field(description="null: not a number")]
-_Vector = list[float | None]
+_Vector = Annotated[list[float | None], Field(fail_fast=True)]
+_Names = Annotated[list[str], Field(fail_fast=True)]
+"""One fault is named; a list of all would take two hundred times the body's memory, as would that of unknown names."""
 
 
 def _in_range(moment: datetime) -> datetime:
@@ -22,6 +24,14 @@ def _in_range(moment: datetime) -> datetime:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, sent: Any) -> Any:
+        names = sent if isinstance(sent, dict) else {}
+        if unknown := next((name for name in names if name not in cls.model_fields), None):
+            raise ValueError(f"{unknown[:50]} is none of its names")
+        return sent
 
 
 class Statistics(_Strict):
@@ -48,7 +58,7 @@ class Inference(_Strict):
     time: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_range)] | None = Field(
         None, description="when the request came, with its zone; now where there is none"
     )
-    classes: list[str] | None = Field(None, description="in the order of the probabilities; of an answer")
+    classes: _Names | None = Field(None, description="in the order of the probabilities; of an answer")
     probabilities: _Vector | None = Field(None, description="null in it: not a number; of an answer")
     embedding: _Vector | None = Field(None, description="before the head; of an answer")
     statistics: Statistics | None = Field(None, description="of an answer")

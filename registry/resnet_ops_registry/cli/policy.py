@@ -58,6 +58,7 @@ def policy_apply(file: File, key: OperatorKey = "") -> None:
             style="yellow",
         )
     refresh_verdicts()
+    _tell_unrecorded(governed)
 
 
 @policy.command("observe")
@@ -89,6 +90,21 @@ def _switch(model: str, mode: "Mode", key: str) -> None:
     refresh_verdicts()
     if mode == "enforce":
         _tell_unproven(after)
+
+
+def _tell_unrecorded(models: list[str]) -> None:
+    """Which versions hold what is guarded now, and nobody decided it: an audit would find them."""
+    from resnet_ops_registry.database.tables import open_database
+    from resnet_ops_registry.operations.adoption import unrecorded
+
+    with open_database() as connection:
+        found = unrecorded(connection, models)
+    for each in found:
+        console.print(
+            f"{each.model} v{each.number} is {each.target.label}, which the gate did not decide: an audit finds it. "
+            f"Promote it again, or, if it stood before anything guarded it: resnet-ops adopt {each.model} --apply",
+            style="yellow",
+        )
 
 
 def _tell_mode(applied: "AppliedPolicy") -> None:

@@ -1,6 +1,6 @@
 """Tags that the gate writes on a version's page, so that its verdicts are seen at a glance.
 
-They are display: nothing here is ever believed.
+In MLflow's table they are display, which is never believed; what the server answers of one version is read anew.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,14 @@ from resnet_ops_registry.attestations.statements import (
     find_version,
     verified_about,
 )
+from resnet_ops_registry.common.actor import UNVERIFIED
 from resnet_ops_registry.common.names import skeleton
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.gate.gate import Files, judge
 from resnet_ops_registry.gate.policies import evidence_roles, policy_for
 from resnet_ops_registry.gate.policy import Target
 from resnet_ops_registry.gate.reviews import REVIEW_TAG_PREFIX, told_by_reviewers
+from resnet_ops_registry.gate.verdict import COUNTED
 
 __all__ = [
     "EVIDENCE_TAG",
@@ -35,6 +37,7 @@ __all__ = [
     "WEIGHTS_TAG",
     "is_reserved",
     "refresh_tags",
+    "summary",
     "verdicts_told",
     "verified_tags",
     "version_tags",
@@ -79,30 +82,34 @@ def _tags_and_problem(connection: Connection, version: Version) -> tuple[dict[st
 def _verdicts(connection: Connection, version: Version, files: Files) -> dict[str, str]:
     applied = policy_for(connection, version.model)
     return {
-        _gate_tag(target): judge(connection, version, target, files).summary
+        _gate_tag(target): summary(connection, version, target, files) or ""
         for target in (applied.policy.targets() if applied else [])
     }
+
+
+def summary(connection: Connection, version: Version, target: Target, files: Files) -> str | None:
+    """The verdict in a line, and whether it rests on who asks, which nobody does; None where nothing is guarded."""
+    verdict = judge(connection, version, target, files)
+    if not verdict.guarded:
+        return None
+    counted = verdict.allowed and not judge(connection, version, target, files, UNVERIFIED).allowed
+    return verdict.summary + (COUNTED if counted else "")
 
 
 def verified_tags(connection: Connection, version: Version, kept: Mapping[str, str]) -> dict[str, str]:
     """The tags of a version as they are given out: what statements say is read from these, now.
 
     kept: the tags in MLflow's table, which another server on the same database can write. Of the reserved ones only
-    verdicts, which nobody believes, are given out as they lie there, and what a version was published as. Of a version
-    without a statement the verdict is told from the policy: nothing is written for it.
+    what a version was published as is given out as it lies there. Verdicts are those of now, by the files that the
+    evidence is about.
     """
     try:
         verified = verified_about(connection, version)
     except EvidenceError:
         verified = VerifiedStatements(())
-    shown = {
-        key: value
-        for key, value in kept.items()
-        if not is_reserved(key) or key == WEIGHTS_TAG or key.startswith(GATE_TAG_PREFIX)
-    }
-    if not verified.statements:
-        return shown | _verdicts(connection, version, Files(""))
-    return shown | _told(verified, evidence_roles(connection, version.model))
+    shown = {key: value for key, value in kept.items() if not is_reserved(key) or key == WEIGHTS_TAG}
+    told = _told(verified, evidence_roles(connection, version.model))
+    return shown | told | _verdicts(connection, version, Files(told.get(FILES_TAG, "")))
 
 
 def _told(verified: VerifiedStatements, roles: list[str] | None) -> dict[str, str]:

@@ -8,11 +8,13 @@ from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.rules import RuleResult
 from resnet_ops_registry.rules.base import moment
 
-__all__ = ["OBSERVED", "PASSES", "REFUSED", "Verdict", "refusal_in"]
+__all__ = ["COUNTED", "OBSERVED", "PASSES", "REFUSED", "Verdict", "refusal_in"]
 
 MESSAGE_LENGTH = 250
 PASSES = "passes"
 """What the summary of an allowed change starts with."""
+COUNTED = " (people are counted)"
+"""What the summary of an allowed change ends with where it would not be, were nobody known who asks for it."""
 _UNTIL = " until "
 REFUSED, OBSERVED = "refused: ", "would have been refused: "
 """What the summary of any other change starts with, by a policy that enforces or observes."""

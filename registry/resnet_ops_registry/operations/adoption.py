@@ -29,7 +29,7 @@ from resnet_ops_registry.gate.policies import AppliedPolicy
 from resnet_ops_registry.gate.verdict import Verdict
 from resnet_ops_registry.operations.survey import Existing, Survey
 
-__all__ = ["Foreseen", "Recorded", "foresee", "hash_holders", "record_holders"]
+__all__ = ["Foreseen", "Recorded", "foresee", "hash_holders", "record_holders", "unrecorded"]
 
 NO_FILES = "0" * 64
 
@@ -121,6 +121,22 @@ def hash_holders(connection: Connection, models: Collection[str]) -> dict[Versio
     """The digests of the files that hold an alias or stage. Slow for large models: before any lock."""
     versions = {each.version for each in holders(connection) if each.model in models and each.version}
     return {version: hash_files(version).digest for version in versions}
+
+
+def unrecorded(connection: Connection, models: Collection[str]) -> list[Holder]:
+    """Who holds a guarded alias or stage of these models, and the ledger does not say so: since before it was guarded,
+    or past the gate.
+    """
+    decided = last_decisions(ledger.readable_entries(connection))
+    return [
+        each
+        for each in guarded_holders(connection)
+        if each.model in models
+        and (
+            (last := decided.get(place(each.workspace, each.model, each.target.label, each.number))) is None
+            or last.number != each.number
+        )
+    ]
 
 
 def record_holders(

@@ -3,9 +3,7 @@
 import base64
 import json
 import tempfile
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,15 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
-from resnet_ops.errors import ConfigError, DataError, EvidenceError
+from resnet_ops.preprocessing import read_preprocessing
 from resnet_ops.tasks.detection.labels.coco import read_coco
 from resnet_ops.tasks.detection.labels.csv_boxes import read_csv_boxes
 from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.remedies import remedied
 from resnet_ops.tasks.detection.labels.voc import read_voc
+from resnet_ops.tasks.detection.labels.yolo import read_yolo
 from resnet_ops_registry.attestations.envelope import parse_strict_json, read_envelope
 from resnet_ops_registry.attestations.metrics_file import read_metrics
 from resnet_ops_registry.attestations.predicates import read_predicate
@@ -35,6 +35,7 @@ from resnet_ops_registry.gate.display import is_reserved
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.store import store
+from tests.linear import is_linear
 from tests.unit.registry.conftest import NAME, Publisher
 
 pytestmark = pytest.mark.slow  # each publishes or trains: left to `make test`
@@ -65,6 +66,32 @@ def in_a_file(read: Callable[[Path], Any]) -> Callable[[str], Any]:
             return read(Path(file.name))
 
     return parse
+
+
+def in_a_folder(read: Callable[[Path], Any], name: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, name).write_text(text)
+            return read(Path(folder))
+
+    return parse
+
+
+def yolo(names: Callable[[str], str], lines: Callable[[str], str]) -> Callable[[str], Any]:
+    """The text makes the names of classes, or the labels of one image."""
+
+    def parse(text: str) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            Image.new("L", (9, 9)).save(Path(folder, "a.png"))
+            Path(folder, "data.yaml").write_text(f"names: [{names(text)}]")
+            Path(folder, "a.txt").write_text(lines(text))
+            return read_yolo(Path(folder), Path(folder))
+
+    return parse
+
+
+yolo_names = yolo(lambda text: text, lambda _: "")
+yolo_lines = yolo(lambda _: "a", lambda text: text)
 
 
 def boxes(read: Callable[[Path], Listing]) -> Callable[[str], Any]:
@@ -140,6 +167,21 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
         lambda n: "image,class,xmin,ymin,xmax,ymax,width,height\n" + "a,b,0,0,1,1,9,9\n" * n,
         2_000,
     ),
+    "classes of YOLO's": (yolo_names, lambda n: ", ".join(f"c{k}" for k in range(n)), 500),
+    "a number of YOLO's to the base 60": (yolo_names, lambda n: "1" + ":1" * n, 9_000),
+    "lines of YOLO's": (yolo_lines, lambda n: "0 .5 .5 .1 .1\n" * n, 500),
+    "values in a line of YOLO's": (yolo_lines, lambda n: "0 " * n, 20_000),
+    "a value of YOLO's": (yolo_lines, lambda n: "0 1 1 1 " + "9" * n, 20_000),
+    "how images are read": (
+        in_a_folder(read_preprocessing, "preprocessing.json"),
+        lambda n: "{" + ",".join(f'"m{k}":1' for k in range(n)) + "}",
+        5_000,
+    ),
+    "digits of how images are read": (
+        in_a_folder(read_preprocessing, "preprocessing.json"),
+        lambda n: '{"background":' + "9" * n + "}",
+        20_000,
+    ),
     "a review's window": (
         lambda text: read_predicate("https://resnet-ops.dev/review/v1", {"window": text}),
         lambda n: "w." * n + "/",
@@ -167,23 +209,9 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
 }
 
 
-def seconds(parse: Callable[[str], Any], text: str) -> float:
-    """Of the processor, the least of three."""
-    spent = []
-    for _ in range(3):
-        began = time.process_time()
-        with suppress(ConfigError, DataError, EvidenceError):
-            parse(text)
-        spent.append(time.process_time() - began)
-    return min(spent)
-
-
 @pytest.mark.parametrize("name", PARSERS)
 def test_ten_times_the_length_costs_about_ten_times_the_work(name: str) -> None:
-    """A square would make it a hundred times; what is too short to be measured counts as a millisecond."""
-    parse, make, length = PARSERS[name]
-    short, long = make(length), make(10 * length)
-    assert seconds(parse, long) <= 40 * max(seconds(parse, short), 1e-3)
+    assert is_linear(*PARSERS[name])
 
 
 def test_nothing_is_hashed_for_a_statement_that_nobody_signed(

@@ -14,6 +14,8 @@ __all__ = ["NAMES", "read_yolo"]
 NAMES = ("data.yaml", "classes.txt")
 """Where the names of the classes stand, in the folder of labels: a mapping with `names`, or a name a line."""
 
+_LONGEST = 4_000
+
 
 def read_yolo(folder: Path, images: Path) -> Listing:
     """Labels in `folder`/labels, or in `folder` itself. An image without a file of labels shows nothing.
@@ -50,7 +52,7 @@ def _names(folder: Path) -> dict[str, str]:
         )
     try:
         text = file.read_text(encoding="utf-8")
-        content: Any = text.splitlines() if file.suffix == ".txt" else yaml.safe_load(text)["names"]
+        content: Any = text.splitlines() if file.suffix == ".txt" else _plain_yaml(text)["names"]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise DataError(
             f"{file} does not name the classes ({error}). Write names: [first, second]."
@@ -65,6 +67,18 @@ def _names(folder: Path) -> dict[str, str]:
     if len(set(names.values())) < len(names):
         raise DataError(f"{file} names a class twice: {', '.join(names.values())[:300]}. Name each once.")
     return names
+
+
+def _plain_yaml(text: str) -> Any:
+    """Raises YAMLError for aliases, by which a few lines become any amount, and for long numbers: YAML reads 1:1:1...
+    to the base 60, in time that grows with the square.
+    """
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            raise yaml.YAMLError("it uses a YAML alias")
+        if isinstance(token, yaml.ScalarToken) and len(token.value) > _LONGEST:
+            raise yaml.YAMLError(f"a value is longer than {_LONGEST} characters")
+    return yaml.safe_load(text)
 
 
 def _add(found: Listing, path: Path, file: str, labels: Path | None, names: dict[str, str]) -> None:

@@ -17,6 +17,8 @@ from resnet_ops_registry.attestations.trust import trust_key
 from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.settings import database_uri
 from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate import permission
+from resnet_ops_registry.gate.permission import why_not
 from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.reviews import accepted_reference, labelled_reference
 from tests.unit.registry.conftest import NAME, POLICY, EvidenceMaker, Publisher
@@ -32,6 +34,8 @@ FORGED = {
     "evidence": "signed by everybody",
     "approvals": "@champion by everybody",
     "Resnet_Ops.Files_Digest": "f" * 64,
+    "gate champion": "passes",
+    "Gate Champion": "passes",
 }
 
 
@@ -49,6 +53,17 @@ def forge(plain: MlflowClient, version: int) -> None:
 def trust(name: str, role: str) -> None:
     with open_database() as connection:
         trust_key(connection, open_key(name).public, name, role)
+
+
+def test_a_verdict_that_another_server_wrote_lets_nothing_answer(
+    client: MlflowClient, plain: MlflowClient, published: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A canary's alias is anybody's, so its verdict is all that counts."""
+    version = published(low=0.5).version
+    forge(plain, version)
+    found = client.get_model_version(NAME, str(version))
+    monkeypatch.setattr(permission, "is_direct", lambda: False)
+    assert "0.95" in str(why_not(found, "champion", "canary"))
 
 
 def test_tags_that_another_server_wrote_are_not_given_out(

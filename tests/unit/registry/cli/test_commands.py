@@ -60,6 +60,25 @@ def test_a_new_policy_changes_what_the_version_page_says(
 
 
 @pytest.mark.slow
+def test_who_held_what_before_a_policy_guarded_it_is_told_and_can_be_recorded(
+    run: Runner, client: MlflowClient, published: Publisher, project: Path
+) -> None:
+    published(low=0.96)
+    client.set_registered_model_alias(NAME, "line-1", "1")
+    file, told = project / "policy.yaml", []
+    for guarded in ("champion", "champion, line-1"):
+        rule = "{rule: threshold, metric: test.top1, bound: low, min: 0.95, why: so}"
+        guards = f"guards: [{{aliases: [{guarded}], rules: [{rule}]}}]"
+        file.write_text(f"model: {NAME}\nevidence_roles: [pipeline]\n{guards}\n")
+        told.append(" ".join(run("policy", "apply", str(file)).split()))
+    assert ["v1 is @line-1" in each for each in told] == [False, True]
+    assert "bypassed the gate" in run("audit", "verify", status=1)
+    run("adopt", NAME, "--apply")
+    run("audit", "verify")
+    assert "v1 is @line-1" not in run("policy", "apply", str(file))
+
+
+@pytest.mark.slow
 def test_keys_are_made_trusted_and_revoked(run: Runner) -> None:
     assert "resnet-ops keys trust var/keys/me.pub.pem" in run("keys", "new", "me")
     run("keys", "trust", "var/keys/me.pub.pem", "--role", "pipeline")

@@ -9,6 +9,9 @@ from mlflow import MlflowClient
 from resnet_ops.errors import GateDenied
 from resnet_ops_registry import check, promote
 from resnet_ops_registry.database.tables import open_database
+from resnet_ops_registry.gate import permission
+from resnet_ops_registry.gate.permission import why_not
+from resnet_ops_registry.gate.policies import apply_policy
 from resnet_ops_registry.gate.policy_file import read_policy
 from resnet_ops_registry.gate.simulate import simulate
 from tests.unit.registry.conftest import NAME, Publisher, Runner
@@ -105,3 +108,25 @@ def test_a_past_decision_is_simulated_with_what_was_known_of_its_promoter(
     with open_database() as connection:
         replayed = simulate(connection, read_policy(text, "p.yaml"), text, "p.yaml")
     assert [each.would_be_allowed for each in replayed] == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direct", [True, False])
+def test_people_who_are_counted_for_the_champion_are_counted_for_a_canary(
+    approved: int, run: Runner, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, direct: bool
+) -> None:
+    """Its alias is anybody's where no policy guards it, also theirs who approved."""
+
+    def reason() -> str | None:
+        version = client.get_model_version(NAME, str(approved))
+        with monkeypatch.context() as patch:
+            patch.setattr(permission, "is_direct", lambda: direct)
+            assert why_not(version, "champion") is None
+            return why_not(version, "champion", "canary")
+
+    assert "nobody checked who set @canary" in str(reason())
+    with open_database() as connection:
+        apply_policy(connection, (POLICY + ONE).replace("[champion]", "[champion, canary]"), "p.yaml")
+    assert "nobody checked" in str(reason())
+    run("approve", NAME, str(approved), "canary", "--until", "14d", "--key", "kim")
+    assert reason() is None

@@ -261,11 +261,18 @@ def test_odd_entries_are_named_and_not_raised(tmp_path: Path, part: str, entry: 
         read_labels(write_coco(tmp_path / "coco.json", content), "refuse")
 
 
-def test_names_of_classes_that_stand_for_lists_within_lists_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "next_one", "last"),
+    [("[x]", "[{0}, {0}, {0}]", "[*l29]"), ("{a: b}", "{{<<: [{0}, {0}]}}", "[x]")],
+    ids=["lists in lists", "merged mappings"],
+)
+def test_names_of_classes_that_yaml_lets_grow_without_end_are_refused(
+    tmp_path: Path, first: str, next_one: str, last: str
+) -> None:
     write_images(tmp_path / "images", "a.png")
     write_yolo(tmp_path, a="")
-    lists = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
-    (tmp_path / "data.yaml").write_text(f"l0: &l0 [x]\n{lists}\nnames: [*l11]\n")
+    grown = "".join(f"l{n}: &l{n} {next_one.format(f'*l{n - 1}')}\n" for n in range(1, 30))
+    (tmp_path / "data.yaml").write_text(f"l0: &l0 {first}\n{grown}names: {last}\n")
     with pytest.raises(DataError, match="does not name the classes"):
         read_labels(tmp_path, "refuse")
 
