@@ -19,6 +19,7 @@ from resnet_ops_monitoring.serving.logged_folder import save_logged_model
 from resnet_ops_registry.client.promotion import promote
 from tests.attacks.servers import free_port
 from tests.unit.monitoring.scene import Scene
+from tests.unit.monitoring.serving.live import until
 from tests.unit.registry.conftest import NAME
 
 LOG = "RESNET_OPS_INFERENCE_LOG"
@@ -85,6 +86,7 @@ def test_mlflows_server_logs_and_its_end_loses_nothing(scene: Scene, log: Infere
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
+    until(lambda: len(logged(log)) == 4)  # of a child of the process
     np.testing.assert_allclose(np.stack(logged(log)["probabilities"].tolist()), said, atol=1e-6)
 
 
