@@ -26,7 +26,9 @@ class _Recorded:
     """The version's model, whose every prediction is recorded; requests with many images are `ID#0`, `ID#1` ..."""
 
     def __init__(self, version: Version) -> None:
-        self._version, self.classes = version, version.model.classes
+        self._version, model = version, version.model
+        self.name, self.classes, self.task = model.name, model.classes, model.task
+        self.image_size, self.channels = model.image_size, model.channels
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         begin, request_id = time.perf_counter(), uuid.uuid4().hex
