@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_ops.data.depth import dtype_of
 from resnet_ops_monitoring.serving.source import version_of
 
 __all__ = ["save_logged_model"]
@@ -31,6 +32,6 @@ def save_logged_model(uri: str, folder: Path, *, ungated: bool = False, threads:
             path=str(folder),
             python_model=str(Path(__file__).with_name("logged_model.py")),
             model_config={"uri": uri, "ungated": ungated, "threads": threads},
-            signature=ModelSignature(inputs=Schema([TensorSpec(np.dtype(np.uint8), shape)])),
+            signature=ModelSignature(inputs=Schema([TensorSpec(np.dtype(dtype_of(model.depth)), shape)])),
             pip_requirements=[f"resnet-ops[serve]=={version('resnet-ops')}"],
         )

@@ -12,6 +12,7 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModelContext
 
+from resnet_ops.data.depth import dtype_of
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.predictions import Predictions
 from resnet_ops_monitoring.serving.scorer import score_batch
@@ -28,7 +29,7 @@ class _Recorded:
     def __init__(self, version: Version) -> None:
         self._version, model = version, version.model
         self.name, self.classes, self.task = model.name, model.classes, model.task
-        self.image_size, self.channels = model.image_size, model.channels
+        self.image_size, self.channels, self.depth = model.image_size, model.channels, model.depth
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         begin, request_id = time.perf_counter(), uuid.uuid4().hex
@@ -54,6 +55,7 @@ class LoggedModel(ServedModel):
         version = version_of(settings["uri"], settings["ungated"], settings["threads"])
         version.open_log(url)
         self.model, self.point = _Recorded(version), version.operating
+        self.kind = dtype_of(version.model.depth)
 
 
 set_model(LoggedModel())

@@ -96,7 +96,6 @@ def serving(
     **changes: Any,
 ) -> Iterator[Live]:
     """A server of this version; log: whose labels judge the canary; changes: of the settings in params.yaml."""
-    changes = {"max_wait_ms": 1e9} | changes  # a machine that is slow is no fault
     settings: ServingParams = replace(SETTINGS, shadow=shadow_params, canary=canary_params, **changes)
     metrics = ServingMetrics()
     swap = Swap(version, alias, prepare=prepare, every=settings.poll_seconds, metrics=metrics)
