@@ -1,17 +1,14 @@
 """How long a request will wait, by how long those before it took."""
 
-import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["LoopLag", "Pace"]
+__all__ = ["Pace"]
 
 _REMEMBERED = 2.0
 """Seconds of work after which what was measured before has 1/e of its weight."""
-_BEAT, _BEATS = 0.005, 5
 
 
 class Pace:
@@ -22,12 +19,16 @@ class Pace:
     was alone tells little of many that share a batch, so it counts only where it is quicker than they were.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._since, self._shared = 0.0, False
+        self._since, self._shared, self._ended = 0.0, False, -math.inf
         self._seconds, self._images = 0.0, 0.0
         self.ahead = 0
         """Images of requests under way; one for each until it is decoded."""
+
+    def anybody_since(self, moment: float) -> bool:
+        """Whether others are under way, or ended after this moment of the clock."""
+        return bool(self.ahead) or self._ended > moment
 
     @property
     def wait(self) -> float:
@@ -64,36 +65,4 @@ class Pace:
             kept = math.exp(-seconds / _REMEMBERED)
             self._seconds = kept * self._seconds + seconds
             self._images = kept * self._images + images
-        self._since, self._shared = now, self.ahead > 1
-
-
-class LoopLag:
-    """How far an event loop is behind: what it has not read yet waits so long, and nobody else knows of it.
-
-    The least of the last beats counts: one pause is no overload.
-    """
-
-    def __init__(self) -> None:
-        self._beats = deque[float](maxlen=_BEATS)
-
-    @property
-    def seconds(self) -> float:
-        """0 where it is not known yet."""
-        return min(self._beats) if len(self._beats) == _BEATS else 0.0
-
-    def start(self) -> None:
-        """Measure the running loop from now on, until it ends."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + _BEAT
-
-        def beat() -> None:
-            nonlocal due
-            self.note(loop.time() - due)
-            due = loop.time() + _BEAT
-            loop.call_at(due, beat)
-
-        loop.call_at(due, beat)
-
-    def note(self, seconds: float) -> None:
-        """One beat that came so late."""
-        self._beats.append(max(seconds, 0.0))
+        self._since, self._ended, self._shared = now, now, self.ahead > 1

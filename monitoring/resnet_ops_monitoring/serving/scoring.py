@@ -18,7 +18,6 @@ from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading
 from resnet_ops_monitoring.serving.canary import Canary, Event
-from resnet_ops_monitoring.serving.pace import LoopLag
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.shadow import Answered, Shadow
@@ -62,7 +61,6 @@ class Scoring:
         self._data = data
         self.batcher, self._canarys = self._batcher(), self._batcher()
         self._canarys_for: ref[Version] | None = None
-        self._lag = LoopLag()
         self.shadow = None if shadowed is None else self._shadow(shadowed)
         metrics.queue.set_function(lambda: self.waiting)
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decoder")
@@ -111,8 +109,7 @@ class Scoring:
         return self.batcher.waiting + self._canarys.waiting
 
     def start(self) -> None:
-        """Follow the aliases. Call in the event loop."""
-        self._lag.start()
+        """Follow the aliases."""
         for follower in self.followers():
             follower.start()
 
@@ -139,6 +136,7 @@ class Scoring:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
                     images = partial(self._read, read, kind, body)
+                    self._expect(version, request)
                     scored = await self._ask(version, images)
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
@@ -204,10 +202,15 @@ class Scoring:
     def _read(self, read: Read, kind: str, body: bytes, version: Version) -> Pixels:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
+    def _expect(self, version: Version, request: Request) -> None:
+        """Whoever had nobody before them is taken, however late they come."""
+        pace = self._batcher_of(version).pace
+        wait = pace.wait + request.state.unread
+        if wait > self.settings.max_wait_ms / 1000 and pace.anybody_since(request.state.begun):
+            raise _Slow(wait, f"It would wait {wait:.2f} seconds for those before it. Come back later.")
+
     async def _ask(self, version: Version, read: Callable[[Version], Pixels]) -> Scored:
         batcher = self._batcher_of(version)
-        if (wait := batcher.pace.wait + self._lag.seconds) > self.settings.max_wait_ms / 1000:
-            raise _Slow(wait, f"Those before it take {wait:.2f} seconds. Come back later.")
         with batcher.pace.under_way() as holds:
             images = await self._decode(version, read)
             holds(len(images))

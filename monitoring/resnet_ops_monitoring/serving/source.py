@@ -19,7 +19,7 @@ from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.mlflow_errors import asked
 from resnet_ops_registry.gate.permission import why_not
 
-__all__ = ["Alias", "Place", "fixed_version", "named_alias"]
+__all__ = ["Alias", "Place", "fixed_version", "named_alias", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,12 @@ def named_alias(uri: str, ungated: bool, threads: int, device: str = "cpu") -> A
             "that nobody promoted, add --ungated, which every answer then says."
         )
     return None
+
+
+def version_of(uri: str, ungated: bool, threads: int, device: str = "cpu") -> Version:
+    """What a URI names now, alias or not. Raises what `named_alias`, `Alias.load` and `fixed_version` raise."""
+    alias = named_alias(uri, ungated, threads, device)
+    return fixed_version(uri, threads, device) if alias is None else alias.load(alias.place())
 
 
 def fixed_version(uri: str, threads: int, device: str = "cpu") -> Version:

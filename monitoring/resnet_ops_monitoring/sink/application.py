@@ -14,10 +14,11 @@ from starlette.types import ASGIApp
 
 from resnet_ops_monitoring.inference_log.client.delivery import Delivery
 from resnet_ops_monitoring.inference_log.client.writer_metrics import export_delivery
+from resnet_ops_monitoring.sink.arrow import ARROW_TYPE
 from resnet_ops_monitoring.sink.inference import Inference
 from resnet_ops_monitoring.sink.intake import Intake
 from resnet_ops_monitoring.sink.limits import SinkLimits
-from resnet_ops_monitoring.sink.reading import Read, Reader
+from resnet_ops_monitoring.sink.reading import JSON_TYPE, Read, Reader
 from resnet_ops_monitoring.web.admission import Admission, token_check
 from resnet_ops_monitoring.web.application import enveloped, new_app, problems, takes
 from resnet_ops_monitoring.web.envelope import Problem, problem
@@ -26,7 +27,7 @@ from resnet_ops_monitoring.web.request_metrics import RequestMetrics
 
 __all__ = ["make_sink"]
 
-_JSON = "application/json"
+_KINDS = (JSON_TYPE, ARROW_TYPE)
 _MOST_NAMED = 20  # refused rows in an answer
 _REASON = "a row that came over HTTP is none of the log's"
 
@@ -57,7 +58,7 @@ _PROBLEMS = problems(
         401: "the token is missing or wrong",
         408: "the body came too slowly",
         413: "the body is too large, or has too many rows",
-        415: "the body is no JSON by its content type, or is compressed",
+        415: "the body is neither JSON nor Arrow by its content type, or is compressed",
         503: "the rows find no place, or too much is under way: send them again after Retry-After seconds",
         504: "no answer in time",
     }
@@ -109,17 +110,20 @@ def _add_intake(
         response_model=Taken,
         responses=_PROBLEMS,
         dependencies=guarded,
-        openapi_extra=takes({_JSON: {"schema": rows}}),
+        openapi_extra=takes(
+            {JSON_TYPE: {"schema": rows}, ARROW_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+        ),
     )
     async def inferences(request: Request) -> Response:
         """Log rows, each once for its request id, digest and status however often it is sent."""
         with admission.admit() as receive:
-            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
-                raise Refusal(415, f"The content type is not {_JSON}.")
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind not in _KINDS:
+                raise Refusal(415, f"The content type is none of {', '.join(_KINDS)}.")
             if request.headers.get("content-encoding", "identity") != "identity":
                 raise Refusal(415, "The body is compressed. Send it as it is.")
             body = await receive(request)
-            found = await asyncio.get_running_loop().run_in_executor(reading, reader.read, body)
+            found = await asyncio.get_running_loop().run_in_executor(reading, reader.read, kind, body)
             if found.rows:
                 await intake.store(found.rows)
         request.state.told = {"rows": len(found.rows), "refused": len(found.refused)}

@@ -15,10 +15,13 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, ROUTES, Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming, as_text
+from resnet_ops_monitoring.sink.arrow import VECTORS, arrow_rows
 from resnet_ops_monitoring.sink.inference import Inference
 from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["Lost", "Read", "Reader"]
+__all__ = ["JSON_TYPE", "Lost", "Read", "Reader"]
+
+JSON_TYPE = "application/json"
 
 _VERSIONS = 256
 """Whose classes and length of embeddings are remembered: a window with rows of other lengths cannot be judged."""
@@ -51,8 +54,19 @@ class Reader:
     def __init__(self, most: int) -> None:
         self._most, self._versions = most, OrderedDict[ModelIdentity, tuple[list[str], Incoming]]()
 
-    def read(self, body: bytes) -> Read:
-        """Raises Refusal for what is no JSON array of 1 to `most` objects."""
+    def read(self, kind: str, body: bytes) -> Read:
+        """kind: JSON_TYPE or ARROW_TYPE. Raises Refusal for what is not 1 to `most` rows of it."""
+        content = self._json(body) if kind == JSON_TYPE else arrow_rows(body, self._most)
+        rows, refused, lost = [], dict[int, str](), []
+        for place, each in enumerate(content):
+            try:
+                rows.append(self._row(_checked(each)))
+            except (ValidationError, DataError) as error:
+                refused[place] = _why(error)
+                lost += _whose(each)
+        return Read(rows, refused, lost)
+
+    def _json(self, body: bytes) -> list[Any]:
         try:
             content = from_json(body, allow_inf_nan=False)
         except ValueError:
@@ -61,14 +75,7 @@ class Reader:
             raise Refusal(400, "The body is JSON, but no array of rows.")
         if len(content) > self._most:
             raise Refusal(413, f"The body holds {len(content)} rows; {self._most} are taken at once.")
-        rows, refused, lost = [], dict[int, str](), []
-        for place, each in enumerate(content):
-            try:
-                rows.append(self._row(Inference.model_validate(each)))
-            except (ValidationError, DataError) as error:
-                refused[place] = _why(error)
-                lost += _whose(each)
-        return Read(rows, refused, lost)
+        return content
 
     def _row(self, sent: Inference) -> bytes:
         identity = ModelIdentity(sent.model, sent.version, sent.digest)
@@ -116,6 +123,17 @@ class Reader:
         if len(self._versions) > _VERSIONS:
             self._versions.popitem(last=False)
         return row
+
+
+def _checked(sent: Any) -> Inference:
+    """Vectors that are arrays already have been checked as such."""
+    if not isinstance(sent, dict):
+        return Inference.model_validate(sent)
+    arrays = {name: sent[name] for name in VECTORS if isinstance(sent.get(name), np.ndarray)}
+    found = Inference.model_validate({name: value for name, value in sent.items() if name not in arrays})
+    for name, value in arrays.items():
+        setattr(found, name, value)
+    return found
 
 
 def _why(error: ValidationError | DataError) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from resnet_ops_monitoring.web.connection_guard import CROWDED
+from resnet_ops_monitoring.web.connection_guard import ARRIVED, CROWDED
 from resnet_ops_monitoring.web.refusal import Refusal
 from resnet_ops_monitoring.web.request_metrics import RequestMetrics
 
@@ -86,10 +86,11 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, status = time.perf_counter(), 0
+        now, status = time.perf_counter(), 0
+        begin = scope["state"].get(ARRIVED, now)
         headers = dict(scope["headers"])
         request_id = _asked_for(headers) or uuid.uuid4().hex
-        scope["state"].update(request_id=request_id, begun=begin)
+        scope["state"].update(request_id=request_id, begun=begin, unread=now - begin)
         trace = headers.get(b"traceparent", b"")
         passed_on = [(b"x-request-id", request_id.encode())]
         passed_on += [(b"traceparent", trace)] if _TRACE.fullmatch(trace) else []

@@ -1,15 +1,22 @@
 """A server that is asked too much answers those it takes as soon as ever, and refuses the others at once."""
 
+import asyncio
 import random
+import socket
+import sys
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from resnet_ops_monitoring.serving.pace import LoopLag, Pace
+from resnet_ops_monitoring.serving.pace import Pace
+from resnet_ops_monitoring.web import connection_guard
 from tests.unit.monitoring.serving.fake_alias import FakeAlias, other_version
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
 from tests.unit.monitoring.serving.live import SETTINGS, fake_version, serving, until
@@ -137,17 +144,6 @@ def test_a_model_that_was_slow_once_is_not_taken_for_slow_for_ever() -> None:
         assert pace.wait == pytest.approx(0.1, rel=0.01)
 
 
-def test_one_pause_of_the_loop_is_no_overload_and_lasting_lag_is() -> None:
-    lag = LoopLag()
-    for late in (0.0, 0.0, 9.0, 0.0, 0.0):
-        assert lag.seconds == 0
-        lag.note(late)
-    assert lag.seconds == 0
-    for _ in range(5):
-        lag.note(0.3)
-    assert lag.seconds == 0.3
-
-
 def test_who_would_wait_too_long_is_told_at_once_when_to_come_back() -> None:
     model = FakeModel(answering=False)
     with serving(fake_version(model), max_wait_ms=1000) as live, ThreadPoolExecutor(1) as clients:
@@ -160,6 +156,35 @@ def test_who_would_wait_too_long_is_told_at_once_when_to_come_back() -> None:
         assert first.result().status_code == 200
         assert live.score(image(1)).status_code == 200  # whoever is alone is taken
     assert model.asked == [[0], [1]]
+
+
+def test_what_lay_unread_counts_as_waited_and_whoever_is_alone_is_taken_nonetheless(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_guard, "_unread", lambda transport: 7.0)
+    model = FakeModel(answering=False)
+    with serving(fake_version(model), max_wait_ms=6000) as live, ThreadPoolExecutor(1) as clients:
+        first = clients.submit(live.score, image(0))
+        assert model.begun.wait(60)
+        answer = live.score(image(1))
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) >= 7
+        model.go.set()
+        assert first.result().status_code == 200
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says how long bytes lay unread")
+def test_how_long_bytes_lay_unread_is_known() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        accepted, _ = server.accept()
+        with accepted:
+            transport = cast(asyncio.Transport, SimpleNamespace(get_extra_info=lambda name: accepted))
+            client.sendall(b"x")
+            time.sleep(0.05)
+            assert connection_guard._unread(transport) >= 0.04
 
 
 def test_a_canary_that_cannot_keep_up_is_slow_and_its_queue_is_its_own(
