@@ -51,6 +51,7 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("EvaluateParams", "device"): "cpu",
     ("EvaluateParams", "reject"): None,
     ("EvaluateParams", "retrieval"): None,
+    ("EvaluateParams", "cross_validation"): None,
     ("SplitParams", "by_time"): None,
     ("OperatingPointParams", "partial_auc"): (),
     ("OperatingPointParams", "precision_at_recall"): (),
