@@ -48,6 +48,7 @@ def settings(shape: Any) -> Iterator[type]:
 
 OPTIONAL: dict[tuple[str, str], object] = {
     ("Recipe", "imbalance"): None,
+    ("Recipe", "soft_labels"): False,
     ("EvaluateParams", "device"): "cpu",
     ("EvaluateParams", "reject"): None,
     ("EvaluateParams", "retrieval"): None,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from resnet_ops.csv_table import read_header, read_table
 from resnet_ops.data.listing.listed import Listed
-from resnet_ops.data.listing.raters import has_a_row_each, one_row_an_image, rating_columns
+from resnet_ops.data.listing.raters import rating_columns
+from resnet_ops.data.listing.rating_rows import has_a_row_each, one_row_an_image
 from resnet_ops.data.prepared import ManifestRow
 from resnet_ops.errors import DataError
 
