@@ -19,9 +19,9 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
-from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_checks.names import check_names, left_from_digits
+from resnet_ops_pipelines.project_checks.repository import check_repository
 from resnet_ops_pipelines.project_params import Params, read_params
-from resnet_ops_pipelines.project_repository import check_repository
 
 LOCK = Path(".dvc/tmp/rwlock")
 

@@ -139,7 +139,12 @@ class Params(Settings):
     """For `resnet-ops serve`; no stage reads it."""
 
     def __post_init__(self) -> None:
-        wrong = [*self._wrong_family(), *self._wrong_deployments(), *self._wrong_slices()]
+        wrong = [
+            *self._wrong_family(),
+            *self._wrong_deployments(),
+            *self._wrong_slices(),
+            *self._wrong_folds(),
+        ]
         if wrong:
             raise ValueError("; ".join(wrong))
 
@@ -178,6 +183,17 @@ class Params(Settings):
                 f"evaluate.slices.columns names {', '.join(unknown)}; the manifest has {', '.join(known)}. Others "
                 "come from a CSV file (data.source: csv)"
             )
+
+    def _wrong_folds(self) -> Iterator[str]:
+        if self.evaluate.cross_validation is None:
+            return
+        if self.data.split.by_time is not None:
+            yield (
+                "evaluate.cross_validation deals images into folds whatever their time, and would ask about older ones "
+                "than were trained on: set it to null, or data.split.by_time"
+            )
+        if not self.data.chosen_task.per_image:
+            yield f"evaluate.cross_validation is not there for {self.data.task}: set it to null"
 
     def check_classes(self, classes: tuple[str, ...]) -> None:
         """Before anything is trained: raises ConfigError where settings name a class that is none of the data's."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MACHINES, EXPORTS = Path("reports/machines"), Path("reports/export")
+FOLDS = Path("reports/cross_validation")
 MANIFEST, VALIDATION = Path("data/prepared/manifest.csv"), Path("reports/data/validation.json")
 
 
@@ -43,6 +44,8 @@ def evidence_of(name: str, params: Params) -> Evidence:
         "training": trained["hardware"],
         "evaluation": read_json(evaluation / "machine.json")["hardware"],
     }
+    if params.evaluate.cross_validation and not deployment:
+        measured |= read_json(FOLDS / name / "measurements.json")
     if deployment:
         measured |= parity_of(deployment)
         exports = {deployment.format: exports[deployment.format]}
@@ -56,7 +59,7 @@ def evidence_of(name: str, params: Params) -> Evidence:
         | bits_of(params),
         data=data_digests(Path("dvc.lock"), "prepare_data")
         | start_digest(params.recipes[params.family[member]]),
-        source=source_of(Path("dvc.lock"), stages_of(name, deployment), trained["source"]),
+        source=source_of(Path("dvc.lock"), stages_of(name, deployment, params), trained["source"]),
         environment=machine["environment"],
         hardware=made_on | machine["hardware"],
         seeds={"training": params.seed},
@@ -90,9 +93,10 @@ def positive_of(evaluation: Path) -> tuple[str, ...]:
     return () if found is None or found["threshold"] is None else tuple(found["positive"])
 
 
-def stages_of(name: str, deployment: Deployment | None) -> list[str]:
+def stages_of(name: str, deployment: Deployment | None, params: Params) -> list[str]:
     if deployment is None:
-        stages = ("train_model", "evaluate_model", "benchmark_model", "export_model")
+        folds = ("cross_validate_model",) if params.evaluate.cross_validation else ()
+        stages = ("train_model", "evaluate_model", *folds, "benchmark_model", "export_model")
         return [f"{stage}@{name}" for stage in stages]
     made = [f"{stage}@{deployment.member}" for stage in ("train_model", "export_model")]
     return [*made, f"evaluate_export@{name}", f"benchmark_export@{name}"]
@@ -138,6 +142,8 @@ def register(client: "MlflowClient", name: str, params: Params) -> dict[str, Any
     if name in params.family:
         artifacts["export"] = Path("exports") / name
         history = read_history(Path("reports/training") / f"{name}.csv")
+        if params.evaluate.cross_validation:
+            artifacts["cross_validation"] = FOLDS / name
     published = publish(
         client,
         registered_model=params.register.model,

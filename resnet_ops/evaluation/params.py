@@ -9,7 +9,14 @@ from resnet_ops.evaluation.reject import RejectParams
 from resnet_ops.evaluation.retrieval import RetrievalParams
 from resnet_ops.params import Settings, parse_params
 
-__all__ = ["EvaluateParams", "RobustnessParams", "SliceParams", "read_evaluate_params", "together"]
+__all__ = [
+    "CrossValidationParams",
+    "EvaluateParams",
+    "RobustnessParams",
+    "SliceParams",
+    "read_evaluate_params",
+    "together",
+]
 
 
 def together(columns: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -61,6 +68,18 @@ class RobustnessParams(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrossValidationParams(Settings):
+    """Under `evaluate.cross_validation`: each member is also trained once for each fold, without it."""
+
+    folds: int
+    """Into how many parts all prepared images are dealt; groups stay whole."""
+
+    def __post_init__(self) -> None:
+        if not 3 <= self.folds <= 20:
+            raise ValueError(f"folds is {self.folds}, but must be within 3 and 20")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateParams(Settings):
     """Under `evaluate`."""
 
@@ -80,6 +99,8 @@ class EvaluateParams(Settings):
     """When the model abstains; null, or nothing said, where it always answers."""
     retrieval: RetrievalParams | None = None
     """How embeddings find images of the same class; null, or nothing said, where they are not tried."""
+    cross_validation: CrossValidationParams | None = None
+    """For small sets; null, or nothing said, where members are measured on their test split alone."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where trained models predict; exports do on the CPU."""
 

@@ -31,6 +31,7 @@ from resnet_ops.training.set_up import set_up
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.step import take_step
 from resnet_ops.training.validation import Validation
+from resnet_ops.training.votes import with_votes
 
 __all__ = ["Training", "fit", "out_of_patience"]
 
@@ -72,6 +73,7 @@ class Training:
         check_depth(plan, train)
         self.learning = learning_of(train.task)
         self.learning.check(plan, train, validation)
+        train = with_votes(plan, train)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
         network = head_of(train.task).network(plan.member, train.images.shape[3], classes)

@@ -79,6 +79,9 @@ class Recipe(Settings):
     """The weights that training starts from; null for fresh ones."""
     imbalance: Imbalance | None = None
     """What is done for classes with few images; null, or no such key, for nothing, as before there was this setting."""
+    soft_labels: bool = False
+    """Train on the share of raters that named each class, where several people labelled an image (Peterson et al.
+    2019), instead of the one class that most named; false, or no such key, for that."""
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "peak_lr": self.peak_lr}
@@ -118,9 +121,18 @@ class Recipe(Settings):
                 "Set loss to cross_entropy, or logit_adjustment to 0 and weights or sampling to balanced"
             )
 
+        rare = self.imbalance
+        if self.soft_labels and (self.loss == "binary" or (rare and (rare.weights != "none" or rare.focal))):
+            raise ValueError(
+                "soft_labels is true, which is for loss cross_entropy, and without imbalance's weights and focal: "
+                "these are of one class an image. Set soft_labels to false, or those to cross_entropy, none and 0"
+            )
+
     def as_dict(self) -> dict[str, Any]:
-        """All settings; `imbalance` only where it is set, so that digests of older recipes stay as they were."""
+        """All settings; later ones only where they are set, so that digests of older recipes stay as they were."""
         settings = asdict(self)
         if self.imbalance is None:
             del settings["imbalance"]
+        if not self.soft_labels:
+            del settings["soft_labels"]
         return settings

@@ -47,9 +47,11 @@ def settings(shape: Any) -> Iterator[type]:
 
 OPTIONAL: dict[tuple[str, str], object] = {
     ("Recipe", "imbalance"): None,
+    ("Recipe", "soft_labels"): False,
     ("EvaluateParams", "device"): "cpu",
     ("EvaluateParams", "reject"): None,
     ("EvaluateParams", "retrieval"): None,
+    ("EvaluateParams", "cross_validation"): None,
     ("SplitParams", "by_time"): None,
     ("OperatingPointParams", "partial_auc"): (),
     ("OperatingPointParams", "precision_at_recall"): (),

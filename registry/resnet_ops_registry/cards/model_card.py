@@ -16,6 +16,7 @@ from resnet_ops_registry.cards.parts import Fact, Row, Section, Table
 from resnet_ops_registry.cards.results import (
     calibration,
     classes,
+    cross_validation,
     export,
     exports,
     headline,
@@ -113,6 +114,7 @@ def build_card(
         _verdicts(verdicts, judged),
         *([measured_by_team(evidence)] if evidence.format == MLFLOW else []),
         results(evidence),
+        *cross_validation(evidence),
         slices(evidence),
         robustness(evidence),
         calibration(evidence),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from resnet_ops.cross_validation.words import CROSS, WHAT
 from resnet_ops_registry.attestations.evidence import (
     REFUSED,
     Evidence,
@@ -28,6 +29,7 @@ __all__ = [
     "SLICE",
     "calibration",
     "classes",
+    "cross_validation",
     "export",
     "exports",
     "headline",
@@ -209,6 +211,17 @@ def slices(evidence: Evidence) -> Section:
         notes=(*notes, *_cut(len(worst), LONGEST // 2, "slices", "lowest accuracy")),
         table=measured_table(evidence.metrics, rows),
     )
+
+
+def cross_validation(evidence: Evidence) -> list[Section]:
+    """What other models by the same recipe say of all images; none where no folds were trained."""
+    models = evidence.metrics.get(f"{CROSS}.models")
+    if models is None:
+        return []
+    names = ("top1", "sensitivity", "specificity", "worst_class_recall", "macro_f1")
+    rows = [(name.replace("_", " "), f"{CROSS}.{name}") for name in names]
+    note = f"{models.value:g} models, none of them this version. {WHAT}"
+    return [Section("Cross-validation", notes=(note,), table=measured_table(evidence.metrics, rows, False))]
 
 
 def robustness(evidence: Evidence) -> Section:

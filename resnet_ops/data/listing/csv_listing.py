@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet_ops.csv_table import read_header, read_table
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.raters import rating_columns
+from resnet_ops.data.listing.rating_rows import has_a_row_each, one_row_an_image
 from resnet_ops.data.prepared import ManifestRow
 from resnet_ops.errors import DataError
 
@@ -17,7 +18,9 @@ _TAKEN = frozenset(each.name for each in fields(ManifestRow)) - set(_READ)
 
 def extra_columns(file: Path) -> list[str]:
     """Columns of a CSV file that are kept in the manifest beside those that every data set has."""
-    return [name for name in read_header(file) if name and name not in (*_READ, *_TAKEN)]
+    header = read_header(file)
+    rating = ("rater",) if has_a_row_each(header) else ()
+    return [name for name in header if name and name not in (*_READ, *_TAKEN, *rating)]
 
 
 def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
@@ -25,11 +28,14 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
 
     Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one. Other
     columns go into the manifest, under their names, where slices can be made of them. Without class, two or more
-    columns of ratings (`raters`) say it, and images have none yet.
+    columns of ratings (`raters`) say it, or label and rater with a row for each rating, and images have none yet.
     """
     header = read_header(file)
-    rated = "class" not in header and bool(rating_columns(header))
-    table = read_table(file, ("path",) if rated else ("path", "class"))
+    if has_a_row_each(header):
+        table = one_row_an_image(read_table(file, ("path",)))
+    else:
+        rated = "class" not in header and bool(rating_columns(header))
+        table = read_table(file, ("path",) if rated else ("path", "class"))
     wrong = [f"line {line}: {why}" for line, row in table.rows if (why := _wrong(row, file, splits))]
     if wrong or table.wrong:
         shown = "\n  ".join([*table.wrong, *wrong])

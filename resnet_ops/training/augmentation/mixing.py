@@ -19,7 +19,10 @@ ERASED_AREA, ERASED_ASPECT = (0.02, 1 / 3), (0.3, 3.3)
 
 @dataclass(frozen=True)
 class Targets:
-    """What (N,) images show: `share` of each is of class `first`, the rest of class `second`."""
+    """What (N,) images show: `share` of each is of class `first`, the rest of class `second`.
+
+    Each (N,) class indices, or for `cross_entropy` (N, K) the shares of classes.
+    """
 
     first: Tensor
     second: Tensor
@@ -53,7 +56,8 @@ class Targets:
 
     def hits(self, logits: Tensor) -> Tensor:
         """How many images are classified as the larger of their parts."""
-        return (logits.argmax(1) == (self.first if self.share >= 0.5 else self.second)).sum()
+        larger = self.first if self.share >= 0.5 else self.second
+        return (logits.argmax(1) == (larger if larger.dim() == 1 else larger.argmax(1))).sum()
 
     def of(self, places: slice | Tensor) -> "Targets":
         """Those of some of the images."""
@@ -63,9 +67,9 @@ class Targets:
 def mix(images: Tensor, labels: Tensor, mixup: float, cutmix: float, draws: Draws) -> tuple[Tensor, Targets]:
     """Mix each image with its neighbour in the batch.
 
-    images: (N, C, H, W), normalised; labels: (N,). mixup: alpha of Zhang et al. 2017, where the pixels are averaged;
-    cutmix: alpha of Yun et al. 2019, where a rectangle is replaced; 0 turns one off, and where both are on each batch
-    gets one of them, by chance.
+    images: (N, C, H, W), normalised; labels: (N,), or (N, K) shares. mixup: alpha of Zhang et al. 2017, where
+    pixels are averaged; cutmix: alpha of Yun et al. 2019, where a rectangle is replaced; 0 turns one off; where both
+    are on each batch gets one of them, by chance.
     """
     if not mixup and not cutmix:
         return images, Targets(labels, labels, 1.0)

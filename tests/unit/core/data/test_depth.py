@@ -282,3 +282,13 @@ def test_exports_take_16_bits_and_say_the_same(tmp_path: Path) -> None:
         assert np.abs(exported.predict(held_out).logits - model.predict(held_out).logits).max() < 1
         with pytest.raises(DataError, match="uint16"):
             exported.predict((held_out >> 8).astype(np.uint8))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("images", ["memory", "stream"])
+def test_a_gpu_learns_in_depth_too(images: str) -> None:
+    data = made()
+    recipe = make_recipe(epochs=20, crop_padding=1, flip=False, crop_area=0.8, erasing=0.1)
+    model = fit(make_plan(recipe, member=TINY, device="cuda", images=images), data)
+    held_out = data.split("test")
+    assert (model.predict(held_out.images).predicted == held_out.labels).mean() > 0.9

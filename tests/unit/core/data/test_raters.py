@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from resnet_ops.data.listing.csv_listing import list_csv
+from resnet_ops.data.listing.csv_listing import extra_columns, list_csv
 from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.errors import DataError
@@ -71,3 +71,64 @@ def test_images_that_nobody_rated_and_files_with_one_rater_are_refused(write: Wr
     with pytest.raises(DataError, match="no column class"):
         list_csv(write("a.png,crack", header="path,label_1"), {"train"})
     assert rating_columns(["label_2", "label_10", "label_0", "label_x", "labels"]) == ["label_2", "label_10"]
+
+
+def images_of(file: Path) -> list[tuple[str, str, dict[str, str]]]:
+    found, _ = list_csv(file, {"train", "test"})
+    return [(each.path.name, each.class_name, each.extra) for each in found]
+
+
+def test_a_row_for_each_rating_says_what_a_column_for_each_does(write: Writer) -> None:
+    rows = (
+        "a.png,crack,bo,p1",
+        "b.png,none,ann,p2",
+        "a.png,none,ann,p1",
+        "a.png,crack,cy,p1",
+        "b.png,none,cy,p2",
+    )
+    long = images_of(write(*rows, header="path,label,rater,patient"))
+    wide = images_of(
+        write(
+            "a.png,p1,none,crack,crack", "b.png,p2,none,none,", header="path,patient,label_1,label_2,label_3"
+        )
+    )
+    assert long == wide
+    assert extra_columns(write(*rows, header="path,label,rater,patient")) == ["patient"]
+    file = write(*rows, header="path,label,rater,patient")
+    assert classes(file) == (["crack", "none"], [])
+
+
+def test_one_rating_of_each_image_is_its_class(write: Writer) -> None:
+    file = write("a.png,crack,bo", "b.png,none,ann", header="path,label,rater")
+    assert [name for _, name, _ in images_of(file)] == ["crack", "none"]
+
+
+def test_ratings_that_contradict_each_other_are_named_by_their_lines(write: Writer) -> None:
+    file = write(
+        *("a.png,crack,bo,p1", "a.png,none,bo,p1", "a.png,none,ann,p2", "b.png,,ann,p3", "b.png,none,,p3"),
+        "b.png,none,cy,p3",
+        header="path,label,rater,patient",
+    )
+    with pytest.raises(DataError) as caught:
+        list_csv(file, {"train"})
+    for said in (
+        "line 3: bo rated a.png on line 2 already",
+        "line 4: patient of a.png is another one on line 2",
+        "line 5: label or rater is empty",
+        "line 6: label or rater is empty",
+    ):
+        assert said in str(caught.value)
+
+
+def test_an_image_of_which_no_rating_counts_is_not_taken_for_one_without(write: Writer) -> None:
+    file = write("a.png,,bo", "b.png,none,ann", "b.png,none,bo", header="path,label,rater")
+    with pytest.raises(DataError, match="line 2: label or rater is empty"):
+        list_csv(file, {"train"})
+
+
+def test_with_a_class_the_columns_label_and_rater_mean_nothing_new(write: Writer) -> None:
+    file = write("a.png,crack,none,bo", "b.png,none,none,bo", header="path,class,label,rater")
+    assert [(name, extra) for _, name, extra in images_of(file)] == [
+        ("crack", {"rater": "bo"}),
+        ("none", {"rater": "bo"}),
+    ]

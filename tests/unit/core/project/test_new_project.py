@@ -25,7 +25,7 @@ from resnet_ops_pipelines.new_project.writing import (
     upgrade_project,
     write_project,
 )
-from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_checks.names import check_names, left_from_digits
 from resnet_ops_pipelines.project_params import Params
 from resnet_ops_registry.gate.policy_file import read_policy
 from tests.unit.core.project.new_images import write_csv, write_folder
@@ -207,7 +207,10 @@ def test_changed_code_changes_the_lock_of_the_stages_that_run_it_and_of_no_other
     with (tmp_path / "resnet_ops/training/schedule.py").open("a") as file:
         file.write("# another release\n")
     after = locks()
-    assert {name for name in before if before[name] != after[name]} == {"train_model"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "train_model",
+        "cross_validate_model",
+    }
 
 
 def test_a_project_below_a_git_repository_gets_dvc_of_its_own_and_keeps_what_is_there(place: Path) -> None:

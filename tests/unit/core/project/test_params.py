@@ -11,6 +11,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.families.member import Member
 from resnet_ops.params import Settings, parse_params
 from resnet_ops.training.recipe import Recipe
+from resnet_ops_pipelines.project_params import Params
 from tests.unit.core.makers import TINY, make_recipe
 
 
@@ -111,3 +112,33 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         parse_params(tmp_path / "params.yaml", Shape)
     assert not (tmp_path / "made").exists()
+
+
+MASKS = {
+    **{"masks": "_mask.png", "classes": {"background": 0, "spot": 255}, "threshold": None, "ignore": None},
+    **{"head": "fcn", "dilated": 1, "auxiliary": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (
+            {"split": {"train": 0.5, "validation": 0.1, "test": 0.2, "production": 0.2, "by_time": "at"}},
+            "by_time",
+        ),
+        ({"task": "segmentation", "segmentation": MASKS}, "segmentation"),
+    ],
+)
+def test_folds_are_refused_where_they_would_say_something_else(
+    tmp_path: Path, data: dict[str, Any], why: str
+) -> None:
+    content = yaml.safe_load((Path(__file__).resolve().parents[4] / "params.yaml").read_text())
+    content["evaluate"]["cross_validation"] = {"folds": 5}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert parse_params(path, Params).evaluate.cross_validation is not None
+    content["data"] |= data
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=rf"evaluate\.cross_validation .*{why}"):
+        parse_params(path, Params)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_pipelines.project_names import check_names, left_from_digits
+from resnet_ops_pipelines.project_checks.names import check_names, left_from_digits
 from resnet_ops_pipelines.project_params import Params, read_params
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_pipelines.project_repository import check_repository
+from resnet_ops_pipelines.project_checks.repository import check_repository
 
 ROOT = Path(__file__).parents[4]
 

@@ -17,7 +17,7 @@ from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal, propose
 from resnet_ops_pipelines.new_project.survey import Survey
-from resnet_ops_pipelines.project_names import check_names
+from resnet_ops_pipelines.project_checks.names import check_names
 from resnet_ops_pipelines.project_params import Params
 from tests.unit.core.makers import make_data_params
 

@@ -363,3 +363,20 @@ def test_large_numbers_are_shown_without_powers_of_ten() -> None:
         "3",
         "1e+15",
     ]
+
+
+def test_cross_validated_numbers_are_said_to_be_of_other_models() -> None:
+    assert "Cross-validation" not in [each.title for each in card().sections]
+    folds = {"cross_validated.top1": share(0.9, 1400), "cross_validated.models": Metric(value=5, n=1400)}
+    made = card(evidence({**FULL, **folds}))
+    (note,) = section(made, "Cross-validation").notes
+    assert "5 models, none of them this version" in note
+    assert [row[0] for row in cells(made, "Cross-validation")] == ["top1"]
+    assert "0.900" not in "".join("".join(row) for row in cells(made, "Results on the test split"))
+
+
+def test_grey_in_depth_is_told() -> None:
+    assert ("depth of grey", "16 bits") in cells(
+        card(evidence({**FULL, "data.bits": one(16, "bits")})), "Data"
+    )
+    assert not any(row[0] == "depth of grey" for row in cells(card(), "Data"))

@@ -4,16 +4,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.models import Model
 
 from resnet_ops.data.params import WindowParams
 from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.export.exported import load_deployed
+from resnet_ops.model import save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.preprocessing import NOTED_IN, Preprocessing, read_preprocessing, save_preprocessing
 from resnet_ops_registry.attestations.digest import folder_digest
 from resnet_ops_registry.client.loading import load
-from resnet_ops_registry.client.packaging import build_model_folder
+from resnet_ops_registry.client.packaging import ARTIFACTS, build_model_folder
+from tests.unit.core.makers import untrained
 from tests.unit.registry.conftest import NAME, make_model, publish_model
 
 PADDED = Preprocessing(
@@ -73,3 +78,15 @@ def test_a_file_that_says_something_else_is_refused(content: str, tmp_path: Path
     (tmp_path / NOTED_IN).write_text(changed)
     with pytest.raises(DataError, match=NOTED_IN):
         read_preprocessing(tmp_path)
+
+
+def test_a_model_of_16_bits_says_so_in_its_signature_and_is_told_how_files_are_read(tmp_path: Path) -> None:
+    save_model(replace(untrained(), depth=16), tmp_path / "model")
+    deep = replace(PADDED, depth=16)
+    folder = build_model_folder(tmp_path / "model", tmp_path / "packaged", preprocessing=deep)
+    (taken,) = Model.load(str(folder)).signature.inputs.inputs
+    assert (taken.type, taken.shape) == (np.dtype(np.uint16), (-1, 8, 8, 1))
+    assert read_preprocessing(folder / ARTIFACTS) == deep
+    model = load_deployed(folder / ARTIFACTS)
+    assert model.depth == 16
+    assert model.predict(np.full((2, 8, 8, 1), 40_000, np.uint16)).probabilities.shape == (2, 10)

@@ -1,0 +1,1 @@
+"""What `check_project` looks at before anything runs: names, and the repository."""
