@@ -1,5 +1,6 @@
 """Reading `params.yaml` into typed objects. Every value lives there; none has a default in code."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -7,7 +8,15 @@ import yaml
 
 from resnet_ops.errors import ConfigError
 
-__all__ = ["Settings", "parse_params"]
+__all__ = ["Settings", "parse_params", "renamed_settings"]
+
+RENAMED = {
+    "monitor.rehearsal_images": "monitor.perturbed_images",
+    "monitor.run.kept": "monitor.run.windows",
+    "monitor.run.needed": "monitor.run.min_alarms",
+    "monitor.watch": "monitor.serve",
+}
+"""Settings by the names of the release before, which count for one more, and what they are called now."""
 
 T = TypeVar("T")
 
@@ -36,10 +45,34 @@ def parse_params(path: Path, shape: type[T]) -> T:
             f"{path} is not valid YAML: {error}\nCorrect it there, or restore it with: git checkout -- {path}"
         ) from error
     try:
-        return TypeAdapter(shape).validate_python(content)
+        return TypeAdapter(shape).validate_python(_renamed(content)[0])
     except ValidationError as error:
         wrong = [_explain(dict(problem)) for problem in error.errors(include_url=False)]
         raise ConfigError(f"{path}: " + "; ".join(wrong)) from error
+
+
+def renamed_settings(path: Path) -> list[str]:
+    """A line for each setting in the file that is called otherwise now."""
+    return [
+        f"{path}: {old} is {RENAMED[old]} now; rename it."
+        for old in _renamed(yaml.safe_load(path.read_text()))[1]
+    ]
+
+
+def _renamed(content: Any) -> tuple[Any, list[str]]:
+    """The settings by today's names, and which had old ones. An old name counts where both are there: a person wrote
+    it.
+    """
+    content, found = deepcopy(content), []
+    for old, new in RENAMED.items():
+        *groups, last = old.split(".")
+        place = content
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if isinstance(place, dict) and last in place:
+            place[new.rpartition(".")[2]] = place.pop(last)
+            found.append(old)
+    return content, found
 
 
 def _explain(problem: dict[str, Any]) -> str:

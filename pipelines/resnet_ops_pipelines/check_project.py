@@ -16,6 +16,7 @@ from resnet_ops.console import console, report_errors
 from resnet_ops.cores import usable_cores
 from resnet_ops.data.sources import DataParams
 from resnet_ops.errors import ConfigError
+from resnet_ops.params import renamed_settings
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.training.machine import remarks
 from resnet_ops.training.plan import Plan
@@ -90,6 +91,8 @@ if __name__ == "__main__":
         check_repository()
         params = read_params()
         check_names(params)
+        for line in renamed_settings(Path("params.yaml")):
+            console.print(line, style="yellow")
         if left := left_from_digits(params):
             console.print(
                 f"Your images are not digits (data.source: {params.data.source}), but params.yaml still says so in "

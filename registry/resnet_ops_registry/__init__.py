@@ -4,7 +4,10 @@ The names below are imported when they are first used: `import resnet_ops_regist
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from resnet_ops.moved import find_moved
 
 if TYPE_CHECKING:
     from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source, metrics_from
@@ -56,3 +59,27 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+find_moved(
+    __name__,
+    Path(__file__).parent,
+    {
+        "moments": "common.deadlines",
+        "paired": "rules.paired",
+        "retiring": "client.retirement",
+        "policy": "gate.policy gate.policy_file",
+        "returning": "client.rollback gate.rollback",
+        "settings": "common.settings common.connection",
+        "speaking": "client.attesting",
+    },
+    {
+        "Believed": "VerifiedStatements",
+        "Said": "Predicate",
+        "believed_about": "verified_about",
+        "believed_tags": "verified_tags",
+        "parse_policy": "read_policy",
+        "read_said": "read_predicate",
+        "say": "attest",
+    },
+)

@@ -28,6 +28,7 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, A
 
 
 ALL_COMMANDS = dict(commands(typer.main.get_command(build_app())))
+OLD_NAMES = {"monitor watch": "monitor serve", "log forget": "log purge", "events send": "webhook send"}
 
 
 @pytest.mark.parametrize("name", ALL_COMMANDS)
@@ -92,3 +93,16 @@ def test_every_setting_explains_itself() -> None:
     assert [
         name for name in undocumented if name.split(".")[0] not in obvious and "__pydantic" not in name
     ] == []
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_NAMES.items())
+def test_a_command_goes_by_its_old_name_for_one_more_release(old: str, new: str) -> None:
+    found = []
+    for name in (old, new):
+        command = typer.main.get_command(build_app())
+        for word in name.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+        found.append(command)
+    assert found[0].callback is not None
+    assert [each.name for each in found[0].params] == [each.name for each in found[1].params]
+    assert found[0].help == found[1].help

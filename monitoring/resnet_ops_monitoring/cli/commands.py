@@ -45,6 +45,7 @@ def add_commands(app: typer.Typer) -> None:
     log.command("export")(_export)
     log.command("purge")(_purge)
     log.command("serve")(serve_log)
+    log.command("forget", hidden=True)(_purge)  # the name of earlier releases
     app.add_typer(drift, name="drift")
     app.add_typer(log, name="log")
     add_monitor_commands(app)

@@ -31,6 +31,7 @@ def add_monitor_commands(app: typer.Typer) -> None:
     )
     monitor.command("run")(_run)
     monitor.command("serve")(_serve)
+    monitor.command("watch", hidden=True)(_serve)  # the name of earlier releases
     monitor.command("show")(_show)
     monitor.command("propose")(_propose)
     monitor.command("test-alert")(_test_alert)

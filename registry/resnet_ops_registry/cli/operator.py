@@ -25,6 +25,7 @@ def add_operator_commands(app: typer.Typer, ledger: typer.Typer) -> None:
     app.add_typer(db, name="db")
     app.add_typer(audit, name="audit")
     app.add_typer(webhook, name="webhook")
+    app.add_typer(webhook, name="events", hidden=True)  # the name of earlier releases
     ledger.command("export")(ledger_export)
 
 

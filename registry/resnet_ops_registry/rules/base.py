@@ -1,5 +1,6 @@
 """What a rule is, what it may look at, and what it says."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ class Case:
     @property
     def evidence(self) -> Evidence:
         return self.accepted.predicate
+
+    @property
+    def believed(self) -> VerifiedStatements:
+        """`verified`, by the name of the release before: for rules of teams' own, for one more."""
+        warnings.warn("Case.believed is Case.verified now.", DeprecationWarning, stacklevel=2)
+        return self.verified
 
     def is_author(self, key: TrustedKey) -> bool:
         """Whether a key belongs to whoever signed the evidence or asks for the alias: four eyes are two people.

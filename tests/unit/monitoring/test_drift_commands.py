@@ -148,7 +148,7 @@ def test_old_rows_are_counted_first_and_deleted_on_demand(logged: Path) -> None:
     InferenceLog.open().append(
         old.assign(request_id=ids, window="old", time=pd.Timestamp("2020-01-05T08:00Z"))
     )
-    words = ("log", "purge", "--before", "2020-02-01T00:00Z")
+    words = ("log", "forget", "--before", "2020-02-01T00:00Z")
     counted = _run(*words).output
     assert "Nothing was deleted" in " ".join(counted.split())
     assert len(InferenceLog.open().summary()) == 3

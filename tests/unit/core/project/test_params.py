@@ -9,7 +9,7 @@ import yaml
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.member import Member
-from resnet_ops.params import Settings, parse_params
+from resnet_ops.params import RENAMED, Settings, parse_params, renamed_settings
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.project_params import Params
 from tests.unit.core.makers import TINY, make_recipe
@@ -112,6 +112,34 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         parse_params(tmp_path / "params.yaml", Shape)
     assert not (tmp_path / "made").exists()
+
+
+@dataclass(frozen=True)
+class Watched:
+    monitor: dict[str, Any]
+
+
+def test_a_setting_counts_by_the_name_of_the_release_before_and_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    run = {"kept": 5, "needed": 3, "windows": 3}  # an old name counts where both are there
+    file.write_text(yaml.safe_dump({"monitor": {"watch": {"port": 1}, "rehearsal_images": 20, "run": run}}))
+    found = parse_params(file, Watched)
+    assert found.monitor == {
+        "serve": {"port": 1},
+        "perturbed_images": 20,
+        "run": {"windows": 5, "min_alarms": 3},
+    }
+    assert [line.split()[1] for line in renamed_settings(file)] == list(RENAMED)
+    file.write_text(yaml.safe_dump({"monitor": found.monitor}))
+    assert renamed_settings(file) == []
+    assert parse_params(file, Watched) == found
+
+
+@pytest.mark.parametrize("content", ["monitor: 3\n", "monitor:\n  run: []\n", "3\n"])
+def test_a_file_of_another_shape_has_no_old_names(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(content)
+    assert renamed_settings(file) == []
 
 
 MASKS = {

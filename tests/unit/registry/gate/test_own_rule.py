@@ -79,3 +79,13 @@ def test_the_documents_policy_is_one() -> None:
     text = DOCUMENT.read_text().split("```yaml\n")[1].split("```")[0]
     policy = read_policy(text, "docs")
     assert (policy.model, len(policy.guards[0].rules)) == ("digits-classifier", 1)
+
+
+def test_a_rule_of_ones_own_may_ask_for_what_was_called_believed_and_said() -> None:
+    from tests.unit.registry.judging import case
+
+    asked = case()
+    with pytest.warns(DeprecationWarning, match=r"Case\.believed is Case\.verified now"):
+        assert asked.believed is asked.verified
+    with pytest.warns(DeprecationWarning, match=r"Accepted\.said is Accepted\.predicate now"):
+        assert asked.accepted.said is asked.accepted.predicate
