@@ -6,6 +6,7 @@ No pickle is ever read.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ __all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 class ImageClassifier(nn.Module):
     """A network together with the normalisation of its input, as it is deployed.
 
-    `forward` takes images (N, H, W, C), uint8 or uint16, and gives logits (N, K, ...).
+    `forward` takes images (N, H, W, C), uint8 or uint16, and perhaps what they show, and gives logits (N, K, ...), or
+    what else the task's network gives.
     """
 
     mean: Tensor
@@ -46,8 +48,8 @@ class ImageClassifier(nn.Module):
         white = white_of(16 if images.dtype == torch.uint16 else 8)
         return (images.permute(0, 3, 1, 2).float() / white - self.mean) / self.std
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(self.normalise(images))  # type: ignore[no-any-return]
+    def forward(self, images: Tensor, *shown: Any) -> Tensor:
+        return self.network(self.normalise(images), *shown)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class TrainedModel:
         check_images(self, images)
         device, head = next(self.network.parameters()).device, head_of(self.task)
         classifier = self.classifier().to(device)
-        embeddings, logits = [], []
+        embeddings, answers = [], []
         empty = np.zeros((1, *images.shape[1:]), dtype_of(self.depth))
         shown = images if len(images) else empty  # for the shapes
         plain = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
@@ -91,14 +93,8 @@ class TrainedModel:
                 batch = torch.from_numpy(shown[start : start + batch_size].copy()).to(device)
                 answered, features = head.answer(self.network, classifier.normalise(batch))
                 embeddings.append(features.float().cpu())
-                logits.append(answered.float().cpu())
-        all_logits = torch.cat(logits)[: len(images)]
-        return Predictions(
-            logits=all_logits.numpy(),
-            probabilities=all_logits.softmax(1).numpy(),
-            embeddings=torch.cat(embeddings)[: len(images)].numpy(),
-            predicted=all_logits.argmax(1).numpy(),
-        )
+                answers.append(answered.float().cpu())
+        return head.predictions(torch.cat(answers)[: len(images)], torch.cat(embeddings)[: len(images)])
 
 
 def save_model(model: TrainedModel, folder: Path) -> None:

@@ -14,12 +14,18 @@ __all__ = ["DeployedModel", "Predictions", "check_images", "softmax"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of N images: (N, K, ...) logits and probabilities, (N, F) embeddings, (N, ...) classes."""
+    """What a model says of N images: (N, K, ...) logits and probabilities, (N, F) embeddings, (N, ...) classes.
+
+    Of boxes there are D an image, by falling score: (N, D) probabilities and classes, where class 0 stands for none.
+    """
 
     logits: np.ndarray
+    """Of boxes (N, D, 6): left, top, right, bottom, score and class."""
     probabilities: np.ndarray
     embeddings: np.ndarray
     predicted: np.ndarray
+    boxes: np.ndarray | None = None
+    """(N, D, 4) left, top, right and bottom in pixels; None where the answer is no box."""
 
 
 class DeployedModel(Protocol):

@@ -20,6 +20,7 @@ from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.families.preactivation_member import PreActivationMember
 from resnet_ops.params import Settings, parse_params
+from resnet_ops.tasks.limits import beyond
 from resnet_ops.training.checkpoint_params import CheckpointParams
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.recipe import Recipe
@@ -145,6 +146,7 @@ class Params(Settings):
             *self._wrong_slices(),
             *self._wrong_folds(),
         ]
+        wrong += beyond(self.data.chosen_task, self.data.depth, self.evaluate, self.export, self.train)
         if wrong:
             raise ValueError("; ".join(wrong))
 

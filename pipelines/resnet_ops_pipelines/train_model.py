@@ -85,9 +85,7 @@ def train(name: str, params: Params, workers: Workers) -> None:
     made_by = {"hardware": hardware() | {"workers": workers.count}, "source": source}
     write_json(Path("reports/machines") / f"{name}.json", made_by)
     shutil.rmtree(folder.parent, ignore_errors=True)  # also what other settings left behind
-    console.print(
-        f"models/{name}: validation {data.task.headline.label} {history.epochs[-1].validation_score:.4f}"
-    )
+    console.print(f"models/{name}: validation score {history.epochs[-1].validation_score:.4f}")
 
 
 if __name__ == "__main__":

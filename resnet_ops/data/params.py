@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from resnet_ops.data.depth import Depth
 from resnet_ops.params import Settings
-from resnet_ops.tasks.task import Segmentation, Task, TaskName, chosen
+from resnet_ops.tasks.task import Detection, Segmentation, Task, TaskName, chosen
 
 __all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
@@ -136,17 +136,20 @@ class DataParams(Settings):
     """Bits that grey keeps on its way to the network: 16 for detectors that write more than 8, whose levels `grey_bits`
     or `window` then spread over 0 to 65535; 8, or nothing said, for others."""
     task: TaskName = "classification"
-    """What models answer with: a class for each image, or for each pixel (docs/segmentation.md)."""
+    """What models answer with: a class for each image, for each pixel (docs/segmentation.md), or boxes around objects
+    (docs/detection.md)."""
     segmentation: Segmentation | None = None
     """What the masks are, and which head reads the images; null, or nothing said, for other tasks."""
+    detection: Detection | None = None
+    """Where the boxes are, and which head finds them; null, or nothing said, for other tasks."""
 
     @property
     def chosen_task(self) -> Task:
         """The task with its settings."""
-        return chosen(self.task, self.segmentation)
+        return chosen(self.task, self.segmentation, self.detection)
 
     def __post_init__(self) -> None:
-        chosen(self.task, self.segmentation)
+        chosen(self.task, self.segmentation, self.detection)
         if self.source != "digits" and not self.root:
             what = "CSV file" if self.source == "csv" else "image folder"
             raise ValueError(f"root must name the {what} when source is {self.source}")

@@ -18,6 +18,8 @@ from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_js
 
 __all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
 
+SOME = 4
+"""Images of a class beside others, so many that each split has one (`splits.assign`)."""
 CHUNK = 64
 """Images that are written at once."""
 
@@ -65,10 +67,11 @@ class PreparedData:
 
     @property
     def labelled(self) -> tuple[str, ...]:
-        """Classes of which there must be images: all, or where there are targets those that label one."""
+        """Classes of which there must be images: all, or where there are targets those that label some."""
         if self.targets is None:
             return self.classes
-        return tuple(self.classes[label] for label in np.unique(self.labels))
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return tuple(name for name, count in zip(self.classes, counts, strict=True) if count >= SOME)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -35,6 +35,6 @@ class RawData:
     grey_bits: int | None = None
     """As which grey levels of more than 8 bits were read; None where no image has any."""
     targets: np.ndarray | None = None
-    """(N, ...) uint8, what the task asks of each image; None where that is the label."""
+    """(N, ...) what the task asks of each image; None where that is the label."""
     task: Task = CLASSIFICATION
     """What is asked of the images."""

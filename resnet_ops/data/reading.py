@@ -17,15 +17,19 @@ from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.threads import mapped
 
-__all__ = ["read_listed"]
+__all__ = ["read_listed", "read_listing"]
 
 
 def read_listed(params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
-    """Read every image that `list_images` finds; class names are in alphabetical order.
+    """Read every image that `list_images` finds; see `read_listing`."""
+    return read_listing(list_images(params), params, progress, scratch)
+
+
+def read_listing(listing: Listing, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
+    """Read every image of a listing; class names are in alphabetical order.
 
     Raises DataError that names every image that cannot be read.
     """
-    listing = list_images(params)
     names = [os.path.relpath(each.path, listing.root) for each in listing.images]
     bits = 16 if params.grey_bits == "auto" else params.grey_bits
     images, facts = _read(listing, names, params, bits, progress, scratch)

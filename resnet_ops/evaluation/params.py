@@ -13,6 +13,7 @@ __all__ = [
     "CrossValidationParams",
     "EvaluateParams",
     "RobustnessParams",
+    "ScoreThresholdParams",
     "SliceParams",
     "read_evaluate_params",
     "together",
@@ -80,6 +81,25 @@ class CrossValidationParams(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreThresholdParams(Settings):
+    """Under `evaluate.score_threshold`: for what the score is chosen from which boxes count, on validation."""
+
+    aim: Literal["f1", "recall", "precision"]
+    """`f1`: the highest F1 over all boxes. `recall`: the highest score that finds a share `at_least` of the objects.
+    `precision`: the lowest from which a share `at_least` of the boxes is right."""
+    at_least: float | None
+    """How much recall or precision must be reached; null for f1."""
+
+    def __post_init__(self) -> None:
+        if (self.aim == "f1") != (self.at_least is None):
+            raise ValueError(
+                f"at_least is {self.at_least}, but must be null where aim is f1, and a share where it is not"
+            )
+        if self.at_least is not None and not 0 < self.at_least <= 1:
+            raise ValueError(f"at_least is {self.at_least}, but must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateParams(Settings):
     """Under `evaluate`."""
 
@@ -103,6 +123,8 @@ class EvaluateParams(Settings):
     """For small sets; null, or nothing said, where members are measured on their test split alone."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where trained models predict; exports do on the CPU."""
+    score_threshold: ScoreThresholdParams | None = None
+    """Of objects in boxes, from which score on they count; null, or nothing said, for the highest F1."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:

@@ -11,7 +11,8 @@ from resnet_ops.errors import DataError
 from resnet_ops.extras import require
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES, WEIGHTS, model_file
-from resnet_ops.predictions import DeployedModel, Predictions, check_images, softmax
+from resnet_ops.predictions import DeployedModel, Predictions, check_images
+from resnet_ops.tasks.answers import predictions_of
 from resnet_ops.tasks.task import CLASSIFICATION, Task, task_from_json
 
 __all__ = ["ExportedModel", "load_deployed", "load_exported"]
@@ -42,7 +43,7 @@ class ExportedModel:
         starts = range(0, max(len(images), 1), batch_size)
         parts = [self.run(np.array(images[start : start + batch_size])) for start in starts]
         logits, embeddings = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Predictions(logits, softmax(logits), embeddings, logits.argmax(axis=1))
+        return predictions_of(self.task, logits, embeddings)
 
 
 def load_deployed(folder: Path, threads: int = 0, device: str = "cpu") -> DeployedModel:
@@ -104,8 +105,12 @@ def _onnx_run(path: Path, threads: int) -> Run:
     ) as error:
         raise ValueError(str(error)) from error
 
+    one_each = session.get_inputs()[0].shape[0] == 1
+
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, embeddings = session.run(["logits", "embeddings"], {"images": images})
+        batches = np.split(images, len(images)) if one_each and len(images) else [images]
+        parts = [session.run(["logits", "embeddings"], {"images": batch}) for batch in batches]
+        logits, embeddings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return logits, embeddings
 
     return run

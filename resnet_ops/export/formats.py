@@ -13,15 +13,16 @@ import numpy as np
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import noted_depth
 from resnet_ops.export.exported import load_exported
-from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, quantised_bytes
+from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, onnx_bytes_of_one, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
 from resnet_ops.export.parity import Verdict, judge_parity
-from resnet_ops.export.program import pt2_bytes, trace
+from resnet_ops.export.program import deployable, pt2_bytes, trace
 from resnet_ops.extras import require
 from resnet_ops.files import write_bytes, write_json
 from resnet_ops.measurement import Measurement
 from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES
+from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.parity.parity import parity_of
 from resnet_ops.tasks.task import noted_task
 
@@ -82,7 +83,13 @@ def _contents(
 ) -> dict[Format, Callable[[], bytes]]:
     """How each format's file is made; what two have in common is made once."""
     program = cache(lambda: trace(model))
-    onnx = cache(lambda: onnx_bytes(program()))
+    onnx = cache(
+        lambda: (
+            onnx_bytes(program())
+            if head_of(model.task).any_batch
+            else onnx_bytes_of_one(*deployable(model, 1))
+        )
+    )
     return {
         "pt2": lambda: pt2_bytes(program()),
         "onnx": onnx,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch.export import ExportedProgram
 
-__all__ = ["NEEDED", "onnx_bytes", "quantised_bytes"]
+__all__ = ["NEEDED", "onnx_bytes", "onnx_bytes_of_one", "quantised_bytes"]
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
@@ -41,6 +41,29 @@ def onnx_bytes(program: "ExportedProgram") -> bytes:
         )
     assert exported is not None
     return _without_notes(exported.model_proto)
+
+
+def onnx_bytes_of_one(module: "torch.nn.Module", image: "torch.Tensor") -> bytes:
+    """Likewise, of a module that torch.export cannot follow, because how much it answers depends on what it sees.
+
+    The file takes one image at a time. image: (1, H, W, C). By torch's older exporter, for which torchvision's
+    detectors are written.
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        file = Path(temporary) / "model.onnx"
+        torch.onnx.export(
+            module,
+            (image,),
+            file,
+            dynamo=False,
+            input_names=["images"],
+            output_names=["logits", "embeddings"],
+            opset_version=OPSET,
+        )
+        return _without_notes(onnx.load(file))
 
 
 def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation) -> bytes:

@@ -14,7 +14,7 @@ from resnet_ops.families.cifar import ZeroPadShortcut
 from resnet_ops.model import TrainedModel
 from resnet_ops.tasks.heads.head import head_of
 
-__all__ = ["pt2_bytes", "trace"]
+__all__ = ["deployable", "pt2_bytes", "trace"]
 
 MAX_BATCH = 4096
 
@@ -57,17 +57,21 @@ def _as_convolution(shortcut: ZeroPadShortcut, channels: int) -> nn.Conv2d:
     return convolution
 
 
+def deployable(model: TrainedModel, count: int) -> tuple[nn.Module, Tensor]:
+    """Images (N, H, W, C) on the CPU -> answers (N, ...) and embeddings (N, F); and so many black images."""
+    kind = torch.uint16 if model.depth == 16 else torch.uint8
+    images = torch.zeros(count, model.image_size, model.image_size, model.channels, dtype=kind)
+    return _Deployable(model).cpu().eval(), images
+
+
 def trace(model: TrainedModel) -> ExportedProgram:
     """torch.export's program of a model on the CPU, for batches of any size up to 4096.
 
     Equal models give equal programs wherever the code lies: file names and line numbers are taken out.
     """
-    kind = torch.uint16 if model.depth == 16 else torch.uint8
-    images = torch.zeros(2, model.image_size, model.image_size, model.channels, dtype=kind)
+    module, images = deployable(model, 2)
     batch = Dim("batch", min=1, max=MAX_BATCH)
-    program = torch.export.export(
-        _Deployable(model).cpu().eval(), (images,), dynamic_shapes={"images": {0: batch}}
-    )
+    program = torch.export.export(module, (images,), dynamic_shapes={"images": {0: batch}})
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     return program

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.measurement import Measurement
-from resnet_ops.tasks.detection.boxes import Remedy
-from resnet_ops.tasks.task import Headline
+from resnet_ops.tasks.task import Headline, Remedy
 
 __all__ = ["MeasuredAnswers", "Remedy", "Truth", "measure_beside_truth"]
 

@@ -1,17 +1,22 @@
 """The tasks and their settings: known without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, get_args
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import Settings
 
 __all__ = [
+    "BACKGROUND",
     "CLASSIFICATION",
     "IGNORED",
     "Classification",
+    "Detection",
+    "Detector",
     "Headline",
+    "Remedy",
     "Segmentation",
     "Task",
     "TaskName",
@@ -21,13 +26,20 @@ __all__ = [
     "task_from_json",
 ]
 
-TaskName = Literal["classification", "segmentation"]
+TaskName = Literal["classification", "segmentation", "detection"]
+Remedy = Literal["refuse", "drop", "clip"]
+"""Of faults in labels of boxes: none is accepted; what is at fault is left out; likewise, but boxes that reach out of
+an image are cut."""
+Detector = Literal["fasterrcnn", "fasterrcnn_v2", "retinanet", "retinanet_v2", "fcos"]
+"""Ren et al. 2015; Lin et al. 2017; Tian et al. 2019. The second versions are of Li et al. 2021, as in torchvision."""
 Value = int | tuple[int, int, int]
 """What stands for a class in a mask: an index or grey level, or a colour."""
 
 MOST_CLASSES, LONGEST_CLASS = 250, 200
 IGNORED = 255
 """In a prepared mask: a pixel of which nothing is asked."""
+BACKGROUND = "background"
+"""The first class where objects are in boxes: that of an image without any."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +119,98 @@ class Segmentation(Settings):
         return False
 
 
-Task = Classification | Segmentation
+@dataclass(frozen=True, kw_only=True)
+class Detection(Settings):
+    """Boxes around objects. In `params.yaml` under `data.detection`, with `data.task: detection`."""
+
+    name: ClassVar[TaskName] = "detection"
+    """As `data.task` calls it."""
+
+    labels: str
+    """Below `data.root`: a COCO file, a CSV file of boxes, a folder of Pascal VOC or YOLO text, or a list of VOC's
+    images; `.` for `data.root` itself."""
+    images: str
+    """The folder of their images, below `data.root`."""
+    classes: tuple[str, ...]
+    """The objects to find; a label with another name is a fault."""
+    faults: Remedy
+    """What becomes of faults in the labels."""
+    head: Detector
+    """`fasterrcnn` looks twice and takes longest; `fcos` needs no anchors, which suits objects of any size."""
+    width: int
+    """Channels of the feature pyramid, and of the head on it; 256 in torchvision. Half as many take a quarter of the
+    time."""
+    frozen_norms: bool
+    """Whether the member's batch norms keep their statistics and weights, for trained weights and few images a
+    batch."""
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "images"):
+            path = PurePosixPath(getattr(self, name))
+            if not getattr(self, name) or path.is_absolute() or ".." in path.parts:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but must be a path below data.root, which DVC watches"
+                )
+        _check_names(self.classes)
+        if not 1 <= len(self.classes) < MOST_CLASSES or len({*self.classes}) < len(self.classes):
+            raise ValueError(
+                f"classes must be 1 to {MOST_CLASSES - 1} names, each once, but are {len(self.classes)}"
+            )
+        if BACKGROUND in self.classes:
+            raise ValueError(
+                f"classes have {BACKGROUND!r}, as an image without objects is called: name another"
+            )
+        if self.head not in get_args(Detector):
+            raise ValueError(f"head is {self.head!r}, but must be {', '.join(get_args(Detector))}")
+        if self.faults not in get_args(Remedy):
+            raise ValueError(f"faults is {self.faults!r}, but must be {', '.join(get_args(Remedy))}")
+        if not 32 <= self.width <= 1024 or self.width % 32:
+            raise ValueError(f"width is {self.width}, but must be a multiple of 32, up to 1024")
+
+    @property
+    def headline(self) -> Headline:
+        """What it is compared by first."""
+        return Headline("ap", "AP")
+
+    @property
+    def per_image(self) -> bool:
+        """As `Classification.per_image`: an answer here is of objects."""
+        return False
+
+
+Task = Classification | Segmentation | Detection
 """Any task with its settings."""
 
 CLASSIFICATION = Classification()
 
 
-def chosen(name: TaskName, segmentation: Segmentation | None) -> Task:
+def chosen(name: TaskName, segmentation: Segmentation | None, detection: Detection | None) -> Task:
     """The task that `data.task` names, with its settings. Raises ValueError where these are missing or another's."""
-    if name == "segmentation" and segmentation is None:
-        raise ValueError("segmentation is missing: task is segmentation, so say there what the masks are")
-    if name != "segmentation" and segmentation is not None:
-        raise ValueError(f"segmentation has settings, but task is {name}: set task to segmentation")
-    return segmentation or CLASSIFICATION
+    asks = {"segmentation": "what the masks are", "detection": "where the boxes are"}
+    settings: dict[str, Task | None] = {"segmentation": segmentation, "detection": detection}
+    for other, given in settings.items():
+        if given is None and other == name:
+            raise ValueError(f"{name} is missing: task is {name}, so say there {asks[other]}")
+        if given is not None and other != name:
+            raise ValueError(f"{other} has settings, but task is {name}: set task to {other}")
+    return settings.get(name) or CLASSIFICATION
 
 
-def _check_classes(classes: Mapping[str, Value], threshold: int | None, ignore: Value | None) -> None:
-    """Raise ValueError that begins with the setting which is wrong."""
-    values = [*classes.values(), *([] if ignore is None else [ignore])]
-    parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+def _check_names(classes: Iterable[str]) -> None:
+    """Likewise, of names alone."""
     for name in classes:
         if not (name.strip() == name and 0 < len(name) <= LONGEST_CLASS and name.isprintable()):
             raise ValueError(
                 f"classes have {name[:LONGEST_CLASS]!r}, but a name is 1 to {LONGEST_CLASS} printable signs, no blanks "
                 "around them"
             )
+
+
+def _check_classes(classes: Mapping[str, Value], threshold: int | None, ignore: Value | None) -> None:
+    """Raise ValueError that begins with the setting which is wrong."""
+    values = [*classes.values(), *([] if ignore is None else [ignore])]
+    parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    _check_names(classes)
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise ValueError(f"classes are {len(classes)}, but must be 2 to {MOST_CLASSES}, the background first")
     if not all(0 <= part <= 255 for part in parts):
@@ -169,10 +248,14 @@ def task_from_json(settings: Mapping[str, Any] | None) -> Task:
     if settings is None:
         return CLASSIFICATION
     values = dict(settings)
-    if (name := values.pop("name")) != Segmentation.name:
-        raise ValueError(f"no task is called {name!r}")
-    values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
-    return Segmentation(**{**values, "ignore": _value(values["ignore"])})
+    match values.pop("name"):
+        case Segmentation.name:
+            values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
+            return Segmentation(**{**values, "ignore": _value(values["ignore"])})
+        case Detection.name:
+            return Detection(**{**values, "classes": tuple(values["classes"])})
+        case name:
+            raise ValueError(f"no task is called {name!r}")
 
 
 def _value(value: Any) -> Any:

@@ -16,7 +16,7 @@ class Epoch:
     train_loss: float
     """As the recipe asks: with its label smoothing, and weights of classes."""
     train_score: float
-    """On augmented images, while the weights moved."""
+    """On augmented images, while the weights moved; not a number where a network in training does not answer."""
     validation_loss: float
     """Of the images as they are, without what the recipe adds to the loss."""
     validation_score: float

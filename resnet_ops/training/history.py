@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,9 +43,10 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a saved history. Raises DataError when the file is missing or broken."""
+    """The rows of a saved history, less what is not a number. Raises DataError when the file is missing or broken."""
     try:
         with path.open(newline="") as file:
-            return [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+            rows = [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+            return [{name: value for name, value in row.items() if not math.isnan(value)} for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a learning curve ({error}). Delete it and run: dvc repro") from error

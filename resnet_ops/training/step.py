@@ -34,7 +34,7 @@ def take_step(
         start, stop = stop, stop + count
         part = targets.of(slice(start, stop))
         with precision(plan.engine):
-            outputs = state.network(inputs[start:stop])
+            outputs = state.network(inputs[start:stop], *part.shown)
         loss = training_loss.of(part, outputs) * (count / share.size)
         loss.backward()
         state.loss_sum += loss.detach()

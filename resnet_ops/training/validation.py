@@ -50,8 +50,10 @@ class Validation:
             batches = self._images.batches([self._full(rows) for rows in self._rows])
             for rows, (images, targets) in zip(self._rows, batches, strict=True):
                 with precision(self._engine):
-                    outputs = classifier(images)
-                sums += self._learning.sums(outputs[: len(rows)], targets[: len(rows)])
+                    outputs = classifier(images, *self._learning.shown(targets))
+                if len(images) > len(rows):
+                    outputs, targets = outputs[: len(rows)], targets[: len(rows)]
+                sums += self._learning.sums(outputs, targets)
         return sums
 
     def _full(self, rows: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("EvaluateParams", "reject"): None,
     ("EvaluateParams", "retrieval"): None,
     ("EvaluateParams", "cross_validation"): None,
+    ("EvaluateParams", "score_threshold"): None,
     ("SplitParams", "by_time"): None,
     ("OperatingPointParams", "partial_auc"): (),
     ("OperatingPointParams", "precision_at_recall"): (),
@@ -61,6 +62,7 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("DataParams", "task"): "classification",
     ("DataParams", "segmentation"): None,
     ("DataParams", "depth"): 8,
+    ("DataParams", "detection"): None,
 }
 """Settings that a file need not have, with what that means: nothing is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))

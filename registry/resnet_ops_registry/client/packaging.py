@@ -10,6 +10,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS, model_digest, model_file
 from resnet_ops.preprocessing import Preprocessing, save_preprocessing
+from resnet_ops.tasks.task import task_from_json
 
 __all__ = ["ARTIFACTS", "build_model_folder"]
 
@@ -17,6 +18,8 @@ ARTIFACTS = "artifacts"
 """Where in the model's folder its files lie: weights.safetensors and member.json, say, and the images it has seen."""
 REQUIREMENTS = ("resnet-ops", "mlflow", "numpy")
 RUNTIMES = {WEIGHTS: ("safetensors", "torch"), "model.onnx": ("onnxruntime",)}
+HEADS = {WEIGHTS: ("torchvision",)}
+"""What answers that are not a class an image need besides."""
 
 
 def build_model_folder(
@@ -56,9 +59,12 @@ def build_model_folder(
             f"{file} takes images of {side} pixels with {channels} channels of {depth} bits, but data says "
             f"{', '.join(map(str, read))}. Train it with these settings: dvc repro"
         )
+    per_image = task_from_json(description.get("task")).per_image
+    runtime = RUNTIMES[file.name] + (() if per_image else HEADS.get(file.name, ()))
+    answers = Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))])
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(dtype_of(depth)), (-1, side, side, channels))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, len(classes)))]),
+        outputs=answers if per_image else None,  # for others a schema has no word
     )
     identity = hashlib.sha256(model_digest(model_folder).encode()).hexdigest()[:32]
     with warnings.catch_warnings():
@@ -71,7 +77,7 @@ def build_model_folder(
             | ({"trained_on": str(trained_on)} if trained_on else {}),
             signature=signature,
             pip_requirements=[
-                f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *RUNTIMES[file.name])
+                f"{name}=={version(name).partition('+')[0]}" for name in (*REQUIREMENTS, *runtime)
             ],
             mlflow_model=Model(model_uuid=identity, utc_time_created="1970-01-01 00:00:00.000000"),
             metadata={"member": description["name"], "classes": list(classes)},

@@ -2,7 +2,8 @@
 
 Takes images (N, H, W, C) of the type that its signature names, gives probabilities (N, K) in the order of the model's
 classes. A version of a registry that has an operating point gives `probabilities`, `score` (N,) and `decision` (N,)
-bool, by its signed threshold.
+bool, by its signed threshold. A detector gives `boxes` (N, D, 4) in pixels, `scores` and `classes` (N, D), of which
+class 0 stands for no box.
 """
 
 from pathlib import Path
@@ -28,7 +29,10 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> np.ndarray | dict[str, np.ndarray]:
-        probabilities = self.model.predict(np.asarray(model_input, dtype=self.kind)).probabilities
+        found = self.model.predict(np.asarray(model_input, dtype=self.kind))
+        if found.boxes is not None:
+            return {"boxes": found.boxes, "scores": found.probabilities, "classes": found.predicted}
+        probabilities = found.probabilities
         if self.point is None:
             return probabilities
         return {

@@ -1,6 +1,7 @@
 """A training that can be watched in MLflow while it runs, and never depends on MLflow."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ class LiveRun:
     def log_epoch(self, epoch: Epoch) -> None:
         """Show one epoch; give it to `fit` as a callback."""
         values = {name: getattr(epoch, name) for name in LIVE_METRICS}
+        values = {name: value for name, value in values.items() if not math.isnan(value)}
         self._log(values, time.time_ns() // 1_000_000, epoch.epoch)
 
     def finish(self, weights_digest: str) -> None:

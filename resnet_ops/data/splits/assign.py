@@ -77,7 +77,8 @@ def _by_image(raw: RawData, digests: list[str], shares: SplitParams, seed: int) 
             new = {digests[i] for i in members if digests[i] not in split_of}
             places = {each: _place(each, seed) for each in sorted(new - raw.left_out)}
             if places or len(pools) == 1 or not (raw.labels == label).any():
-                split_of |= _deal(places, names, shares, class_name)
+                must = raw.targets is None or len(places) >= len(names)  # else it is in images beside others
+                split_of |= _deal(places, names, shares, class_name, must)
     return split_of
 
 
@@ -87,13 +88,13 @@ def _place(digest: str, seed: int) -> float:
 
 
 def _deal(
-    places: dict[str, float], names: tuple[str, ...], shares: SplitParams, class_name: str
+    places: dict[str, float], names: tuple[str, ...], shares: SplitParams, class_name: str, must: bool
 ) -> dict[str, str]:
-    """The split of each image, by digest."""
+    """The split of each image, by digest. must: whether each split gets some."""
     wanted = np.array([shares.as_dict()[name] for name in names])
     bounds = np.cumsum(wanted) / wanted.sum()
     needed = {
-        name: max(1, int(share / 2 * len(places)))
+        name: max(1, int(share / 2 * len(places))) if must else 0
         for name, share in zip(names, wanted / wanted.sum(), strict=True)
     }
     last = len(names) - 1

@@ -4,15 +4,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-__all__ = ["BoxedImage", "Labels", "Remedy"]
-
-Remedy = Literal["refuse", "drop", "clip"]
-"""Of faults in labels: none is accepted; what is at fault is left out; likewise, but boxes that reach out of an image
-are cut."""
+__all__ = ["BoxedImage", "Labels"]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Detectors on any member: torchvision's heads on a feature pyramid (Lin et al. 2017) of the member's stages."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.build import Network, build_network
+from resnet_ops.tasks.task import Detector
 
-__all__ = ["Kind", "Pyramid", "build_detector"]
+__all__ = ["Pyramid", "build_detector"]
 
-Kind = Literal["fasterrcnn", "fasterrcnn_v2", "retinanet", "retinanet_v2", "fcos"]
-"""Ren et al. 2015; Lin et al. 2017; Tian et al. 2019. The second versions are of Li et al. 2021, as in torchvision."""
 WIDTH = 256
-"""Channels of a pyramid's maps."""
+"""Channels of a pyramid's maps, as in torchvision."""
 SIDE = 128
 """Of the image by which a member's strides are found: the coarsest that any has."""
 RATIOS = (0.5, 1.0, 2.0)
@@ -26,16 +25,21 @@ RATIOS = (0.5, 1.0, 2.0)
 class Pyramid(nn.Module):
     """A member without its head, and maps of one width from its stages; torchvision's names `body` and `fpn`."""
 
-    def __init__(self, body: Network, stages: Sequence[str], extra: nn.Module, norm: Any = None) -> None:
+    def __init__(
+        self, body: Network, stages: Sequence[str], width: int, extra: nn.Module, norm: Any = None
+    ) -> None:
         super().__init__()
         from torchvision.ops import FeaturePyramidNetwork
 
-        self.body, self.stages, self.out_channels = body, tuple(stages), WIDTH
+        self.body, self.stages, self.out_channels = body, tuple(stages), width
         widths = [each.shape[1] for each in _maps(body, self.stages)]
-        self.fpn = FeaturePyramidNetwork(widths, WIDTH, extra, norm)
+        self.fpn = FeaturePyramidNetwork(widths, width, extra, norm)
 
     def forward(self, x: Tensor) -> "OrderedDict[str, Tensor]":
-        maps = self.body.stage_features(x)
+        return self.joined(self.body.stage_features(x))
+
+    def joined(self, maps: Mapping[str, Tensor]) -> "OrderedDict[str, Tensor]":
+        """The pyramid of the body's maps, by stage."""
         found: OrderedDict[str, Tensor] = self.fpn(
             OrderedDict((str(place), maps[stage]) for place, stage in enumerate(self.stages))
         )
@@ -52,7 +56,7 @@ class Pyramid(nn.Module):
 
 def build_detector(
     member: AnyMember,
-    kind: Kind,
+    kind: Detector,
     classes: int,
     *,
     mean: Sequence[float],
@@ -60,15 +64,17 @@ def build_detector(
     shortest: int,
     longest: int,
     frozen_norms: bool,
+    width: int = WIDTH,
 ) -> nn.Module:
     """A detector with fresh weights, drawn from torch's global random state.
 
     It takes and gives what torchvision's do: a list of (C, H, W) images in [0, 1], and in training of targets with
     `boxes` (M, 4) and `labels` (M,) from 1 to `classes`. mean, std: of the C channels. shortest, longest: to which
     sides in pixels images are scaled. frozen_norms: whether the member's batch norms keep their statistics and weights,
-    as with weights that were trained before and few images a batch. Boxes of the finest maps are as large by their
-    stride as those of torchvision's detectors on ResNet-50, whose weights fit a member of its names. Raises ConfigError
-    for a member with self-attention, which takes images of one size.
+    as with weights that were trained before and few images a batch. width: channels of the pyramid's maps, a multiple
+    of 32. Boxes of the finest maps are as large by their stride as those of torchvision's detectors on ResNet-50, whose
+    weights fit a member of its names. Raises ConfigError for a member with self-attention, which takes images of one
+    size.
     """
     if getattr(member, "attention", 0):
         raise ConfigError(
@@ -77,18 +83,18 @@ def build_detector(
         )
     body = build_network(member, len(mean), 1)
     (head,) = body.PARTS["head"]
-    width = body.head.in_features
+    channels = body.head.in_features
     setattr(body, head, nn.Identity())
     if frozen_norms:
         _freeze_norms(body)
     stages = [part for part in body.PARTS if part.startswith("stage")]
     about = {"image_mean": list(mean), "image_std": list(std), "min_size": shortest, "max_size": longest}
     make = _faster_rcnn if kind.startswith("fasterrcnn") else _one_stage
-    return make(body, stages, kind, classes + 1, width, about)
+    return make(body, stages, kind, classes + 1, channels, width, about)
 
 
 def _faster_rcnn(
-    body: Network, stages: list[str], kind: Kind, outputs: int, _: int, about: dict[str, Any]
+    body: Network, stages: list[str], kind: Detector, outputs: int, _: int, width: int, about: dict[str, Any]
 ) -> nn.Module:
     from torchvision.models.detection import FasterRCNN
     from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -98,19 +104,25 @@ def _faster_rcnn(
     from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
     second = kind == "fasterrcnn_v2"
-    pyramid = Pyramid(body, stages, LastLevelMaxPool(), nn.BatchNorm2d if second else None)
+    pyramid = Pyramid(body, stages, width, LastLevelMaxPool(), nn.BatchNorm2d if second else None)
     sizes = tuple((8 * stride,) for stride in pyramid.strides())
     anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
     pool = MultiScaleRoIAlign([str(place) for place in range(len(stages))], output_size=7, sampling_ratio=2)
     parts: dict[str, Any] = {"rpn_anchor_generator": anchors, "box_roi_pool": pool}
     if second:
-        parts["rpn_head"] = RPNHead(WIDTH, anchors.num_anchors_per_location()[0], conv_depth=2)
-        parts["box_head"] = FastRCNNConvFCHead((WIDTH, 7, 7), [WIDTH] * 4, [1024], norm_layer=nn.BatchNorm2d)
+        parts["rpn_head"] = RPNHead(width, anchors.num_anchors_per_location()[0], conv_depth=2)
+        parts["box_head"] = FastRCNNConvFCHead((width, 7, 7), [width] * 4, [1024], norm_layer=nn.BatchNorm2d)
     return FasterRCNN(pyramid, outputs, **parts, **about)  # type: ignore[no-any-return]
 
 
 def _one_stage(
-    body: Network, stages: list[str], kind: Kind, outputs: int, width: int, about: dict[str, Any]
+    body: Network,
+    stages: list[str],
+    kind: Detector,
+    outputs: int,
+    channels: int,
+    width: int,
+    about: dict[str, Any],
 ) -> nn.Module:
     """On all stages but the first, and two coarser maps."""
     from torchvision.models.detection import FCOS, RetinaNet
@@ -118,7 +130,8 @@ def _one_stage(
     from torchvision.models.detection.retinanet import RetinaNetHead
     from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-    pyramid = Pyramid(body, stages[1:], LastLevelP6P7(width if kind == "retinanet_v2" else WIDTH, WIDTH))
+    coarser = LastLevelP6P7(channels if kind == "retinanet_v2" else width, width)
+    pyramid = Pyramid(body, stages[1:], width, coarser)
     strides = pyramid.strides()
     if kind == "fcos":
         anchors = AnchorGenerator(tuple((stride,) for stride in strides), ((1.0,),) * len(strides))
@@ -128,7 +141,7 @@ def _one_stage(
     parts: dict[str, Any] = {"anchor_generator": anchors}
     if kind == "retinanet_v2":
         per_place = anchors.num_anchors_per_location()[0]
-        parts["head"] = RetinaNetHead(WIDTH, per_place, outputs, norm_layer=partial(nn.GroupNorm, 32))
+        parts["head"] = RetinaNetHead(width, per_place, outputs, norm_layer=partial(nn.GroupNorm, 32))
         parts["head"].regression_head._loss_type = "giou"
     return RetinaNet(pyramid, outputs, **parts, **about)  # type: ignore[no-any-return]
 

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.build import Network, build_network
+from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.heads.dilation import dilate
+from resnet_ops.tasks.heads.logits import of_logits
 from resnet_ops.tasks.task import Segmentation
 
 __all__ = ["SegmentationHead", "SegmentationNetwork"]
@@ -88,6 +90,8 @@ def _channels(backbone: Network, stage: str) -> int:
 class SegmentationHead:
     """See `resnet_ops.tasks.heads.head.Head`. Logits are (N, K, H, W)."""
 
+    any_batch = True
+
     def __init__(self, settings: Segmentation) -> None:
         self.settings = settings
 
@@ -104,3 +108,6 @@ class SegmentationHead:
 
     def deployable(self, network: SegmentationNetwork, inputs: Tensor) -> tuple[Tensor, Tensor]:
         return network.answer(inputs)
+
+    def predictions(self, answers: Tensor, embeddings: Tensor) -> Predictions:
+        return of_logits(answers, embeddings)

@@ -8,8 +8,9 @@ from torch import Tensor
 from resnet_ops.data import PreparedData
 from resnet_ops.model import ImageClassifier
 from resnet_ops.tasks.learning.classification import ClassificationLearning
+from resnet_ops.tasks.learning.detection import DetectionLearning
 from resnet_ops.tasks.learning.segmentation import SegmentationLearning
-from resnet_ops.tasks.task import Segmentation, Task
+from resnet_ops.tasks.task import Detection, Segmentation, Task
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.recipe import Recipe
@@ -20,11 +21,18 @@ __all__ = ["Learning", "Loss", "Targets", "learning_of"]
 class Targets(Protocol):
     """What N augmented images ask for."""
 
+    @property
+    def shown(self) -> tuple[Any, ...]:
+        """What the network gets beside the images in training: nothing, unless the loss is made within it."""
+
     def of(self, places: slice | Tensor) -> Self:
         """Those of some of the images."""
 
     def hits(self, outputs: Any) -> Tensor:
-        """The sum over the images of each one's score in [0, 1], a scalar. outputs: of the network in training."""
+        """The sum over the images of each one's score in [0, 1], a scalar; not a number where none can be told.
+
+        outputs: of the network in training.
+        """
 
 
 class Loss(Protocol):
@@ -61,13 +69,22 @@ class Learning(Protocol):
     def loss(self, recipe: Recipe, train: PreparedData, device: torch.device) -> Loss:
         """The loss of a recipe, its tensors on the device."""
 
-    def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def shown(self, targets: Tensor) -> tuple[Any, ...]:
+        """What the network gets beside images as they are, to tell its loss; see `Targets.shown`."""
+
+    def sums(self, outputs: Any, targets: Tensor) -> Tensor:
         """(2,) float64: loss in nats and score in [0, 1] of images as they are, each summed over them.
 
-        outputs: of the network in evaluation, in any precision. targets: (N, ...), as in `augment`.
+        outputs: of the network in evaluation, told what is `shown`, in any precision. targets: as in `augment`.
         """
 
 
 def learning_of(task: Task) -> Learning:
     """Whatever the task is."""
-    return SegmentationLearning(task) if isinstance(task, Segmentation) else ClassificationLearning()
+    match task:
+        case Segmentation():
+            return SegmentationLearning(task)
+        case Detection():
+            return DetectionLearning(task)
+        case _:
+            return ClassificationLearning()

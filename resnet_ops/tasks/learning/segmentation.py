@@ -1,6 +1,7 @@
 """How segmentation is learned: masks that move with their images, and a loss for each pixel."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ class Masks:
     """(N, H, W) int64 classes of pixels, IGNORED where nothing is asked."""
 
     pixels: Tensor
+    shown: ClassVar[tuple[()]] = ()
+    """What a network gets beside the images: nothing."""
 
     def of(self, places: slice | Tensor) -> "Masks":
         return Masks(self.pixels[places])
@@ -148,6 +151,9 @@ class SegmentationLearning:
             return PixelLoss(recipe.label_smoothing)
         weights = class_weights(torch.from_numpy(_pixels(train)), recipe.imbalance.weights)
         return PixelLoss(recipe.label_smoothing, None if weights is None else weights.float().to(device))
+
+    def shown(self, targets: Tensor) -> tuple[()]:
+        return ()
 
     def sums(self, outputs: Tensor, targets: Tensor) -> Tensor:
         masks = targets.long()

@@ -9,8 +9,9 @@ from resnet_ops.measurement import Measurement
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.measuring.classification import ClassificationMeasuring
+from resnet_ops.tasks.measuring.detection import DetectionMeasuring
 from resnet_ops.tasks.measuring.segmentation import SegmentationMeasuring
-from resnet_ops.tasks.task import Segmentation, Task
+from resnet_ops.tasks.task import Detection, Segmentation, Task
 
 __all__ = ["Findings", "Measuring", "measuring_of"]
 
@@ -53,4 +54,10 @@ class Measuring(Protocol):
 
 def measuring_of(task: Task) -> Measuring:
     """Whatever the task is."""
-    return SegmentationMeasuring() if isinstance(task, Segmentation) else ClassificationMeasuring()
+    match task:
+        case Segmentation():
+            return SegmentationMeasuring()
+        case Detection():
+            return DetectionMeasuring()
+        case _:
+            return ClassificationMeasuring()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.data import PreparedData, image_stats
-from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.params import EvaluateParams
 from resnet_ops.evaluation.slices import Slice, find_slices
 from resnet_ops.files import write_json, write_text
@@ -17,13 +16,9 @@ from resnet_ops.measurement import Measurement, deciding_values, measurements_to
 from resnet_ops.messages import Progress, say
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.measuring.mask_page import masks_page
-from resnet_ops.tasks.measuring.mask_tables import (
-    save_confusion,
-    save_predictions,
-    save_slices,
-    save_without,
-)
+from resnet_ops.tasks.measuring.mask_tables import save_predictions
 from resnet_ops.tasks.measuring.overlap import MEASURES, confusions, image_scores, measure, measure_overlap
+from resnet_ops.tasks.measuring.tables import save_confusion, save_slices, save_without
 
 __all__ = ["SegmentationMeasuring"]
 
@@ -53,8 +48,8 @@ class SegmentationFindings:
         write_json(folder / "metrics.json", deciding_values(self.measured))
         save_predictions(self.data, self.confusion, self.scores, _digests(self.data), folder)
         save_confusion(self.confusion.sum(axis=0), self.data.classes, folder / "confusion.csv")
-        save_slices(self.slices, self.measured, folder / "slices.csv")
-        save_without(name, folder)
+        save_slices(self.slices, self.measured, "miou", folder / "slices.csv")
+        save_without(name, "masks", folder)
         shown = [
             (label, self.measured[f"test.{metric}"].shown)
             for metric, label in (("miou", "mIoU"), ("dice", "Dice"), ("pixel_accuracy", "right pixels"))
@@ -85,7 +80,6 @@ class SegmentationMeasuring:
         progress: Progress,
         group: str | None,
     ) -> SegmentationFindings:
-        _refuse(params)
         if params.robustness.images:
             say(f"{model.name}: corrupted images are not tried in segmentation (evaluate.robustness)")
         level = params.confidence
@@ -115,12 +109,3 @@ def _answers(model: DeployedModel, data: PreparedData) -> tuple[np.ndarray, np.n
 
     answers = np.concatenate(list(parts()))
     return answers, confusions(answers, data.asked, len(data.classes))
-
-
-def _refuse(params: EvaluateParams) -> None:
-    """Raise ConfigError where settings ask for what is measured of a class an image."""
-    for key in ("operating_point", "reject", "retrieval"):
-        if getattr(params, key) is not None:
-            raise ConfigError(
-                f"evaluate.{key} is for a class an image, which segmentation has not. In params.yaml set it to null."
-            )

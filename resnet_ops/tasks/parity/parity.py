@@ -6,8 +6,9 @@ from resnet_ops.data import PreparedData
 from resnet_ops.measurement import Measurement
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.parity.classification import ClassificationParity
+from resnet_ops.tasks.parity.detection import DetectionParity
 from resnet_ops.tasks.parity.segmentation import SegmentationParity
-from resnet_ops.tasks.task import Segmentation
+from resnet_ops.tasks.task import Detection, Segmentation
 
 __all__ = ["Parity", "parity_of"]
 
@@ -24,6 +25,10 @@ class Parity(Protocol):
 
 def parity_of(original: DeployedModel, test: PreparedData) -> Parity:
     """Whatever the task of the data is."""
-    if isinstance(test.task, Segmentation):
-        return SegmentationParity(original, test)
-    return ClassificationParity(original, test)
+    match test.task:
+        case Segmentation():
+            return SegmentationParity(original, test)
+        case Detection():
+            return DetectionParity(original, test)
+        case _:
+            return ClassificationParity(original, test)

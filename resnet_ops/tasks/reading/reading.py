@@ -7,8 +7,9 @@ from resnet_ops.data.params import DataParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.messages import Progress
 from resnet_ops.tasks.reading.classification import ClassificationReading
+from resnet_ops.tasks.reading.detection import DetectionReading
 from resnet_ops.tasks.reading.segmentation import SegmentationReading
-from resnet_ops.tasks.task import Segmentation, Task
+from resnet_ops.tasks.task import Detection, Segmentation, Task
 
 __all__ = ["Reading", "reading_of"]
 
@@ -28,4 +29,10 @@ class Reading(Protocol):
 
 def reading_of(task: Task) -> Reading:
     """Whatever the task is."""
-    return SegmentationReading(task) if isinstance(task, Segmentation) else ClassificationReading()
+    match task:
+        case Segmentation():
+            return SegmentationReading(task)
+        case Detection():
+            return DetectionReading(task)
+        case _:
+            return ClassificationReading()

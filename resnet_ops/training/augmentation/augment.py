@@ -8,10 +8,29 @@ from torch.nn import functional as F
 
 from resnet_ops.training.augmentation.draws import Draws, send
 
-__all__ = ["random_crop_flip", "resized_crop"]
+__all__ = ["draw_crop", "draw_shift", "random_crop_flip", "resized_crop"]
 
 ASPECT = (3 / 4, 4 / 3)
 """Of what is cut out, width to height; as in the paper."""
+
+
+def draw_shift(padding: int, flip: bool, draws: Draws) -> Tensor:
+    """(3, N) int64: for `random_crop_flip`, from which row and column of the padded image on, and 1 where mirrored."""
+    offsets = draws.integers(2 * padding + 1, 2)
+    mirrored = draws.booleans() & flip
+    return torch.stack([*offsets, mirrored])
+
+
+def draw_crop(area: float, height: int, width: int, draws: Draws) -> Tensor:
+    """(4, N) float32: for `resized_crop`, top, height, left and width of what is cut out."""
+    share, aspect, down, right = draws.fractions(4)
+    pixels = (area + (1 - area) * share) * height * width
+    low, high = (math.log(value) for value in ASPECT)
+    ratio = torch.exp(low + (high - low) * aspect)
+    tall = torch.sqrt(pixels / ratio).round().clamp(1, height)
+    wide = torch.sqrt(pixels * ratio).round().clamp(1, width)
+    top, left = ((height - tall + 1) * down).floor(), ((width - wide + 1) * right).floor()
+    return torch.stack([top, tall, left, wide])
 
 
 def random_crop_flip(images: Tensor, padding: int, flip: bool, draws: Draws) -> Tensor:
@@ -23,10 +42,9 @@ def random_crop_flip(images: Tensor, padding: int, flip: bool, draws: Draws) -> 
     if not padding and not flip:
         return images
     tall, wide = height + 2 * padding, width + 2 * padding
-    offsets = draws.integers(2 * padding + 1, 2)
-    mirrored = draws.booleans() & flip
+    drawn = draw_shift(padding, flip, draws)
     kind = torch.int32 if n * tall * wide < 2**31 else torch.int64  # half the memory to write and read
-    top, left, mirrored = send(torch.stack([*offsets, mirrored]).to(kind), images.device)[..., None]
+    top, left, mirrored = send(drawn.to(kind), images.device)[..., None]
     across, down, image = (
         torch.arange(count, dtype=kind, device=images.device) for count in (width, height, n)
     )
@@ -48,14 +66,7 @@ def resized_crop(images: Tensor, area: float, size: int, draws: Draws, nearest: 
     if not area:
         return images
     height, width = images.shape[1:3]
-    share, aspect, down, right = draws.fractions(4)
-    pixels = (area + (1 - area) * share) * height * width
-    low, high = (math.log(value) for value in ASPECT)
-    ratio = torch.exp(low + (high - low) * aspect)
-    tall = torch.sqrt(pixels / ratio).round().clamp(1, height)
-    wide = torch.sqrt(pixels * ratio).round().clamp(1, width)
-    top, left = ((height - tall + 1) * down).floor(), ((width - wide + 1) * right).floor()
-    top, tall, left, wide = send(torch.stack([top, tall, left, wide]), images.device)
+    top, tall, left, wide = send(draw_crop(area, height, width, draws), images.device)
     weights = _nearest if nearest else _resize
     rows = weights(height, top, tall, size or height)
     columns = weights(width, left, wide, size or width)

@@ -1,6 +1,7 @@
 """Augmentation that mixes images of a batch or hides parts of them, on the device where they are trained on."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class Targets:
     first: Tensor
     second: Tensor
     share: float
+    shown: ClassVar[tuple[()]] = ()
+    """What a network gets beside the images: nothing."""
 
     def loss(self, logits: Tensor, kind: Loss, label_smoothing: float) -> Tensor:
         """Mean loss of (N, K) logits in nats.

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_ops.errors import DataError
-from resnet_ops.tasks.detection.boxes import Labels, Remedy
+from resnet_ops.tasks.detection.boxes import Labels
 from resnet_ops.tasks.detection.labels.coco import read_coco
 from resnet_ops.tasks.detection.labels.csv_boxes import read_csv_boxes
 from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.remedies import remedied
 from resnet_ops.tasks.detection.labels.voc import read_voc
 from resnet_ops.tasks.detection.labels.yolo import NAMES, read_yolo
+from resnet_ops.tasks.task import Remedy
 
 __all__ = ["read_labels"]
 

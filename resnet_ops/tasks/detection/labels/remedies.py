@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from resnet_ops.errors import DataError
-from resnet_ops.tasks.detection.boxes import BoxedImage, Labels, Remedy
+from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
 from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage
 from resnet_ops.tasks.detection.labels.sizes import image_size
+from resnet_ops.tasks.task import Remedy
 
 __all__ = ["remedied"]
 

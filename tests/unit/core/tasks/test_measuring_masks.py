@@ -10,7 +10,6 @@ from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import Depth
-from resnet_ops.errors import ConfigError
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, SliceParams
 from resnet_ops.files import read_json
 from resnet_ops.measurement import measurements_from_json
@@ -160,11 +159,3 @@ def test_what_is_asked_of_an_image_includes_which_classes_there_are(
         rows = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
         asked.append(next(rows)["asked"])
     assert len(set(asked)) == 3
-
-
-def test_what_is_measured_of_a_class_an_image_is_refused(data: PreparedData) -> None:
-    from resnet_ops.evaluation.reject import RejectParams
-
-    params = replace(PARAMS, reject=RejectParams(max_risk=0.1))
-    with pytest.raises(ConfigError, match=r"evaluate\.reject"):
-        measuring_of(data.task).evaluate(Bright(), data, params, 0, lambda done, total: None, None)

@@ -8,7 +8,8 @@ import torch
 from resnet_ops.errors import ConfigError
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.preactivation_member import PreActivationMember
-from resnet_ops.tasks.detection.models import Kind, build_detector
+from resnet_ops.tasks.detection.models import build_detector
+from resnet_ops.tasks.task import Detector
 from tests.unit.core.makers import TINY, make_imagenet_member
 
 models = pytest.importorskip("torchvision.models.detection")
@@ -26,7 +27,9 @@ THEIRS = {
 }
 
 
-def build(member: AnyMember, kind: Kind, classes: int = 3, *, channels: int = 3, frozen: bool = False) -> Any:
+def build(
+    member: AnyMember, kind: Detector, classes: int = 3, *, channels: int = 3, frozen: bool = False
+) -> Any:
     mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]) if channels == 3 else ([0.5], [0.25])
     return build_detector(
         member, kind, classes, mean=mean, std=std, shortest=64, longest=96, frozen_norms=frozen
@@ -51,15 +54,15 @@ def few_proposals(network: Any) -> Any:
         ("fcos", 32_269_600),
     ],
 )
-def test_parameters_are_torchvisions_to_the_digit(kind: Kind, parameters: int) -> None:
+def test_parameters_are_torchvisions_to_the_digit(kind: Detector, parameters: int) -> None:
     with torch.device("meta"):
         network = build(RESNET50, kind, 90, frozen=not kind.endswith("v2"))
     assert sum(each.numel() for each in network.parameters()) == parameters
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_outputs_are_torchvisions_with_its_weights(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", get_args(Detector))
+def test_outputs_are_torchvisions_with_its_weights(kind: Detector) -> None:
     theirs = getattr(models, THEIRS[kind])(
         weights=None, weights_backbone=None, num_classes=4, min_size=64, max_size=96
     )
@@ -80,12 +83,12 @@ def test_outputs_are_torchvisions_with_its_weights(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("member", "kind"),
     [
-        *[(TINY, kind) for kind in get_args(Kind)],
+        *[(TINY, kind) for kind in get_args(Detector)],
         (PREACTIVATION, "fasterrcnn"),
         (make_imagenet_member(downsample="average"), "fcos"),
     ],
 )
-def test_every_family_learns_boxes_and_answers_with_them(member: AnyMember, kind: Kind) -> None:
+def test_every_family_learns_boxes_and_answers_with_them(member: AnyMember, kind: Detector) -> None:
     torch.manual_seed(0)
     network = few_proposals(build(member, kind, channels=1, frozen=True))
     target = {"boxes": torch.tensor([[8.0, 8.0, 40.0, 40.0]]), "labels": torch.tensor([2])}

@@ -1,0 +1,38 @@
+"""Prepared boxes and a detector's answers to them, in the form in which both are measured."""
+
+import numpy as np
+
+from resnet_ops.data import PreparedData
+from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
+from resnet_ops.tasks.detection.detections import Detections
+
+__all__ = ["as_detections", "as_labels"]
+
+
+def as_labels(data: PreparedData) -> Labels:
+    """What is true of prepared images, as it is measured; class indices are one lower, without the background."""
+    side = data.images.shape[1]
+    images = []
+    for row, target in zip(data.rows, np.asarray(data.asked), strict=True):
+        boxes = target[target[:, 4] > 0].astype(float)
+        images.append(
+            BoxedImage(
+                id=row.path,
+                file=row.path,
+                width=side,
+                height=side,
+                boxes=boxes[:, :4],
+                classes=boxes[:, 4].astype(np.int64) - 1,
+                crowd=boxes[:, 5] > 0,
+                areas=(boxes[:, 2:4] - boxes[:, :2]).prod(axis=1),
+            )
+        )
+    names = data.classes[1:]
+    return Labels(names, {name: place for place, name in enumerate(names)}, tuple(images), ())
+
+
+def as_detections(rows: np.ndarray) -> Detections:
+    """What a detector answers of N images, (N, D, 6) rows, as it is measured."""
+    image, place = np.nonzero(rows[..., 5] > 0)
+    found = rows[image, place].astype(float)
+    return Detections(image, found[:, 5].astype(np.int64) - 1, found[:, :4], found[:, 4])

@@ -1,0 +1,144 @@
+"""How detection is read: images that labels of boxes name, with the boxes brought to the prepared image."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from resnet_ops.data.listing.folders import find
+from resnet_ops.data.listing.listed import Listed
+from resnet_ops.data.listing.listings import Listing
+from resnet_ops.data.params import DataParams
+from resnet_ops.data.pixels import frame
+from resnet_ops.data.raw import RawData
+from resnet_ops.data.reading import read_listing
+from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.extras import require
+from resnet_ops.messages import Progress
+from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
+from resnet_ops.tasks.detection.labels.reading import read_labels
+from resnet_ops.tasks.detection.prepared import THINNEST, VISIBLE, as_targets
+from resnet_ops.tasks.task import BACKGROUND, Detection
+
+__all__ = ["DetectionReading", "fit_boxes"]
+
+FEWEST = 20
+"""Images by whose class splits are drawn: of fewer, a split may have none."""
+
+
+class DetectionReading:
+    """See `resnet_ops.tasks.reading.reading.Reading`.
+
+    Targets are those of `resnet_ops.tasks.detection.prepared`. The label of an image is, of its objects' classes, the
+    one that the fewest images show, or the background; splits are drawn by it.
+    """
+
+    def __init__(self, settings: Detection) -> None:
+        self.settings = settings
+
+    def check(self, params: DataParams) -> None:
+        self._labels(params)
+
+    def _labels(self, params: DataParams) -> Labels:
+        require("data.task: detection", "pycocotools")  # for the evaluation, which comes after the training
+        if params.source != "imagefolder":
+            raise ConfigError(
+                f"data.source is {params.source}, but boxes are read beside the images of a folder. In params.yaml set "
+                "it to imagefolder."
+            )
+        root = Path(params.root or "")
+        if not root.is_dir():
+            raise DataError(
+                f"The folder {root} is missing. Set data.root in params.yaml to the folder of images and labels."
+            )
+        chosen = self.settings
+        labels = read_labels(root / chosen.labels, chosen.faults, chosen.classes, root / chosen.images)
+        unseen = [
+            name
+            for place, name in enumerate(labels.classes)
+            if not any(place in each.classes for each in labels.images)
+        ]
+        if unseen:
+            raise DataError(
+                f"{root / chosen.labels}: no object is of class {', '.join(unseen)}. Remove it from "
+                "data.detection.classes."
+            )
+        return labels
+
+    def read(self, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
+        stated = self._labels(params)
+        labels = replace(stated, images=tuple(fit_boxes(image, params) for image in stated.images))
+        classes = (BACKGROUND, *labels.classes)
+        folder = Path(params.root or "") / self.settings.images
+        kinds = _kinds(labels)
+        listed = [
+            Listed(folder / each.file, classes[kind]) for each, kind in zip(labels.images, kinds, strict=True)
+        ]
+        listing = Listing(folder, listed, [*labels.notes, *_unnamed(folder, labels)])
+        raw = read_listing(listing, params, progress, scratch)
+        cut = sum(
+            len(before.boxes) - len(after.boxes)
+            for before, after in zip(stated.images, labels.images, strict=True)
+        )
+        notes = (
+            [f"{cut:,} objects are outside of the prepared image, or too small there, and are left out"]
+            if cut
+            else []
+        )
+        return replace(
+            raw,
+            labels=kinds,
+            classes=classes,
+            targets=as_targets(labels.images),
+            task=self.settings,
+            notes=(*raw.notes, *notes),
+        )
+
+
+def fit_boxes(image: BoxedImage, params: DataParams) -> BoxedImage:
+    """The boxes as `data.pixels.fitted` brings their image to its size, and cut there.
+
+    An object of which less than VISIBLE is left does not count any more, and one with a side below THINNEST is gone.
+    """
+    side = params.image_size
+    box, size = frame((image.width, image.height), side, params.fit)
+    scale = np.array([size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1])] * 2)
+    start = np.array([(side - size[0]) // 2, (side - size[1]) // 2] * 2)
+    moved = (image.boxes - np.array(box[:2] * 2)) * scale + start
+    cut = np.clip(moved, start, start + np.array(size * 2))
+    before, areas = ((each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (moved, cut))
+    left = (cut[:, 2:] - cut[:, :2]).min(axis=1, initial=side) >= THINNEST
+    crowd = image.crowd | (areas < VISIBLE * before)
+    return replace(
+        image,
+        width=side,
+        height=side,
+        boxes=cut[left],
+        classes=image.classes[left],
+        crowd=crowd[left],
+        areas=areas[left],
+    )
+
+
+def _kinds(labels: Labels) -> np.ndarray:
+    """(N,) of each image the class from 1 that the fewest images show, of those in it; 0 where there is no object.
+
+    Where that would be the class of less than FEWEST images, the one that most images show.
+    """
+    shown = np.zeros((len(labels.images), len(labels.classes)), bool)
+    for place, image in enumerate(labels.images):
+        shown[place, image.classes[~image.crowd]] = True
+    counts = shown.sum(axis=0)
+    rarest = np.where(shown, counts, len(shown) + 1).argmin(axis=1)
+    commonest = np.where(shown, counts, -1).argmax(axis=1)
+    few = np.bincount(rarest[shown.any(axis=1)], minlength=len(counts)) < FEWEST
+    return np.where(shown.any(axis=1), np.where(few[rarest], commonest, rarest) + 1, 0).astype(np.int64)
+
+
+def _unnamed(folder: Path, labels: Labels) -> Iterator[str]:
+    """A note where images are in no label."""
+    known = {(folder / each.file).resolve() for each in labels.images}
+    others = [path for path in find(folder).images if path.resolve() not in known]
+    if others:
+        yield f"{len(others):,} images are in no label and are left out, such as {others[0]}"
