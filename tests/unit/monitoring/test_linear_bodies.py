@@ -25,7 +25,7 @@ def rows(*sent: Any) -> bytes:
 
 
 def sunk(body: bytes) -> Any:
-    return Reader(2000).read(body)
+    return Reader(2000).read(JSON_TYPE, body)
 
 
 def served(kind: str) -> Callable[[bytes], Any]:
