@@ -19,9 +19,6 @@ SERVING = Path("reports/serving.json")
 
 
 NOBODY = "No version is champion or challenger yet, so there is nothing to monitor."
-UNWATCHED = (
-    "{} answers with {}, which the scorer, log and drift do not take yet: nothing is scored or monitored."
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Serving:
 
 
 def read_serving() -> Serving | None:
-    """The version that serves; None, having said so, where none does or what it answers is not monitored.
+    """The version that serves; None, having said so, where none does.
 
     Raises DataError when the registry now holds another model under its number.
     """
@@ -67,10 +64,6 @@ def read_serving() -> Serving | None:
         raise DataError(
             f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
         )
-    if not loaded.model.task.per_image:
-        name = f"{serving['model']} v{serving['version']}"
-        console.print(UNWATCHED.format(name, loaded.model.task.name), style="yellow")
-        return None
     identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
     point = serving["operating_point"]
     operating = point and OperatingPoint(tuple(point["positive"]), point["threshold"])

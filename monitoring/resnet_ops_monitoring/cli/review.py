@@ -120,7 +120,6 @@ def reference(
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
         from resnet_ops.data.trained_on import leave_out
-        from resnet_ops.tasks.task import require_per_image
         from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference
         from resnet_ops_monitoring.inference_log.identity import ModelIdentity
         from resnet_ops_monitoring.report.stored_reference import registered_version, store_reference
@@ -134,7 +133,6 @@ def reference(
         settings, seed, group = read_reference_params(params)
         prepared = load_prepared(data)
         loaded, client = load(model, version), connect()
-        require_per_image(loaded.model.task, "drift reference")
         test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence

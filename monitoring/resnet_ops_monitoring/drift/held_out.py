@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
+
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
+from resnet_ops.tasks.watching.watching import watched, watching_of
 from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
-from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.reference import Reference, Scored, build_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams
@@ -42,12 +45,20 @@ def held_out_reference(
         labels=[row.class_name for row in test.rows],
         groups=test.groups(group),
     )
+    watching, known = watching_of(model.task), watched(model, test.images, test.asked)
+    scalars = watching.scalars(model.classes)
     reference = build_reference(
-        frame, identity, model.classes, rows=params.reference_rows, seed=seed, operating=operating
+        frame,
+        identity,
+        watching.kinds(model.classes),
+        rows=params.reference_rows,
+        seed=seed,
+        operating=operating,
+        scored=Scored(watching.measured, np.asarray(known.scores, float), scalars) if scalars else None,
     )
     each = params.perturbed_images
     return calibrate_accuracy(
-        reference, model, test.images, test.labels, each=each, seed=seed, progress=progress
+        reference, model, test.images, test.labels, test.asked, known, each=each, seed=seed, progress=progress
     )
 
 

@@ -56,7 +56,7 @@ def evidently_snapshot(
             if name not in ("predicted", *ours) and _drawable(current, before, name)
         ]
         thresholds = {
-            name: params.alpha / len(STATISTICS) if name in STATISTICS else softmax / len(reference.classes)
+            name: params.alpha / len(STATISTICS) if name in STATISTICS else softmax / reference.schema.numbers
             for name in numbers
         }
         metrics = [
@@ -110,7 +110,9 @@ def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame
     probabilities = matrix(frame, "probabilities")
     columns: dict[str, object] = {"predicted": frame["predicted"].to_numpy()}
     columns |= {name: frame[name].to_numpy(dtype=float) for name in STATISTICS}
-    columns |= {f"probability of {name}": probabilities[:, k] for k, name in enumerate(reference.classes)}
+    scalars = reference.schema.scalars
+    names = scalars or [f"probability of {name}" for name in reference.classes]
+    columns |= {name: probabilities[:, k] for k, name in enumerate(names)}
     whole = pd.DataFrame(columns).iloc[np.flatnonzero(np.isfinite(probabilities).all(axis=1))]
     return whole.sample(_ROWS, random_state=seed) if len(whole) > _ROWS else whole.copy()
 

@@ -7,7 +7,7 @@ from html import escape
 
 from resnet_ops.page import table
 from resnet_ops_monitoring.drift.verdict import Verdict
-from resnet_ops_monitoring.drift.words import percent
+from resnet_ops_monitoring.drift.words import capital, percent
 from resnet_ops_monitoring.report.charts import REFERENCE_COLOUR, WINDOW_COLOUR
 
 __all__ = ["over_time_section", "versions_section"]
@@ -34,7 +34,8 @@ def over_time_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
         f'<span class="key" style="background:{colour}"></span>{escape(text)}' for colour, text in keys
     )
     return (
-        f'<h2>Accuracy over time</h2><p class="small soft" style="max-width:none">{legend}</p>{_chart(shown, verdict)}'
+        f"<h2>{escape(capital(verdict.measured))} over time</h2>"
+        f'<p class="small soft" style="max-width:none">{legend}</p>{_chart(shown, verdict)}'
         f'<p class="small soft">{len(shown)} windows of {escape(str(verdict.identity))}; this one is ringed.</p>'
     )
 
