@@ -20,7 +20,7 @@ from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
-__all__ = ["ALARM", "ESTIMATED", "evidently_snapshot", "write_evidently_report"]
+__all__ = ["ALARM", "ESTIMATED", "drawn_columns", "evidently_snapshot", "write_evidently_report"]
 
 ALARM, ESTIMATED = "alarm", "estimated accuracy"
 """Columns that hold one number each, so that Evidently can draw our verdicts over time."""
@@ -39,7 +39,10 @@ def evidently_snapshot(
         return None
     require("The report of a window", "evidently")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    current, before = _table(frame, reference, params.seed), _table(reference.rows, reference, params.seed)
+    current, before = (
+        drawn_columns(frame, reference, params.seed),
+        drawn_columns(reference.rows, reference, params.seed),
+    )
     current[ALARM], before[ALARM] = float(verdict.status == "alarm"), 0.0
     if verdict.estimated_accuracy is not None:
         current[ESTIMATED], before[ESTIMATED] = verdict.estimated_accuracy, verdict.reference_accuracy.value
@@ -104,7 +107,8 @@ def _closed(page: str) -> str:
     return re.sub(r"(?m)^ *var \w+ = .*;$", lambda line: line[0].replace("<", r"\u003c"), page, count=2)
 
 
-def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:
+def drawn_columns(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:
+    """What Evidently draws of rows: the predicted class, image statistics, and the model's numbers by name."""
     if not len(frame):
         return pd.DataFrame()
     probabilities = matrix(frame, "probabilities")

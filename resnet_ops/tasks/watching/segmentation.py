@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from resnet_ops.predictions import Predictions
-from resnet_ops.tasks.measuring.mask_page import COLOURS, drawn
+from resnet_ops.tasks.measuring.mask_drawing import COLOURS, drawn
 from resnet_ops.tasks.measuring.overlap import confusions, image_scores
 from resnet_ops.tasks.task import CONFIDENCE, IGNORED
 
