@@ -34,6 +34,8 @@ class Scored:
     """How long the images waited for the model, where others ask it too."""
     kept: Predictions | None = None
     """What the log keeps, as `Watching.kept`, where that is not what the model says."""
+    images: NDArray[np.uint8] | None = None
+    """What was asked about, where answers can be drawn on it."""
 
     @property
     def logged(self) -> Predictions:
@@ -44,7 +46,8 @@ class Scored:
         """Of some of the images."""
         statistics = {name: values[which] for name, values in self.statistics.items()}
         kept = None if self.kept is None else _some(self.kept, which)
-        return Scored(_some(self.predictions, which), statistics, self.latency_ms, kept=kept)
+        images = None if self.images is None else self.images[which]
+        return Scored(_some(self.predictions, which), statistics, self.latency_ms, kept=kept, images=images)
 
 
 def _some(predictions: Predictions, which: slice) -> Predictions:
@@ -59,12 +62,14 @@ def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored
     begin = time.perf_counter()
     predictions = model.predict(images, batch_size=batch_size)
     elapsed = time.perf_counter() - begin
-    kept = watching_of(model.task).kept(predictions)
+    watching = watching_of(model.task)
+    kept = watching.kept(predictions)
     return Scored(
         predictions,
         image_stats(images),
         1000.0 * elapsed / len(images),
         kept=None if kept is predictions else kept,
+        images=images if watching.placed else None,
     )
 
 
