@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resnet_ops.errors import DataError
 from resnet_ops.tasks.task import CONFIDENCE
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.held_out import held_out_reference
+from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference, measured_before
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, load_reference
 from resnet_ops_monitoring.drift.verdict import load_verdict
 from resnet_ops_monitoring.inference_log.client.writer import open_writer
@@ -21,6 +22,8 @@ from resnet_ops_monitoring.report.report import PageContext, review_page
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams
 from resnet_ops_monitoring.statistics.summary import load_summary, merge, summarise
+from resnet_ops_registry.attestations.evidence import Evidence
+from resnet_ops_registry.attestations.outcomes import pack_scores
 from tests.unit.core.tasks.threshold_model import CLASSES, ThresholdModel, spotted
 from tests.unit.monitoring.conftest import PARAMS
 
@@ -63,6 +66,20 @@ def test_a_reference_of_masks_knows_scores_and_the_names_of_its_numbers(watch: W
     assert again.accuracy(0.95) == watch.reference.accuracy(0.95)
     frame = watch.frame(watch.images[:100])
     assert judge(frame, again, PARAMS, window="w") == judge(frame, watch.reference, PARAMS, window="w")
+
+
+@pytest.mark.slow
+def test_scores_in_the_evidence_tell_whether_these_are_the_test_images(watch: Watch) -> None:
+    scores = np.full(watch.reference.seen, 1.0)
+    for wrong, message in ((0, None), (40, "mean IoU of an image")):
+        scores[:wrong] = 0.5
+        outcomes = {"test": pack_scores("0" * 64, scores)}
+        said = measured_before(Evidence.model_construct(outcomes=outcomes, metrics={}))
+        if message is None:
+            check_tested(watch.reference, said)
+            continue
+        with pytest.raises(DataError, match=message):
+            check_tested(watch.reference, said)
 
 
 @pytest.mark.slow
