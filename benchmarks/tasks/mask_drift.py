@@ -221,12 +221,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / "mask_drift")
-    parser.add_argument("--calm", type=int, default=40, help="references without a change")
+    parser.add_argument("--calm", type=int, default=80, help="references without a change")
     parser.add_argument("--references", type=int, default=6, help="for each change")
     parser.add_argument("--windows", type=int, default=10, help="for each reference and size")
     parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
     arguments = parser.parse_args()
-    params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=199)
+    params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=399)
     pool = Pool(trained(arguments.cache))
     about = {**environment(), **hardware(), **git_state(ROOT)}
     body = [

@@ -86,6 +86,6 @@ def check_tested(reference: Reference, tested: Metric | None) -> None:
         raise DataError(
             f"These are not the held-out images that {reference.identity} was tested on: {reference.measured} "
             f"{found.value:.1%} of {found.n}, where its evidence says {tested.value:.1%} of {tested.n}. Measure it on "
-            f"these: resnet-ops attest evaluation {reference.identity.name} {reference.identity.version}. Or check out the "
-            "data that it was trained with, then run: dvc repro prepare_data"
+            f"these: resnet-ops attest evaluation {reference.identity.name} {reference.identity.version}. Or check out "
+            "the data that it was trained with, then run: dvc repro prepare_data"
         )
