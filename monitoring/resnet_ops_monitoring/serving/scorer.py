@@ -34,7 +34,7 @@ class Scored:
     """How long the images waited for the model, where others ask it too."""
     kept: Predictions | None = None
     """What the log keeps, as `Watching.kept`, where that is not what the model says."""
-    images: NDArray[np.uint8] | None = None
+    images: Pixels | None = None
     """What was asked about, where answers can be drawn on it."""
 
     @property

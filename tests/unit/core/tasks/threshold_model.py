@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops.data.depth import Depth
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
 from resnet_ops.predictions import Predictions, check_images, softmax
@@ -23,6 +24,7 @@ class ThresholdModel:
     classes: tuple[str, ...] = CLASSES
     image_size: int = 16
     channels: int = 1
+    depth: Depth = 8
 
     @property
     def task(self) -> Segmentation:
@@ -42,7 +44,7 @@ def spotted(count: int, seed: int = 0) -> PreparedData:
     images, masks = spots(count, seed=seed)
     raw = RawData(
         images=images[..., None],
-        labels=(masks > 0).any(axis=(1, 2)).astype(np.int64),
+        labels=np.asarray((masks > 0).any(axis=(1, 2)), np.int64),
         paths=[f"{place}.png" for place in range(count)],
         sizes=[(16, 16)] * count,
         classes=CLASSES,

@@ -22,12 +22,23 @@ from resnet_ops_monitoring.report.report import PageContext, review_page
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams
 from resnet_ops_monitoring.statistics.summary import load_summary, merge, summarise
-from resnet_ops_registry.attestations.evidence import Evidence
+from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source
 from resnet_ops_registry.attestations.outcomes import pack_scores
 from tests.unit.core.tasks.threshold_model import CLASSES, ThresholdModel, spotted
 from tests.unit.monitoring.conftest import PARAMS
 
 WHO = ModelIdentity("spot-finder", "1", "d" * 64)
+EVIDENCE = Evidence(
+    member="threshold",
+    weights_digest="d" * 64,
+    metrics={"test.miou": Metric(value=0.9, n=200)},
+    data={"test": "0" * 64},
+    source=Source(commit="a" * 40, dirty=False, dvc_lock=None),
+    environment={"python": "3.11"},
+    hardware={},
+    seeds={},
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
 SCALARS = ("share of spot", CONFIDENCE, "unsure pixels", "regions")
 
 
@@ -38,11 +49,11 @@ class Watch:
     reference: Reference
     images: np.ndarray
 
-    def frame(self, images: np.ndarray, **more: list[str]) -> pd.DataFrame:
+    def frame(self, images: np.ndarray, labels: list[str] | None = None) -> pd.DataFrame:
         start = datetime(2026, 1, 5, 8, tzinfo=UTC)
         times = [start + timedelta(seconds=place) for place in range(len(images))]
         ids = [f"r{place}" for place in range(len(images))]
-        return Scorer(ThresholdModel(), WHO).score(images, ids, times, **more)
+        return Scorer(ThresholdModel(), WHO).score(images, ids, times, labels=labels)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +85,7 @@ def test_scores_in_the_evidence_tell_whether_these_are_the_test_images(watch: Wa
     for wrong, message in ((0, None), (40, "mean IoU of an image")):
         scores[:wrong] = 0.5
         outcomes = {"test": pack_scores("0" * 64, scores)}
-        said = measured_before(Evidence.model_construct(outcomes=outcomes, metrics={}))
+        said = measured_before(EVIDENCE.model_copy(update={"outcomes": outcomes}))
         if message is None:
             check_tested(watch.reference, said)
             continue
@@ -187,7 +198,9 @@ def test_the_writer_logs_what_the_scorer_does(watch: Watch, tmp_path: Path) -> N
         assert not writer.record(row["probabilities"], row["embedding"], statistics, predicted="dog")
     read = InferenceLog(url).read(WHO.name, end=datetime(2026, 2, 1, tzinfo=UTC))
     assert read["predicted"].tolist() == frame["predicted"].tolist()
-    np.testing.assert_array_equal(np.stack(read["probabilities"].tolist()), np.stack(frame["probabilities"]))
+    np.testing.assert_array_equal(
+        np.stack(read["probabilities"].tolist()), np.stack(frame["probabilities"].tolist())
+    )
     assert InferenceLog(url).append(frame) == 0
     settings = replace(PARAMS, min_rows=50)
     assert judge(read, watch.reference, settings, window="w").status == "ok"
