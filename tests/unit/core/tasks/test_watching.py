@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_ops.predictions import Predictions, softmax
 from resnet_ops.tasks.task import CLASSIFICATION, CONFIDENCE, IGNORED
-from resnet_ops.tasks.watching.boxes import NOTHING, box_numbers, box_scalars
+from resnet_ops.tasks.watching.boxes import box_numbers, box_scalars
 from resnet_ops.tasks.watching.watching import watched, watching_of
 from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.core.tasks.threshold_model import ThresholdModel, spotted
@@ -97,13 +97,13 @@ def test_a_class_an_image_is_kept_as_it_is() -> None:
 
 
 def test_boxes_are_kept_as_how_many_how_large_how_sure_and_of_which_classes() -> None:
-    boxes = [np.array([[0, 0, 10, 10], [0, 0, 10, 30], [5, 5, 15, 15]], float), np.empty((0, 4))]
-    scores = [np.array([0.9, 0.6, 0.6]), np.empty(0)]
-    labels = [np.array([1, 1, 0]), np.empty(0, int)]
-    found = box_numbers(boxes, scores, labels, area=1000.0, classes=2)
-    assert box_scalars(("cat", "dog")) == ("boxes", "mean area", CONFIDENCE, "share of cat", "share of dog")
-    np.testing.assert_allclose(found.numbers[0], [3, 1 / 6, 0.7, 1 / 3, 2 / 3], rtol=1e-6)
-    assert found.numbers[1].tolist() == [0] * 5
-    assert [(NOTHING, "cat", "dog")[kind] for kind in found.kinds] == ["dog", NOTHING]
-    with pytest.raises(ValueError, match="image 0"):
-        box_numbers(boxes[:1], [scores[0][:2]], labels[:1], area=1000.0, classes=2)
+    found = [[0, 0, 10, 10, 0.9, 2], [0, 0, 10, 30, 0.6, 2], [5, 5, 15, 15, 0.6, 1], [0, 0, 50, 50, 0.4, 1]]
+    none = [[0.0] * 6] * 4
+    bad = [[0, 0, np.nan, 5, 0.9, 1], *none[:3]]
+    seen = box_numbers(np.array([found, none, bad]), side=50, classes=3)
+    names = box_scalars(("background", "cat", "dog"))
+    assert names == ("boxes", "mean area", CONFIDENCE, "share of cat", "share of dog")
+    np.testing.assert_allclose(seen.numbers[0], [3, 500 / 3 / 2500, 0.7, 1 / 3, 2 / 3], rtol=1e-6)
+    assert seen.numbers[1].tolist() == [0] * 5
+    assert np.isnan(seen.numbers[2]).all()
+    assert seen.kinds[:2].tolist() == [2, 0]
