@@ -26,7 +26,12 @@ from resnet_ops_monitoring.report.over_time import over_time_section, versions_s
 from resnet_ops_monitoring.report.review_lines import reviews_section
 from resnet_ops_monitoring.report.shifted import shifted_section
 from resnet_ops_monitoring.settings.drift import DriftParams
-from resnet_ops_monitoring.statistics.accuracy import ACCURACY, BLIND_SPOT, Accuracy
+from resnet_ops_monitoring.statistics.accuracy import (
+    ACCURACY,
+    BLIND_SPOT,
+    BLIND_SPOT_OF_SCORES,
+    Accuracy,
+)
 
 __all__ = ["EVIDENTLY", "PAGE", "VERDICT", "PageContext", "review_page", "write_window"]
 
@@ -158,7 +163,8 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
     ]
     if verdict.estimated_accuracy is None:
         return facts(items)
-    note = f"Estimated {verdict.measured}: {BLIND_SPOT}"
+    blind = BLIND_SPOT if verdict.measured == ACCURACY else BLIND_SPOT_OF_SCORES
+    note = f"Estimated {verdict.measured}: {blind}"
     return f'{facts(items)}<p class="soft small" style="margin-top:1rem">{escape(note)}</p>'
 
 

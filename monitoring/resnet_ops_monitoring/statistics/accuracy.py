@@ -13,6 +13,7 @@ from resnet_ops.tasks.task import CONFIDENCE
 __all__ = [
     "ACCURACY",
     "BLIND_SPOT",
+    "BLIND_SPOT_OF_SCORES",
     "Accuracy",
     "Estimate",
     "accuracy_threshold",
@@ -26,11 +27,12 @@ __all__ = [
 
 ACCURACY = "accuracy"
 """What is measured where an image is right or wrong: the share of right ones."""
-BLIND_SPOT = (
+BLIND_SPOT_OF_SCORES = (
     "a guess without labels, learned from how the version did on its held-out images when they were perturbed on "
     "purpose. Its interval grows with the distance from all that was tried. It is blind to kinds of images that the "
-    "model never learned: where 30 % of inputs were such, it was 12 to 15 points too high. Labels settle it."
+    "model never learned: where 30 % of inputs were such, it was 12 to 15 points too high."
 )
+BLIND_SPOT = f"{BLIND_SPOT_OF_SCORES} Labels settle it."
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def test_the_page_names_the_score_and_the_numbers(watch: Watch) -> None:
     assert "Mean IoU of an image when tested" in page
     assert f"most of all in {found.column}" in page
     assert "Real" not in page
+    assert "Labels settle it" not in page
     assert "Probability of class" not in page
 
 
