@@ -51,7 +51,8 @@ class Scored:
 
 
 def _some(predictions: Predictions, which: slice) -> Predictions:
-    return Predictions(*(getattr(predictions, each.name)[which] for each in fields(Predictions)))
+    parts = {each.name: getattr(predictions, each.name) for each in fields(Predictions)}
+    return Predictions(**{name: part[which] for name, part in parts.items() if part is not None})
 
 
 def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored:

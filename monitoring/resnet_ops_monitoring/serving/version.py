@@ -44,6 +44,9 @@ class Version:
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
 
+    def __post_init__(self) -> None:
+        watching_of(self.model.task)  # says now what it could only say to a client
+
     def reading(self, otherwise: ReadParams) -> ReadParams:
         """How image files are read: as its own files say, or else as these settings, at its size."""
         if self.preprocessing is not None:

@@ -14,7 +14,6 @@ class ClassificationWatching:
     """See `resnet_ops.tasks.watching.watching.Watching`. Scores are bits: right or wrong."""
 
     measured = "accuracy"
-    answers_with = "a class for each image"
     at_once: int | None = None
     placed = False
 

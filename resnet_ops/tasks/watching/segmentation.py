@@ -29,7 +29,6 @@ class SegmentationWatching:
     """
 
     measured = "mean IoU of an image"
-    answers_with = "a class for each pixel"
     at_once: int | None = 64
     placed = True
 

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from resnet_ops.errors import ConfigError
 from resnet_ops.predictions import DeployedModel, Predictions
-from resnet_ops.tasks.task import Segmentation, Task
+from resnet_ops.tasks.task import Classification, Segmentation, Task
 from resnet_ops.tasks.watching.classification import ClassificationWatching
 from resnet_ops.tasks.watching.segmentation import SegmentationWatching
 
-__all__ = ["Watched", "Watching", "watched", "watching_of"]
+__all__ = ["Watched", "Watching", "is_watched", "watched", "watching_of"]
 
 Move = Callable[[np.ndarray], np.ndarray]
 """(N, H, W) maps to the same after a camera was turned or moved, by the nearest pixel; 0 comes in from outside."""
@@ -22,8 +23,6 @@ class Watching(Protocol):
 
     measured: str
     """What an image's score is, for people."""
-    answers_with: str
-    """What a model answers with, for people."""
     at_once: int | None
     """Images that are asked about together, since answers fill memory; None where they are small."""
     placed: bool
@@ -54,8 +53,18 @@ class Watching(Protocol):
         """A PNG of the answer for one image, drawn on it where it is given, (H, W, C); None where none is drawn."""
 
 
+def is_watched(task: Task) -> bool:
+    """Whether scorer, log and drift take the task's answers."""
+    return isinstance(task, Classification | Segmentation)
+
+
 def watching_of(task: Task) -> Watching:
-    """Whatever the task is."""
+    """Whatever the task is. Raises ConfigError where production does not take its answers."""
+    if not is_watched(task):
+        raise ConfigError(
+            f"The scorer, the inference log and drift do not take what {task.name} answers. What is there: "
+            f"docs/{task.name}.md."
+        )
     return SegmentationWatching() if isinstance(task, Segmentation) else ClassificationWatching()
 
 

@@ -2,15 +2,17 @@
 
 import base64
 from io import BytesIO
+from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from resnet_ops.errors import ConfigError
 from resnet_ops.predictions import Predictions, softmax
-from resnet_ops.tasks.task import CLASSIFICATION, CONFIDENCE, IGNORED
+from resnet_ops.tasks.task import CLASSIFICATION, CONFIDENCE, IGNORED, Task
 from resnet_ops.tasks.watching.boxes import box_numbers, box_scalars
-from resnet_ops.tasks.watching.watching import watched, watching_of
+from resnet_ops.tasks.watching.watching import is_watched, watched, watching_of
 from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.core.tasks.threshold_model import ThresholdModel, spotted
 
@@ -94,6 +96,17 @@ def test_a_class_an_image_is_kept_as_it_is() -> None:
     assert watching.kept(said) is said
     assert watching.scalars(("a", "b")) == ()
     assert watching.scores(said, np.array([1, 1])).tolist() == [True, False]
+
+
+def test_a_task_that_production_does_not_take_is_refused_with_its_page() -> None:
+    class Other:
+        name = "depth"
+
+    other = cast(Task, Other())
+    assert not is_watched(other)
+    assert is_watched(CLASSIFICATION)
+    with pytest.raises(ConfigError, match=r"docs/depth\.md"):
+        watching_of(other)
 
 
 def test_boxes_are_kept_as_how_many_how_large_how_sure_and_of_which_classes() -> None:
