@@ -11,6 +11,7 @@ from resnet_ops.params import Settings
 __all__ = [
     "BACKGROUND",
     "CLASSIFICATION",
+    "CONFIDENCE",
     "IGNORED",
     "Classification",
     "Detection",
@@ -36,6 +37,8 @@ Value = int | tuple[int, int, int]
 """What stands for a class in a mask: an index or grey level, or a colour."""
 
 MOST_CLASSES, LONGEST_CLASS = 250, 200
+CONFIDENCE = "confidence"
+"""Of a task's numbers for drift the one that says, in [0, 1], how sure the model is of an image."""
 IGNORED = 255
 """In a prepared mask: a pixel of which nothing is asked."""
 BACKGROUND = "background"

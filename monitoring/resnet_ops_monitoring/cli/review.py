@@ -120,8 +120,7 @@ def reference(
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
         from resnet_ops.data.trained_on import leave_out
-        from resnet_ops.tasks.task import require_per_image
-        from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference
+        from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference, measured_before
         from resnet_ops_monitoring.inference_log.identity import ModelIdentity
         from resnet_ops_monitoring.report.stored_reference import registered_version, store_reference
         from resnet_ops_monitoring.settings.drift import read_reference_params
@@ -134,7 +133,6 @@ def reference(
         settings, seed, group = read_reference_params(params)
         prepared = load_prepared(data)
         loaded, client = load(model, version), connect()
-        require_per_image(loaded.model.task, "drift reference")
         test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
@@ -142,7 +140,7 @@ def reference(
             made = held_out_reference(
                 loaded.model, identity, test, settings, seed, progress, evidence.operating_point, group
             )
-        check_tested(made, evidence.metrics.get("test.top1"))
+        check_tested(made, measured_before(evidence))
         store_reference(client, made, signer)
         console.print(
             f"MLflow keeps a reference of {identity} now, of {made.seen} held-out images, signed by {key}."

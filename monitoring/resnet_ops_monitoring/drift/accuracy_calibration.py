@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.likeness import SILENT, most_like, named
-from resnet_ops_monitoring.statistics.accuracy import Estimate, chance_of, negative_entropy
+from resnet_ops_monitoring.statistics.accuracy import Estimate, certainty, chance_of
+from resnet_ops_monitoring.statistics.accuracy import confidence as confidence_of
 from resnet_ops_monitoring.statistics.class_mix import Look, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Calibration, Rows, regression, scale_of
 from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
@@ -64,26 +65,27 @@ class SideEstimate:
 @dataclass(frozen=True, eq=False)
 class AccuracyCalibration:
     """What was tried. clean: the images as they were, of which `right` answers of `tested` were right; its rows are
-    the groups of those that are of groups.
+    the groups of those that are of groups. Where images have scores, these are summed up in the place of right answers.
 
     kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding shifted, 0 where they were as they are; (R, 0) in accuracy
     calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
     it was kept. margin: by which a likely reason must lead (`likeness`). operating: what was found at the operating
-    point, where the version has one.
+    point, where the version has one. scalars: as in `SummarySchema`.
     """
 
     clean: Look
-    right: int
+    right: float
     tested: int
     kinds: tuple[str, ...]
     shifts: Floats
-    hits: NDArray[np.int64]
+    hits: NDArray[np.int64] | Floats
     tried: NDArray[np.int64]
     centres: NDArray[np.float32]
     calibration: Calibration | None = None
     margin: float = SILENT
     operating: OperatingCalibration | None = None
+    scalars: tuple[str, ...] = ()
 
     def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
         """The share of right answers in a window with usable rows, and an interval for it.
@@ -103,7 +105,7 @@ class AccuracyCalibration:
         """Sensitivity and specificity in the window, as `estimate` does it; none without an operating point."""
         if self.calibration is None or self.operating is None:
             return {}
-        guesses = self.operating.guesses(self.clean, self.calibration.classes, look_of_summary(window))
+        guesses = self.operating.guesses(self.clean, self.calibration.classes, self._look(window))
         found = {}
         for name, guess in guesses.items():
             side = self.operating.sides[name]
@@ -120,7 +122,7 @@ class AccuracyCalibration:
         """
         if self.calibration is None:
             return Harm(self.right / self.tested - self._guess(window)[0])
-        now = look_of_summary(window)
+        now = self._look(window)
         found = self.calibration.guess(self.clean, now)
         lost = self.operating is not None and any(
             guess.alarming
@@ -143,10 +145,13 @@ class AccuracyCalibration:
     def _guess(self, window: WindowSummary) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""
         if self.calibration is not None:
-            found = self.calibration.guess(self.clean, look_of_summary(window))
+            found = self.calibration.guess(self.clean, self._look(window))
             return found.value, found.error
-        gain, error = self._predicted(self._regression, shifts(self.clean, look_of_summary(window))[None])
+        gain, error = self._predicted(self._regression, shifts(self.clean, self._look(window))[None])
         return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])
+
+    def _look(self, window: WindowSummary) -> Look:
+        return look_of_summary(window, self.scalars)
 
     @property
     def _worth(self) -> float:
@@ -190,12 +195,13 @@ class AccuracyCalibration:
         """All of it, for `from_arrays`; no pickle is needed to keep them."""
         return {
             **{f"clean.{name}": np.asarray(getattr(self.clean, name)) for name in _LOOK},
-            "tested": np.array([self.right, self.tested], dtype=np.int64),
+            "tested": np.array([self.right, self.tested], dtype=self.hits.dtype),
             "kinds": np.array(self.kinds, dtype=np.str_),
             "moves": self.shifts,
             "hits": self.hits,
             "tried": self.tried,
             "centres": self.centres,
+            **({"scalars": np.array(self.scalars, dtype=np.str_)} if self.scalars else {}),
             **self._kept(),
             **(
                 {}
@@ -222,7 +228,7 @@ class AccuracyCalibration:
                 int(rows), float(certain), float(confidence), shares, centre, float(spread), called, score
             ),
             right=right,
-            tested=tested,
+            tested=int(tested),
             kinds=tuple(arrays["kinds"].tolist()),
             shifts=arrays["moves"],
             hits=arrays["hits"],
@@ -231,6 +237,7 @@ class AccuracyCalibration:
             calibration=Calibration.from_arrays(kept) if kept else None,
             margin=float(arrays["margin"]) if kept else SILENT,
             operating=OperatingCalibration.from_arrays(decided) if decided else None,
+            scalars=tuple(arrays["scalars"].tolist()) if "scalars" in arrays else (),
         )
         many = len(accuracy_calibration.kinds)
         shapes = [
@@ -274,31 +281,38 @@ def _below(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[An
 
 
 def rows_of(
-    probabilities: NDArray[np.float32], embeddings: NDArray[np.float32], schema: SummarySchema
+    probabilities: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
+    schema: SummarySchema,
+    predicted: NDArray[np.int64] | None = None,
 ) -> Rows:
-    """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0."""
+    """Of (n, K) softmax rows and (n, F) embeddings, all finite, n > 0.
+
+    predicted: (n,) places of classes, which (n, M) scalars in the place of softmax rows cannot tell.
+    """
+    kinds = predicted if schema.scalars and predicted is not None else probabilities.argmax(axis=1)
     scores, point = np.zeros(len(probabilities)), schema.operating
     if point is not None:
         scores = point.scores(probabilities, schema.classes).astype(np.float64)
     return Rows(
-        certain=negative_entropy(probabilities) >= schema.threshold,
-        confidence=probabilities.max(axis=1).astype(np.float64),
-        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        certain=certainty(probabilities, schema.scalars) >= schema.threshold,
+        confidence=confidence_of(probabilities, schema.scalars).astype(np.float64),
+        predicted=kinds.astype(np.int64),
         embeddings=embeddings,
-        classes=probabilities.shape[1],
+        classes=len(schema.classes),
         called=np.zeros(len(scores), dtype=bool) if point is None else scores >= point.threshold,
         scores=scores,
     )
 
 
-def look_of_summary(summary: WindowSummary) -> Look:
+def look_of_summary(summary: WindowSummary, scalars: tuple[str, ...] = ()) -> Look:
     """Of a window with usable rows; confidence and embeddings by its reservoir."""
     drawn, n = summary.reservoir, summary.usable
     rows = drawn.embedding.astype(np.float64)
     return Look(
         rows=summary.independent,
         certain=summary.confident / n,
-        confidence=float(drawn.probabilities.max(axis=1).mean(dtype=np.float64)),
+        confidence=float(confidence_of(drawn.probabilities, scalars).mean(dtype=np.float64)),
         shares=summary.predicted / n,
         centre=rows.mean(axis=0),
         spread=float(rows.var(axis=0).sum()),

@@ -1,10 +1,10 @@
 """The judge of a window: ours, because a share of drifted columns is no alarm that holds its rate.
 
-Four signals raise the alarm: softmax rows (MMD by permutation), predicted classes (largest deviance of a class, by
-permutation), embeddings (Mahalanobis distance of their means, by permutation), and images that repeat each other. Where
-the model was calibrated, changed images alarm only if the estimated accuracy fell by more than the estimate's own
-noise. They share alpha (`ALARM_SHARES`), so that windows without drift alarm at most alpha of the time, however many
-classes there are.
+Four signals raise the alarm: softmax rows, or else the task's numbers of an image (MMD by permutation), predicted
+classes (largest deviance of a class, by permutation), embeddings (Mahalanobis distance of their means, by permutation),
+and images that repeat each other. Where the model was calibrated, changed images alarm only if the estimated accuracy
+fell by more than the estimate's own noise. They share alpha (`ALARM_SHARES`), so that windows without drift alarm at
+most alpha of the time, however many classes there are.
 
 Where the window has several sources, half of alpha is theirs, in equal parts, and half the whole window's.
 Image statistics are tested beside that, at their own alpha, and reported as information: a darker picture that the
@@ -119,7 +119,7 @@ def judge_summary(
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2, gaps)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
     accuracy_calibration, harm = reference.accuracy_calibration, _harm(summary, reference)
-    comparison = Comparison(before, summary, reference.classes, params, whole, harm)
+    comparison = Comparison(before, summary, reference.classes, params, whole, harm, reference.schema.scalars)
     findings = comparison.findings()
     changed = any(each.fired or each.suppressed for each in findings if each.signal == "embeddings")
     likely = (
@@ -164,6 +164,7 @@ def invalid(
         real_accuracy=None,
         findings=(),
         compared_with=_compared_with(reference, False),
+        measured=reference.measured,
     )
 
 
@@ -221,7 +222,8 @@ def _judge_source(
     alpha: float,
 ) -> SourceVerdict:
     harm = _harm(part, reference)
-    findings = Comparison(before, part, reference.classes, params, alpha, harm).of_source()
+    scalars = reference.schema.scalars
+    findings = Comparison(before, part, reference.classes, params, alpha, harm, scalars).of_source()
     reason = explain(findings)
     return SourceVerdict(
         name, part.rows, "alarm" if reason else "ok", reason or "Predictions and classes are as usual."
@@ -243,8 +245,8 @@ def _estimate(
         return None
     if reference.accuracy_calibration is not None:
         return reference.accuracy_calibration.estimate(summary, confidence)
-    right, tested = (each(reference.confusion) * reference.worth for each in (np.trace, np.sum))
-    shifted = max(each.effect for each in findings if each.signal in ("softmax", "embeddings"))
+    right, tested = (each * reference.worth for each in (reference.right, reference.confusion.sum()))
+    shifted = max(each.effect for each in findings if each.signal in ("softmax", "scalars", "embeddings"))
     confident = summary.confident * summary.worth
     return estimated_accuracy(confident, summary.independent, right, tested, shifted, confidence)
 
@@ -279,7 +281,9 @@ def _verdict(
     likely: str | None = None,
 ) -> Verdict:
     expected = reference.accuracy(params.confidence)
-    real = counted_accuracy(summary.right, summary.labelled, params.confidence, summary.worth)
+    real = None
+    if reference.scores is None:  # labels are classes: they tell no score
+        real = counted_accuracy(summary.right, summary.labelled, params.confidence, summary.worth)
     estimate = _estimate(summary, reference, findings, params.confidence)
     at_point = None if estimate is None else operating_verdict(summary, reference, params.confidence)
     reason = _reason(status, findings, sources, summary, params, expected, real, likely, lost, outcomes)
@@ -313,6 +317,7 @@ def _verdict(
         lost=sum(gap.lost for gap in lost.values()),
         refused=outcomes.refused,
         failed=outcomes.failed,
+        measured=reference.measured,
     )
 
 
@@ -357,9 +362,8 @@ def _reason(
         suppressed = {finding.signal for finding in findings if finding.suppressed}
         calm = "Predictions, classes and embeddings are as in the reference."
         if suppressed:
-            calm = (
-                f"Predict{'ed' if 'softmax' in suppressed else 'ions and'} classes are as in the reference."
-            )
+            numbers = suppressed & {"softmax", "scalars"}
+            calm = f"Predict{'ed' if numbers else 'ions and'} classes are as in the reference."
         if "classes" in suppressed:
             calm = ""
         like = (

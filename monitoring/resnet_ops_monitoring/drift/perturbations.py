@@ -7,6 +7,8 @@ the model never learned cannot be tried.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.watching.watching import Watched, watched, watching_of
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, far_shifted, rows_of
 from resnet_ops_monitoring.drift.likeness import margin_of
 from resnet_ops_monitoring.drift.reference import Reference
@@ -26,9 +29,10 @@ from resnet_ops_monitoring.statistics.operating_estimate import calibrated_sides
 from resnet_ops_monitoring.statistics.summary import SummarySchema
 from resnet_ops_monitoring.statistics.two_sample import Whitening
 
-__all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed"]
+__all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed", "trials"]
 
 Labels = NDArray[np.int64]
+Scores = NDArray[np.bool_] | NDArray[np.float64]
 _AS_THEY_ARE = 10
 """Random halves of the clean images: what chance alone does."""
 _MIXES = 20
@@ -40,15 +44,23 @@ _LEAST = 20
 
 
 def _turned(images: Pixels, severity: int) -> Pixels:
-    degrees = (3, 6, 12, 20, 30)[severity - 1]
-    options = {"axes": (1, 2), "reshape": False, "order": 1, "mode": "nearest"}
-    return _levels(ndimage.rotate(images.astype(np.float32), -degrees, **options), images)
+    seen = _by_camera(images.astype(np.float32), "turned", severity, order=1, mode="nearest")
+    return _levels(seen, images)
 
 
 def _moved(images: Pixels, severity: int) -> Pixels:
+    seen = _by_camera(images.astype(np.float32), "moved", severity, order=1, mode="nearest")
+    return _levels(seen, images)
+
+
+def _by_camera(planes: NDArray[Any], kind: str, severity: int, **options: Any) -> NDArray[Any]:
+    """(N, H, W, ...) as after a camera was turned or moved."""
+    if kind == "turned":
+        degrees = (3, 6, 12, 20, 30)[severity - 1]
+        return np.asarray(ndimage.rotate(planes, -degrees, axes=(1, 2), reshape=False, **options))
     share = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16)[severity - 1]
-    by = (0, share * images.shape[1], -share * images.shape[2], 0)
-    return _levels(ndimage.shift(images.astype(np.float32), by, order=1, mode="nearest"), images)
+    by = (0, share * planes.shape[1], -share * planes.shape[2], *[0] * (planes.ndim - 3))
+    return np.asarray(ndimage.shift(planes, by, **options))
 
 
 def _darkened(images: Pixels, severity: int) -> Pixels:
@@ -67,6 +79,10 @@ _HANDLING: dict[str, Callable[[Pixels, int], Pixels]] = {
 PERTURBATIONS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
 """All kinds at all severities, 1 to 5."""
 _KINDS = {*CORRUPTIONS, *_HANDLING}
+_FOLLOWED = ("turned", "moved")
+"""What moves the truth with the image, where an answer says where."""
+_UNFOLLOWED = ("elastic_transform",)
+"""What moves it in ways that a truth cannot follow exactly: left out there."""
 
 
 def perturbed(images: Pixels, kind: str, severity: int, seed: int) -> Pixels:
@@ -81,6 +97,8 @@ def calibrate_accuracy(
     model: DeployedModel,
     images: Pixels,
     labels: Labels,
+    asked: NDArray[Any] | None = None,
+    clean: Watched | None = None,
     *,
     each: int,
     seed: int,
@@ -89,39 +107,61 @@ def calibrate_accuracy(
     """The labelled reference with an accuracy calibration in it.
 
     images: (N, H, W, C), those of the reference. labels: (N,) places of their classes in `reference.classes`.
-    each: at most so many images for each of `PERTURBATIONS`, drawn anew for each by the seed. progress: takes
-    perturbations done and in all. Raises DataError when there are no images.
+    asked: (N, ...) of `PreparedData.asked`, where that is not the labels. clean: what the model says of the images,
+    where that is known. each: at most so many images for each of `PERTURBATIONS`, drawn anew for each by the seed.
+    progress: takes perturbations done and in all. Raises DataError when there are no images.
     """
     if len(images) == 0:
         raise DataError(f"No held-out images to calibrate {reference.identity} with; the split is empty.")
-    clean = model.predict(images)
-    rng = np.random.default_rng(seed)
-
-    def tried() -> Iterator[Tried]:
-        for done, (kind, severity) in enumerate(PERTURBATIONS):
-            rows = rng.permutation(len(images))[:each]
-            found = model.predict(perturbed(images[rows], kind, severity, seed))
-            yield Tried(kind, found, _some(clean, rows), labels[rows])
-            progress(done + 1, len(PERTURBATIONS))
-
+    asked = labels if asked is None else asked
+    known = watched(model, images, asked) if clean is None else clean
+    tried = trials(model, images, labels, asked, known, each=each, seed=seed, progress=progress)
     return replace(
         reference,
         accuracy_calibration=calibrated_accuracy(
-            reference.schema, clean, labels, tried(), seed, reference.worth
+            reference.schema, known.kept, labels, tried, seed, reference.worth, known.scores
         ),
     )
+
+
+def trials(
+    model: DeployedModel,
+    images: Pixels,
+    labels: Labels,
+    asked: NDArray[Any],
+    known: Watched,
+    *,
+    each: int,
+    seed: int,
+    progress: Progress,
+) -> Iterator["Tried"]:
+    """What the model makes of each of `PERTURBATIONS` that the truth can follow. Arguments: as `calibrate_accuracy`."""
+    rng, watching = np.random.default_rng(seed), watching_of(model.task)
+    kinds = [found for found in PERTURBATIONS if not (watching.placed and found[0] in _UNFOLLOWED)]
+    for done, (kind, severity) in enumerate(kinds):
+        rows = rng.permutation(len(images))[:each]
+        true = asked[rows]
+        if watching.placed and kind in _FOLLOWED:
+            move = partial(_by_camera, kind=kind, severity=severity, order=0, mode="constant", cval=0)
+            true = watching.moved(true, move)
+        found = watched(model, perturbed(images[rows], kind, severity, seed), true)
+        before = _some(known.kept, rows)
+        yield Tried(kind, found.kept, before, labels[rows], found.scores, known.scores[rows])
+        progress(done + 1, len(kinds))
 
 
 @dataclass(frozen=True, eq=False)
 class Tried:
     """A perturbation: what the model made of images that were perturbed, what of the same as they were, and their
-    labels.
+    labels; and (n,) scores of both, where these are not whether the predicted class is the label.
     """
 
     kind: str
     found: Predictions
     before: Predictions
     labels: Labels
+    scores: Scores | None = None
+    scores_before: Scores | None = None
 
 
 def calibrated_accuracy(
@@ -131,13 +171,18 @@ def calibrated_accuracy(
     tried: Iterable[Tried],
     seed: int,
     worth: float = 1.0,
+    scores: Scores | None = None,
 ) -> AccuracyCalibration:
-    """What the predictions of clean and of perturbed images teach. worth: how many independent images each is worth."""
-    known = rows_of(clean.probabilities, clean.embeddings, schema)
+    """What the predictions of clean and of perturbed images teach. worth: how many independent images each is worth.
+    scores: (N,) of the clean ones, as in `Tried`.
+    """
+    known, right = rows_of(clean.probabilities, clean.embeddings, schema, clean.predicted), scores
+    if right is None:
+        right = clean.predicted == labels
     look, least = known.look(), min(_LEAST, len(labels))
     look = replace(look, rows=max(round(look.rows * worth), 1))
     kinds, shifted, hits, counts, centres, trials = [], [], [], [], [], []
-    for each in (*_as_they_are(clean, labels, seed), *tried):
+    for each in (*_as_they_are(clean, labels, right, seed), *tried):
         finite = np.isfinite(each.found.probabilities).all(axis=1) & np.isfinite(each.found.embeddings).all(
             axis=1
         )
@@ -147,22 +192,22 @@ def calibrated_accuracy(
         now, same = trial.changed.look(), trial.same.look()
         kinds.append(each.kind)
         shifted.append(shifts(look, now))
-        hits.append(int(trial.right.sum()))
+        hits.append(trial.right.sum())
         counts.append(len(trial.right))
         centres.append((now.centre - same.centre) * (each.kind in _KINDS))
         if each.kind != "class gone":
             trials.append(trial)
-    trials += _mixes(known, clean.predicted == labels, labels, seed)
+    trials += _mixes(known, right, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
-    metric, of_class, point = Whitening.of(clean.embeddings), _classes(known, labels), schema.operating
+    metric, of_class, point = Whitening.of(clean.embeddings), _classes(known, labels, right), schema.operating
     white, visible = far_shifted(far, many, look.rows, metric)
     return AccuracyCalibration(
         clean=look,
-        right=int((clean.predicted == labels).sum()),
+        right=right.sum().item(),
         tested=len(labels),
         kinds=tuple(kinds),
         shifts=np.array(shifted),
-        hits=np.array(hits, dtype=np.int64),
+        hits=np.array(hits),
         tried=many,
         centres=far,
         calibration=calibrated(look, of_class, trials, seed),
@@ -170,37 +215,44 @@ def calibrated_accuracy(
         operating=None
         if point is None
         else calibrated_sides(look, of_class, point.counted(schema.classes), trials, seed),
+        scalars=schema.scalars,
     )
 
 
 def _trial(each: Tried, finite: NDArray[np.bool_], schema: SummarySchema) -> Trial:
     found, before, labels = each.found, each.before, each.labels[finite]
+    changed, same = (
+        (side.probabilities[finite], side.embeddings[finite], schema, side.predicted[finite])
+        for side in (found, before)
+    )
     return Trial(
         kind=each.kind,
-        changed=rows_of(found.probabilities[finite], found.embeddings[finite], schema),
-        same=rows_of(before.probabilities[finite], before.embeddings[finite], schema),
+        changed=rows_of(*changed),
+        same=rows_of(*same),
         labels=labels,
-        right=found.predicted[finite] == labels,
-        before=before.predicted[finite] == labels,
+        right=changed[-1] == labels if each.scores is None else each.scores[finite],
+        before=same[-1] == labels if each.scores_before is None else each.scores_before[finite],
     )
 
 
-def _classes(known: Rows, labels: Labels) -> ClassLooks:
+def _classes(known: Rows, labels: Labels, right: Scores) -> ClassLooks:
     """How the images of each class look, as they are."""
     classes = known.classes
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (known.predicted, labels), 1)
     centre = np.zeros((classes, known.embeddings.shape[1]))
-    certain, confidence, called, score = np.zeros((4, classes))
+    certain, confidence, called, score, scores = np.zeros((5, classes))
     for label in np.unique(labels):
         of = labels == label
         certain[label], confidence[label] = known.certain[of].mean(), known.confidence[of].mean()
         called[label], score[label] = known.called[of].mean(), known.scores[of].mean()
+        scores[label] = right[of].mean()
         centre[label] = known.embeddings[of].mean(axis=0, dtype=np.float64)
-    return ClassLooks(confusion, certain, confidence, centre, called, score)
+    whole = right.dtype == np.bool_  # then the confusion says it
+    return ClassLooks(confusion, certain, confidence, centre, called, score, scores=None if whole else scores)
 
 
-def _as_they_are(clean: Predictions, labels: Labels, seed: int) -> Iterator[Tried]:
+def _as_they_are(clean: Predictions, labels: Labels, right: Scores, seed: int) -> Iterator[Tried]:
     """Halves of the images, and all but one class."""
     rng, n = np.random.default_rng((seed, 1)), len(labels)
     chosen = [("as they are", rng.permutation(n)[: (n + 1) // 2]) for _ in range(_AS_THEY_ARE)]
@@ -208,10 +260,10 @@ def _as_they_are(clean: Predictions, labels: Labels, seed: int) -> Iterator[Trie
         chosen.append(("class gone", np.flatnonzero(labels != label)))
     for kind, rows in chosen:
         some = _some(clean, rows)
-        yield Tried(kind, some, some, labels[rows])
+        yield Tried(kind, some, some, labels[rows], right[rows], right[rows])
 
 
-def _mixes(known: Rows, right: NDArray[np.bool_], labels: Labels, seed: int) -> Iterator[Trial]:
+def _mixes(known: Rows, right: Scores, labels: Labels, seed: int) -> Iterator[Trial]:
     """The images as they are, drawn in other mixes of their classes: without one, and mixed at random."""
     rng, shares = np.random.default_rng((seed, 4)), np.bincount(labels, minlength=known.classes) / len(labels)
     there = np.flatnonzero(shares)

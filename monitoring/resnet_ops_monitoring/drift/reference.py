@@ -31,10 +31,11 @@ from resnet_ops_monitoring.inference_log.frames import (
 )
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.statistics.accuracy import (
+    ACCURACY,
     Accuracy,
     accuracy_threshold,
+    certainty,
     counted_accuracy,
-    negative_entropy,
 )
 from resnet_ops_monitoring.statistics.bins import edges_of
 from resnet_ops_monitoring.statistics.summary import (
@@ -45,13 +46,25 @@ from resnet_ops_monitoring.statistics.summary import (
     summarise,
 )
 
-__all__ = ["Acceptance", "Reference", "accept_window", "build_reference", "load_reference"]
+__all__ = ["Acceptance", "Reference", "Scored", "accept_window", "build_reference", "load_reference"]
+
 
 _KEPT = ("request_id", *STATISTICS, "embedding", "probabilities", "predicted", "label")
 _KEY, _ARRAYS, _SUMMARY = b"resnet_ops.reference", b"resnet_ops.arrays", b"resnet_ops.summary"
 _FORMAT, _READABLE = 3, (2, 3)
 _CALIBRATION = "rehearsal."
 _LEAST = 4  # rows: half of them say how embeddings vary, the others are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Rows of a task whose images are not just right or wrong. measured: what their scores are. scores: (n,) in [0, 1].
+    scalars: names of the numbers that are in the place of probabilities.
+    """
+
+    measured: str
+    scores: NDArray[np.float64]
+    scalars: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,10 +83,13 @@ class Reference:
     """What a model does when all is well.
 
     rows: at most `schema.rows` of the rows it was made of, with the columns request_id, image statistics, embedding,
-    probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities.
+    probabilities, predicted, label (known in a labelled reference). classes: names in the order of the probabilities,
+    or what an image can be predicted as where `schema.scalars` are in their place.
     seen: rows it was made of, all of them in `summary`. confusion: (K, K) labelled held-out rows, [predicted class,
     true class]. accepted: None for the labelled reference. rehearsal: what the model made of perturbed images, where it
     was calibrated. worth: how many independent rows a labelled one is worth, in (0, 1], where they are of groups.
+    measured: what accuracies are. scores: the sum of all labelled rows' scores, where an image is not just right or
+    wrong.
     """
 
     identity: ModelIdentity
@@ -86,11 +102,17 @@ class Reference:
     accepted: Acceptance | None = None
     accuracy_calibration: AccuracyCalibration | None = None
     worth: float = 1.0
+    measured: str = ACCURACY
+    scores: float | None = None
+
+    @property
+    def right(self) -> float:
+        """Labelled held-out rows that were right, or the sum of their scores."""
+        return int(np.trace(self.confusion)) if self.scores is None else self.scores
 
     def accuracy(self, confidence: float) -> Accuracy:
         """When it was tested, on labelled held-out rows."""
-        right, n = int(np.trace(self.confusion)), int(self.confusion.sum())
-        counted = counted_accuracy(right, n, confidence, self.worth)
+        counted = counted_accuracy(self.right, int(self.confusion.sum()), confidence, self.worth)
         if counted is None:
             raise DataError(f"The reference of {self.identity} is empty. Build it again: dvc repro")
         return counted
@@ -106,6 +128,8 @@ class Reference:
             "operating": None if self.schema.operating is None else asdict(self.schema.operating),
             "accepted": None if self.accepted is None else _written(self.accepted),
             **({} if self.worth == 1 else {"worth": self.worth}),
+            **({} if self.scores is None else {"measured": self.measured, "scores": self.scores}),
+            **({"scalars": list(self.schema.scalars)} if self.schema.scalars else {}),
         }
         arrays = io.BytesIO()
         calibrated_accuracy = (
@@ -132,12 +156,14 @@ def build_reference(
     rows: int,
     seed: int,
     operating: OperatingPoint | None = None,
+    scored: Scored | None = None,
 ) -> Reference:
     """A reference from the labelled predictions of a split that the model was not trained on.
 
     frame: as made by `Scorer.score`, with labels. All rows are counted; at most `rows` are kept, drawn with `seed`, in
-    their order; windows' reservoirs have the same size. operating: where the version decides. Raises DataError for rows
-    of another model, without labels, of unknown classes or with values that are not finite.
+    their order; windows' reservoirs have the same size. operating: where the version decides. scored: where an image
+    has a score and numbers instead. Raises DataError for rows of another model, without labels, of unknown classes or
+    with values that are not finite.
     """
     check_columns(frame, COLUMNS, "The reference's frame")
     if len(frame) < _LEAST:
@@ -158,15 +184,19 @@ def build_reference(
     if strangers:
         raise DataError(f"The reference of {identity} holds classes that the model lacks: {strangers}.")
     probabilities = matrix(frame, "probabilities")
-    if probabilities.shape[1] != len(classes):
+    scalars = () if scored is None else scored.scalars
+    if probabilities.shape[1] != len(scalars or classes):
         raise DataError(
-            f"The reference of {identity} has not one probability for each of {len(classes)} classes."
+            f"The reference of {identity} has rows of {probabilities.shape[1]} numbers, not one for each of "
+            f"{', '.join(scalars or classes)[:200]}."
         )
     if not all(np.isfinite(values).all() for values in (probabilities, matrix(frame, "embedding"))):
         raise DataError(f"{identity} predicts values that are not finite on its held-out images.")
     right = np.asarray(frame["predicted"] == frame["label"], dtype=bool)
-    threshold = accuracy_threshold(negative_entropy(probabilities), right)
-    schema = _schema(frame, identity, classes, threshold, rows, seed, operating)
+    threshold = accuracy_threshold(
+        certainty(probabilities, scalars), right if scored is None else scored.scores
+    )
+    schema = _schema(frame, identity, classes, threshold, rows, seed, operating, scalars)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(
@@ -178,7 +208,10 @@ def build_reference(
             f"The {len(frame)} predictions for the reference of {identity} are of {len(made.rows)} groups; it needs "
             f"{_LEAST} at the very least. Give the held-out split more groups."
         )
-    return replace(made, worth=made.summary.worth)
+    made = replace(made, worth=made.summary.worth)
+    if scored is None:
+        return made
+    return replace(made, measured=scored.measured, scores=float(scored.scores.sum()))
 
 
 def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: str, at: datetime) -> Reference:
@@ -198,7 +231,9 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
             f"The window has {before.rows} rows, of which {before.unusable} are not finite; a reference needs "
             f"{_LEAST} usable rows at the very least, of as many groups. Accept another window."
         )
-    schema = _schema(frame, old.identity, old.classes, old.threshold, old.rows, old.seed, old.operating)
+    schema = _schema(
+        frame, old.identity, old.classes, old.threshold, old.rows, old.seed, old.operating, old.scalars
+    )
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
     made = _reference(frame, schema, reference.confusion)
     return replace(
@@ -206,6 +241,8 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
         accepted=accepted,
         accuracy_calibration=reference.accuracy_calibration,
         worth=reference.worth,
+        measured=reference.measured,
+        scores=reference.scores,
     )
 
 
@@ -217,8 +254,9 @@ def _schema(
     rows: int,
     seed: int,
     operating: OperatingPoint | None,
+    scalars: tuple[str, ...],
 ) -> SummarySchema:
-    columns = columns_of(frame, matrix(frame, "probabilities"))
+    columns = columns_of(frame, matrix(frame, "probabilities"), scalars)
     return SummarySchema(
         identity=identity,
         classes=classes,
@@ -228,6 +266,7 @@ def _schema(
         rows=rows,
         seed=seed,
         operating=operating,
+        scalars=scalars,
     )
 
 
@@ -283,6 +322,7 @@ def _from_table(table: pa.Table) -> Reference:
             classes=classes,
             edges=arrays["edges"],
             operating=point and OperatingPoint(tuple(point["positive"]), float(point["threshold"])),
+            scalars=tuple(about.get("scalars", ())),
             **about["basis"],
         )
         confusion = arrays["confusion"]
@@ -305,6 +345,8 @@ def _from_table(table: pa.Table) -> Reference:
         if calibrated_accuracy
         else None,
         worth=float(about.get("worth", 1)),
+        measured=about.get("measured", ACCURACY),
+        scores=about.get("scores"),
     )
 
 

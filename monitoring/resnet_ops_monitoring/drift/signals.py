@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ from resnet_ops_monitoring.statistics.two_sample import (
     copies,
     copies_shift,
     kolmogorov_smirnov_counts,
+    number_shifts,
     probability_shift,
 )
 
 __all__ = ["Comparison"]
 
+Drawn = TypeVar("Drawn", np.float32, np.int64)
 _MIXED = 0.5
 """Share of the embeddings' move from which on another mix of classes, and not changed images, is behind it."""
 _COPIES = 0.02
@@ -35,7 +38,8 @@ _COPIES = 0.02
 class Comparison:
     """Two summaries of one schema, and how they are compared.
 
-    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was calibrated.
+    alpha: for all that may alarm, together. harm: what the change costs; None where nothing was calibrated. scalars: as
+    in `SummarySchema`; they have the probabilities' part of alpha.
     """
 
     before: WindowSummary
@@ -44,6 +48,7 @@ class Comparison:
     params: DriftParams
     alpha: float
     harm: Harm | None = None
+    scalars: tuple[str, ...] = ()
 
     def findings(self) -> tuple[Finding, ...]:
         """All tests: what may alarm first, then image statistics, which are information.
@@ -133,6 +138,8 @@ class Comparison:
     def _softmax(self, alpha: float, rng: np.random.Generator, suppressed: bool = False) -> Finding:
         before, now = self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities)
         floor, permutations = self.params.softmax_effect, self._permutations(alpha)
+        if self.scalars:
+            return self._numbers(before, now, alpha, rng, suppressed)
         statistic, p_value, shift = probability_shift(before, now, permutations, rng)
         means = before.mean(axis=0, dtype=float), now.mean(axis=0, dtype=float)
         most = int(np.abs(means[1] - means[0]).argmax())
@@ -147,6 +154,32 @@ class Comparison:
             floor=floor,
             reference=float(means[0][most]),
             window=float(means[1][most]),
+            fired=p_value <= alpha and shift >= floor and not suppressed,
+        )
+
+    def _numbers(
+        self,
+        before: NDArray[np.float32],
+        now: NDArray[np.float32],
+        alpha: float,
+        rng: np.random.Generator,
+        suppressed: bool,
+    ) -> Finding:
+        floor, permutations = self.params.softmax_effect, self._permutations(alpha)
+        statistic, p_value, deltas = number_shifts(before, now, permutations, rng)
+        most = int(np.abs(deltas).argmax())
+        shift = float(np.abs(deltas[most]))
+        return Finding(
+            signal="scalars",
+            column=self.scalars[most],
+            method="MMD of ranks, permutations",
+            statistic=statistic,
+            p_value=p_value,
+            threshold=alpha,
+            effect=shift,
+            floor=floor,
+            reference=float(before[:, most].mean(dtype=float)),
+            window=float(now[:, most].mean(dtype=float)),
             fired=p_value <= alpha and shift >= floor and not suppressed,
         )
 
@@ -177,8 +210,8 @@ class Comparison:
 
     def _classes(self, alpha: float, rng: np.random.Generator, suppressed: bool = False) -> Finding:
         before, now = (
-            np.bincount(rows.argmax(axis=1), minlength=len(self.classes))
-            for rows in (self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities))
+            np.bincount(rows, minlength=len(self.classes))
+            for rows in (self.before.reservoir.predicted, self._drawn(self.now.reservoir.predicted))
         )
         floor = self.params.classes_effect
         statistic, p_value, shift = class_shift(before, now, self._permutations(alpha), rng)
@@ -241,7 +274,7 @@ class Comparison:
         guard = self.params.embeddings_loss if self.harm.guard is None else self.harm.guard
         return self.harm.below(guard)
 
-    def _drawn(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _drawn(self, rows: NDArray[Drawn]) -> NDArray[Drawn]:
         """The rows that are tested: the first of a reservoir are a draw from it."""
         return rows[: self.params.test_rows]
 

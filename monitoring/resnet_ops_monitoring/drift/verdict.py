@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json, write_json
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.statistics.accuracy import Accuracy, Estimate
+from resnet_ops_monitoring.statistics.accuracy import ACCURACY, Accuracy, Estimate
 
 __all__ = [
     "ClassShare",
@@ -27,6 +27,7 @@ __all__ = [
     "load_verdict",
 ]
 
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 State = Literal["ok", "warning", "alarm", "insufficient data", "invalid data"]
 Status = Annotated[
@@ -34,7 +35,8 @@ Status = Annotated[
     BeforeValidator(lambda state: "warning" if state == "watch" else state),  # the word of earlier releases
 ]
 """warning: tests fired, but an alarm needs more such windows. invalid data: the rows cannot be believed."""
-Signal = Literal["softmax", "classes", "embeddings", "copies", "image", "unusable"]
+Signal = Literal["softmax", "scalars", "classes", "embeddings", "copies", "image", "unusable"]
+"""scalars: the task's numbers of an image, in the place of softmax where there are no probabilities of classes."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Verdict:
     operating point, None where it has none or nothing can be estimated. lost: rows that, as their writers say, never
     came into the log. refused, failed: requests without an answer.
     groups: of the usable rows, of which one each was tested, at most as many as a reservoir keeps; None where rows have
-    none.
+    none. measured: what the accuracies are: a share of right images, or the mean of their scores.
     """
 
     window: str
@@ -150,6 +152,7 @@ class Verdict:
     refused: int = 0
     failed: int = 0
     groups: int | None = None
+    measured: str = ACCURACY
 
     @property
     def fired(self) -> bool:
@@ -179,6 +182,8 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
         content: dict[str, Any] = _adapter.dump_python(self, mode="json")
+        if self.measured == ACCURACY:  # as releases before wrote it
+            del content["measured"]
         return content
 
     def save(self, path: Path) -> None:

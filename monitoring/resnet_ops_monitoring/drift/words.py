@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from resnet_ops_monitoring.drift.verdict import Finding, Verdict
+from resnet_ops_monitoring.statistics.accuracy import ACCURACY
 
-__all__ = ["advice", "explain", "family", "headline", "number", "percent", "perturbation"]
+__all__ = ["advice", "capital", "explain", "family", "headline", "number", "percent", "perturbation"]
 
 _IMAGE_WORDS = {
     "brightness": ("darker", "brighter"),
@@ -67,6 +68,7 @@ def explain(findings: Sequence[Finding]) -> str:
             for finding in fired
             if finding.signal == "softmax" and finding.column not in shifted
         ),
+        *(_scalar(finding) for finding in fired if finding.signal == "scalars"),
         *(
             f"the images look different to it (a test tells {percent((1 + finding.effect) / 2)} of them from earlier "
             "ones; guessing would tell half)"
@@ -76,7 +78,7 @@ def explain(findings: Sequence[Finding]) -> str:
     ]
     if model:
         parts.append(
-            f"Predictions shifted: {'; '.join(model)}." if len(model) > 1 else f"{_capital(model[0])}."
+            f"Predictions shifted: {'; '.join(model)}." if len(model) > 1 else f"{capital(model[0])}."
         )
     if any(finding.suppressed for finding in findings):
         parts.append("Images look different to the model, but by the estimate it does about as well on them.")
@@ -128,8 +130,7 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
     if verdict.status == "alarm":
         return [
             _where_to_look(verdict),
-            "Label about 50 of these images to learn the real accuracy (resnet-ops log label), and stop relying on "
-            "the answers where a mistake is costly.",
+            _label(verdict),
             "If the cause cannot be removed, return to the previous version, if it does better (resnet-ops drift "
             f"rollback {verdict.window} ALIAS --why TEXT --key NAME), or train on such images.",
         ]
@@ -140,15 +141,26 @@ def advice(verdict: Verdict, min_rows: int) -> list[str]:
             "If they were labelled at random, the model is wrong more often: put a better version into production.",
         ]
     if verdict.input_drift:
-        return ["Nothing is urgent. Accuracy holds; check the camera and the light when convenient."]
+        return [
+            f"Nothing is urgent. {capital(verdict.measured)} holds; check the camera and the light when convenient."
+        ]
     return ["Nothing."]
 
 
 def _where_to_look(verdict: Verdict) -> str:
     """By the likely reason, unless only the mix of classes alarms: then images that changed too are not why."""
-    hurt = any(each.fired for each in verdict.findings if each.signal in ("softmax", "embeddings"))
+    hurt = any(each.fired for each in verdict.findings if each.signal in ("softmax", "scalars", "embeddings"))
     plain = _CHANGED if verdict.input_drift else _UNCHANGED
     return _WHERE.get(verdict.likely_reason or "", plain) if hurt else plain
+
+
+def _label(verdict: Verdict) -> str:
+    how = (
+        "Label about 50 of these images to learn the real accuracy (resnet-ops log label)"
+        if verdict.measured == ACCURACY
+        else f"Look at the answers to about 50 of these images, for what they show of the {verdict.measured}"
+    )
+    return f"{how}, and stop relying on the answers where a mistake is costly."
 
 
 def _unusable(finding: Finding) -> str:
@@ -170,6 +182,11 @@ def _softmax(finding: Finding) -> str:
     return f"class {finding.column} gets a probability of {now} on average instead of {before}"
 
 
+def _scalar(finding: Finding) -> str:
+    now, before = number(finding.window or 0), number(finding.reference or 0)
+    return f"{finding.column} is {now} on average instead of {before}"
+
+
 def _image(finding: Finding) -> str:
     before, now = finding.reference or 0.0, finding.window or 0.0
     unit = " bits" if finding.column == "entropy" else ""
@@ -180,5 +197,6 @@ def _join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """With a large first letter."""
     return text[0].upper() + text[1:]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from resnet_ops.errors import DataError
+from resnet_ops.tasks.task import CONFIDENCE
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, ROUTES, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import encode_row, microseconds
@@ -28,9 +29,16 @@ class Incoming:
     """Makes the rows of one version. Its first row says how many numbers an embedding has."""
 
     def __init__(
-        self, identity: ModelIdentity, classes: Sequence[str], sampling: Sampling = EVERYTHING
+        self,
+        identity: ModelIdentity,
+        classes: Sequence[str],
+        sampling: Sampling = EVERYTHING,
+        scalars: Sequence[str] = (),
     ) -> None:
-        """Raises DataError for names that the log cannot hold."""
+        """scalars: names of the numbers that are in the place of probabilities; `CONFIDENCE` is one of them.
+
+        Raises DataError for names that the log cannot hold.
+        """
         self.identity = identity
         self._known = (
             as_text("model", identity.name),
@@ -43,6 +51,9 @@ class Incoming:
                 f"A model needs classes, each once; these are {', '.join(self._classes)[:200]!r}."
             )
         self._features, self._sampling = 0, sampling
+        self._scalars = tuple(scalars)
+        first = self._scalars.index(CONFIDENCE) if self._scalars else None
+        self._sure = slice(None) if first is None else slice(first, first + 1)
 
     def row(
         self,
@@ -59,16 +70,20 @@ class Incoming:
         route: Route = "champion",
         queue_ms: float | None = None,
         total_ms: float | None = None,
+        predicted: str | None = None,
     ) -> bytes | None:
-        """The row's bytes; None where the sampling leaves it out.
+        """The row's bytes; None where the sampling leaves it out. predicted: the class, which scalars cannot tell.
 
         Raises DataError; its words name the column and no value, so that they are few.
         """
         name = uuid.uuid4().hex if request_id is None else as_text("request_id", request_id)
         chances = _vector("probabilities", probabilities)
-        if len(chances) != len(self._classes):
-            raise DataError(f"probabilities are {len(chances)} numbers, but the classes {len(self._classes)}")
-        kept = self._sampling.kept(name, chances)
+        if len(chances) != len(self._scalars or self._classes):
+            needed = (
+                f"the scalars {len(self._scalars)}" if self._scalars else f"the classes {len(self._classes)}"
+            )
+            raise DataError(f"probabilities are {len(chances)} numbers, but {needed}")
+        kept = self._sampling.kept(name, chances[self._sure])
         if kept is None:
             return None
         features = _vector("embedding", embedding)
@@ -84,7 +99,9 @@ class Incoming:
             *self._known,
             name,
             None if source is None else as_text("source", source),
-            self._classes[int(chances.argmax())],
+            _one_of("predicted", predicted, self._classes)
+            if self._scalars
+            else self._classes[int(chances.argmax())],
             None if label is None else as_text("label", label),
             _one_of("route", route, ROUTES),
             ANSWERED,

@@ -38,7 +38,7 @@ class Sampling:
     ) -> tuple[float, float] | None:
         """The probability with which such a row is kept, and the rate that drew it, NaN where none did; None to leave.
 
-        probabilities: (classes,), of an answer.
+        probabilities: (classes,), of an answer; of one with scalars the confidence alone, (1,).
         """
         interesting = bool(self.unsure and probabilities is not None and probabilities.max() < self.unsure)
         drawn = self.rate == 1 or _number(request_id) < self.rate * _WHOLE

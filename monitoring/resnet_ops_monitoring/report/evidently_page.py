@@ -20,7 +20,7 @@ from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
-__all__ = ["ALARM", "ESTIMATED", "evidently_snapshot", "write_evidently_report"]
+__all__ = ["ALARM", "ESTIMATED", "drawn_columns", "evidently_snapshot", "write_evidently_report"]
 
 ALARM, ESTIMATED = "alarm", "estimated accuracy"
 """Columns that hold one number each, so that Evidently can draw our verdicts over time."""
@@ -39,7 +39,10 @@ def evidently_snapshot(
         return None
     require("The report of a window", "evidently")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    current, before = _table(frame, reference, params.seed), _table(reference.rows, reference, params.seed)
+    current, before = (
+        drawn_columns(frame, reference, params.seed),
+        drawn_columns(reference.rows, reference, params.seed),
+    )
     current[ALARM], before[ALARM] = float(verdict.status == "alarm"), 0.0
     if verdict.estimated_accuracy is not None:
         current[ESTIMATED], before[ESTIMATED] = verdict.estimated_accuracy, verdict.reference_accuracy.value
@@ -56,7 +59,7 @@ def evidently_snapshot(
             if name not in ("predicted", *ours) and _drawable(current, before, name)
         ]
         thresholds = {
-            name: params.alpha / len(STATISTICS) if name in STATISTICS else softmax / len(reference.classes)
+            name: params.alpha / len(STATISTICS) if name in STATISTICS else softmax / reference.schema.numbers
             for name in numbers
         }
         metrics = [
@@ -104,13 +107,16 @@ def _closed(page: str) -> str:
     return re.sub(r"(?m)^ *var \w+ = .*;$", lambda line: line[0].replace("<", r"\u003c"), page, count=2)
 
 
-def _table(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:
+def drawn_columns(frame: pd.DataFrame, reference: Reference, seed: int) -> pd.DataFrame:
+    """What Evidently draws of rows: the predicted class, image statistics, and the model's numbers by name."""
     if not len(frame):
         return pd.DataFrame()
     probabilities = matrix(frame, "probabilities")
     columns: dict[str, object] = {"predicted": frame["predicted"].to_numpy()}
     columns |= {name: frame[name].to_numpy(dtype=float) for name in STATISTICS}
-    columns |= {f"probability of {name}": probabilities[:, k] for k, name in enumerate(reference.classes)}
+    scalars = reference.schema.scalars
+    names = scalars or [f"probability of {name}" for name in reference.classes]
+    columns |= {name: probabilities[:, k] for k, name in enumerate(names)}
     whole = pd.DataFrame(columns).iloc[np.flatnonzero(np.isfinite(probabilities).all(axis=1))]
     return whole.sample(_ROWS, random_state=seed) if len(whole) > _ROWS else whole.copy()
 

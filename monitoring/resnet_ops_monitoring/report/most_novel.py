@@ -11,6 +11,7 @@ from resnet_ops.thumbnail import thumbnail
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.words import percent
 from resnet_ops_monitoring.inference_log.frames import matrix
+from resnet_ops_monitoring.statistics.accuracy import confidence
 from resnet_ops_monitoring.statistics.two_sample import embedding_distances
 
 __all__ = ["most_novel_section"]
@@ -38,7 +39,11 @@ def most_novel_section(
         matrix(reference.rows, "embedding"), matrix(frame.iloc[places], "embedding")
     )
     shown = places[np.argsort(-distance, kind="stable")[:16]]
-    figures = "".join(_figure(images[i], _caption(frame.iloc[int(i)])) for i in shown)
+    sure = confidence(matrix(frame.iloc[shown], "probabilities"), reference.schema.scalars)
+    figures = "".join(
+        _figure(images[i], _caption(frame.iloc[int(i)], float(each)))
+        for i, each in zip(shown, sure, strict=True)
+    )
     html = (
         "<h2>The images most novel to the model</h2><p class='soft small'>Farthest from anything in the "
         f"reference, by embedding; {len(shown)} of {len(frame)}.</p><div class='thumbs'>{figures}</div>"
@@ -52,8 +57,8 @@ def most_novel_section(
     return html
 
 
-def _caption(row: "pd.Series[str]") -> str:
-    text = f"{row['predicted']}, {percent(float(np.max(row['probabilities'])))} sure"
+def _caption(row: "pd.Series[str]", sure: float) -> str:
+    text = f"{row['predicted']}, {percent(sure)} sure"
     if isinstance(row["label"], str):
         text += ", right" if row["label"] == row["predicted"] else f"; truly {row['label']}"
     return text

@@ -7,8 +7,9 @@ from html import escape
 
 from resnet_ops.page import table
 from resnet_ops_monitoring.drift.verdict import Verdict
-from resnet_ops_monitoring.drift.words import percent
+from resnet_ops_monitoring.drift.words import capital, percent
 from resnet_ops_monitoring.report.charts import REFERENCE_COLOUR, WINDOW_COLOUR
+from resnet_ops_monitoring.statistics.accuracy import ACCURACY
 
 __all__ = ["over_time_section", "versions_section"]
 
@@ -31,10 +32,13 @@ def over_time_section(verdict: Verdict, history: Sequence[Verdict]) -> str:
         (_NOT_JUDGED, "not judged"),
     )
     legend = " &ensp; ".join(
-        f'<span class="key" style="background:{colour}"></span>{escape(text)}' for colour, text in keys
+        f'<span class="key" style="background:{colour}"></span>{escape(text)}'
+        for colour, text in keys
+        if colour != _REAL or verdict.measured == ACCURACY
     )
     return (
-        f'<h2>Accuracy over time</h2><p class="small soft" style="max-width:none">{legend}</p>{_chart(shown, verdict)}'
+        f"<h2>{escape(capital(verdict.measured))} over time</h2>"
+        f'<p class="small soft" style="max-width:none">{legend}</p>{_chart(shown, verdict)}'
         f'<p class="small soft">{len(shown)} windows of {escape(str(verdict.identity))}; this one is ringed.</p>'
     )
 

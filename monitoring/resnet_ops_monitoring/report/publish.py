@@ -107,8 +107,9 @@ def _metrics(verdict: Verdict, step: int) -> list[Metric]:
             if side.real is not None:
                 values[f"real_{name}"] = side.real.value
     for finding in verdict.findings:
-        if finding.signal == "softmax":
-            values["drift.softmax"] = max(values.get("drift.softmax", 0.0), finding.statistic)
+        if finding.signal in ("softmax", "scalars"):
+            name = f"drift.{finding.signal}"
+            values[name] = max(values.get(name, 0.0), finding.statistic)
         elif finding.signal == "image":
             values[f"drift.image.{finding.column}"] = finding.statistic
         else:

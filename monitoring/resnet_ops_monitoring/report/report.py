@@ -15,7 +15,7 @@ from resnet_ops.files import write_text
 from resnet_ops.page import Tone, document, facts, pill
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.verdict import Verdict
-from resnet_ops_monitoring.drift.words import advice, headline, percent
+from resnet_ops_monitoring.drift.words import advice, capital, headline, percent
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.report.breakdown import label_shift_section, operating_section, sources_section
 from resnet_ops_monitoring.report.evidently_page import evidently_snapshot, write_evidently_report
@@ -26,7 +26,12 @@ from resnet_ops_monitoring.report.over_time import over_time_section, versions_s
 from resnet_ops_monitoring.report.review_lines import reviews_section
 from resnet_ops_monitoring.report.shifted import shifted_section
 from resnet_ops_monitoring.settings.drift import DriftParams
-from resnet_ops_monitoring.statistics.accuracy import BLIND_SPOT, Accuracy
+from resnet_ops_monitoring.statistics.accuracy import (
+    ACCURACY,
+    BLIND_SPOT,
+    BLIND_SPOT_OF_SCORES,
+    Accuracy,
+)
 
 __all__ = ["EVIDENTLY", "PAGE", "VERDICT", "PageContext", "review_page", "write_window"]
 
@@ -145,9 +150,9 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
     unusable += "" if verdict.groups is None else f", one of each of {verdict.groups:,} groups tested"
     judged = f"; judged against {verdict.compared_with}" if verdict.findings else ""
     items = [
-        ("Accuracy when tested", *_share(verdict.reference_accuracy)),
-        ("Estimated accuracy now", *_estimate(verdict)),
-        ("Real accuracy now", *real),
+        (f"{capital(verdict.measured)} when tested", *_share(verdict.reference_accuracy)),
+        (f"Estimated {verdict.measured} now", *_estimate(verdict)),
+        *([(f"Real {verdict.measured} now", *real)] if verdict.measured == ACCURACY else []),
         (
             "Model",
             str(verdict.identity),
@@ -158,7 +163,9 @@ def _facts(verdict: Verdict, context: PageContext) -> str:
     ]
     if verdict.estimated_accuracy is None:
         return facts(items)
-    return f'{facts(items)}<p class="soft small" style="margin-top:1rem">Estimated accuracy: {escape(BLIND_SPOT)}</p>'
+    blind = BLIND_SPOT if verdict.measured == ACCURACY else BLIND_SPOT_OF_SCORES
+    note = f"Estimated {verdict.measured}: {blind}"
+    return f'{facts(items)}<p class="soft small" style="margin-top:1rem">{escape(note)}</p>'
 
 
 def _share(accuracy: Accuracy) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.verdict import Finding, Verdict
-from resnet_ops_monitoring.drift.words import number
+from resnet_ops_monitoring.drift.words import capital, number
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.report.charts import bars, histogram, legend
 
@@ -21,7 +21,8 @@ def shifted_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference
         for rows in (before, now)
     ]
     by_signal = {
-        signal: _strongest(verdict, signal) for signal in ("classes", "embeddings", "softmax", "image")
+        signal: _strongest(verdict, signal)
+        for signal in ("classes", "embeddings", "softmax", "scalars", "image")
     }
     charts = [
         bars("Predicted classes", reference.classes, shares[0], shares[1], _note(by_signal["classes"][0]))
@@ -34,6 +35,10 @@ def shifted_section(verdict: Verdict, usable: pd.DataFrame, reference: Reference
         charts.append(
             histogram(f"Probability of class {finding.column}", columns[0], columns[1], _note(finding))
         )
+    for finding in by_signal["scalars"]:
+        k = reference.schema.scalars.index(finding.column)
+        columns = [matrix(rows, "probabilities")[:, k].astype(np.float64) for rows in (before, now)]
+        charts.append(histogram(capital(finding.column), columns[0], columns[1], _note(finding)))
     for finding in by_signal["image"][:3]:
         columns = [rows[finding.column].to_numpy(dtype=float) for rows in (before, now)]
         columns = [values[np.isfinite(values)] for values in columns]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from resnet_ops.files import write_text
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.inference_log.frames import known, matrix
+from resnet_ops_monitoring.statistics.accuracy import confidence as confidence_of
 from resnet_ops_monitoring.statistics.reservoir import hash_priority
 from resnet_ops_monitoring.statistics.two_sample import embedding_distances
 
@@ -40,7 +41,7 @@ def labelling_list(
     unlabelled = ~known(rows["label"]) if len(rows) else np.zeros(0, bool)
     if not unlabelled.any():
         return pd.DataFrame(columns=pd.Index(_COLUMNS))
-    confidence = matrix(rows, "probabilities").max(axis=1)
+    confidence = confidence_of(matrix(rows, "probabilities"), reference.schema.scalars)
     distance = embedding_distances(matrix(reference.rows, "embedding"), matrix(rows, "embedding"))
     priorities = hash_priority(rows["request_id"], reference.schema.seed)
     in_order = np.argsort(priorities, kind="stable")

@@ -141,7 +141,13 @@ class Monitor:
         reference, drift = self.watched.reference, self.settings.drift
         length = time_range.until - time_range.since
         checks = check_window(
-            self.log, time_range, reference.classes, self.watched.versions, self.settings.validate, now
+            self.log,
+            time_range,
+            reference.classes,
+            self.watched.versions,
+            self.settings.validate,
+            now,
+            reference.schema.scalars,
         )
         if problem := failures(checks):
             verdict = invalid(reference, drift, window=time_range.name, reason=problem, rows=period.rows)

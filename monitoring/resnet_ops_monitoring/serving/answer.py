@@ -1,5 +1,6 @@
 """What is answered: as OpenAPI describes it, and as it is made from what the model said."""
 
+import base64
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -7,10 +8,21 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import BaseModel, Field
 
+from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.version import Version
+from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["CanaryStatus", "Scores", "ShadowStatus", "Status", "as_scores", "headers_of"]
+__all__ = [
+    "CanaryStatus",
+    "Scores",
+    "ShadowStatus",
+    "Status",
+    "as_picture",
+    "as_scores",
+    "headers_of",
+    "is_large",
+]
 
 
 class Decision(BaseModel):
@@ -31,6 +43,19 @@ class Prediction(BaseModel):
     embedding: list[float] | None = Field(None, description="before the head; with embedding=true")
 
 
+class MaskPrediction(BaseModel):
+    """Of one image, where the version answers with a class for each pixel."""
+
+    mask: str = Field(
+        description="PNG as base64, of the side that the model takes: the palette's index of a pixel is its class, by "
+        "its place in `shares`"
+    )
+    shares: dict[str, float] = Field(description="by class, of the pixels; they sum to 1")
+    confidence: float = Field(description="mean over pixels of the highest probability")
+    drawn: str | None = Field(None, description="the mask on the image, PNG as base64; with drawn=true")
+    embedding: list[float] | None = Field(None, description="before the head; with embedding=true")
+
+
 class Scores(BaseModel):
     """The answer to one request."""
 
@@ -39,7 +64,9 @@ class Scores(BaseModel):
     version: str
     digest: str = Field(description="sha256 of the version's files, as the inference log has it")
     gate: str = Field(description="`passed` and the alias, or `ungated`")
-    predictions: list[Prediction] = Field(description="in the order of the images")
+    predictions: list[Prediction] | list[MaskPrediction] = Field(
+        description="in the order of the images; what they are is the version's task"
+    )
 
 
 class Beside(BaseModel):
@@ -89,25 +116,47 @@ class Status(BaseModel):
     canary: CanaryStatus | None = Field(description="null where none is wanted")
 
 
-def as_scores(version: Version, scored: Scored, request_id: str, embedding: bool) -> dict[str, Any]:
+def is_large(version: Version) -> bool:
+    """Whether its answers are so large that others would wait while they are written."""
+    return watching_of(version.model.task).at_once is not None
+
+
+def as_scores(
+    version: Version, scored: Scored, request_id: str, embedding: bool, drawn: bool = False
+) -> dict[str, Any]:
     """The content of `Scores`, ready for JSON."""
     return {
         "request_id": request_id,
         **version.named,
         "predictions": [
-            _prediction(version, scored, row, embedding) for row in range(len(scored.predictions.predicted))
+            _prediction(version, scored, row, embedding, drawn)
+            for row in range(len(scored.predictions.predicted))
         ],
     }
 
 
-def _prediction(version: Version, scored: Scored, row: int, embedding: bool) -> dict[str, Any]:
+def as_picture(version: Version, scored: Scored, drawn: bool) -> bytes:
+    """The answer to one image as a PNG; drawn: on the image. Raises Refusal where there is none."""
+    count = len(scored.predictions.predicted)
+    picture = _picture(version, scored, 0, drawn)
+    if picture is None or count > 1:
+        why = f"{count} images have one picture each" if picture else "the version's answers have no picture"
+        raise Refusal(406, f"image/png is an answer to one image, but {why}. Ask for application/json.")
+    return picture
+
+
+def _picture(version: Version, scored: Scored, row: int, drawn: bool) -> bytes | None:
+    image = scored.images[row] if drawn and scored.images is not None else None
+    return watching_of(version.model.task).picture(scored.predictions, row, image)
+
+
+def _prediction(version: Version, scored: Scored, row: int, embedding: bool, drawn: bool) -> dict[str, Any]:
     said = scored.predictions
-    content: dict[str, Any] = {
-        "class": version.model.classes[int(said.predicted[row])],
-        "probabilities": dict(zip(version.model.classes, said.probabilities[row].tolist(), strict=True)),
-    }
+    content = watching_of(version.model.task).answer(said, row, version.model.classes)
     if version.operating is not None:
         content["decision"] = _decision(version, said.probabilities[row : row + 1])
+    if drawn and (picture := _picture(version, scored, row, True)) is not None:
+        content["drawn"] = base64.b64encode(picture).decode("ascii")
     if embedding:
         content["embedding"] = said.embeddings[row].tolist()
     return content

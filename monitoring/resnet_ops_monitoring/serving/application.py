@@ -10,7 +10,14 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp
 
-from resnet_ops_monitoring.serving.answer import Scores, Status, as_scores, headers_of
+from resnet_ops_monitoring.serving.answer import (
+    Scores,
+    Status,
+    as_picture,
+    as_scores,
+    headers_of,
+    is_large,
+)
 from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inputs
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.serving.status import log_metrics, status_of
@@ -20,12 +27,15 @@ from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["make_app"]
 
+PNG = "image/png"
+_PICTURED = "Scores; or, of one image and with `Accept: image/png`, its mask"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ARRAY = {"type": "array", "items": {}, "minItems": 1}
 _PROBLEMS = problems(
     {
         400: "the body is no image or array that the model takes",
         401: "the token is missing or wrong",
+        406: "no picture of this answer can be given",
         408: "the body came too slowly",
         413: "the body is too large",
         415: "the content type is none that is taken",
@@ -65,7 +75,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
     @app.post(
         "/v1/score",
         response_model=Scores,
-        responses=_PROBLEMS,
+        responses={**_PROBLEMS, 200: {"content": {PNG: _BINARY}, "description": _PICTURED}},
         dependencies=guarded,
         openapi_extra=takes({**content, ARRAY_TYPES[0]: {"schema": images}}),
     )
@@ -73,6 +83,10 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         request: Request,
         embedding: Annotated[
             bool, Query(description="also answer with the features before the head")
+        ] = False,
+        drawn: Annotated[
+            bool,
+            Query(description="also answer with masks drawn on the images, where the version gives masks"),
         ] = False,
         source: Annotated[str | None, _named("camera or line, for the inference log")] = None,
         group: Annotated[
@@ -82,8 +96,15 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
     ) -> Response:
         """Score one image, or an array of them."""
         version, scored = await scoring.answer(request, read_body, source, group)
-        said = as_scores(version, scored, request.state.request_id, embedding)
-        return _json_response(said, headers_of(version))
+        if _only_a_picture(request):
+            picture = await asyncio.to_thread(as_picture, version, scored, drawn)
+            return Response(picture, media_type=PNG, headers=headers_of(version))
+
+        def answer() -> Response:
+            said = as_scores(version, scored, request.state.request_id, embedding, drawn)
+            return _json_response(said, headers_of(version))
+
+        return await asyncio.to_thread(answer) if is_large(version) else answer()
 
     @app.post(
         "/invocations",
@@ -94,7 +115,18 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
     async def invocations(request: Request) -> Response:
         """Score as `mlflow models serve` does: arrays in, probabilities out, in the order of the model's classes."""
         version, scored = await scoring.answer(request, read_inputs, None, None)
-        return _json_response({"predictions": scored.predictions.probabilities.tolist()}, headers_of(version))
+
+        def answer() -> Response:
+            said = {"predictions": scored.predictions.probabilities.tolist()}
+            return _json_response(said, headers_of(version))
+
+        return await asyncio.to_thread(answer) if is_large(version) else answer()
+
+
+def _only_a_picture(request: Request) -> bool:
+    """Whether the client names PNG and not JSON as what it takes."""
+    named = {each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "").split(",")}
+    return PNG in named and ARRAY_TYPES[0] not in named
 
 
 def _named(words: str) -> Any:

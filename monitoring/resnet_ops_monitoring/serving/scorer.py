@@ -13,6 +13,7 @@ from resnet_ops.data.depth import Pixels
 from resnet_ops.data.image_stats import image_stats
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.inference_log.frames import GROUP, LOGGED
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
@@ -31,14 +32,27 @@ class Scored:
 
     queue_ms: float = 0.0
     """How long the images waited for the model, where others ask it too."""
+    kept: Predictions | None = None
+    """What the log keeps, as `Watching.kept`, where that is not what the model says."""
+    images: Pixels | None = None
+    """What was asked about, where answers can be drawn on it."""
+
+    @property
+    def logged(self) -> Predictions:
+        """What the log keeps."""
+        return self.predictions if self.kept is None else self.kept
 
     def rows(self, which: slice) -> "Scored":
         """Of some of the images."""
-        predictions = Predictions(
-            *(getattr(self.predictions, each.name)[which] for each in fields(Predictions))
-        )
         statistics = {name: values[which] for name, values in self.statistics.items()}
-        return Scored(predictions, statistics, self.latency_ms)
+        kept = None if self.kept is None else _some(self.kept, which)
+        images = None if self.images is None else self.images[which]
+        return Scored(_some(self.predictions, which), statistics, self.latency_ms, kept=kept, images=images)
+
+
+def _some(predictions: Predictions, which: slice) -> Predictions:
+    parts = {each.name: getattr(predictions, each.name) for each in fields(Predictions)}
+    return Predictions(**{name: part[which] for name, part in parts.items() if part is not None})
 
 
 def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored:
@@ -49,16 +63,26 @@ def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored
     begin = time.perf_counter()
     predictions = model.predict(images, batch_size=batch_size)
     elapsed = time.perf_counter() - begin
-    return Scored(predictions, image_stats(images), 1000.0 * elapsed / len(images))
+    watching = watching_of(model.task)
+    kept = watching.kept(predictions)
+    return Scored(
+        predictions,
+        image_stats(images),
+        1000.0 * elapsed / len(images),
+        kept=None if kept is predictions else kept,
+        images=images if watching.placed else None,
+    )
 
 
 class Scorer:
     """Scores images with one model version; the frames it makes go into `InferenceLog.append`."""
 
     def __init__(self, model: DeployedModel, identity: ModelIdentity, batch_size: int = 256) -> None:
+        watching = watching_of(model.task)
         self.model = model
         self.identity = identity
-        self.batch_size = batch_size
+        self.batch_size = min(batch_size, watching.at_once or batch_size)
+        self._kinds = watching.kinds(model.classes)
 
     def score(
         self,
@@ -102,8 +126,9 @@ class Scorer:
     def _batch(self, images: Pixels) -> pd.DataFrame:
         scored = score_batch(self.model, images, len(images))
         columns: dict[str, object] = dict(scored.statistics)
-        columns["embedding"] = list(scored.predictions.embeddings)
-        columns["probabilities"] = list(scored.predictions.probabilities)
-        columns["predicted"] = [self.model.classes[index] for index in scored.predictions.predicted]
+        said = scored.logged
+        columns["embedding"] = list(said.embeddings)
+        columns["probabilities"] = list(said.probabilities)
+        columns["predicted"] = [self._kinds[index] for index in said.predicted]
         columns["latency_ms"] = scored.latency_ms
         return pd.DataFrame(columns)

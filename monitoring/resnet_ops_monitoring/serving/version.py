@@ -13,7 +13,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.preprocessing import Preprocessing
-from resnet_ops.tasks.task import require_per_image
+from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -45,7 +45,7 @@ class Version:
     writer: Writer | None = field(default=None)
 
     def __post_init__(self) -> None:
-        require_per_image(self.model.task, "serve")
+        watching_of(self.model.task)  # says now what it could only say to a client
 
     def reading(self, otherwise: ReadParams) -> ReadParams:
         """How image files are read: as its own files say, or else as these settings, at its size."""
@@ -71,7 +71,7 @@ class Version:
         for size in (1, max_batch):
             said = self.model.predict(np.zeros((size, *shape), dtype_of(self.model.depth)), batch_size=size)
             if (
-                said.probabilities.shape != (size, len(self.model.classes))
+                said.probabilities.shape[:2] != (size, len(self.model.classes))
                 or not np.isfinite(said.probabilities).all()
             ):
                 raise DataError(
@@ -80,9 +80,10 @@ class Version:
 
     def open_log(self, url: str) -> None:
         """Log what it answers from now on. Raises ConfigError and DataError as `open_writer` does."""
-        who = self.identity
+        who, watching = self.identity, watching_of(self.model.task)
+        kinds, scalars = watching.kinds(self.model.classes), watching.scalars(self.model.classes)
         self.writer = open_writer(
-            url, model=who.name, version=who.version, digest=who.digest, classes=self.model.classes
+            url, model=who.name, version=who.version, digest=who.digest, classes=kinds, scalars=scalars
         )
 
     def record(
@@ -100,7 +101,8 @@ class Version:
         """
         if self.writer is None:
             return
-        said, count = scored.predictions, len(scored.predictions.predicted)
+        said, count = scored.logged, len(scored.logged.predicted)
+        kinds = watching_of(self.model.task).kinds(self.model.classes)
         for row in range(count):
             self.writer.record(
                 said.probabilities[row],
@@ -114,6 +116,7 @@ class Version:
                 latency_ms=scored.latency_ms,
                 queue_ms=scored.queue_ms,
                 total_ms=total_ms,
+                predicted=kinds[int(said.predicted[row])],
             )
 
     def record_unanswered(

@@ -7,24 +7,32 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops.evaluation.intervals import score_interval, wilson
+from resnet_ops.evaluation.intervals import score_interval
+from resnet_ops.tasks.task import CONFIDENCE
 
 __all__ = [
+    "ACCURACY",
     "BLIND_SPOT",
+    "BLIND_SPOT_OF_SCORES",
     "Accuracy",
     "Estimate",
     "accuracy_threshold",
+    "certainty",
     "chance_of",
+    "confidence",
     "counted_accuracy",
     "estimated_accuracy",
     "negative_entropy",
 ]
 
-BLIND_SPOT = (
+ACCURACY = "accuracy"
+"""What is measured where an image is right or wrong: the share of right ones."""
+BLIND_SPOT_OF_SCORES = (
     "a guess without labels, learned from how the version did on its held-out images when they were perturbed on "
     "purpose. Its interval grows with the distance from all that was tried. It is blind to kinds of images that the "
-    "model never learned: where 30 % of inputs were such, it was 12 to 15 points too high. Labels settle it."
+    "model never learned: where 30 % of inputs were such, it was 12 to 15 points too high."
 )
+BLIND_SPOT = f"{BLIND_SPOT_OF_SCORES} Labels settle it."
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,15 @@ MODEL_ERROR = 0.3
 three data sets (docs/drift-measured.md): the least, in steps of .05, whose intervals hold the truth in 90 % on each."""
 
 
-def counted_accuracy(right: int, n: int, confidence: float, worth: float = 1.0) -> Accuracy | None:
+def counted_accuracy(right: float, n: int, confidence: float, worth: float = 1.0) -> Accuracy | None:
     """Accuracy of n labelled rows, of which `right` were predicted right; None when there are none.
 
-    worth: how many independent rows each is worth, in (0, 1].
+    right: may be a sum of scores in [0, 1], whose variance is no larger than that of bits with the same mean, so that
+    the interval is rather too wide. worth: how many independent rows each is worth, in (0, 1].
     """
     if n == 0:
         return None
-    low, high = (
-        wilson(right, n, confidence) if worth == 1 else score_interval(right / n, n * worth, confidence)
-    )
+    low, high = score_interval(right / n, n * worth, confidence)
     return Accuracy(value=right / n, n=n, low=low, high=high)
 
 
@@ -70,12 +77,31 @@ def negative_entropy(probabilities: NDArray[np.float32] | NDArray[np.float64]) -
     return np.asarray(np.einsum("ij,ij->i", probabilities, logs), dtype=np.float64)
 
 
-def accuracy_threshold(reference: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+def certainty(
+    numbers: NDArray[np.float32] | NDArray[np.float64], scalars: tuple[str, ...] = ()
+) -> NDArray[np.float64]:
+    """(n,) how sure the model is, by which rows are counted as right: of (n, K) softmax rows the negative entropy.
+
+    scalars: names of (n, M) numbers that stand in their place; of these it is the confidence.
+    """
+    return confidence(numbers, scalars).astype(np.float64) if scalars else negative_entropy(numbers)
+
+
+def confidence(
+    numbers: NDArray[np.float32] | NDArray[np.float64], scalars: tuple[str, ...] = ()
+) -> NDArray[np.float32] | NDArray[np.float64]:
+    """(n,) the same for people, in [0, 1]: of softmax rows the highest probability."""
+    return numbers[:, scalars.index(CONFIDENCE)] if scalars else numbers.max(axis=1)
+
+
+def accuracy_threshold(
+    reference: NDArray[np.float64], right: NDArray[np.bool_] | NDArray[np.float64]
+) -> float:
     """Where the reference's share of rows below it equals its error rate; infinite when no row is right.
 
-    reference: (m,) negative entropies; right: (m,).
+    reference: (m,) certainties; right: (m,), or scores in [0, 1], whose mean is the share that is right.
     """
-    wrong = int((~right).sum())
+    wrong = round(len(right) - float(right.sum()))
     return float(np.sort(reference)[wrong]) if wrong < len(right) else float("inf")
 
 

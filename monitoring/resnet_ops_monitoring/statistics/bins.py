@@ -18,9 +18,12 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
-def column_names(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """What is counted in bins, in this order: image statistics, a probability for each class, negative entropy."""
-    return (*STATISTICS, *(f"probability of {name}" for name in classes), "negative entropy")
+def column_names(classes: tuple[str, ...], scalars: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What is counted in bins, in this order: image statistics, a probability for each class or else the task's
+    scalars, and how sure the model is.
+    """
+    numbers = scalars or tuple(f"probability of {name}" for name in classes)
+    return (*STATISTICS, *numbers, "certainty" if scalars else "negative entropy")
 
 
 def edges_of(values: Floats | NDArray[np.float32]) -> Floats:

@@ -12,6 +12,7 @@ __all__ = ["ClassLooks", "Look", "Mixed", "shifts"]
 
 Floats = NDArray[np.float64]
 _ARRAYS = ("confusion", "certain", "confidence", "centre", "called", "score")
+_SCORES = "scores"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ class ClassLooks:
     """The images as they were, class by class.
 
     confusion: (K, K) counts, [predicted class, true class]. certain, confidence, called, score: (K,) and centre:
-    (K, F), as in `Look`, of the images of each true class; 0 where there are none.
+    (K, F), as in `Look`, of the images of each true class; 0 where there are none. scores: (K,) their mean scores,
+    where an image is not just right or wrong.
     """
 
     confusion: NDArray[np.int64]
@@ -59,6 +61,7 @@ class ClassLooks:
     centre: Floats
     called: Floats
     score: Floats
+    scores: Floats | None = None
 
     @cached_property
     def shares(self) -> Floats:
@@ -73,6 +76,8 @@ class ClassLooks:
     @cached_property
     def accuracy(self) -> float:
         """Of the images as they were."""
+        if self.scores is not None:
+            return float(self.shares @ self.scores)
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @cached_property
@@ -106,7 +111,8 @@ class ClassLooks:
             score=clean.score + float(change @ self.score),
         )
         classes = np.clip(self.shares + change, 0, None)
-        return Mixed(look, self.accuracy + float(change @ np.diag(self.given)), explained, classes)
+        of_class = np.diag(self.given) if self.scores is None else self.scores
+        return Mixed(look, self.accuracy + float(change @ of_class), explained, classes)
 
     def _change(self, clean: Look, now: Look) -> Floats:
         """(K,) of the true classes' shares, shrunk by chance."""
@@ -120,7 +126,8 @@ class ClassLooks:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for `from_arrays`."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+        found = {name: getattr(self, name) for name in _ARRAYS}
+        return found if self.scores is None else {**found, _SCORES: self.scores}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "ClassLooks":
@@ -130,8 +137,10 @@ class ClassLooks:
         found = cls(
             **{name: arrays[name] for name in _ARRAYS[:4]},
             **{name: arrays.get(name, none) for name in _ARRAYS[4:]},
+            scores=arrays.get(_SCORES),
         )
-        rest = (found.certain, found.confidence, found.called, found.score, found.centre[:, 0])
+        rest = [found.certain, found.confidence, found.called, found.score, found.centre[:, 0]]
+        rest += [] if found.scores is None else [found.scores]
         fit = found.confusion.shape == (many, many) and all(each.shape == (many,) for each in rest)
         if not fit or not found.confusion.sum() > 0:
             raise ValueError("the classes of its accuracy calibration do not fit together")

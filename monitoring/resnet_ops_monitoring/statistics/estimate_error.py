@@ -85,7 +85,8 @@ class Rows:
 class Trial:
     """Images of one kind of change, and the same ones as they were, row by row.
 
-    labels: (n,) places of their classes. right: (n,) whether the answers are; before: of the same images as they were.
+    labels: (n,) places of their classes. right: (n,) whether the answers are, or scores; before: of the same images as
+    they were.
     weights: (n,) of a draw of rows, for another mix of classes; None: all alike.
     """
 
@@ -93,8 +94,8 @@ class Trial:
     changed: Rows
     same: Rows
     labels: NDArray[np.int64]
-    right: NDArray[np.bool_]
-    before: NDArray[np.bool_]
+    right: NDArray[np.bool_] | Floats
+    before: NDArray[np.bool_] | Floats
     weights: Floats | None = None
 
 

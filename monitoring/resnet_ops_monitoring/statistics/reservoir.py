@@ -18,7 +18,7 @@ class Reservoir:
 
     Of rows of one group, which are alike, there is only the one of the smallest priority: what is left is independent.
     priorities: (k,) uint64. groups: (k,) a hash of the row's group; its priority where it is its own. ids: (k,) str.
-    embedding: (k, F). probabilities: (k, K).
+    embedding: (k, F). probabilities: (k, K) or the scalars of a task, (k, M). predicted: (k,) places of classes.
     """
 
     priorities: _Keys
@@ -26,6 +26,7 @@ class Reservoir:
     ids: NDArray[np.str_]
     embedding: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    predicted: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.priorities)
@@ -68,4 +69,5 @@ def join(left: Reservoir, right: Reservoir, most: int) -> Reservoir:
         ids=np.array(ids[places].tolist(), dtype=np.str_),
         embedding=np.concatenate([left.embedding, right.embedding])[places],
         probabilities=np.concatenate([left.probabilities, right.probabilities])[places],
+        predicted=np.concatenate([left.predicted, right.predicted])[places],
     )

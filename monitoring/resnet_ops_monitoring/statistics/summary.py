@@ -5,13 +5,11 @@ its machines', to the last bit, since all that is added are whole numbers and th
 priority.
 """
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +17,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
-from resnet_ops.evaluation.operating_point import OperatingPoint
-from resnet_ops.files import canonical_json
 from resnet_ops_monitoring.inference_log.frames import (
     COLUMNS,
     GROUP,
@@ -30,11 +26,11 @@ from resnet_ops_monitoring.inference_log.frames import (
     known,
     matrix,
 )
-from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import microseconds
-from resnet_ops_monitoring.statistics.accuracy import negative_entropy
+from resnet_ops_monitoring.statistics.accuracy import certainty
 from resnet_ops_monitoring.statistics.bins import BINS, column_names, count, mean_of
 from resnet_ops_monitoring.statistics.reservoir import Reservoir, draw, hash_priority, join
+from resnet_ops_monitoring.statistics.summary_schema import SummarySchema
 
 __all__ = [
     "SCORE_UNIT",
@@ -63,39 +59,8 @@ _NUMBERS_OF = {_PLAIN_FORMAT: _PLAIN, _FORMAT: _NUMBERS, _GROUPED_FORMAT: _NUMBE
 holds groups, which they would take for independent rows.
 """
 _DRAWN = ("priorities", "ids", "embedding", "probabilities")  # and groups, where there are any
-
-
-@dataclass(frozen=True, eq=False)
-class SummarySchema:
-    """How rows are summarised; the reference says it. Summaries of one schema can be added and compared.
-
-    edges: (C, 255) of the columns of `bins.column_names`. features: numbers in an embedding. threshold: of the
-    negative entropy, at or above which a row counts as right (average thresholded confidence). rows: size of the
-    reservoir; seed: of its hash priorities. operating: where the version decides, where it has such a point.
-    """
-
-    identity: ModelIdentity
-    classes: tuple[str, ...]
-    edges: NDArray[np.float64]
-    features: int
-    threshold: float
-    rows: int
-    seed: int
-    operating: OperatingPoint | None = None
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 of all of it."""
-        about = [
-            asdict(self.identity),
-            self.classes,
-            self.features,
-            repr(self.threshold),
-            self.rows,
-            self.seed,
-            *([] if self.operating is None else [self.operating.positive, repr(self.operating.threshold)]),
-        ]
-        return hashlib.sha256(canonical_json(about) + self.edges.astype("<f8").tobytes()).hexdigest()
+_KINDS = "kinds"
+"""Predicted classes of the drawn rows, where they are not the most probable ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +125,8 @@ class WindowSummary:
         arrays |= {name: getattr(self, name) for name in _COUNTED}
         arrays |= {name: getattr(self.reservoir, name) for name in _DRAWN}
         arrays |= {"groups": self.reservoir.groups} if self.reservoir.grouped else {}
+        kinds = self.reservoir.predicted
+        arrays |= {} if (kinds == _most_probable(self.reservoir.probabilities)).all() else {_KINDS: kinds}
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **arrays)
         return content.getvalue()
@@ -185,12 +152,15 @@ def load_summary(content: bytes) -> WindowSummary:
             added |= zip(_NUMBERS_OF[head[0]], head[1:-2], strict=True)
             added |= {name: arrays[name] for name in _COUNTED}
             groups = arrays["groups"] if head[0] == _GROUPED_FORMAT else arrays["priorities"]
+            kinds = arrays[_KINDS] if _KINDS in arrays else _most_probable(arrays["probabilities"])
             return WindowSummary(
                 schema=str(arrays["schema"]),
                 start=moments[0],
                 end=moments[1],
                 **added,
-                reservoir=Reservoir(groups=groups, **{name: arrays[name] for name in _DRAWN}),
+                reservoir=Reservoir(
+                    groups=groups, predicted=kinds, **{name: arrays[name] for name in _DRAWN}
+                ),
             )
     except (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
@@ -200,7 +170,7 @@ def load_summary(content: bytes) -> WindowSummary:
 
 def empty(schema: SummarySchema) -> WindowSummary:
     """The summary of no rows."""
-    columns, classes = len(column_names(schema.classes)), len(schema.classes)
+    columns, classes = len(column_names(schema.classes, schema.scalars)), len(schema.classes)
     return WindowSummary(
         schema=schema.digest,
         rows=0,
@@ -216,7 +186,8 @@ def empty(schema: SummarySchema) -> WindowSummary:
             np.zeros(0, dtype=np.uint64),
             np.zeros(0, dtype=np.str_),
             np.zeros((0, schema.features), dtype=np.float32),
-            np.zeros((0, classes), dtype=np.float32),
+            np.zeros((0, schema.numbers), dtype=np.float32),
+            np.zeros(0, dtype=np.int64),
         ),
     )
 
@@ -231,7 +202,7 @@ def summarise(
     length: their numbers cannot be compared.
     """
     check_columns(frame, COLUMNS, "The window")
-    rows = max(1000, _BLOCK // (schema.features + len(schema.classes)))
+    rows = max(1000, _BLOCK // (schema.features + schema.numbers))
     blocks = (slice(i, i + rows) for i in range(0, len(frame), rows))
     return merge(
         schema,
@@ -283,7 +254,7 @@ def _block(
         finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(embedding).all(axis=1)
         usable, priorities, groups = frame.iloc[np.flatnonzero(finite)], priorities[finite], groups[finite]
         probabilities, embedding, predicted = probabilities[finite], embedding[finite], predicted[finite]
-    columns = list(columns_of(usable, probabilities))
+    columns = list(columns_of(usable, probabilities, schema.scalars))
     counted = [count(values, edges) for values, edges in zip(columns, schema.edges, strict=True)]
     ids = usable["request_id"].to_numpy(dtype=object)
     drawn = draw(priorities, groups, ids, schema.rows)
@@ -307,8 +278,13 @@ def _block(
             ids[drawn].astype(np.str_),
             embedding[drawn],
             probabilities[drawn],
+            (predicted if schema.scalars else _most_probable(probabilities))[drawn],
         ),
     )
+
+
+def _most_probable(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _groups(frame: pd.DataFrame, priorities: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -341,13 +317,13 @@ def _decided(
 
 
 def columns_of(
-    usable: pd.DataFrame, probabilities: NDArray[np.float32]
+    usable: pd.DataFrame, probabilities: NDArray[np.float32], scalars: tuple[str, ...] = ()
 ) -> Iterator[NDArray[np.float64] | NDArray[np.float32]]:
     """The values of `bins.column_names`, in its order."""
     for name in STATISTICS:
         yield usable[name].to_numpy(dtype=np.float64)
     yield from np.ascontiguousarray(probabilities.T)
-    yield negative_entropy(probabilities)
+    yield certainty(probabilities, scalars)
 
 
 def _checked(
@@ -371,7 +347,7 @@ def _checked(
             f"Predictions of classes that {schema.identity} lacks: {', '.join(strangers[:10])}."
         )
     found = []
-    for name, length in (("probabilities", len(schema.classes)), ("embedding", schema.features)):
+    for name, length in (("probabilities", schema.numbers), ("embedding", schema.features)):
         values = matrix(frame, name)
         if values.shape[1] != length:
             raise InvalidRows(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import linalg, special, stats
 
 __all__ = [
     "Whitening",
@@ -16,6 +16,7 @@ __all__ = [
     "embedding_distances",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_counts",
+    "number_shifts",
     "probability_shift",
 ]
 
@@ -98,14 +99,39 @@ def probability_shift(
     features (Rahimi and Recht 2007) that do not depend on who is who, so the test keeps its level. The shift is the
     total variation distance of the mean rows, in [0, 1].
     """
-    m, n = len(reference), len(window)
+    n = len(window)
     rows = np.concatenate([window, reference]).astype(np.float64)
-    features = _gaussian_features(np.sqrt(np.maximum(rows, 0)), rng)
+    statistic, p_value = _discrepancy(np.sqrt(np.maximum(rows, 0)), n, permutations, rng)
+    shift = float(np.abs(rows[:n].mean(axis=0) - rows[n:].mean(axis=0)).sum() / 2)
+    return statistic, p_value, shift
+
+
+def number_shifts(
+    reference: Floats, window: Floats, permutations: int, rng: np.random.Generator
+) -> tuple[float, float, NDArray[np.float64]]:
+    """The same of rows of numbers in units of their own: its permutation p value, and (M,) how far each is shifted.
+
+    reference: (m, M), window: (n, M). Numbers are compared by their ranks among both samples together, which do not
+    depend on who is who either, so that areas, counts and shares weigh alike. A shift is Cliff's delta (1993), in
+    [-1, 1]: how much more often a number of the window is above one of the reference than below it.
+    """
+    n = len(window)
+    rows = np.concatenate([window, reference])
+    ranks = np.apply_along_axis(stats.rankdata, 0, rows) / len(rows)
+    statistic, p_value = _discrepancy(ranks, n, permutations, rng)
+    return statistic, p_value, 2 * (ranks[:n].mean(axis=0) - ranks[n:].mean(axis=0))
+
+
+def _discrepancy(
+    points: NDArray[np.float64], n: int, permutations: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Squared maximum mean discrepancy of the first n of the points and the others, and its permutation p value."""
+    m = len(points) - n
+    features = _gaussian_features(points, rng)
     features -= features.mean(axis=0)
     squares = np.square(_relabelled_sums(features, n, permutations, rng)).sum(axis=1)
     as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-9).sum())
-    shift = float(np.abs(rows[:n].mean(axis=0) - rows[n:].mean(axis=0)).sum() / 2)
-    return float((1 / m + 1 / n) ** 2 * squares[0]), (1 + as_far) / (1 + permutations), shift
+    return float((1 / m + 1 / n) ** 2 * squares[0]), (1 + as_far) / (1 + permutations)
 
 
 def _gaussian_features(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -51,10 +51,12 @@ def check_window(
     versions: Mapping[str, str],
     params: ValidationParams,
     now: datetime,
+    scalars: tuple[str, ...] = (),
 ) -> tuple[ManifestCheck, ...]:
     """All rules, the number of rows first: without rows, or with too many, the others are not asked.
 
-    versions: number -> digest of every registered version of the model. now: what is later is the future.
+    versions: number -> digest of every registered version of the model. now: what is later is the future. scalars: of
+    the task, where rows have these in the place of probabilities.
     SQL answers all but the rules about probabilities, which are bytes to it: those are summed here in chunks, and
     Great Expectations is asked about the sums. Raises DataError when the log cannot be asked.
     """
@@ -68,7 +70,9 @@ def check_window(
         if not all(check.held for check in checks[:2]):  # of the window's size
             return tuple(checks)
         checks += ask("rows", _window(log, time_range), _row_rules(classes, params))
-        checks += ask("probabilities", _sums(log, time_range, classes), _sum_rules(classes, params))
+        sums = _sums(log, time_range, classes)
+        rules = _number_rules(scalars) if scalars else _sum_rules(classes, params)
+        checks += ask("probabilities", sums, rules)
     return tuple(checks)
 
 
@@ -141,6 +145,13 @@ def _sum_rules(classes: tuple[str, ...], params: ValidationParams) -> list[Rule]
             one_of("agrees", [1]),
             lambda result: f"{result['unexpected_count']} rows predict another",
         ),
+    ]
+
+
+def _number_rules(scalars: tuple[str, ...]) -> list[Rule]:
+    return [
+        Rule(f"{len(scalars)} numbers in each row", one_of("length", [len(scalars)]), _values),
+        Rule("no negative number", within("least", 0), _values),
     ]
 
 

@@ -40,15 +40,18 @@ def open_writer(
     folder: Path | None = None,
     limits: Limits = LIMITS,
     sampling: Sampling = EVERYTHING,
+    scalars: Sequence[str] = (),
 ) -> "Writer":
     """A writer of one model version's answers into the inference log at `url`.
 
     digest: sha256 of the version's files, as the registry has it; classes: in the order of the probabilities. folder:
-    where segments lie while the database is away, on a local disk: RESNET_OPS_INFERENCE_SPOOL, or else
-    var/inference-spool. sampling: which requests are kept. The database may be away. Raises ConfigError for a URL that
-    is none or whose driver is not installed, DataError for names that the log cannot hold.
+    where segments lie while the database is away, on a local disk: RESNET_OPS_INFERENCE_SPOOL, or else var/inference-
+    spool. sampling: which requests are kept. scalars: names of the numbers in the place of probabilities. The database
+    may be away. Raises ConfigError for a URL that is none or whose driver is not installed, DataError for names that
+    the log cannot hold.
     """
-    return Writer(url, ModelIdentity(model, str(version), digest), classes, folder, limits, sampling)
+    identity = ModelIdentity(model, str(version), digest)
+    return Writer(url, identity, classes, folder, limits, sampling, scalars)
 
 
 class Writer:
@@ -62,10 +65,11 @@ class Writer:
         folder: Path | None,
         limits: Limits,
         sampling: Sampling,
+        scalars: Sequence[str] = (),
     ) -> None:
         self._url = parse(url)
         make_engine(self._url).dispose()  # says now what it could only say in a thread
-        self._incoming = Incoming(identity, classes, sampling)
+        self._incoming = Incoming(identity, classes, sampling, scalars)
         self._folder = folder.absolute() if folder else spool_root()
         self._limits, self._closed = limits, False
         self._starting: Lock = Lock()
@@ -88,6 +92,7 @@ class Writer:
         route: Route = "champion",
         queue_ms: float | None = None,
         total_ms: float | None = None,
+        predicted: str | None = None,
     ) -> bool:
         """Log one answer; False where its row is lost. Never raises and never waits for a disk or a database.
 
@@ -96,9 +101,9 @@ class Writer:
         which is logged once for each version; a new one where there is none. time: aware; now where there is none.
         group: what images are alike by, such as a patient or a part, of which the monitor tests one image each.
         latency_ms: of the model, queue_ms: before it, total_ms: of the request. route: "shadow" where nobody was given
-        the answer, "canary" where some are. Values that are not
-        finite are logged, since the monitor alarms about them. A row that the log cannot hold is refused: counted, told
-        once in the program's own log, and part of the gap that the monitor knows of.
+        the answer, "canary" where some are. predicted: the class, where scalars are in the place of probabilities.
+        Values that are not finite are logged, since the monitor alarms about them. A row that the log cannot hold is
+        refused: counted, told once in the program's own log, and part of the gap that the monitor knows of.
         """
         make = partial(
             self._incoming.row,
@@ -114,6 +119,7 @@ class Writer:
             route=route,
             queue_ms=queue_ms,
             total_ms=total_ms,
+            predicted=predicted,
         )
         return self._put(make, time, source, route)
 
