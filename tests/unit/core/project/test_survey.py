@@ -8,7 +8,8 @@ import pytest
 from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import DataError
-from resnet_ops_pipelines.new_project.survey import Survey, sample, source_of, survey
+from resnet_ops_pipelines.new_project.sample import sample, source_of
+from resnet_ops_pipelines.new_project.survey import Survey, survey
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
 
 SHARES = SplitParams(train=0.6, validation=0.1, test=0.2, production=0.1)
