@@ -139,7 +139,9 @@ def _require(counts: Mapping[str, Counter[str]], classes: tuple[str, ...], root:
 
 
 def _shares(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
-    counts = sum(np.bincount(mask.ravel(), minlength=IGNORED + 1) for mask in masks)[: len(classes)]
+    counts = np.zeros(len(classes), np.int64)
+    for mask in masks:
+        counts += np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(classes)]
     return dict(zip(classes, (counts / counts.sum()).tolist(), strict=True))
 
 
