@@ -76,7 +76,7 @@ def find_masks(folder: Path) -> FoundMasks | None:
         threshold=threshold,
         ignore=ignore,
         head="fcn",
-        dilated=2,
+        dilated=1,
         auxiliary=False,
     )
     return FoundMasks(settings, tuple(path for path in files if not path.name.endswith(ending)))

@@ -22,13 +22,14 @@ from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.new_project.recipes import batch_size_for, recipe_for
 
-__all__ = ["LONGEST", "SIZES", "Fit", "fit_machine"]
+__all__ = ["LONGEST", "SHORTEST", "SIZES", "Fit", "fit_machine"]
 
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 LEAST_SIZE, FIRST_SIZE = 32, 64
 """Images are not made smaller than the least to save time. It is measured at the first, where it is short."""
-LONGEST = 2.0
-"""Where there is time left at the images' own size, training takes up to so many times its steps."""
+SHORTEST, LONGEST = 0.5, 2.0
+"""Where there is time left at the images' own size, training takes up to so many times its steps; where there is too
+little at the least size, no fewer than so many."""
 STEPS = 3
 """That are timed."""
 WORTH_BF16 = 1.5
@@ -48,14 +49,14 @@ class Fit:
     left_out: tuple[str, ...]
     """What would not fit into the time, in words."""
     longer: float = 1.0
-    """Factor of the steps, where there is time for more."""
+    """Factor of the steps, as the time allows."""
 
 
 def fit_machine(
     side: int, images: int, classes: int, minutes: float, seed: int, task: Task = CLASSIFICATION
 ) -> Fit:
     """The largest size at which training the members takes at most `minutes` here, and more steps where there is time
-    left; the smallest, and the small member alone, where none does.
+    left; the smallest, the small member alone and fewer steps, where none does.
 
     side: of the images, in pixels. images: to train on.
     """
@@ -84,9 +85,13 @@ def fit_machine(
         left_out.append(f"images of {largest} pixels, about {total * (largest / size) ** 2:,.0f} minutes")
     if total > minutes:
         slowest = max(seconds, key=lambda name: seconds[name])
-        left_out.append(f"{slowest}, {seconds.pop(slowest) * images * recipe.epochs / 60:,.0f} minutes")
+        dropped = seconds.pop(slowest) * images * recipe.epochs / 60
+        left_out.append(f"{slowest}, {dropped:,.0f} minutes")
         del members[slowest]
-    longer = max(1.0, min(LONGEST, minutes / total))
+        total -= dropped
+    longer = max(SHORTEST, min(LONGEST, minutes / total))
+    if longer < 1:
+        left_out.append(f"all steps that so many images want, {total:,.0f} minutes")
     return Fit(size, batch_size, members, engine, seconds, tuple(left_out), longer)
 
 

@@ -14,8 +14,10 @@ FEWEST_STEPS, MOST_STEPS, IMAGES_A_STEP = 1200, 6000, 10
 BATCH_LIMITS = {"cpu": 64, "cuda": 256}
 RARE = 3.0
 """Largest class to smallest, from which on training makes up for it; also validation's warning."""
-SHIFT = 8
+SHIFT, MASKS_SHIFT = 8, 16
 """Images are moved by up to one part in so many of their side."""
+MASKS_RATE = 0.003
+"""AdamW's highest rate, whatever the batch."""
 
 
 def batch_size_for(engine: Engine, images: int) -> int:
@@ -34,22 +36,23 @@ def recipe_for(
 ) -> Recipe:
     """One-cycle over as many epochs as make the steps that so many images want.
 
-    size: side of the images. longer: factor of the steps, where there is time. ratio: the largest class to the
+    size: side of the images. longer: factor of the steps. ratio: the largest class to the
     smallest. mirrored: whether left and right mean nothing.
     """
     of_masks = isinstance(task, Segmentation)
     steps = longer * min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
     rare = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
     return Recipe(
-        source="one-cycle as in Smith & Topin 2017, arXiv:1708.07120; epochs from the number of images",
+        source=f"{'AdamW and Dice' if of_masks else 'SGD'}, one-cycle as in Smith & Topin 2017, arXiv:1708.07120; epochs "
+        "from the number of images; compared in benchmarks/RESULTS.md",
         epochs=max(2, round(steps / max(1, images // batch_size))),
         batch_size=batch_size,
         accumulate=1,
-        optimiser="sgd",
-        peak_lr=0.4,
+        optimiser="adamw" if of_masks else "sgd",
+        peak_lr=MASKS_RATE * 256 / batch_size if of_masks else 0.4,
         momentum=0.9,
         second_moment=0.999,
-        weight_decay=0.0005,
+        weight_decay=0.05 if of_masks else 0.0005,
         clip=0,
         schedule="one_cycle",
         milestones=(),
@@ -61,7 +64,7 @@ def recipe_for(
         crop_area=0,
         rand_augment=0,
         rand_augment_spread=0,
-        crop_padding=max(1, size // SHIFT),
+        crop_padding=max(1, size // (MASKS_SHIFT if of_masks else SHIFT)),
         flip=mirrored,
         erasing=0,
         mixup=0,

@@ -5,7 +5,7 @@ import pytest
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.new_project import members
-from resnet_ops_pipelines.new_project.members import LONGEST, SIZES, fit_machine
+from resnet_ops_pipelines.new_project.members import LONGEST, SHORTEST, SIZES, fit_machine
 from resnet_ops_pipelines.new_project.recipes import FEWEST_STEPS, MOST_STEPS, recipe_for
 from tests.unit.core.tasks.masks import make_segmentation
 
@@ -69,7 +69,10 @@ def test_time_that_is_left_goes_into_more_steps_up_to_a_bound() -> None:
     needed = 3e-6 * 32**2 * 306 * recipe_for(CLASSIFICATION, 32, 16, 306).epochs / 60
     assert fit_machine(32, 306, 2, 1.5 * needed, 0).longer == pytest.approx(1.5, rel=0.01)
     assert fit_machine(32, 306, 2, 100 * needed, 0).longer == LONGEST
-    assert fit_machine(32, 306, 2, 0.5 * needed, 0).longer == 1
+    alone = fit_machine(32, 306, 2, 0.25 * needed, 0)  # the small member takes a third
+    assert alone.longer == pytest.approx(0.75, rel=0.01)
+    assert any("all steps" in each for each in alone.left_out)
+    assert fit_machine(32, 306, 2, 0.01 * needed, 0).longer == SHORTEST
 
 
 @pytest.mark.usefixtures("speed")
