@@ -10,7 +10,7 @@ from resnet_ops.training.start import Start
 
 __all__ = ["Loss", "Recipe"]
 
-Loss = Literal["cross_entropy", "binary"]
+Loss = Literal["cross_entropy", "binary", "dice"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ class Recipe(Settings):
     warmup: float
     """Share of the steps in which the rate rises."""
     loss: Loss
-    """`cross_entropy`, or `binary`: one for each class by itself (Wightman et al. 2021)."""
+    """`cross_entropy`, or `binary`: one for each class by itself (Wightman et al. 2021); of masks `dice`: cross-entropy
+    and one minus the soft Dice of each image, in which small objects count as much as large ones (Isensee et al. 2021,
+    nnU-Net)."""
     label_smoothing: float
     """Share of the target spread over all classes (Szegedy et al. 2015); more of it costs calibration."""
     image_size: int

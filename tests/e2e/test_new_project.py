@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> TeamProject:
     """Made by `init`, in which `dvc repro` has run once. The folder `as-written` beside it holds what was made."""
     place = TeamProject(tmp_path_factory.mktemp("team"))
     write_digits(place.folder / "images")
-    done = place.run("resnet-ops", "init", "images", "--into", "digits", "--minutes", "1")
+    done = place.run("resnet-ops", "init", "images", "--into", "digits", "--minutes", "0.5")
     assert done.returncode == 0, done.stdout + done.stderr
     shutil.copytree(place.folder / "digits", place.folder / "as-written")
     made = TeamProject(place.folder / "digits")
@@ -87,7 +87,7 @@ def test_the_project_holds_no_code(project: TeamProject) -> None:
 def test_stages_run_again_when_the_installed_code_of_theirs_changes_and_only_then(
     project: TeamProject, tmp_path: Path
 ) -> None:
-    assert "Running stage 'train_model" not in project.repro("train_model@resnet8")
+    assert "Running stage 'train_model" not in project.repro("train_model@resnet14")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
@@ -96,7 +96,7 @@ def test_stages_run_again_when_the_installed_code_of_theirs_changes_and_only_the
     upgraded = TeamProject(project.folder, code=tmp_path)
     assert upgraded.run("dvc", "repro", "lock_code").returncode == 0
     stale = json.loads(upgraded.run("dvc", "status", "--json").stdout)
-    assert "train_model@resnet8" in stale
+    assert "train_model@resnet14" in stale
     assert not {"prepare_data", "validate_data"} & {*stale}
     project.repro("lock_code")
-    assert "train_model@resnet8" not in json.loads(project.run("dvc", "status", "--json").stdout)
+    assert "train_model@resnet14" not in json.loads(project.run("dvc", "status", "--json").stdout)

@@ -1,21 +1,15 @@
 """Commands of `resnet-ops` that make a project and bring it up to a new release."""
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from resnet_ops.console import console, progress_bar
 from resnet_ops.errors import ConfigError
 from resnet_ops.extras import require
-
-if TYPE_CHECKING:
-    from resnet_ops_pipelines.new_project.members import Fit
-    from resnet_ops_pipelines.new_project.proposal import Proposal
-    from resnet_ops_pipelines.new_project.survey import Survey
 
 __all__ = ["add_commands"]
 
@@ -40,7 +34,10 @@ def add_commands(app: typer.Typer) -> None:
 
 def init(
     images: Annotated[
-        Path, typer.Argument(help="A folder of class folders, or a CSV file of path and class.")
+        Path,
+        typer.Argument(
+            help="A folder of class folders or of images with masks, or a CSV file of path and class."
+        ),
     ],
     into: Annotated[Path, typer.Option(help="The project's folder; made where it is missing.")] = Path(),
     name: Annotated[str, typer.Option(help="Of the registered model; else from the project's folder.")] = "",
@@ -64,9 +61,12 @@ def init(
     from tempfile import TemporaryDirectory
 
     from resnet_ops.data.params import DataParams, SplitParams
+    from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import fit_machine
     from resnet_ops_pipelines.new_project.proposal import propose
-    from resnet_ops_pipelines.new_project.survey import sample, source_of, survey
+    from resnet_ops_pipelines.new_project.sample import sample, source_of
+    from resnet_ops_pipelines.new_project.survey import survey
+    from resnet_ops_pipelines.new_project.telling import tell
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
     name = _given(name) if name else _name(into.resolve().name)
@@ -86,18 +86,24 @@ def init(
         group=None,
         split=SplitParams(by_time=None, **SHARES),
     )
-    typical = sample(data)
+    masks = find_masks(images) if data.source == "imagefolder" else None
+    if masks is not None:
+        data = replace(data, task="segmentation", segmentation=masks.settings)
+    typical = sample(data, masks.images if masks else ())
     console.print(
-        f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."
+        f"{images}: {typical.images:,} images {'with masks ' if masks else ''}of {typical.classes} classes. Measuring "
+        "this machine ..."
     )
     learned = max(1, int(SHARES["train"] * typical.images))
-    fit = fit_machine(typical.side, learned, typical.classes, minutes, seed)
-    data = replace(data, image_size=fit.image_size, fit="pad" if typical.lost >= PAD_FROM else "crop")
+    fit = fit_machine(typical.side, learned, typical.classes, minutes, seed, data.chosen_task)
+    data = replace(data, image_size=fit.image_size)
+    if typical.lost >= PAD_FROM:
+        data = replace(data, fit="pad", background=typical.background)
     with progress_bar("Reading images") as progress, TemporaryDirectory() as scratch:
         found = survey(data, seed, group, progress, Path(scratch))
     proposal = propose(found, fit, name, _root(images, into), seed, positive or None)
     write_project(into, proposal.files)
-    _tell(found, fit, proposal)
+    tell(found, fit, proposal)
     where = "" if into.resolve() == Path.cwd() else f"cd {into} && "
     console.print(f"Look at the first settings of {into / 'params.yaml'}. Next: {where}dvc repro")
 
@@ -143,44 +149,3 @@ def _root(images: Path, into: Path) -> str:
     """Relative to the project where it is inside of it, so that a clone finds it."""
     place, project = images.resolve(), into.resolve()
     return str(place.relative_to(project)) if place.is_relative_to(project) else str(place)
-
-
-def _tell(found: "Survey", fit: "Fit", proposal: "Proposal") -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False)
-    for what, text in _lines(found, fit, proposal):
-        table.add_row(what, text)
-    console.print(table)
-
-
-def _lines(found: "Survey", fit: "Fit", proposal: "Proposal") -> Iterator[tuple[str, str]]:
-    data, (small, middle, large) = found.data, found.sizes
-    totals = sorted(found.totals.items(), key=lambda item: -item[1])
-    shown = [f"{name} {count:,}" for name, count in totals]
-    sizes = " / ".join(f"{width}x{height}" for width, height in dict.fromkeys((small, middle, large)))
-    formats = ", ".join(f"{count:,} {ending}" for ending, count in found.formats.items())
-    yield "images", f"{sum(found.totals.values()):,}" + (f" ({formats})" if formats else "")
-    yield "pixels", f"{sizes}, {'grey' if data.channels == 1 else 'colour'}"
-    yield "classes", ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
-    yield "balance", f"largest to smallest {found.ratio:.1f}"
-    if found.groups:
-        yield "groups", f"{sum(found.groups.values()):,} by column {data.group}"
-    yield "equal images", str(found.repeated)
-    for note in found.notes:
-        yield "note", note
-    yield "splits", ", ".join(f"{split} {found.images(split):,}" for split in found.counts)
-    yield "size", f"{fit.image_size} pixels, {data.fit}"
-    yield "recipe", f"{proposal.recipe.epochs} epochs of {proposal.recipe.batch_size} images a step"
-    if proposal.recipe.imbalance is not None:
-        yield "rare classes", "drawn by the root of their size, with logit adjustment (docs/training.md)"
-    for name, minutes in proposal.minutes.items():
-        yield (
-            "member",
-            f"{name}: {minutes:.1f} minutes on {fit.engine.device}, {fit.engine.threads} thread(s)",
-        )
-    for each in fit.left_out:
-        yield "not chosen", f"{each}: more than --minutes allows"
-    yield "for less time", proposal.less
-    for metric, least in proposal.least.items():
-        yield "policy", f"lower end of {metric} from {least:g}"

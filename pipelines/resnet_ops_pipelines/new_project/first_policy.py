@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from statistics import NormalDist
 
@@ -12,8 +12,9 @@ from scipy.stats import binom, t
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import effective_groups, score_interval
 from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
+from resnet_ops.tasks.measuring.overlap import FEWEST_IMAGES
 
-__all__ = ["least_share", "margin", "worth"]
+__all__ = ["least_iou", "least_share", "margin", "worth"]
 
 LUCK = 0.01
 """How often a model that guesses may pass, at most."""
@@ -23,6 +24,8 @@ DISAGREE = 0.05
 """Share of images on which two equally good models differ, as neighbours in benchmarks/RESULTS.md do."""
 EXACT, MOST = 2000, 1_000_000
 """How many images would be enough is found to one of them up to the first, and within a tenth up to the second."""
+PART = 0.1
+"""Of the way from the same answer for all pixels to no mistake, that mIoU must be shown to have gone."""
 STEPS = 5
 """Limits that lie between guessing and no mistake, at least: two digits from one half on, three from 0.96."""
 
@@ -54,6 +57,24 @@ def least_share(
         f"{100 * chance:.6g}% of them: no policy could tell a model that has learned something from one that "
         f"guesses. {remedy}"
     )
+
+
+def least_iou(pixels: Mapping[str, float], masks: Mapping[str, int]) -> float:
+    """The limit, of two digits, for the lower end of mIoU's interval: what the same answer for all pixels shows, and a
+    part of the way from there to no mistake.
+
+    pixels: by class the share of all. masks: by class how many of the test split have it. Raises DataError where a
+    class is in too few for an interval.
+    """
+    few = {name: count for name, count in masks.items() if count < FEWEST_IMAGES}
+    if few:
+        what = ", ".join(f"{name} in {count}" for name, count in few.items())
+        raise DataError(
+            f"Of the test split's masks, too few have a class for an interval of mIoU: {what}, and it takes "
+            f"{FEWEST_IMAGES}. Add images until five times as many have it (a fifth of all go there), or merge classes."
+        )
+    same = max(pixels.values()) / len(pixels)
+    return math.ceil(100 * (same + PART * (1 - same))) / 100
 
 
 def worth(tested: int, groups: np.ndarray | None) -> int:

@@ -16,20 +16,24 @@ from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.messages import silent
+from resnet_ops.tasks.task import CLASSIFICATION, Segmentation, Task
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.rare_classes.imbalance import Imbalance
-from resnet_ops.training.recipe import Recipe
+from resnet_ops_pipelines.new_project.recipes import batch_size_for, recipe_for
 
-__all__ = ["Fit", "batch_size_for", "fit_machine", "recipe_for"]
+__all__ = ["LONGEST", "SHORTEST", "SIZES", "Fit", "fit_machine"]
 
-SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 LEAST_SIZE, FIRST_SIZE = 32, 64
 """Images are not made smaller than the least to save time. It is measured at the first, where it is short."""
-FEWEST_STEPS, MOST_STEPS, IMAGES_A_STEP = 600, 3000, 20
-"""A training takes the fewest steps, and one more for so many images, up to the most."""
-STEPS, BATCH_LIMITS = 3, {"cpu": 64, "cuda": 256}
+SHORTEST, LONGEST = 0.5, 2.0
+"""Where there is time left at the images' own size, training takes up to so many times its steps; where there is too
+little at the least size, no fewer than so many."""
+STEPS = 3
+"""That are timed."""
+WORTH_BF16 = 1.5
+"""Times as fast as fp32 on this processor, from which on bf16 is proposed: on another one it may be slower."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +48,29 @@ class Fit:
     """That each member's training takes for one image, from a few steps of it here."""
     left_out: tuple[str, ...]
     """What would not fit into the time, in words."""
+    longer: float = 1.0
+    """Factor of the steps, as the time allows."""
 
 
-def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int) -> Fit:
-    """The largest size at which training the members takes at most `minutes` here; the smallest, and the small member
-    alone, where none does.
+def fit_machine(
+    side: int, images: int, classes: int, minutes: float, seed: int, task: Task = CLASSIFICATION
+) -> Fit:
+    """The largest size at which training the members takes at most `minutes` here, and more steps where there is time
+    left; the smallest, the small member alone and fewer steps, where none does.
 
     side: of the images, in pixels. images: to train on.
     """
     largest = ceiling = max(each for each in SIZES if each <= max(side, SIZES[0]))
     lowest, size = min(largest, LEAST_SIZE), min(largest, FIRST_SIZE)
-    engine = _fastest_engine(size, images, classes, seed)
+    engine = _fastest_engine(size, images, classes, seed, task)
     batch_size = batch_size_for(engine, images)
     while True:
-        recipe, members = recipe_for(size, batch_size, images), _members(size, engine)
+        recipe, members = recipe_for(task, size, batch_size, images), _members(size, engine)
         plans = {
             name: Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
             for name, member in members.items()
         }
-        seconds = {name: _seconds_per_image(plan, size, classes) for name, plan in plans.items()}
+        seconds = {name: _seconds_per_image(plan, size, classes, task) for name, plan in plans.items()}
         total = sum(seconds.values()) * images * recipe.epochs / 60
         if total > minutes:
             ceiling = max((each for each in SIZES if lowest <= each < size), default=lowest)
@@ -77,50 +85,14 @@ def fit_machine(side: int, images: int, classes: int, minutes: float, seed: int)
         left_out.append(f"images of {largest} pixels, about {total * (largest / size) ** 2:,.0f} minutes")
     if total > minutes:
         slowest = max(seconds, key=lambda name: seconds[name])
-        left_out.append(f"{slowest}, {seconds.pop(slowest) * images * recipe.epochs / 60:,.0f} minutes")
+        dropped = seconds.pop(slowest) * images * recipe.epochs / 60
+        left_out.append(f"{slowest}, {dropped:,.0f} minutes")
         del members[slowest]
-    return Fit(size, batch_size, members, engine, seconds, tuple(left_out))
-
-
-def batch_size_for(engine: Engine, images: int) -> int:
-    """About a tenth of the images to train on, as a power of two."""
-    return max(16, min(BATCH_LIMITS[engine.device], 1 << int(math.log2(max(1, images / 10)))))
-
-
-def recipe_for(size: int, batch_size: int, images: int, imbalance: Imbalance | None = None) -> Recipe:
-    """One-cycle over as many epochs as make the steps that so many images want."""
-    steps = min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
-    return Recipe(
-        source="one-cycle as in Smith & Topin 2017, arXiv:1708.07120; epochs from the number of images",
-        epochs=max(2, round(steps / max(1, images // batch_size))),
-        batch_size=batch_size,
-        accumulate=1,
-        optimiser="sgd",
-        peak_lr=0.4,
-        momentum=0.9,
-        second_moment=0.999,
-        weight_decay=0.0005,
-        clip=0,
-        schedule="one_cycle",
-        milestones=(),
-        drop=0.1,
-        warmup=0.25,
-        loss="cross_entropy",
-        label_smoothing=0.05,
-        image_size=0,
-        crop_area=0,
-        rand_augment=0,
-        rand_augment_spread=0,
-        crop_padding=max(1, size // 8),
-        flip=False,
-        erasing=0,
-        mixup=0,
-        cutmix=0,
-        ema=0,
-        patience=0,
-        start=None,
-        imbalance=imbalance,
-    )
+        total -= dropped
+    longer = max(SHORTEST, min(LONGEST, minutes / total))
+    if longer < 1:
+        left_out.append(f"all steps that so many images want, {total:,.0f} minutes")
+    return Fit(size, batch_size, members, engine, seconds, tuple(left_out), longer)
 
 
 def _members(size: int, engine: Engine) -> dict[str, AnyMember]:
@@ -129,7 +101,7 @@ def _members(size: int, engine: Engine) -> dict[str, AnyMember]:
         width = 64 if engine.device == "cuda" else 32
         return {"resnet10": _imagenet((1, 1, 1, 1), width), "resnet18": _imagenet((2, 2, 2, 2), width)}
     stride = 1 if size <= 48 else 2
-    depths = (20, 56) if engine.device == "cuda" else (8, 20)
+    depths = (20, 56) if engine.device == "cuda" else (14, 20)
     return {
         f"resnet{depth}": Member(
             depth=depth, widths=(16, 32, 64), stem_kernel=3, stem_stride=stride, shortcut="projection"
@@ -155,8 +127,10 @@ def _imagenet(layers: tuple[int, int, int, int], width: int) -> ImageNetMember:
     )
 
 
-def _fastest_engine(size: int, images: int, classes: int, seed: int) -> Engine:
-    """A GPU where there is one; else one thread or all usable cores: on a busy machine more may be slower."""
+def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task) -> Engine:
+    """A GPU where there is one; else one thread or all usable cores, as on a busy machine more may be slower, and bf16
+    where the processor has arithmetic for it.
+    """
     gpu = torch.cuda.is_available()
     one = Engine(
         device="cuda" if gpu else "cpu",
@@ -167,23 +141,25 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int) -> Engine:
         exact=True,
         images="auto",
     )
-    engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
-    if gpu or len(engines) == 1:
+    if gpu:
         return one
     name, member = next(iter(_members(size, one).items()))
-    plan = Plan(
-        name=name,
-        member=member,
-        recipe=recipe_for(size, batch_size_for(one, images), images),
-        engine=one,
-        seed=seed,
-    )
-    return min(engines, key=lambda engine: _seconds_per_image(replace(plan, engine=engine), size, classes))
+    recipe = recipe_for(task, size, batch_size_for(one, images), images)
+
+    def seconds(engine: Engine) -> float:
+        plan = Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
+        return _seconds_per_image(plan, size, classes, task)
+
+    engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
+    taken = {engine: seconds(engine) for engine in engines}
+    fastest = min(engines, key=lambda engine: taken[engine])
+    brief = replace(fastest, precision="bf16")
+    return brief if WORTH_BF16 * seconds(brief) < taken[fastest] else fastest
 
 
-def _seconds_per_image(plan: Plan, size: int, classes: int) -> float:
+def _seconds_per_image(plan: Plan, size: int, classes: int, task: Task) -> float:
     """Of training, the median of a few steps on noise, after one to warm up; infinite where memory is too small."""
-    data = _noise(plan.recipe.batch_size, size, classes)
+    data = _noise(plan.recipe.batch_size, size, classes, task)
     with silent(True), suppress(torch.OutOfMemoryError):
         training = Training(plan, data, data)
         rows, seconds = torch.arange(training.batch_size), list[float]()
@@ -197,10 +173,14 @@ def _seconds_per_image(plan: Plan, size: int, classes: int) -> float:
     return math.inf
 
 
-def _noise(images: int, size: int, classes: int) -> PreparedData:
-    """Colour images, at least one of each class."""
+def _noise(images: int, size: int, classes: int, task: Task) -> PreparedData:
+    """Colour images, at least one of each class, and masks with pixels of each."""
     count = max(images, classes)
-    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (count, size, size, 3), np.uint8)
+    masks = None
+    if isinstance(task, Segmentation):
+        masks = generator.integers(0, classes, (count, size, size), np.uint8)
     names = tuple(map(str, range(classes)))
     labels = np.arange(count) % classes
     rows = [
@@ -210,4 +190,4 @@ def _noise(images: int, size: int, classes: int) -> PreparedData:
         )
         for index, digest in enumerate(pixel_digests(pixels))
     ]  # fmt: skip
-    return PreparedData(pixels, labels, rows, names)
+    return PreparedData(pixels, labels, rows, names, targets=masks, task=task)

@@ -1,7 +1,7 @@
 """What a project begins with: settings and a policy for what the survey found, as the text of its files."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,16 +12,14 @@ import numpy as np
 import yaml
 
 from resnet_ops.errors import ConfigError
-from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_pipelines.new_project.first_policy import least_share, margin, worth
-from resnet_ops_pipelines.new_project.members import Fit, recipe_for
+from resnet_ops_pipelines.new_project.first_policy import least_iou, least_share, margin, worth
+from resnet_ops_pipelines.new_project.members import Fit
+from resnet_ops_pipelines.new_project.recipes import RARE, recipe_for
 from resnet_ops_pipelines.new_project.survey import Survey
 
 __all__ = ["Proposal", "propose"]
 
-RARE = 3.0
-"""Largest class to smallest, from which on training makes up for it; also validation's warning."""
 RECALL, FEWEST_RECALLED = 0.1, 10
 """No class may be given up: its recall, asked where the test split has so many images of each."""
 CONFIDENCE, SENSITIVITY = 0.95, 0.9
@@ -47,14 +45,13 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
 
     Raises ConfigError for a class that there is not, DataError where the test split can support no policy.
     """
-    if positive is not None and (len(found.classes) != 2 or positive not in found.classes):
+    if positive is not None and (found.pixels or len(found.classes) != 2 or positive not in found.classes):
         raise ConfigError(
             f"--positive {positive}: an operating point is proposed for one of two classes; there are "
             f"{', '.join(found.classes)}. Leave it out, and set evaluate.operating_point in params.yaml by hand."
         )
-    imbalance = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
-    images = found.images("train")
-    recipe = recipe_for(fit.image_size, fit.batch_size, images, imbalance if found.ratio > RARE else None)
+    images, task = found.images("train"), found.data.chosen_task
+    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.longer, found.ratio, found.mirrored)
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])
@@ -85,7 +82,11 @@ def _settings(
     data, counts = found.data, [each for split in found.counts.values() for each in split.values()]
     members = {name: asdict(member) for name, member in fit.members.items()}
     point = {"positive": [positive], "aim": "sensitivity", "at_least": SENSITIVITY, "prevalence": None}
-    formats = {"pt2": 0.001} | ({"onnx": 0.001} if _onnx_is_there() else {})
+    formats = ["pt2", *(["onnx"] if _onnx_is_there() else [])]
+    # rounding flips a pixel now and then
+    limits = {"max_logit_difference": 0.001, "min_equal_predictions": 1.0, "max_accuracy_loss": 0}
+    if data.segmentation is not None:
+        limits = {"max_logit_difference": 0.01, "min_equal_predictions": 0.999, "max_accuracy_loss": 0.001}
     gpu = {
         "device": "cuda",
         "threads": 1,
@@ -102,6 +103,9 @@ def _settings(
         "image_size": str(fit.image_size),
         "channels": str(data.channels),
         "fit": data.fit,
+        "background": str(data.background),
+        "task": data.task,
+        "segmentation": _flow(_plain(asdict(data.segmentation)) if data.segmentation else None),
         "grey_bits": str(data.grey_bits),
         "similar": data.similar_classes,
         "conflicts": data.conflicts,
@@ -113,14 +117,11 @@ def _settings(
         "operating_point": _flow(point if positive else None),
         "seed": str(seed),
         "min_rows": str(max(1, int(0.8 * sum(counts)))),
-        "min_class_rows": str(min(5, *counts)),
+        "min_class_rows": str(min(5, *filter(None, counts))),
         "max_class_ratio": f"{max(RARE, round(1.25 * found.ratio, 1))}",
         "engine": _flow(asdict(fit.engine)),
         "gpu_profile": f"    server-gpu: {_flow(gpu)}\n" if fit.engine.device == "cuda" else "",
-        "formats": "".join(
-            f"    {name}: {{max_logit_difference: {limit}, min_equal_predictions: 1.0, max_accuracy_loss: 0}}\n"
-            for name, limit in formats.items()
-        ),
+        "formats": "".join(f"    {name}: {_flow(limits)}\n" for name in formats),
         "hours": "2" if production >= 2 * WINDOW_ROWS else "1",
     }
 
@@ -129,6 +130,8 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
     """Of the guard for @champion. Top-1 says nothing of a model that is used at an operating point."""
     test = found.counts["test"]
     images = sum(test.values())
+    if found.pixels:
+        return [*_mask_rules(found), *_common(margin(images))]
     groups = np.concatenate(list(found.tested.values())) if found.tested else None
     by = f" (grouped by {found.data.group})" if found.tested else ""
     rules: list[dict[str, Any]] = []
@@ -148,11 +151,30 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
             {"rule": "threshold", "metric": "test.worst_class_recall", "bound": "value", "min": RECALL,
              "why": "no class may be given up for the others"}
         )  # fmt: skip
+    return [*rules, *_common(margin(worth(images, groups)))]
+
+
+def _mask_rules(found: Survey) -> Iterator[dict[str, Any]]:
+    """mIoU above that of an answer which is the same for all pixels, and each class found at all."""
+    least = least_iou(found.pixels, found.masks)
+    yield _least(
+        "test.miou",
+        least,
+        "calling all pixels the most frequent class shows less; raise this to what the use needs",
+    )
+    for name in found.pixels:
+        yield {
+            "rule": "threshold", "metric": f"test.iou.{name}", "bound": "value", "min": RECALL,
+            "why": "no class may be given up for the others",
+        }  # fmt: skip
+
+
+def _common(margin: float) -> list[dict[str, Any]]:
+    """Of every guard."""
     return [
-        *rules,
         {"rule": "check", "check": "data_validation",
          "why": "what a model learned from broken data cannot be told from its accuracy on them"},
-        {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin(worth(images, groups)),
+        {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin,
          "alpha": 0.05, "method": "mcnemar", "without_champion": "pass",
          "why": "whoever replaces the champion must be shown to be at most so much worse on the same images"},
     ]  # fmt: skip

@@ -4,31 +4,24 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Literal
 
 import numpy as np
 
 from resnet_ops.data.conflicts import settle_conflicts
-from resnet_ops.data.decoding import decode
-from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
-from resnet_ops.data.listing.listings import list_images
-from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.prepared import ManifestRow
+from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
-from resnet_ops.data.sources import read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
+from resnet_ops.tasks.reading.reading import reading_of
+from resnet_ops.tasks.task import IGNORED
+from resnet_ops_pipelines.new_project.mirrors import may_mirror
+from resnet_ops_pipelines.new_project.sample import LISTED
 
-__all__ = ["Sample", "Survey", "sample", "source_of", "survey"]
+__all__ = ["Survey", "survey"]
 
-LISTED = ("imagefolder", "imagenet", "csv")
-"""Sources with a file for each image."""
-Source = Literal["imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
-SAMPLE = 200
-"""Images whose size is read before all are, at most."""
 BLOCK = 256
 GROUPS = {"case", "document", "group", "lot", "part", "patient", "serial", "slide", "specimen", "subject"}
 """Columns that say which images belong together, with or without `_id`."""
@@ -52,6 +45,12 @@ class Survey:
     """Of the test split, by class name: which group each image is of. Empty where images are not grouped."""
     repeated: int
     """Images whose pixels are those of an earlier one."""
+    mirrored: bool
+    """Whether a mirrored image looks as much like its class."""
+    pixels: Mapping[str, float]
+    """Of masks, the share of the pixels of each class; empty where there are none."""
+    masks: Mapping[str, int]
+    """Of the test split, in how many masks each class is; likewise."""
     notes: tuple[str, ...]
     """What the reader has to say: what it passed over, and what is odd."""
 
@@ -61,8 +60,9 @@ class Survey:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Images of each class."""
-        return {name: sum(each[name] for each in self.counts.values()) for name in self.classes}
+        """Images of each class; of masks, of each that covers most of one beside the background."""
+        totals = {name: sum(each[name] for each in self.counts.values()) for name in self.classes}
+        return {name: count for name, count in totals.items() if count}
 
     @property
     def ratio(self) -> float:
@@ -70,61 +70,12 @@ class Survey:
         return max(self.totals.values()) / min(self.totals.values())
 
 
-def source_of(place: Path) -> Source:
-    """The `data.source` that reads a folder or a CSV file. Raises DataError where nothing is there."""
-    if place.is_file():
-        return "csv"
-    if not place.is_dir():
-        raise DataError(f"{place} does not exist. Name a folder of class folders, or a CSV file.")
-    names = {path.name for path in place.iterdir()}
-    if {"train", "val"} <= names and not any(
-        (place / name).is_dir() for name in names - {"train", "val"} if not name.startswith(".")
-    ):
-        return "imagenet"
-    if set(CIFAR10_FILES) <= names:
-        return "cifar10"
-    if set(CIFAR100_FILES) <= names:
-        return "cifar100"
-    return "idx" if any(name.startswith("train-images-idx3-ubyte") for name in names) else "imagefolder"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What some images say of all, before these are read."""
-
-    images: int
-    """In all."""
-    classes: int
-    side: int
-    """The median shorter side, in pixels."""
-    lost: float
-    """The share of the median image that lies outside of its centre square."""
-
-
-def sample(data: DataParams) -> Sample:
-    """Look at some images. Raises DataError where none can be read, or as listing them does."""
-    if data.source not in LISTED:
-        raw = read_source(data)
-        sizes, images, classes = raw.sizes[:1], len(raw.paths), len(raw.classes)
-    else:
-        listed = list_images(data).images
-        step = max(1, len(listed) // SAMPLE)
-        with quiet_decoders():
-            found = [decode(each.path, replace(data, image_size=8), 16) for each in listed[::step]]
-        sizes = [each[1].size for each in found if not isinstance(each, str)]
-        if not sizes:
-            raise DataError(f"{data.root}: none of {len(found)} images can be read, first of all: {found[0]}")
-        images, classes = len(listed), len({each.class_name for each in listed})
-    lost = median(1 - min(size) / max(size) for size in sizes)
-    return Sample(images, classes, int(median(min(size) for size in sizes)), lost)
-
-
 def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch: Path) -> Survey:
     """Read all images and split them. group: a column, `none`, or `auto` for one with a telling name.
 
     Raises DataError that names every image which cannot be read, or the class that is too small to be split.
     """
-    raw = read_source(replace(data, channels=3, group=None), progress, scratch)
+    raw = reading_of(data.chosen_task).read(replace(data, channels=3, group=None), progress, scratch)
     channels: Literal[1, 3] = 3 if _has_colour(raw.images) else 1
     raw = replace(raw, images=raw.images[..., :channels], digests=None)
     column = _group_column(raw) if group == "auto" else None if group == "none" else group
@@ -140,7 +91,7 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
     kept = [row for row in split.rows if row.split]
     names = data.split.as_dict()
     counts = {name: Counter(row.class_name for row in kept if row.split == name) for name in names}
-    _require(counts, raw.classes, str(data.root))
+    _require(counts, split.labelled, str(data.root))
     digests = settled.digests or []
     pairs = _with_groups(kept, raw.extra[column]) if column else []
     return Survey(
@@ -160,6 +111,9 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
         else {},
         tested=_tested(pairs, raw.classes) if column else {},
         repeated=len(digests) - len(set(digests)),
+        mirrored=may_mirror(settled.images, settled.labels),
+        pixels={} if raw.targets is None else _shares(raw.targets, raw.classes),
+        masks={} if raw.targets is None else _masks_with(split.split("test")),
         notes=settled.notes,
     )
 
@@ -182,6 +136,17 @@ def _require(counts: Mapping[str, Counter[str]], classes: tuple[str, ...], root:
             f"{root}: no image of class {'; '.join(missing[:8])}. Each class needs images in train, validation, test "
             "and production. Where a CSV file names splits, leave them empty in rows that may go anywhere."
         )
+
+
+def _shares(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
+    counts = np.zeros(len(classes), np.int64)
+    for mask in masks:
+        counts += np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(classes)]
+    return dict(zip(classes, (counts / counts.sum()).tolist(), strict=True))
+
+
+def _masks_with(data: PreparedData) -> dict[str, int]:
+    return {name: int((data.asked == place).any((1, 2)).sum()) for place, name in enumerate(data.classes)}
 
 
 def _formats(data: DataParams, paths: list[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from resnet_ops.data import PreparedData
+from resnet_ops.errors import ConfigError
 from resnet_ops.model import ImageClassifier
 from resnet_ops.training.augmentation.mixing import Targets
 from resnet_ops.training.batches import augment_batch
@@ -23,6 +24,10 @@ class ClassificationLearning:
     at_once = 1024
 
     def check(self, plan: Plan, train: PreparedData, validation: PreparedData) -> None:
+        if plan.recipe.loss == "dice":
+            raise ConfigError(
+                f"{plan.name}: the recipe's loss is dice, which is of masks. In params.yaml set it to cross_entropy."
+            )
         for part in (train, validation):
             check_range(part)
         check_classes(train)

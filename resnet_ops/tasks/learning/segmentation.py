@@ -22,7 +22,7 @@ from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.loss import class_weights
 from resnet_ops.training.recipe import Recipe
 
-__all__ = ["Masks", "PixelLoss", "SegmentationLearning", "image_scores", "move_masks"]
+__all__ = ["Masks", "PixelLoss", "SegmentationLearning", "image_scores", "move_masks", "soft_dice"]
 
 AUXILIARY = 0.5
 """Weight of the auxiliary head's loss, as in torchvision's reference training."""
@@ -61,7 +61,7 @@ def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
 
 @dataclass(frozen=True)
 class PixelLoss:
-    """Cross-entropy over the pixels, divided by all pixels of the batch, ignored ones too.
+    """Cross-entropy over the pixels, divided by all pixels of the batch, ignored ones too; and Dice, if asked for.
 
     So an image counts the same in whichever batch, part of a batch or worker's share it is.
     """
@@ -69,6 +69,8 @@ class PixelLoss:
     label_smoothing: float
     weights: Tensor | None = None
     """(K,) float32 on the device, by which pixels of each class are weighed."""
+    dice: bool = False
+    """Whether one minus the soft Dice is added."""
 
     def of(self, targets: Masks, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """A scalar in nats, for (N, K, H, W) logits, or those of the head and of the auxiliary one."""
@@ -78,7 +80,20 @@ class PixelLoss:
 
     def _of(self, logits: Tensor, targets: Masks) -> Tensor:
         losses = pixel_losses(logits, targets.pixels, self.label_smoothing, self.weights)
-        return losses / targets.pixels.numel()
+        loss = losses / targets.pixels.numel()
+        return loss + 1 - soft_dice(logits, targets.pixels).mean() if self.dice else loss
+
+
+def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """(N,) the Dice of each image, averaged over classes, of probabilities (Milletari et al. 2016).
+
+    logits: (N, K, H, W). masks: (N, H, W). Pixels that are IGNORED do not count. One pixel is added to what is right
+    and to all, so that a class which is neither in the mask nor in the answer has 1.
+    """
+    answer = logits.float().softmax(1) * (masks != IGNORED)[:, None]
+    truth = masks[:, None] == torch.arange(logits.shape[1], device=masks.device)[:, None, None]
+    both, either = (answer * truth).sum((2, 3)), (answer + truth).sum((2, 3))
+    return ((2 * both + 1) / (either + 1)).mean(1)
 
 
 def pixel_losses(
@@ -147,10 +162,11 @@ class SegmentationLearning:
         return inputs, Masks(move_masks(targets, recipe, again, share))
 
     def loss(self, recipe: Recipe, train: PreparedData, device: torch.device) -> PixelLoss:
-        if recipe.imbalance is None:
-            return PixelLoss(recipe.label_smoothing)
-        weights = class_weights(torch.from_numpy(_pixels(train)), recipe.imbalance.weights)
-        return PixelLoss(recipe.label_smoothing, None if weights is None else weights.float().to(device))
+        weights = None
+        if recipe.imbalance is not None:
+            weights = class_weights(torch.from_numpy(_pixels(train)), recipe.imbalance.weights)
+        weights = None if weights is None else weights.float().to(device)
+        return PixelLoss(recipe.label_smoothing, weights, recipe.loss == "dice")
 
     def shown(self, targets: Tensor) -> tuple[()]:
         return ()
@@ -184,10 +200,10 @@ def _check_recipe(plan: Plan, settings: Segmentation, images: int) -> None:
             f"{plan.name}: of the recipe's imbalance only weights are for pixels. In params.yaml set its sampling to "
             "natural, and focal and logit_adjustment to 0."
         )
-    if recipe.loss != "cross_entropy":
+    if recipe.loss == "binary":
         raise ConfigError(
-            f"{plan.name}: the recipe's loss is {recipe.loss}, but a pixel is of one class. In params.yaml set it to "
-            "cross_entropy."
+            f"{plan.name}: the recipe's loss is binary, but a pixel is of one class. In params.yaml set it to "
+            "cross_entropy or dice."
         )
     size = min(recipe.batch_size, images)
     length = -(-size // recipe.accumulate)

@@ -7,7 +7,7 @@ import numpy as np
 from resnet_ops.measurement import Measurement
 from resnet_ops.tasks.task import IGNORED
 
-__all__ = ["MEASURES", "confusions", "image_scores", "measure", "measure_overlap"]
+__all__ = ["FEWEST_IMAGES", "MEASURES", "confusions", "image_scores", "measure", "measure_overlap"]
 
 FEWEST_IMAGES = 8
 """Images with a class, below which its measures have no interval: so few tell hardly anything of others."""

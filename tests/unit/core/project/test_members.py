@@ -2,17 +2,20 @@
 
 import pytest
 
+from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.new_project import members
-from resnet_ops_pipelines.new_project.members import SIZES, fit_machine, recipe_for
+from resnet_ops_pipelines.new_project.members import LONGEST, SHORTEST, SIZES, fit_machine
+from resnet_ops_pipelines.new_project.recipes import FEWEST_STEPS, MOST_STEPS, recipe_for
+from tests.unit.core.tasks.masks import make_segmentation
 
 
 @pytest.fixture
 def speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that takes a microsecond for a pixel of the small member, two for one of the larger."""
 
-    def seconds(plan: Plan, size: int, classes: int) -> float:
-        small = plan.name in ("resnet8", "resnet10")
+    def seconds(plan: Plan, size: int, classes: int, task: Task) -> float:
+        small = plan.name in ("resnet10", "resnet14")
         return size**2 * (1e-6 if small else 2e-6)
 
     monkeypatch.setattr(members, "_seconds_per_image", seconds)
@@ -25,7 +28,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("images", [30, 1000, 100_000])
 def test_it_is_the_largest_size_that_fits_into_the_time(side: int, minutes: float, images: int) -> None:
     found = fit_machine(side, images, 3, minutes, 0)
-    recipe = recipe_for(found.image_size, found.batch_size, images)
+    recipe = recipe_for(CLASSIFICATION, found.image_size, found.batch_size, images)
 
     def needed(size: int) -> float:
         return 3e-6 * size**2 * images * recipe.epochs / 60
@@ -45,11 +48,11 @@ def test_it_is_the_largest_size_that_fits_into_the_time(side: int, minutes: floa
 @pytest.mark.usefixtures("speed")
 @pytest.mark.parametrize("images", [1, 30, 300, 3000, 30_000, 300_000])
 def test_the_number_of_steps_follows_from_the_images_and_stays_within_bounds(images: int) -> None:
-    recipe = recipe_for(32, fit_machine(32, images, 3, 10, 0).batch_size, images)
+    recipe = recipe_for(CLASSIFICATION, 32, fit_machine(32, images, 3, 10, 0).batch_size, images)
     steps = recipe.epochs * max(1, images // recipe.batch_size)
-    assert steps >= min(600, 3000 * 0.7)
-    if images < 64 * 1500:
-        assert steps <= 3000 * 1.5, "more only where two epochs are more"
+    assert steps >= 0.7 * FEWEST_STEPS
+    if images < 64 * MOST_STEPS / 2:
+        assert steps <= 1.5 * MOST_STEPS, "more only where two epochs are more"
 
 
 @pytest.mark.usefixtures("speed")
@@ -57,12 +60,38 @@ def test_the_number_of_steps_follows_from_the_images_and_stays_within_bounds(ima
 def test_a_few_images_more_in_a_split_than_expected_leave_the_training_within_its_time(images: int) -> None:
     """Which images a split gets is known after the machine was measured."""
     found = fit_machine(300, 306, 2, 10, 0)
-    recipe = recipe_for(found.image_size, found.batch_size, images)
+    recipe = recipe_for(CLASSIFICATION, found.image_size, found.batch_size, images, found.longer)
     assert sum(found.seconds.values()) * recipe.epochs * images < 1.2 * 10 * 60
 
 
+@pytest.mark.usefixtures("speed")
+def test_time_that_is_left_goes_into_more_steps_up_to_a_bound() -> None:
+    needed = 3e-6 * 32**2 * 306 * recipe_for(CLASSIFICATION, 32, 16, 306).epochs / 60
+    assert fit_machine(32, 306, 2, 1.5 * needed, 0).longer == pytest.approx(1.5, rel=0.01)
+    assert fit_machine(32, 306, 2, 100 * needed, 0).longer == LONGEST
+    alone = fit_machine(32, 306, 2, 0.25 * needed, 0)  # the small member takes a third
+    assert alone.longer == pytest.approx(0.75, rel=0.01)
+    assert any("all steps" in each for each in alone.left_out)
+    assert fit_machine(32, 306, 2, 0.01 * needed, 0).longer == SHORTEST
+
+
+@pytest.mark.usefixtures("speed")
+def test_masks_are_measured_and_trained_as_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[Task]()
+
+    def seconds(plan: Plan, size: int, classes: int, task: Task) -> float:
+        seen.append(task)
+        return 1e-4
+
+    monkeypatch.setattr(members, "_seconds_per_image", seconds)
+    fit_machine(64, 300, 2, 10, 0, make_segmentation())
+    assert seen
+    assert all(task == make_segmentation() for task in seen)
+
+
 @pytest.mark.slow
-def test_the_time_is_measured_with_real_steps_of_each_member() -> None:
-    found = fit_machine(16, 100, 3, 1000, 0)
+@pytest.mark.parametrize("task", [CLASSIFICATION, make_segmentation()])
+def test_the_time_is_measured_with_real_steps_of_each_member(task: Task) -> None:
+    found = fit_machine(16, 100, 2, 1000, 0, task)
     assert found.image_size == 16
     assert all(seconds > 0 for seconds in found.seconds.values())

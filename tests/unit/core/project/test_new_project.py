@@ -8,13 +8,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from resnet_ops.cli import build_app
+from resnet_ops.data import load_prepared
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import parse_params
+from resnet_ops.tasks.task import Segmentation
 from resnet_ops_pipelines import prepare_data
 from resnet_ops_pipelines.new_project.code_locks import code_digest, project_pipeline, stages
 from resnet_ops_pipelines.new_project.commands import add_commands
@@ -78,6 +82,33 @@ def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_
     with (project / "data/prepared/manifest.csv").open() as file:
         splits = Counter(row["split"] for row in csv.DictReader(file))
     assert all(f"{split} {count}" in said for split, count in splits.items()), (splits, said)
+
+
+@pytest.mark.slow
+def test_images_with_masks_become_a_project_that_reads_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = np.random.default_rng(0)
+    (place / "parts").mkdir()
+    for number in range(100):
+        image, mask = draws.integers(0, 90, (16, 16)), np.zeros((16, 16))
+        if number % 4:
+            mask[number % 8 : number % 8 + 6, 4:9] = 255
+        Image.fromarray((image + mask / 3).astype(np.uint8)).save(place / "parts" / f"{number}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(place / "parts" / f"{number}_mask.png")
+    status, said = init("parts", "--into", "scratches", "--minutes", "5")
+    assert status == 0, said
+    assert "segmentation: masks *_mask.png" in said
+    project = place / "scratches"
+    params = parse_params(project / "params.yaml", Params)
+    check_names(params)
+    assert isinstance(params.data.chosen_task, Segmentation)
+    read_policy((project / "policies/scratches.yaml").read_text(), "scratches.yaml")
+    monkeypatch.chdir(project)
+    prepare_data.main()
+    prepared = load_prepared(project / "data/prepared")
+    assert prepared.classes == ("background", "foreground")
+    assert f"train {len(prepared.split('train'))}" in said
 
 
 @pytest.mark.slow

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from resnet_ops.data.params import SplitParams
-from resnet_ops.errors import DataError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
+from resnet_ops.tasks.task import Segmentation
 from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal, propose
@@ -48,17 +49,44 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         groups={split: n * (bad + good) // each for split, n in times.items()} if each else {},
         tested=tested,
         repeated=0,
+        mirrored=False,
+        pixels={},
+        masks={},
         notes=(),
     )
 
 
-def proposed(survey: Survey, name: str = "parts", positive: str | None = None) -> Proposal:
-    engine = Engine(
-        device="cpu", processes=1, threads=1, precision="fp32", compile=False, exact=True, images="auto"
+def found_masks(test_masks: int = 30) -> Survey:
+    """A survey of masks of which a twentieth is scratches."""
+    survey = found()
+    settings = Segmentation(
+        masks="_mask.png",
+        classes={"background": 0, "scratch": 255},
+        threshold=128,
+        ignore=None,
+        head="fcn",
+        dilated=2,
+        auxiliary=False,
     )
-    small = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="projection")
-    fit = Fit(8, 16, {"resnet8": small}, engine, {"resnet8": 0.001}, ())
-    return propose(survey, fit, name, "images", 0, positive)
+    return replace(
+        survey,
+        data=replace(survey.data, task="segmentation", segmentation=settings),
+        classes=("background", "scratch"),
+        counts={split: {"background": 40, "scratch": 40} for split in survey.counts},
+        pixels={"background": 0.95, "scratch": 0.05},
+        masks={"background": 80, "scratch": test_masks},
+    )
+
+
+ENGINE = Engine(
+    device="cpu", processes=1, threads=1, precision="fp32", compile=False, exact=True, images="auto"
+)
+SMALL = Member(depth=8, widths=(16, 32, 64), stem_kernel=3, stem_stride=1, shortcut="projection")
+FIT = Fit(8, 16, {"resnet8": SMALL}, ENGINE, {"resnet8": 0.001}, ())
+
+
+def proposed(survey: Survey, name: str = "parts", positive: str | None = None) -> Proposal:
+    return propose(survey, FIT, name, "images", 0, positive)
 
 
 def settings(made: Proposal, place: Path) -> Params:
@@ -113,3 +141,36 @@ def test_a_rare_class_that_is_looked_for_is_judged_by_its_own_images_and_not_by_
     survey = found(bad=20, good=1980)
     assert set(limits(proposed(survey, positive="bad"))) == {"operating.sensitivity", "operating.specificity"}
     assert 0.99 < limits(proposed(survey))["test.top1"] < 1
+
+
+def test_masks_become_a_project_of_segmentation_whose_policy_no_constant_answer_passes(
+    tmp_path: Path,
+) -> None:
+    made = proposed(found_masks())
+    params = settings(made, tmp_path)
+    check_names(params)
+    assert params.data.chosen_task == found_masks().data.segmentation
+    recipe = params.recipes["one-cycle"]
+    assert (recipe.loss, recipe.imbalance) == ("dice", None)
+    (guard,) = yaml.safe_load(made.files["policies/parts.yaml"])["guards"]
+    least = {rule["metric"]: rule["min"] for rule in guard["rules"] if rule["rule"] == "threshold"}
+    assert 0.95 / 2 < least.pop("test.miou") < 0.6, "all background has .95 and 0"
+    assert set(least) == {"test.iou.background", "test.iou.scratch"}
+    assert min(least.values()) > 0
+
+
+def test_a_class_that_few_masks_have_is_refused_and_so_is_an_operating_point_of_pixels() -> None:
+    with pytest.raises(DataError, match="scratch in 7, and it takes 8"):
+        proposed(found_masks(7))
+    with pytest.raises(ConfigError, match="operating point"):
+        proposed(found_masks(), positive="scratch")
+
+
+def test_images_are_mirrored_where_they_look_alike_and_more_steps_are_taken_where_there_is_time() -> None:
+    plain = proposed(found()).recipe
+    assert not plain.flip
+    assert proposed(replace(found(), mirrored=True)).recipe.flip
+    fit = replace(FIT, longer=2.0)
+    longer = propose(found(), fit, "parts", "images", 0, None)
+    assert longer.recipe.epochs == pytest.approx(2 * plain.epochs, abs=1)
+    assert longer.minutes["resnet8"] == pytest.approx(2 * proposed(found()).minutes["resnet8"], rel=0.05)

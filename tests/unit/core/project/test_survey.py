@@ -8,7 +8,8 @@ import pytest
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import DataError
-from resnet_ops_pipelines.new_project.survey import Survey, sample, source_of, survey
+from resnet_ops_pipelines.new_project.sample import sample, source_of
+from resnet_ops_pipelines.new_project.survey import Survey, survey
 from tests.unit.core.makers import SHARES, make_data_params
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
 

@@ -15,7 +15,7 @@ from resnet_ops.model import ImageClassifier, load_model, save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.learning.learning import learning_of
-from resnet_ops.tasks.learning.segmentation import Masks, PixelLoss, image_scores
+from resnet_ops.tasks.learning.segmentation import Masks, PixelLoss, image_scores, soft_dice
 from resnet_ops.tasks.task import IGNORED
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.distributed.share import Share, share_of
@@ -23,7 +23,7 @@ from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import Start
-from tests.unit.core.makers import TINY, make_imbalance, make_plan, make_recipe, untrained
+from tests.unit.core.makers import TINY, make_data, make_imbalance, make_plan, make_recipe, untrained
 from tests.unit.core.tasks.masks import make_segmentation, prepared_spots
 
 WHOLE = Share(16, slice(None), slice(None), (16,))
@@ -218,3 +218,26 @@ def test_a_training_on_a_gpu_learns_the_spots_and_goes_on_to_the_same_bits(
     training.run_epoch(checkpoints)
     save_model(fit(plan, data, checkpoints=checkpoints), tmp_path / "resumed")
     assert model_digest(tmp_path / "whole") == model_digest(tmp_path / "resumed")
+
+
+def test_dice_of_sure_answers_is_that_of_the_answer_image_by_image() -> None:
+    masks = torch.tensor([[[0, 0, 1, 1]], [[0, 0, 0, 0]], [[0, IGNORED, 0, 1]]])
+    answers = torch.tensor([[[0, 1, 1, 1]], [[0, 0, 0, 0]], [[0, 1, 0, 1]]])
+    logits = 100 * F.one_hot(answers, 2).permute(0, 3, 1, 2).float()
+    # 2 * both + 1 by either + 1, of the background and of the rest
+    torch.testing.assert_close(soft_dice(logits, masks), torch.tensor([(3 / 4 + 5 / 6) / 2, 1.0, 1.0]))
+    with_dice = PixelLoss(0.0, dice=True)
+    loss = with_dice.of(Masks(masks), logits)
+    torch.testing.assert_close(
+        loss, PixelLoss(0.0).of(Masks(masks), logits) + 1 - soft_dice(logits, masks).mean()
+    )
+    parts = [with_dice.of(Masks(masks[i : i + 1]), logits[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(torch.stack(parts).mean(), loss)
+
+
+def test_dice_is_refused_where_an_image_has_one_class() -> None:
+    with pytest.raises(ConfigError, match="dice, which is of masks"):
+        fit(
+            make_plan(make_recipe(loss="dice")),
+            make_data({"train": [0, 1], "validation": [0, 1]}, ("a", "b")),
+        )

@@ -1,0 +1,140 @@
+"""Small labelled image sets of different kinds, on which the recipe that `resnet-ops init` proposes was chosen."""
+
+import io
+import tarfile
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from benchmarks.images import published, read_cifar10
+from resnet_ops.data import PreparedData
+from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.prepared import ManifestRow
+from resnet_ops.data.sources import read_source
+
+__all__ = ["SETS", "small_set"]
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+CELLS = ("RBC", "WBC", "Platelets")
+ROUND = 1.2
+"""How much more than its box is cut out with a cell."""
+GREY = 98
+"""The median level of the tiles: what stands beside those that are not square."""
+
+
+def _digits(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    images = np.round(digits.images[order, ..., None] * 255 / 16).astype(np.uint8)
+    labels = digits.target[order].astype(np.int64)
+    return (images[:400], labels[:400]), (images[400:], labels[400:])
+
+
+def _fashion(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    raw = read_source(published("idx", data / "fashion-mnist", side, 1))
+    return _some(raw.images, raw.labels, slice(0, 60_000), 500), _some(
+        raw.images, raw.labels, slice(60_000, None), 2000
+    )
+
+
+def _cifar(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    both = read_cifar10(data / "cifar10/cifar10_jpeg.npz")
+    return _some(both.images, both.labels, slice(0, 50_000), 500), _some(
+        both.images, both.labels, slice(50_000, None), 2000
+    )
+
+
+def _cells(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    """Cells cut out of the pictures by their boxes, those of the training pictures for training."""
+    with tarfile.open(data / "bccd/bccd_voc.tar.xz") as archive:
+        files = {Path(each.name).name: archive.extractfile(each) for each in archive if each.isfile()}
+    content = {name: file.read() for name, file in files.items() if file is not None}
+
+    def cut(split: str) -> Labelled:
+        images, labels = list[NDArray[np.uint8]](), list[int]()
+        for name in content[f"{split}.txt"].decode().split():
+            picture = Image.open(io.BytesIO(content[f"{name}.jpg"])).convert("RGB")
+            for each in ET.fromstring(content[f"{name}.xml"]).findall("object"):
+                left, top, right, bottom = (
+                    float(each.findtext(f"bndbox/{key}", "0")) for key in ("xmin", "ymin", "xmax", "ymax")
+                )
+                half = max(right - left, bottom - top) / 2 * ROUND
+                if half < 5:
+                    continue
+                x, y = (left + right) / 2, (top + bottom) / 2
+                box = (
+                    max(0, x - half),
+                    max(0, y - half),
+                    min(picture.width, x + half),
+                    min(picture.height, y + half),
+                )
+                images.append(np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box)))
+                labels.append(CELLS.index(each.findtext("name", "")))
+        return np.stack(images), np.array(labels)
+
+    train = cut("train")
+    return _some(*train, slice(None), 300), cut("test")
+
+
+def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    """A defect or none. Every third tile is for judging; the pictures of one place are neighbours by number."""
+    images, labels = list[NDArray[np.uint8]](), list[int]()
+    with tarfile.open(data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
+        for each in sorted((one for one in archive if one.name.endswith(".jpg")), key=lambda one: one.name):
+            file = archive.extractfile(each)
+            assert file is not None
+            picture = Image.open(file).convert("L")
+            scale = side / max(picture.size)
+            small = picture.resize(
+                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
+            )
+            ground = Image.new("L", (side, side), GREY)
+            ground.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+            images.append(np.asarray(ground)[..., None])
+            labels.append(int("MT_Free" not in each.name))
+    order = np.random.default_rng(0).permutation(len(labels))
+    train, test = order[:310], order[310:]
+    found, classes = np.stack(images), np.array(labels)
+    return (found[train], classes[train]), (found[test], classes[test])
+
+
+SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = {
+    "digits": (_digits, 8),
+    "fashion": (_fashion, 28),
+    "cifar": (_cifar, 32),
+    "cells": (_cells, 48),
+    "tiles": (_tiles, 64),
+}
+"""Each with the side of its images in pixels."""
+
+
+def small_set(name: str, data: Path) -> PreparedData:
+    """Images to train on as split `train`, those to judge by as `validation`. data: the folder that holds the sets."""
+    read, side = SETS[name]
+    (images, labels), (others, theirs) = read(data, side)
+    pixels, classes = np.concatenate([images, others]), np.concatenate([labels, theirs])
+    rows = [
+        ManifestRow(
+            index=place,
+            path=str(place),
+            label=int(label),
+            class_name=str(label),
+            split="train" if place < len(images) else "validation",
+            sha256=digest,
+            width=side,
+            height=side,
+        )
+        for place, (label, digest) in enumerate(zip(classes, pixel_digests(pixels), strict=True))
+    ]
+    return PreparedData(pixels, classes, rows, tuple(map(str, range(int(classes.max()) + 1))))
+
+
+def _some(images: np.ndarray, labels: np.ndarray, of: slice, count: int) -> Labelled:
+    """Some images of a range, drawn by one seed."""
+    chosen = np.random.default_rng(0).permutation(len(labels[of]))[:count]
+    return images[of][chosen], labels[of][chosen]

@@ -1,0 +1,89 @@
+"""A first look at a data set: how it is read, and what some of its images say of all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+
+from resnet_ops.data.decoding import decode
+from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
+from resnet_ops.data.listing.listings import list_images
+from resnet_ops.data.opening import quiet_decoders
+from resnet_ops.data.params import DataParams
+from resnet_ops.data.sources import read_source
+from resnet_ops.errors import DataError
+
+__all__ = ["LISTED", "Sample", "sample", "source_of"]
+
+LISTED = ("imagefolder", "imagenet", "csv")
+"""Sources with a file for each image."""
+Source = Literal["imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
+SAMPLE = 200
+"""Images that are looked at before all are read, at most."""
+WHITE = 255
+"""Background where images are transparent, as documents and drawings are."""
+
+
+def source_of(place: Path) -> Source:
+    """The `data.source` that reads a folder or a CSV file. Raises DataError where nothing is there."""
+    if place.is_file():
+        return "csv"
+    if not place.is_dir():
+        raise DataError(f"{place} does not exist. Name a folder of class folders, or a CSV file.")
+    names = {path.name for path in place.iterdir()}
+    if {"train", "val"} <= names and not any(
+        (place / name).is_dir() for name in names - {"train", "val"} if not name.startswith(".")
+    ):
+        return "imagenet"
+    if set(CIFAR10_FILES) <= names:
+        return "cifar10"
+    if set(CIFAR100_FILES) <= names:
+        return "cifar100"
+    return "idx" if any(name.startswith("train-images-idx3-ubyte") for name in names) else "imagefolder"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some images say of all, before these are read."""
+
+    images: int
+    """In all."""
+    classes: int
+    side: int
+    """The median shorter side, in pixels."""
+    lost: float
+    """The share of the median image that lies outside of its centre square."""
+    background: int
+    """The median grey level, which says least beside an image that is not square."""
+
+
+def sample(data: DataParams, masked: Sequence[Path] = ()) -> Sample:
+    """Look at some images. masked: those that have masks. Raises DataError where none can be read, or as listing them
+    does.
+    """
+    if data.source not in LISTED:
+        raw = read_source(data)
+        sizes, images, classes = raw.sizes[:1], len(raw.paths), len(raw.classes)
+        lost = 1 - min(sizes[0]) / max(sizes[0])
+        return Sample(images, classes, min(sizes[0]), lost, WHITE)
+    listed = [] if masked else list_images(data).images
+    paths = list(masked) or [each.path for each in listed]
+    with quiet_decoders():
+        tried = [
+            decode(path, replace(data, image_size=8), 16) for path in paths[:: max(1, len(paths) // SAMPLE)]
+        ]
+    found = [each for each in tried if not isinstance(each, str)]
+    if not found:
+        raise DataError(f"{data.root}: none of {len(tried)} images can be read, first of all: {tried[0]}")
+    sizes = [fact.size for _, fact in found]
+    transparent = any(fact.transparent for _, fact in found)
+    return Sample(
+        images=len(paths),
+        classes=len(data.segmentation.classes if data.segmentation else {each.class_name for each in listed}),
+        side=int(median(min(size) for size in sizes)),
+        lost=median(1 - min(size) / max(size) for size in sizes),
+        background=WHITE if transparent else int(np.median([pixels for pixels, _ in found])),
+    )

@@ -1,0 +1,72 @@
+"""What `resnet-ops init` says of a data set and of what it proposes."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from resnet_ops.console import console
+from resnet_ops.tasks.task import Segmentation
+from resnet_ops_pipelines.new_project.members import Fit
+from resnet_ops_pipelines.new_project.proposal import Proposal
+from resnet_ops_pipelines.new_project.survey import Survey
+
+__all__ = ["tell"]
+
+
+def tell(found: Survey, fit: Fit, proposal: Proposal) -> None:
+    """Print it as a table."""
+    table = Table(box=None, show_header=False)
+    for what, text in _lines(found, fit, proposal):
+        table.add_row(what, text)
+    console.print(table)
+
+
+def _lines(found: Survey, fit: Fit, proposal: Proposal) -> Iterator[tuple[str, str]]:
+    data, (small, middle, large) = found.data, found.sizes
+    totals = sorted(found.totals.items(), key=lambda item: -item[1])
+    shown = [f"{name} {count:,}" for name, count in totals]
+    sizes = " / ".join(f"{width}x{height}" for width, height in dict.fromkeys((small, middle, large)))
+    formats = ", ".join(f"{count:,} {ending}" for ending, count in found.formats.items())
+    yield "images", f"{sum(found.totals.values()):,}" + (f" ({formats})" if formats else "")
+    yield "pixels", f"{sizes}, {'grey' if data.channels == 1 else 'colour'}"
+    if data.segmentation is not None:
+        yield from _masks(found, data.segmentation)
+    else:
+        yield "classes", ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
+        yield "balance", f"largest to smallest {found.ratio:.1f}"
+    if found.groups:
+        yield "groups", f"{sum(found.groups.values()):,} by column {data.group}"
+    yield "equal images", str(found.repeated)
+    for note in found.notes:
+        yield "note", note
+    yield "splits", ", ".join(f"{split} {found.images(split):,}" for split in found.counts)
+    beside = f", beside it grey {data.background}" if data.fit == "pad" else ""
+    yield "size", f"{fit.image_size} pixels, {data.fit}{beside}"
+    recipe = proposal.recipe
+    yield (
+        "recipe",
+        f"{recipe.epochs} epochs of {recipe.batch_size} images a step, "
+        + ("some mirrored" if recipe.flip else "none mirrored: left and right seem to differ"),
+    )
+    if proposal.recipe.imbalance is not None:
+        yield "rare classes", "drawn by the root of their size, with logit adjustment (docs/training.md)"
+    for name, minutes in proposal.minutes.items():
+        yield (
+            "member",
+            f"{name}: {minutes:.1f} minutes on {fit.engine.device}, {fit.engine.threads} thread(s)",
+        )
+    for each in fit.left_out:
+        yield "not chosen", f"{each}: more than --minutes allows"
+    yield "for less time", proposal.less
+    for metric, least in proposal.least.items():
+        yield "policy", f"lower end of {metric} from {least:g}"
+
+
+def _masks(found: Survey, settings: Segmentation) -> Iterator[tuple[str, str]]:
+    edges = f", from {settings.threshold} on" if settings.threshold is not None else ""
+    ignored = f", {settings.ignore} is asked of nobody" if settings.ignore is not None else ""
+    yield "task", f"segmentation: masks *{settings.masks} beside their images{edges}{ignored}"
+    for name, share in found.pixels.items():
+        value = settings.classes[name]
+        shown = value if isinstance(value, int) else list(value)
+        yield "class", f"{name}: {shown} in the masks, {100 * share:.3g}% of the pixels"
