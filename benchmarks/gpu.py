@@ -5,7 +5,7 @@ pyyaml, rich and safetensors are enough.
 
 Each part ends with one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare
 within a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on
-networks of the same architecture, batch, precision and compile mode. `bare` is benchmarks/bare_loop.py: forward,
+networks of the same architecture, batch, precision and compile mode. `bare` is benchmarks/gpu_parts/bare_loop.py: forward,
 backward and step on one batch that lies on the device, normalised.
 
 part      | what                                                                                    | seconds, about
@@ -43,8 +43,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from benchmarks.bare_loop import BareLoop
-from benchmarks.gpu_pairs import CLASSES, Pair, Scale, summary
+from benchmarks.gpu_parts.bare_loop import BareLoop
+from benchmarks.gpu_parts.gpu_pairs import CLASSES, Pair, Scale, summary
 from benchmarks.images import made_images, read_cifar10
 from resnet_ops.families.catalogue import CATALOGUE
 from resnet_ops.families.imagenet_member import ImageNetMember

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.gpu_pairs import summary
+from benchmarks.gpu_parts.gpu_pairs import summary
 from resnet_ops.data import PreparedData
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.any_member import AnyMember

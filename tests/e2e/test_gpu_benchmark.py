@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.bare_loop import BareLoop
+from benchmarks.gpu_parts.bare_loop import BareLoop
 from benchmarks.images import made_images, read_cifar10
 from resnet_ops.provenance import hardware
 from resnet_ops.training.loop import Training

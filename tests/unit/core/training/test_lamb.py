@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_ops.families.build import build_network
-from resnet_ops.training.lamb import EPSILON, Lamb
-from resnet_ops.training.optimisers import build_optimiser
+from resnet_ops.training.optimisers import EPSILON, Lamb, build_optimiser
 from tests.unit.core.makers import TINY, make_recipe
 
 BETAS = (0.9, 0.99)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.bare_loop import BareLoop
+from benchmarks.gpu_parts.bare_loop import BareLoop
 from benchmarks.images import made_images
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.training.batches import augment_batch
