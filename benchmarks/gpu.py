@@ -5,8 +5,8 @@ pyyaml, rich and safetensors are enough.
 
 Each part ends with one line of JSON. `ours` and `bare` are medians of n rounds; `ratio` is the median of ours / bare
 within a round, `spread` its smallest and largest: in each round both run once, in random order, in this process, on
-networks of the same architecture, batch, precision and compile mode. `bare` is gpu_parts/bare_loop.py: forward, backward
-and step on one batch that lies on the device, normalised.
+networks of the same architecture, batch, precision and compile mode. `bare` is gpu_parts/bare_loop.py: forward,
+backward and step on one batch that lies on the device, normalised.
 
 part      | what                                                                                    | seconds, about
 peak      | matrix product in bf16, TFLOP/s, and copy, GB/s                                         |   2
