@@ -51,9 +51,11 @@ def _cifar(data: Path, side: int) -> tuple[Labelled, Labelled]:
 
 def _cells(data: Path, side: int) -> tuple[Labelled, Labelled]:
     """Cells cut out of the pictures by their boxes, those of the training pictures for training."""
+    content = dict[str, bytes]()
     with tarfile.open(data / "bccd/bccd_voc.tar.xz") as archive:
-        files = {Path(each.name).name: archive.extractfile(each) for each in archive if each.isfile()}
-    content = {name: file.read() for name, file in files.items() if file is not None}
+        for each in archive:
+            if (file := archive.extractfile(each)) is not None:
+                content[Path(each.name).name] = file.read()
 
     def cut(split: str) -> Labelled:
         images, labels = list[NDArray[np.uint8]](), list[int]()
@@ -108,7 +110,9 @@ SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = 
     "fashion": (_fashion, 28),
     "cifar": (_cifar, 32),
     "cells": (_cells, 48),
-    "tiles": (_tiles, 64),
+    "tiles-64": (_tiles, 64),
+    "tiles-128": (_tiles, 128),
+    "tiles-224": (_tiles, 224),
 }
 """Each with the side of its images in pixels."""
 

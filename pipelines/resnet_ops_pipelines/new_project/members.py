@@ -16,7 +16,7 @@ from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.messages import silent
-from resnet_ops.tasks.task import CLASSIFICATION, Segmentation, Task
+from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
@@ -32,8 +32,6 @@ SHORTEST, LONGEST = 0.5, 2.0
 little at the least size, no fewer than so many."""
 STEPS = 3
 """That are timed."""
-WORTH_BF16 = 1.5
-"""Times as fast as fp32 on this processor, from which on bf16 is proposed: on another one it may be slower."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +126,7 @@ def _imagenet(layers: tuple[int, int, int, int], width: int) -> ImageNetMember:
 
 
 def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task) -> Engine:
-    """A GPU where there is one; else one thread or all usable cores, as on a busy machine more may be slower, and bf16
-    where the processor has arithmetic for it.
-    """
+    """A GPU where there is one; else one thread or all usable cores: on a busy machine more may be slower."""
     gpu = torch.cuda.is_available()
     one = Engine(
         device="cuda" if gpu else "cpu",
@@ -141,7 +137,8 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task)
         exact=True,
         images="auto",
     )
-    if gpu:
+    engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
+    if gpu or len(engines) == 1:
         return one
     name, member = next(iter(_members(size, one).items()))
     recipe = recipe_for(task, size, batch_size_for(one, images), images)
@@ -150,11 +147,7 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task)
         plan = Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
         return _seconds_per_image(plan, size, classes, task)
 
-    engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
-    taken = {engine: seconds(engine) for engine in engines}
-    fastest = min(engines, key=lambda engine: taken[engine])
-    brief = replace(fastest, precision="bf16")
-    return brief if WORTH_BF16 * seconds(brief) < taken[fastest] else fastest
+    return min(engines, key=seconds)
 
 
 def _seconds_per_image(plan: Plan, size: int, classes: int, task: Task) -> float:
@@ -179,7 +172,7 @@ def _noise(images: int, size: int, classes: int, task: Task) -> PreparedData:
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (count, size, size, 3), np.uint8)
     masks = None
-    if isinstance(task, Segmentation):
+    if not task.per_image:
         masks = generator.integers(0, classes, (count, size, size), np.uint8)
     names = tuple(map(str, range(classes)))
     labels = np.arange(count) % classes

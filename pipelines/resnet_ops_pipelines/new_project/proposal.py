@@ -51,7 +51,9 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
             f"{', '.join(found.classes)}. Leave it out, and set evaluate.operating_point in params.yaml by hand."
         )
     images, task = found.images("train"), found.data.chosen_task
-    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.longer, found.ratio, found.mirrored)
+    # an operating point makes up for how often two classes are: docs/training.md
+    ratio = found.ratio if positive is None else 1.0
+    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.longer, ratio, found.mirrored)
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])

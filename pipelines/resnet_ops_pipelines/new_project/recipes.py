@@ -2,7 +2,7 @@
 
 import math
 
-from resnet_ops.tasks.task import Segmentation, Task
+from resnet_ops.tasks.task import Task
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
@@ -39,12 +39,12 @@ def recipe_for(
     size: side of the images. longer: factor of the steps. ratio: the largest class to the
     smallest. mirrored: whether left and right mean nothing.
     """
-    of_masks = isinstance(task, Segmentation)
+    of_masks = not task.per_image
     steps = longer * min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
     rare = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
     return Recipe(
-        source=f"{'AdamW and Dice' if of_masks else 'SGD'}, one-cycle as in Smith & Topin 2017, arXiv:1708.07120; "
-        "epochs from the number of images; compared in benchmarks/RESULTS.md",
+        source=f"{'AdamW and Dice' if of_masks else 'SGD'}, one-cycle (Smith & Topin 2017, arXiv:1708.07120), epochs "
+        "from the number of images; compared with others in benchmarks/RESULTS.md",
         epochs=max(2, round(steps / max(1, images // batch_size))),
         batch_size=batch_size,
         accumulate=1,

@@ -69,7 +69,7 @@ def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_
     assert point is not None
     assert point.positive == ("bad",)
     recipe = params.recipes["one-cycle"]
-    assert recipe.imbalance is not None, "3.75 good ones to a bad one"
+    assert recipe.imbalance is None, "the operating point makes up for 3.75 good ones to a bad one"
     policy = read_policy((project / "policies/line-1.yaml").read_text(), "line-1.yaml")
     assert {each.metric for each in policy.guards[0].rules if each.rule == "threshold"} == {  # type: ignore[attr-defined]
         "operating.sensitivity",

@@ -166,6 +166,13 @@ def test_a_class_that_few_masks_have_is_refused_and_so_is_an_operating_point_of_
         proposed(found_masks(), positive="scratch")
 
 
+def test_rare_classes_are_made_up_for_in_training_or_by_an_operating_point_but_not_twice() -> None:
+    rare = found(bad=20, good=1980)
+    assert proposed(rare).recipe.imbalance is not None
+    assert proposed(rare, positive="bad").recipe.imbalance is None
+    assert proposed(found()).recipe.imbalance is None
+
+
 def test_images_are_mirrored_where_they_look_alike_and_more_steps_are_taken_where_there_is_time() -> None:
     plain = proposed(found()).recipe
     assert not plain.flip
