@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.drift_parts.drift_pools import IDENTITY, frame_of, predictions_of
 from benchmarks.drift_parts.left_out_scores import held_out_scores, rehearsed_rows
@@ -41,6 +42,8 @@ PAGE = ROOT / "docs" / "drift-measured.md"
 START, END = "<!-- drift left out: begin -->", "<!-- drift left out: end -->"
 SIZES = (100, 500)
 CALM, MIXES, FROZEN = "none", ("even classes x 3", "odd classes x 3"), "frozen: 5 % one frame"
+DEALS = 20
+"""References that windows without a change are judged by."""
 HARMLESS, HARMFUL = 0.01, 0.025
 """Accuracy lost up to which a change is harmless, and from which on it hurts; those between are in neither count."""
 
@@ -53,15 +56,46 @@ class Version:
     scores: dict[str, Scores]
     seed: int
     operating: OperatingPoint | None = None
+    deal: int = 0
+    """Which images are the reference's: the first half, or another half for each further number."""
 
     @property
     def half(self) -> int:
         return len(self.scores[CLEAN]) // 2
 
     @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        places = np.arange(len(self.scores[CLEAN]))
+        return np.random.default_rng((13, self.deal)).permutation(places) if self.deal else places
+
+    @cached_property
+    def base(self) -> Scores:
+        """Clean images of the reference."""
+        return self.scores[CLEAN][self._order[: self.half]]
+
+    @cached_property
     def rest(self) -> Scores:
         """Clean images that are in no reference."""
-        return self.scores[CLEAN][slice(self.half, None)]
+        return self.scores[CLEAN][self._order[self.half :]]
+
+    def dealt(self, change: str, windows: int) -> Iterator[tuple["Version", int]]:
+        """References to judge so many windows by, with the number of each.
+
+        One for a change. Without one several, dealt anew: all windows of one deal share what by chance tells its halves
+        apart, so its rate of false alarms can be far from their mean.
+        """
+        deals = self._deals[:windows] if change == CALM else [self]
+        for deal in deals:
+            yield deal, windows // len(deals)
+
+    @cached_property
+    def _deals(self) -> list["Version"]:
+        return [self, *(replace(self, deal=number) for number in range(1, DEALS))]
+
+    @cached_property
+    def plain(self) -> "Version":
+        """The same without an operating point."""
+        return replace(self, operating=None)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -69,24 +103,25 @@ class Version:
 
     @cached_property
     def reference(self) -> Reference:
-        base = self.scores[CLEAN][slice(0, self.half)]
         made = build_reference(
-            frame_of(base, self.classes),
+            frame_of(self.base, self.classes),
             IDENTITY,
             self.classes,
             rows=2000,
             seed=self.seed,
             operating=self.operating,
         )
-        clean = predictions_of(base)
+        clean = predictions_of(self.base)
         accuracy_calibration = calibrated_accuracy(
-            made.schema, clean, base.labels, self._tried(base), self.seed
+            made.schema, clean, self.base.labels, self._tried(), self.seed
         )
         return replace(made, accuracy_calibration=accuracy_calibration)
 
-    def _tried(self, base: Scores) -> Iterator[Tried]:
+    def _tried(self) -> Iterator[Tried]:
+        """Of the first half's images, whichever deal it is: no others were scored perturbed."""
         for place, (kind, severity) in enumerate(PERTURBATIONS):
-            found, same = self.scores[f"{REHEARSED}{kind} {severity}"], base[rehearsed_rows(place, self.half)]
+            found = self.scores[f"{REHEARSED}{kind} {severity}"]
+            same = self.scores[CLEAN][rehearsed_rows(place, self.half)]
             yield Tried(kind, predictions_of(found), predictions_of(same), found.labels)
 
     def loss(self, change: str) -> float:
@@ -140,32 +175,46 @@ def measured(
 
 
 def _measured(version: Version, change: str, n: int, windows: int, params: DriftParams) -> dict[str, float]:
-    rng, base = np.random.default_rng((7, n)), version.scores[CLEAN][slice(0, version.half)]
-    tested, rows = float(base.right.mean()), []
+    rng = np.random.default_rng((7, n))
     own = {family(kind) for kind in KIN.get(change, ())}
+    rows = [
+        row
+        for dealt, each in version.dealt(change, windows)
+        for row in _judged(dealt, change, n, each, params, own, rng)
+    ]
+    return {
+        key: float(np.nanmean(values)) if not np.isnan(values).all() else -1.0
+        for key in rows[0]
+        if len(values := np.array([row[key] for row in rows], dtype=float))
+    }
+
+
+def _judged(
+    version: Version,
+    change: str,
+    n: int,
+    windows: int,
+    params: DriftParams,
+    own: set[str],
+    rng: np.random.Generator,
+) -> Iterator[dict[str, float]]:
+    tested = float(version.base.right.mean())
     for number in range(windows):
         window = version.window(change, n, rng)
         verdict = judge(
             frame_of(window, version.classes), version.reference, replace(params, seed=number), window="w"
         )
         guess, reason, truth = verdict.estimated, verdict.likely_reason, float(window.right.mean())
-        rows.append(
-            {
-                "ours": verdict.status == "alarm",
-                "ks": bbsd(base, window),
-                "mmd": mmd(base, window, rng),
-                "error": np.nan if guess is None else abs(guess.value - truth),
-                "same": abs(tested - truth),
-                "holds": np.nan if guess is None else float(guess.low <= truth <= guess.high),
-                "right": reason is not None and family(reason) in own,
-                "wrong": reason is not None and family(reason) not in own,
-            }
-        )
-    return {
-        key: float(np.nanmean(values)) if not np.isnan(values).all() else -1.0
-        for key in rows[0]
-        if len(values := np.array([row[key] for row in rows], dtype=float))
-    }
+        yield {
+            "ours": verdict.status == "alarm",
+            "ks": bbsd(version.base, window),
+            "mmd": mmd(version.base, window, rng),
+            "error": np.nan if guess is None else abs(guess.value - truth),
+            "same": abs(tested - truth),
+            "holds": np.nan if guess is None else float(guess.low <= truth <= guess.high),
+            "right": reason is not None and family(reason) in own,
+            "wrong": reason is not None and family(reason) not in own,
+        }
 
 
 @dataclass(frozen=True)
@@ -254,8 +303,8 @@ def main() -> None:
     about = {**environment(), **hardware(), **git_state(ROOT)}
     body = [
         f"Made by `python benchmarks/drift_left_out.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, Python "
-        f"{about['python']}, torch {about['torch']}. alpha {LEVEL}; {arguments.calm} windows a row without a change, "
-        f"{arguments.windows} for each change and size.",
+        f"{about['python']}, torch {about['torch']}. alpha {LEVEL}; {arguments.calm} windows a row without a change "
+        f"by {DEALS} references, {arguments.windows} by one for each change and size.",
         "\n".join(table.summary(versions)),
         "Each change: accuracy lost in points, and windows of 100 / 500 that alarm.",
         "\n".join(table.each(versions)),

@@ -55,19 +55,30 @@ def with_point(name: str, scores: dict[str, Scores]) -> Version:
 
 
 def measured(
-    version: Version, plain: Version, change: str, n: int, windows: int, params: DriftParams
+    version: Version, change: str, n: int, windows: int, params: DriftParams
 ) -> list[dict[str, float]]:
     """Of each window: whether it alarms with and without the point, and how far off each side's estimate is."""
     assert version.operating is not None
-    rng, rows = np.random.default_rng((11, n)), []
-    tested = decided(version.scores[CLEAN][slice(0, version.half)], version.operating)
+    rng = np.random.default_rng((11, n))
+    return [
+        row
+        for dealt, each in version.dealt(change, windows)
+        for row in _judged(dealt, change, n, each, params, rng)
+    ]
+
+
+def _judged(
+    version: Version, change: str, n: int, windows: int, params: DriftParams, rng: np.random.Generator
+) -> Iterator[dict[str, float]]:
+    assert version.operating is not None
+    tested = decided(version.base, version.operating)
     for number in range(windows):
         window = version.window(change, n, rng)
         frame, settings = frame_of(window, version.classes), replace(params, seed=number)
         verdict = judge(frame, version.reference, settings, window="w")
         row = {
             "with": float(verdict.status == "alarm"),
-            "without": float(judge(frame, plain.reference, settings, window="w").status == "alarm"),
+            "without": float(judge(frame, version.plain.reference, settings, window="w").status == "alarm"),
         }
         truth = decided(window, version.operating)
         for name in SIDES if verdict.operating else ():
@@ -75,8 +86,7 @@ def measured(
             row[f"{name} off"] = abs(guess.value - truth[name])
             row[f"{name} unchanged"] = abs(tested[name] - truth[name])
             row[f"{name} held"] = float(guess.low <= truth[name] <= guess.high)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def groups(version: Version) -> dict[str, list[str]]:
@@ -94,13 +104,12 @@ def groups(version: Version) -> dict[str, list[str]]:
 
 def lines(version: Version, windows: int, calm: int, params: DriftParams) -> Iterator[str]:
     """Rows of the table."""
-    plain = replace(version, operating=None)
     for what, changes in groups(version).items():
         for n in SIZES:
             rows = [
                 row
                 for change in changes
-                for row in measured(version, plain, change, n, calm if change == CALM else windows, params)
+                for row in measured(version, change, n, calm if change == CALM else windows, params)
             ]
             if rows:
                 mean = {
