@@ -8,10 +8,10 @@ import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
 from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.votes import with_votes
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
 from resnet_ops.training.plan import Plan
-from resnet_ops.training.votes import with_votes
 
 __all__ = ["training_key"]
 
@@ -29,7 +29,9 @@ def training_key(plan: Plan, data: PreparedData) -> str:
     """
     images = hashlib.sha256()
     for split in ("train", "validation"):
-        part = data.split(split) if split == "validation" else with_votes(plan, data.split(split))
+        part = data.split(split)
+        if plan.recipe.soft_labels and split == "train":
+            part = with_votes(part, plan.name)
         digests = pixel_digests(part.images)
         _require(digests, part.rows)
         images.update(repr((split, part.images.shape)).encode())

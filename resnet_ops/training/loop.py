@@ -9,6 +9,7 @@ from torch import Tensor
 
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import depth_of, white_of
+from resnet_ops.data.votes import with_votes
 from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
 from resnet_ops.tasks.heads.head import head_of
@@ -31,7 +32,6 @@ from resnet_ops.training.set_up import set_up
 from resnet_ops.training.state import TrainingState
 from resnet_ops.training.step import take_step
 from resnet_ops.training.validation import Validation
-from resnet_ops.training.votes import with_votes
 
 __all__ = ["Training", "fit", "out_of_patience"]
 
@@ -73,7 +73,8 @@ class Training:
         check_depth(plan, train)
         self.learning = learning_of(train.task)
         self.learning.check(plan, train, validation)
-        train = with_votes(plan, train)
+        if plan.recipe.soft_labels:
+            train = with_votes(train, plan.name)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
         network = head_of(train.task).network(plan.member, train.images.shape[3], classes)

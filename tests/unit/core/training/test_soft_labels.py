@@ -8,12 +8,12 @@ import torch
 
 from resnet_ops.data import PreparedData
 from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.votes import vote_shares
 from resnet_ops.errors import ConfigError
 from resnet_ops.training.augmentation.draws import Draws
 from resnet_ops.training.augmentation.mixing import Targets, mix
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import fit
-from resnet_ops.training.votes import vote_shares, with_votes
 from tests.unit.core.makers import make_data, make_imbalance, make_plan, make_recipe
 
 TWO = ("a", "b")
@@ -65,7 +65,6 @@ def test_without_the_setting_votes_change_nothing_and_with_it_they_are_part_of_t
     data = make_data({"train": [0, 1, 1], "validation": [0, 1]}, TWO)
     one, other = (rated(data, ["a", "b", third, "a", "b"], ["a", "b", "b", "a", "b"]) for third in "ab")
     plain, soft = make_plan(), make_plan(SOFT)
-    assert with_votes(plain, one) is one
     assert training_key(plain, one) == training_key(plain, other) == training_key(plain, data)
     assert training_key(soft, one) != training_key(soft, other)
     assert "soft_labels" not in plain.recipe.as_dict()

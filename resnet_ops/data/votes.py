@@ -4,24 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from resnet_ops.data import PreparedData
 from resnet_ops.data.listing.raters import rating_columns
+from resnet_ops.data.prepared import PreparedData
 from resnet_ops.errors import ConfigError
-from resnet_ops.training.plan import Plan
 
 __all__ = ["vote_shares", "with_votes"]
 
 
-def with_votes(plan: Plan, train: PreparedData) -> PreparedData:
-    """The training split with `vote_shares` as its targets where the recipe asks for that; else as it is.
+def with_votes(train: PreparedData, name: str) -> PreparedData:
+    """The training split with `vote_shares` as its targets. name: of the member.
 
     Raises ConfigError where the images have no ratings, or are asked for more than a class.
     """
-    if not plan.recipe.soft_labels:
-        return train
     if train.targets is not None or not rating_columns(train.extra):
         raise ConfigError(
-            f"{plan.name}: the recipe's soft_labels takes classes that several people gave to each image, in columns "
+            f"{name}: the recipe's soft_labels takes classes that several people gave to each image, in columns "
             "label_1, label_2 ... of a CSV file or with a row for each rating. In params.yaml set it to false."
         )
     return replace(train, targets=vote_shares(train))
