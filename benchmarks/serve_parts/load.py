@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing.pool import Pool
 from typing import Any
 
 __all__ = ["Load", "closed", "opened"]
@@ -137,6 +139,8 @@ def _opened(port: int, body: bytes, rate: float, seconds: float, seed: int, from
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
+        for connection in idle:
+            connection.transport.close()
         return time.perf_counter() - begin
 
     elapsed = _run(run)
@@ -153,10 +157,15 @@ def _run(work: Callable[[], Coroutine[Any, Any, float]]) -> float:
         return runner.run(work())
 
 
+@cache
+def _clients() -> Pool:
+    """One process for all of them, until this one ends."""
+    return multiprocessing.get_context("spawn").Pool(1)
+
+
 def closed(port: int, body: bytes, clients: int, seconds: float) -> Load:
     """So many clients, each with one request under way; from another process, whose lock is not this one's."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_closed, (port, body, clients, seconds))
+    return _clients().apply(_closed, (port, body, clients, seconds))
 
 
 def opened(
@@ -167,5 +176,4 @@ def opened(
     A request's time counts from when it was due, so that a server that falls behind is not asked less for it; or from
     when it was sent, to be compared with a closed loop.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_opened, (port, body, rate, seconds, seed, from_due))
+    return _clients().apply(_opened, (port, body, rate, seconds, seed, from_due))

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from resnet_ops.errors import DataError
@@ -78,19 +77,20 @@ def matrix(frame: pd.DataFrame, column: str) -> NDArray[np.float32]:
 
 def vectors(values: NDArray[np.float32]) -> "pd.Series[Any]":
     """(rows, length) as a column that `matrix` reads as one piece: Arrow's list of a fixed size."""
+    import pyarrow as pa  # a scorer needs none of it
+
     flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
     return pd.Series(pd.arrays.ArrowExtensionArray(pa.FixedSizeListArray.from_arrays(flat, values.shape[1])))
 
 
 def _flat(column: "pd.Series[Any]") -> NDArray[np.float32] | None:
     """What `vectors` made a column of; None for another one, without rows, and where something is missing."""
-    kind = column.dtype.pyarrow_dtype if isinstance(column.dtype, pd.ArrowDtype) else None
-    if (
-        kind is None
-        or not len(column)
-        or not pa.types.is_fixed_size_list(kind)
-        or kind.value_type != pa.float32()
-    ):
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return None
+    import pyarrow as pa
+
+    kind = column.dtype.pyarrow_dtype
+    if not len(column) or not pa.types.is_fixed_size_list(kind) or kind.value_type != pa.float32():
         return None
     parts = pa.chunked_array(column.array.__arrow_array__()).combine_chunks()
     if parts.null_count or parts.flatten().null_count:

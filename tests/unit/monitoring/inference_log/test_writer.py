@@ -375,7 +375,7 @@ def test_prometheus_reads_the_numbers(tmp_path: Path) -> None:
     with writer_of(tmp_path) as log:
         export_metrics(log, registry)
         assert record(log, 4) == 4
-        eventually(lambda: log.stats().written == 4, "rows are written")
+        eventually(lambda: log.stats().written == 4 and log.stats().depth == 0, "rows are written")
         who = {"model": "made-up", "version": "1"}
         for name, value in (("recorded_total", 4), ("written_total", 4), ("dropped_total", 0), ("depth", 0)):
             assert registry.get_sample_value(f"resnet_ops_inference_log_{name}", who) == value
