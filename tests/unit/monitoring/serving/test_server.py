@@ -149,7 +149,12 @@ WRONG = {
     "a list": ("application/json", b"[1]", 400, "no object"),
     "another key": ("application/json", b'{"x": 1}', 400, "keys"),
     "rows of unequal length": ("application/json", b'{"images": [[1], [1, 2]]}', 400, "array"),
-    "words": ("application/json", json.dumps({"images": [[[["a"]] * 8] * 8]}).encode(), 400, "whole numbers"),
+    "words": (
+        "application/json",
+        json.dumps({"images": [[[["a"]] * 8] * 8]}).encode(),
+        400,
+        "no array of numbers",
+    ),
     "numbers that are none": (
         "application/json",
         json.dumps({"images": [[[[float("nan")]] * 8] * 8]}).encode(),

@@ -1,6 +1,6 @@
 """What `resnet-ops init` proposes for masks, against settings that were used before, on tiles with surface defects.
 
-    python -m benchmarks.default_mask_recipe --data DATA [--sides 64 128] [--seeds 3] [--workers 16] [--longer 1]
+    python -m benchmarks.tasks.default_mask_recipe --data DATA [--sides 64 128] [--seeds 3] [--workers 16] [--longer 1]
 
 DATA holds `magnetic-tile`. Splits are drawn as the pipeline draws them, by each seed; the figures are of split `test`.
 A training at 64 pixels takes about a minute of one core, at 128 four.
