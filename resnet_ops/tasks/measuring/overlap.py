@@ -1,6 +1,7 @@
 """Measures of overlap from confusion matrices of images, with intervals over images."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,8 +71,10 @@ def measure(
     """A mean of ratios of sums over images, such as mIoU, with a bootstrap-t interval over the images.
 
     confusion: (N, K, K). place: of the one class that is measured. A class that is in no mask and no answer is left out
-    of the mean. Bootstrap-t (Efron 1982; Hall 1988) of the logit, with the linearised deviation of a ratio. No interval
-    where a class is in fewer than FEWEST_IMAGES masks, or where all images are alike.
+    of the mean. Bootstrap-t (Efron 1982; Hall 1988) of the logit, with the linearised deviation of a ratio. Where every
+    image is flawless, or none has a right pixel, the exact end (Clopper & Pearson 1934) for images that count as right or
+    wrong as a whole, of those with the rarest class. No interval where a class is in fewer than FEWEST_IMAGES masks, or
+    where all images are alike otherwise.
     """
     above, below = (each.astype(float) for each in counts(confusion))
     there = below.sum(axis=0) > 0
@@ -81,13 +84,17 @@ def measure(
     above, below = above[:, there], below[:, there]
     value = float((above.sum(axis=0) / below.sum(axis=0)).mean())
     found = Measurement(value=value, n=len(confusion), unit="fraction")
-    few = seen[seen > 0].min(initial=len(confusion)) < FEWEST_IMAGES
+    fewest = int(seen[seen > 0].min(initial=len(confusion)))
     error = float(_deviation(above, below, np.ones((1, len(above))))[0])
-    if few or error == 0 or not 0 < value < 1:
+    if fewest < FEWEST_IMAGES or (error == 0 and 0 < value < 1):
         return found
+    if not 0 < value < 1:
+        end = ((1 - confidence) / 2) ** (1 / fewest)
+        low, high = (end, 1.0) if value == 1 else (0.0, 1 - end)
+        return replace(found, low=low, high=high, method=f"Clopper-Pearson {confidence:g} of whole images")
     low, high = _interval(above, below, value, error, confidence, seed)
     method = f"bootstrap-t {confidence:g}, {DRAWS} draws of images"
-    return Measurement(value=value, n=found.n, low=low, high=high, method=method, unit="fraction")
+    return replace(found, low=low, high=high, method=method)
 
 
 def _interval(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
 from resnet_ops.data import PreparedData
@@ -69,8 +70,19 @@ def test_scores_of_images_by_hand() -> None:
 def test_what_few_images_show_has_no_interval() -> None:
     answers, masks = random_masks(overlap.FEWEST_IMAGES - 1)
     assert measure(confusions(answers, masks, 3), MEASURES["iou"], 0.95, 0).low is None
-    flawless = confusions(*random_masks()[:1] * 2, 3)
-    assert measure(flawless, MEASURES["iou"], 0.95, 0).low is None
+
+
+def test_what_is_flawless_has_the_exact_end_of_as_many_images_as_show_the_rarest_class() -> None:
+    masks = np.zeros((100, 1, 2), np.uint8)
+    masks[:20, 0, 1] = 1
+    whole = measure(confusions(masks, masks, 2), MEASURES["iou"], 0.95, 0)
+    assert (whole.value, whole.low, whole.high) == (1, pytest.approx(0.025 ** (1 / 20)), 1)
+    common = measure(confusions(masks, masks, 2), MEASURES["iou"], 0.95, 0, place=0)
+    assert common.low == pytest.approx(0.025 ** (1 / 100))
+    none = measure(confusions(1 - masks, masks, 2), MEASURES["iou"], 0.95, 0, place=1)
+    assert (none.value, none.low, none.high) == (0, 0, pytest.approx(1 - 0.025 ** (1 / 20)))
+    clopper = stats.binomtest(20, 20).proportion_ci(0.95, "exact")
+    assert whole.low == pytest.approx(clopper.low)
 
 
 def test_a_class_that_is_nowhere_is_left_out() -> None:
