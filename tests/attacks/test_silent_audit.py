@@ -66,6 +66,18 @@ def _put_in(registry: Registry, number: int, text: str) -> None:
         connection.execute(insert(statements).values(row))
 
 
+@pytest.mark.parametrize("change", ["seq = 1000", "next_at = 99000000000000"])
+def test_an_audit_finds_a_webhook_that_was_moved_past_what_it_is_to_be_told(
+    registry: Registry, change: str
+) -> None:
+    columns = "(endpoint, seq, attempts, next_at, problem)"
+    sql(registry, f"INSERT INTO resnet_ops_deliveries {columns} VALUES ('{'e' * 64}', 1, 0, 0, '')")
+    assert findings(registry) == []
+    sql(registry, f"UPDATE resnet_ops_deliveries SET {change}")
+    (found,) = findings(registry)
+    assert found.startswith("webhook ")
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -18,7 +18,12 @@ from resnet_ops_registry.gate.holders import Holder, guarded_holders
 from resnet_ops_registry.gate.policies import list_policies
 from resnet_ops_registry.operations.decided import why_not_allowed
 from resnet_ops_registry.operations.finding import Finding
-from resnet_ops_registry.operations.recorded import check_keys, check_policies, check_statements
+from resnet_ops_registry.operations.recorded import (
+    check_deliveries,
+    check_keys,
+    check_policies,
+    check_statements,
+)
 from resnet_ops_registry.store import harden
 from resnet_ops_registry.store.changes import ACTIVE_STAGES
 
@@ -65,6 +70,7 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
         found += _check_holder(connection, entries, holder, expected.get(_place_of(holder)))
     found += check_keys(connection, entries)
     found += check_policies(connection, entries)
+    found += check_deliveries(connection, entries)
     found += _check_authority(connection, entries, known_seq)
     found += _check_second_line(connection, entries)
     files: dict[tuple[str, str], Files] = {}

@@ -20,7 +20,16 @@ from resnet_ops_registry.database import ledger, tables
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.database.tables import open_database
 
-__all__ = ["Delivery", "Endpoint", "configured_endpoint", "message_type", "send_due", "signature"]
+__all__ = [
+    "LEASE",
+    "LONGEST_WAIT",
+    "Delivery",
+    "Endpoint",
+    "configured_endpoint",
+    "message_type",
+    "send_due",
+    "signature",
+]
 
 LEASE = 60_000
 LONGEST_WAIT = 3_600_000

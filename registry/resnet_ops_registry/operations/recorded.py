@@ -9,11 +9,13 @@ from sqlalchemy import Connection, select
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.envelope import read_envelope
 from resnet_ops_registry.attestations.trust import TrustedKey, list_trusted
+from resnet_ops_registry.common.actor import now
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.database.ledger import Entry
 from resnet_ops_registry.operations.finding import Finding
+from resnet_ops_registry.operations.outbox import LEASE, LONGEST_WAIT
 
-__all__ = ["check_keys", "check_policies", "check_statements"]
+__all__ = ["check_deliveries", "check_keys", "check_policies", "check_statements"]
 
 
 def check_statements(connection: Connection, entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -54,6 +56,15 @@ def check_statements(connection: Connection, entries: Sequence[Entry]) -> Iterat
         if digest not in present:
             where = f"statement {digest[:12]} about {entry.event.model} v{entry.event.version}"
             yield Finding(where, f"entry {entry.seq} of the ledger accepted it, and it is gone")
+
+
+def check_deliveries(connection: Connection, entries: Sequence[Entry]) -> Iterator[Finding]:
+    """A webhook's place must be in the ledger, and its next try within what senders wait: else it is told nothing."""
+    last, latest = max((entry.seq for entry in entries), default=0), now() + LONGEST_WAIT + LEASE
+    for row in connection.execute(select(tables.deliveries)):
+        if row.seq > last or row.next_at > latest:
+            where = f"webhook {row.endpoint[:12]}"
+            yield Finding(where, "it was moved past what is to be told: no sender does that")
 
 
 def check_keys(connection: Connection, entries: Sequence[Entry]) -> Iterator[Finding]:

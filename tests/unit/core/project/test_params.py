@@ -37,6 +37,13 @@ def test_a_good_file_becomes_typed_settings(tmp_path: Path) -> None:
     assert parse(tmp_path, good()) == Shape(seed=3, train=make_recipe(), members={"tiny": TINY})
 
 
+def test_a_file_that_an_editor_of_windows_saved_is_the_same(tmp_path: Path) -> None:
+    right = parse(tmp_path, good())
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert parse_params(path, Shape) == right
+
+
 def wrong(**changes: Any) -> dict[str, Any]:
     """Good settings with `section__key=value` changed, or removed where the value is ..."""
     content = good()

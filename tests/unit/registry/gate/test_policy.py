@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resnet_ops.errors import ConfigError
 from resnet_ops_registry.attestations.evidence import Evidence, Metric, Source, read_evidence
 from resnet_ops_registry.gate.policy import Target, canonical_name
-from resnet_ops_registry.gate.policy_file import read_policy
+from resnet_ops_registry.gate.policy_file import policy_text, read_policy
 
 POLICY = """\
 model: digits-*
@@ -29,6 +29,12 @@ def problem_of(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         read_policy(text, "p.yaml")
     return str(caught.value)
+
+
+def test_a_policy_that_an_editor_of_windows_saved_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + POLICY.replace("\n", "\r\n").encode())
+    assert read_policy(policy_text(file), "p.yaml") == read_policy(POLICY, "p.yaml")
 
 
 def test_the_project_policy_is_valid_and_guards_both_champions() -> None:
