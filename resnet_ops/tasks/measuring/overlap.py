@@ -72,9 +72,9 @@ def measure(
 
     confusion: (N, K, K). place: of the one class that is measured. A class that is in no mask and no answer is left out
     of the mean. Bootstrap-t (Efron 1982; Hall 1988) of the logit, with the linearised deviation of a ratio. Where every
-    image is flawless, or none has a right pixel, the exact end (Clopper & Pearson 1934) for images that count as right or
-    wrong as a whole, of those with the rarest class. No interval where a class is in fewer than FEWEST_IMAGES masks, or
-    where all images are alike otherwise.
+    image is flawless, or none has a right pixel, the exact end (Clopper & Pearson 1934) for images that count as right
+    or wrong as a whole, of those with the rarest class. No interval where a class is in fewer than FEWEST_IMAGES masks,
+    or where all images are alike otherwise.
     """
     above, below = (each.astype(float) for each in counts(confusion))
     there = below.sum(axis=0) > 0
