@@ -42,7 +42,14 @@ class ImagesInMemory:
         if not rows:
             return
         for where in send(torch.cat(list(rows)), self._asked.device).split([len(batch) for batch in rows]):
-            yield self._images[where], self._asked[where]
+            yield _rows(self._images, where), self._asked[where]
+
+
+def _rows(images: Tensor, where: Tensor) -> Tensor:
+    """Some of the images. Those of 16 bits as if they were signed: torch picks no unsigned ones on a GPU."""
+    if images.dtype == torch.uint16:
+        return images.view(torch.int16)[where].view(torch.uint16)
+    return images[where]
 
 
 class StreamedImages:
