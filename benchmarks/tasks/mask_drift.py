@@ -136,7 +136,7 @@ class Pool:
         return self._references[number]
 
     def _reference(self, rows: np.ndarray) -> Reference:
-        base, watching = self.answers[CALM][rows], watching_of(self.model.task)
+        base, watching = self.answers[CALM][rows], watching_of(self.model)
         scored = Scored(watching.measured, base.scores, watching.scalars(CLASSES))
         made = build_reference(base.frame(), IDENTITY, CLASSES, rows=REFERENCE, seed=0, scored=scored)
         calibration = calibrated_accuracy(

@@ -10,7 +10,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import read_json
 from resnet_ops.predictions import DeployedModel
-from resnet_ops.tasks.watching.watching import is_watched
+from resnet_ops.tasks.watching.at_threshold import at_threshold
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_registry.client.loading import load
 
@@ -20,7 +20,6 @@ SERVING = Path("reports/serving.json")
 
 
 NOBODY = "No version is champion or challenger yet, so there is nothing to monitor."
-UNWATCHED = "The scorer, log and drift do not take the answers of {}: nothing is scored or monitored."
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Serving:
 
 
 def read_serving() -> Serving | None:
-    """The version that serves; None, having said so, where none does or its answers are not monitored.
+    """The version that serves; None, having said so, where none does.
 
     Raises DataError when the registry now holds another model under its number.
     """
@@ -66,10 +65,8 @@ def read_serving() -> Serving | None:
         raise DataError(
             f"{serving['model']} v{serving['version']} has changed in the registry. Run: dvc repro"
         )
-    if not is_watched(loaded.model.task):
-        console.print(UNWATCHED.format(f"{serving['model']} v{serving['version']}"), style="yellow")
-        return None
     identity = ModelIdentity(serving["model"], str(serving["version"]), serving["weights_digest"])
     point = serving["operating_point"]
     operating = point and OperatingPoint(tuple(point["positive"]), point["threshold"])
-    return Serving(loaded.model, identity, serving["alias"], loaded.trained_on, operating)
+    model = at_threshold(loaded.model, serving.get("score_threshold"))
+    return Serving(model, identity, serving["alias"], loaded.trained_on, operating)

@@ -120,6 +120,7 @@ def reference(
         from resnet_ops.console import progress_bar
         from resnet_ops.data import load_prepared
         from resnet_ops.data.trained_on import leave_out
+        from resnet_ops.tasks.watching.at_threshold import at_threshold
         from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference, measured_before
         from resnet_ops_monitoring.inference_log.identity import ModelIdentity
         from resnet_ops_monitoring.report.stored_reference import registered_version, store_reference
@@ -136,9 +137,10 @@ def reference(
         test = leave_out(prepared, loaded.trained_on or (), "test")[0].split("test")
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
         evidence = evidence_of(client, registered_version(client, identity)).evidence
+        network = at_threshold(loaded.model, evidence.score_threshold)
         with progress_bar(f"Calibrating with {identity}") as progress:
             made = held_out_reference(
-                loaded.model, identity, test, settings, seed, progress, evidence.operating_point, group
+                network, identity, test, settings, seed, progress, evidence.operating_point, group
             )
         check_tested(made, measured_before(evidence))
         store_reference(client, made, signer)

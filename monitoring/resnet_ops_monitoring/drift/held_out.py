@@ -45,7 +45,7 @@ def held_out_reference(
         labels=[row.class_name for row in test.rows],
         groups=test.groups(group),
     )
-    watching, known = watching_of(model.task), watched(model, test.images, test.asked)
+    watching, known = watching_of(model), watched(model, test.images, test.asked)
     scalars = watching.scalars(model.classes)
     reference = build_reference(
         frame,
@@ -54,7 +54,9 @@ def held_out_reference(
         rows=params.reference_rows,
         seed=seed,
         operating=operating,
-        scored=Scored(watching.measured, np.asarray(known.scores, float), scalars) if scalars else None,
+        scored=Scored(watching.measured, np.asarray(known.scores, float), scalars, watching.threshold)
+        if scalars
+        else None,
     )
     each = params.perturbed_images
     return calibrate_accuracy(

@@ -19,6 +19,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.watching.move import Move
 from resnet_ops.tasks.watching.watching import Watched, watched, watching_of
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, far_shifted, rows_of
 from resnet_ops_monitoring.drift.likeness import margin_of
@@ -58,9 +59,19 @@ def _by_camera(planes: NDArray[Any], kind: str, severity: int, **options: Any) -
     if kind == "turned":
         degrees = (3, 6, 12, 20, 30)[severity - 1]
         return np.asarray(ndimage.rotate(planes, -degrees, axes=(1, 2), reshape=False, **options))
-    share = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16)[severity - 1]
-    by = (0, share * planes.shape[1], -share * planes.shape[2], *[0] * (planes.ndim - 3))
+    by = (0, *_shift(severity, planes.shape), *[0] * (planes.ndim - 3))
     return np.asarray(ndimage.shift(planes, by, **options))
+
+
+def _shift(severity: int, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Pixels down and to the right by which a moved camera shows (N, H, W, ...) images."""
+    share = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16)[severity - 1]
+    return share * shape[1], -share * shape[2]
+
+
+def _move(kind: str, severity: int, shape: tuple[int, ...]) -> Move:
+    maps = partial(_by_camera, kind=kind, severity=severity, order=0, mode="constant", cval=0)
+    return Move(maps, _shift(severity, shape) if kind == "moved" else None)
 
 
 def _darkened(images: Pixels, severity: int) -> Pixels:
@@ -136,17 +147,17 @@ def trials(
     progress: Progress,
 ) -> Iterator["Tried"]:
     """What the model makes of each of `PERTURBATIONS` that the truth can follow. Arguments: as `calibrate_accuracy`."""
-    rng, watching = np.random.default_rng(seed), watching_of(model.task)
+    rng, watching = np.random.default_rng(seed), watching_of(model)
     kinds = [found for found in PERTURBATIONS if not (watching.placed and found[0] in _UNFOLLOWED)]
     for done, (kind, severity) in enumerate(kinds):
         rows = rng.permutation(len(images))[:each]
-        true = asked[rows]
+        true: NDArray[Any] | None = asked[rows]
         if watching.placed and kind in _FOLLOWED:
-            move = partial(_by_camera, kind=kind, severity=severity, order=0, mode="constant", cval=0)
-            true = watching.moved(true, move)
-        found = watched(model, perturbed(images[rows], kind, severity, seed), true)
-        before = _some(known.kept, rows)
-        yield Tried(kind, found.kept, before, labels[rows], found.scores, known.scores[rows])
+            true = watching.moved(asked[rows], _move(kind, severity, images.shape))
+        if true is not None:
+            found = watched(model, perturbed(images[rows], kind, severity, seed), true)
+            before = _some(known.kept, rows)
+            yield Tried(kind, found.kept, before, labels[rows], found.scores, known.scores[rows])
         progress(done + 1, len(kinds))
 
 

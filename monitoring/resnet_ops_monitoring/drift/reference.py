@@ -59,12 +59,13 @@ _LEAST = 4  # rows: half of them say how embeddings vary, the others are compare
 @dataclass(frozen=True, eq=False)
 class Scored:
     """Rows of a task whose images are not just right or wrong. measured: what their scores are. scores: (n,) in [0, 1].
-    scalars: names of the numbers that are in the place of probabilities.
+    scalars: names of the numbers that are in the place of probabilities. score_threshold: as in `SummarySchema`.
     """
 
     measured: str
     scores: NDArray[np.float64]
     scalars: tuple[str, ...]
+    score_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class Reference:
             **({} if self.worth == 1 else {"worth": self.worth}),
             **({} if self.scores is None else {"measured": self.measured, "scores": self.scores}),
             **({"scalars": list(self.schema.scalars)} if self.schema.scalars else {}),
+            **(
+                {}
+                if self.schema.score_threshold is None
+                else {"score_threshold": self.schema.score_threshold}
+            ),
         }
         arrays = io.BytesIO()
         calibrated_accuracy = (
@@ -196,7 +202,8 @@ def build_reference(
     threshold = accuracy_threshold(
         certainty(probabilities, scalars), right if scored is None else scored.scores
     )
-    schema = _schema(frame, identity, classes, threshold, rows, seed, operating, scalars)
+    counted = None if scored is None else scored.score_threshold
+    schema = _schema(frame, identity, classes, threshold, rows, seed, operating, scalars, counted)
     names = pd.Index(classes)
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(
@@ -232,7 +239,15 @@ def accept_window(reference: Reference, frame: pd.DataFrame, *, by: str, why: st
             f"{_LEAST} usable rows at the very least, of as many groups. Accept another window."
         )
     schema = _schema(
-        frame, old.identity, old.classes, old.threshold, old.rows, old.seed, old.operating, old.scalars
+        frame,
+        old.identity,
+        old.classes,
+        old.threshold,
+        old.rows,
+        old.seed,
+        old.operating,
+        old.scalars,
+        old.score_threshold,
     )
     accepted = Acceptance(by=by, why=why, at=at, start=before.start, end=before.end)
     made = _reference(frame, schema, reference.confusion)
@@ -255,6 +270,7 @@ def _schema(
     seed: int,
     operating: OperatingPoint | None,
     scalars: tuple[str, ...],
+    score_threshold: float | None,
 ) -> SummarySchema:
     columns = columns_of(frame, matrix(frame, "probabilities"), scalars)
     return SummarySchema(
@@ -267,6 +283,7 @@ def _schema(
         seed=seed,
         operating=operating,
         scalars=scalars,
+        score_threshold=score_threshold,
     )
 
 
@@ -323,6 +340,7 @@ def _from_table(table: pa.Table) -> Reference:
             edges=arrays["edges"],
             operating=point and OperatingPoint(tuple(point["positive"]), float(point["threshold"])),
             scalars=tuple(about.get("scalars", ())),
+            score_threshold=about.get("score_threshold"),
             **about["basis"],
         )
         confusion = arrays["confusion"]

@@ -14,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from resnet_ops.errors import ConfigError, DataError, EvidenceError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import file_digest
+from resnet_ops.tasks.watching.boxes import COUNTED
 from resnet_ops_monitoring.drift.reference import Reference, load_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.publish import answering, monitoring_run
@@ -93,18 +94,23 @@ def check_decides_alike(client: MlflowClient, reference: Reference) -> None:
 
     Else sensitivity, specificity and the share called positive would be those of a threshold that nobody uses.
     """
-    identity, before = reference.identity, reference.schema.operating
+    identity = reference.identity
     with answering(client, "give the evidence"):
-        now = evidence_of(client, registered_version(client, identity)).evidence.operating_point
-    if now != before:
+        evidence = evidence_of(client, registered_version(client, identity)).evidence
+    before, counted = reference.schema.operating, reference.schema.score_threshold
+    now, counts = evidence.operating_point, None if counted is None else evidence.score_threshold or COUNTED
+    if (now, counts) != (before, counted):
+        made = _words(before, counted)
         raise EvidenceError(
-            f"{identity} decides at {_words(now)} by its evidence, but its reference was made at {_words(before)}. "
+            f"{identity} decides at {_words(now, counts)} by its evidence, but its reference was made at {made}. "
             f"Nothing was judged by it. Make it again: resnet-ops drift reference {identity.name} {identity.version}"
             + ("; then accept a window again: resnet-ops drift accept" if reference.accepted else "")
         )
 
 
-def _words(point: OperatingPoint | None) -> str:
+def _words(point: OperatingPoint | None, counted: float | None) -> str:
+    if counted is not None:
+        return f"a score of {counted:.6g}"
     if point is None:
         return "no operating point"
     return f"{point.threshold:.6g} for {', '.join(point.positive)}"

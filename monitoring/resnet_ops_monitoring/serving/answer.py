@@ -8,6 +8,7 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import BaseModel, Field
 
+from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.version import Version
@@ -18,6 +19,7 @@ __all__ = [
     "Scores",
     "ShadowStatus",
     "Status",
+    "as_mlflow",
     "as_picture",
     "as_scores",
     "headers_of",
@@ -56,6 +58,28 @@ class MaskPrediction(BaseModel):
     embedding: list[float] | None = Field(None, description="before the head; with embedding=true")
 
 
+class FoundObject(BaseModel):
+    """One of those that a version with boxes found in an image."""
+
+    kind: str = Field(alias="class")
+    score: float = Field(description="in [0, 1]")
+    box: tuple[float, float, float, float] = Field(
+        description="left, top, right, bottom in pixels of the square that the model takes"
+    )
+
+
+class BoxPrediction(BaseModel):
+    """Of one image, where the version answers with boxes."""
+
+    objects: list[FoundObject] = Field(description="those that count, by falling score")
+    threshold: float = Field(
+        description="the score from which they count: by the version's signed evidence, or 0.5"
+    )
+    side: int = Field(description="of the square that the model takes, in pixels")
+    drawn: str | None = Field(None, description="the boxes on that square, PNG as base64; with drawn=true")
+    embedding: list[float] | None = Field(None, description="before the head; with embedding=true")
+
+
 class Scores(BaseModel):
     """The answer to one request."""
 
@@ -64,7 +88,7 @@ class Scores(BaseModel):
     version: str
     digest: str = Field(description="sha256 of the version's files, as the inference log has it")
     gate: str = Field(description="`passed` and the alias, or `ungated`")
-    predictions: list[Prediction] | list[MaskPrediction] = Field(
+    predictions: list[Prediction] | list[MaskPrediction] | list[BoxPrediction] = Field(
         description="in the order of the images; what they are is the version's task"
     )
 
@@ -118,7 +142,7 @@ class Status(BaseModel):
 
 def is_large(version: Version) -> bool:
     """Whether its answers are so large that others would wait while they are written."""
-    return watching_of(version.model.task).at_once is not None
+    return watching_of(version.model).at_once is not None
 
 
 def as_scores(
@@ -135,6 +159,14 @@ def as_scores(
     }
 
 
+def as_mlflow(said: Predictions) -> Any:
+    """As `mlflow models serve` answers, ready for JSON: probabilities, or all boxes with their scores and classes."""
+    if said.boxes is None:
+        return said.probabilities.tolist()
+    parts = {"boxes": said.boxes, "scores": said.probabilities, "classes": said.predicted}
+    return {name: part.tolist() for name, part in parts.items()}
+
+
 def as_picture(version: Version, scored: Scored, drawn: bool) -> bytes:
     """The answer to one image as a PNG; drawn: on the image. Raises Refusal where there is none."""
     count = len(scored.predictions.predicted)
@@ -147,12 +179,12 @@ def as_picture(version: Version, scored: Scored, drawn: bool) -> bytes:
 
 def _picture(version: Version, scored: Scored, row: int, drawn: bool) -> bytes | None:
     image = scored.images[row] if drawn and scored.images is not None else None
-    return watching_of(version.model.task).picture(scored.predictions, row, image)
+    return watching_of(version.model).picture(scored.predictions, row, image)
 
 
 def _prediction(version: Version, scored: Scored, row: int, embedding: bool, drawn: bool) -> dict[str, Any]:
     said = scored.predictions
-    content = watching_of(version.model.task).answer(said, row, version.model.classes)
+    content = watching_of(version.model).answer(said, row, version.model.classes)
     if version.operating is not None:
         content["decision"] = _decision(version, said.probabilities[row : row + 1])
     if drawn and (picture := _picture(version, scored, row, True)) is not None:

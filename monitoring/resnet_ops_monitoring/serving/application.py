@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from resnet_ops_monitoring.serving.answer import (
     Scores,
     Status,
+    as_mlflow,
     as_picture,
     as_scores,
     headers_of,
@@ -113,11 +114,11 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         openapi_extra=takes({ARRAY_TYPES[0]: {"schema": inputs}}),
     )
     async def invocations(request: Request) -> Response:
-        """Score as `mlflow models serve` does: arrays in, probabilities out, in the order of the model's classes."""
+        """Score as `mlflow models serve` does: arrays in; probabilities in the order of the classes out, or boxes."""
         version, scored = await scoring.answer(request, read_inputs, None, None)
 
         def answer() -> Response:
-            said = {"predictions": scored.predictions.probabilities.tolist()}
+            said = {"predictions": as_mlflow(scored.predictions)}
             return _json_response(said, headers_of(version))
 
         return await asyncio.to_thread(answer) if is_large(version) else answer()

@@ -63,7 +63,7 @@ def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored
     begin = time.perf_counter()
     predictions = model.predict(images, batch_size=batch_size)
     elapsed = time.perf_counter() - begin
-    watching = watching_of(model.task)
+    watching = watching_of(model)
     kept = watching.kept(predictions)
     return Scored(
         predictions,
@@ -78,7 +78,7 @@ class Scorer:
     """Scores images with one model version; the frames it makes go into `InferenceLog.append`."""
 
     def __init__(self, model: DeployedModel, identity: ModelIdentity, batch_size: int = 256) -> None:
-        watching = watching_of(model.task)
+        watching = watching_of(model)
         self.model = model
         self.identity = identity
         self.batch_size = min(batch_size, watching.at_once or batch_size)

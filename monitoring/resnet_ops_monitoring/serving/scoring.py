@@ -218,7 +218,7 @@ class Scoring:
                 scored = await batcher.ask(version.model, images)
             except QueueFull as error:
                 raise _Slow(batcher.pace.wait, str(error)) from None
-        if not np.isfinite(scored.predictions.probabilities).all():
+        if not np.isfinite(scored.logged.probabilities).all():
             raise Refusal(500, "The model answered with numbers that are not finite.")
         return scored
 

@@ -125,7 +125,7 @@ class Shadow:
         begun = time.perf_counter()
         try:
             scored = score_batch(version.model, request.images(version), self._batch)
-            if not np.isfinite(scored.predictions.probabilities).all():
+            if not np.isfinite(scored.logged.probabilities).all():
                 raise ArithmeticError("its numbers are not finite")
         except Exception:
             _logger.exception("the version in shadow failed", extra={"fields": version.named})

@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_ops.errors import ConfigError, EvidenceError, GateDenied
+from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.model_files import model_digest, model_file
+from resnet_ops.predictions import DeployedModel
 from resnet_ops.preprocessing import read_preprocessing
+from resnet_ops.tasks.watching.at_threshold import at_threshold
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.version import UNGATED, Version
-from resnet_ops_registry.client.loading import load
-from resnet_ops_registry.client.operating_point import operating_point_of
+from resnet_ops_registry.client.loading import LoadedModel, load
+from resnet_ops_registry.client.operating_point import signed_evidence_of
 from resnet_ops_registry.client.packaging import ARTIFACTS
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.mlflow_errors import asked
@@ -86,8 +89,8 @@ class Alias:
                 )
         identity = ModelIdentity(self.model, str(place.version), loaded.weights_digest)
         gate = UNGATED if self.ungated else f"passed @{judged_for}"
-        point = operating_point_of(loaded)
-        return Version(identity, loaded.model, point, gate, place.created, self.route, loaded.preprocessing)
+        model, point = _deciding(loaded)
+        return Version(identity, model, point, gate, place.created, self.route, loaded.preprocessing)
 
 
 def named_alias(uri: str, ungated: bool, threads: int, device: str = "cpu") -> Alias | None:
@@ -121,8 +124,8 @@ def fixed_version(uri: str, threads: int, device: str = "cpu") -> Version:
     if re.fullmatch(r"models:/.+/[0-9]{1,9}", uri):
         loaded = load(uri, threads=threads, device=device)
         identity = ModelIdentity(loaded.name, str(loaded.version), loaded.weights_digest)
-        point, created = operating_point_of(loaded), loaded.creation_time
-        return Version(identity, loaded.model, point, UNGATED, created, preprocessing=loaded.preprocessing)
+        (model, point), created = _deciding(loaded), loaded.creation_time
+        return Version(identity, model, point, UNGATED, created, preprocessing=loaded.preprocessing)
     if Path(uri).is_dir():
         return _copied(Path(uri), Path(uri).resolve().name, threads, device)
     if not uri.startswith("runs:/"):
@@ -135,6 +138,12 @@ def fixed_version(uri: str, threads: int, device: str = "cpu") -> Version:
     with tempfile.TemporaryDirectory(prefix="resnet-ops-") as temporary, asked(f"Fetching {uri}"):
         folder = Path(download_artifacts(artifact_uri=uri, dst_path=temporary))
         return _copied(folder, uri.split("/")[1], threads, device)
+
+
+def _deciding(loaded: LoadedModel) -> tuple[DeployedModel, OperatingPoint | None]:
+    """The model with the score from which its boxes count, and where it decides, by its signed evidence."""
+    evidence = signed_evidence_of(loaded)
+    return at_threshold(loaded.model, evidence.score_threshold), evidence.operating_point
 
 
 def _copied(folder: Path, name: str, threads: int, device: str) -> Version:

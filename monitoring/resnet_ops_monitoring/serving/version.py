@@ -44,9 +44,6 @@ class Version:
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
 
-    def __post_init__(self) -> None:
-        watching_of(self.model.task)  # says now what it could only say to a client
-
     def reading(self, otherwise: ReadParams) -> ReadParams:
         """How image files are read: as its own files say, or else as these settings, at its size."""
         if self.preprocessing is not None:
@@ -68,19 +65,19 @@ class Version:
     def warm(self, max_batch: int) -> None:
         """Have it answer once alone and once with the largest batch. Raises DataError for what is no answer."""
         shape = (self.model.image_size, self.model.image_size, self.model.channels)
+        watching, classes = watching_of(self.model), self.model.classes
+        width = len(watching.scalars(classes) or classes)
         for size in (1, max_batch):
             said = self.model.predict(np.zeros((size, *shape), dtype_of(self.model.depth)), batch_size=size)
-            if (
-                said.probabilities.shape[:2] != (size, len(self.model.classes))
-                or not np.isfinite(said.probabilities).all()
-            ):
+            numbers = watching.kept(said).probabilities
+            if numbers.shape != (size, width) or not np.isfinite(numbers).all():
                 raise DataError(
-                    f"{self.identity} does not answer with a probability for each of its classes."
+                    f"{self.identity} does not answer with finite numbers for each of its classes."
                 )
 
     def open_log(self, url: str) -> None:
         """Log what it answers from now on. Raises ConfigError and DataError as `open_writer` does."""
-        who, watching = self.identity, watching_of(self.model.task)
+        who, watching = self.identity, watching_of(self.model)
         kinds, scalars = watching.kinds(self.model.classes), watching.scalars(self.model.classes)
         self.writer = open_writer(
             url, model=who.name, version=who.version, digest=who.digest, classes=kinds, scalars=scalars
@@ -102,7 +99,7 @@ class Version:
         if self.writer is None:
             return
         said, count = scored.logged, len(scored.logged.predicted)
-        kinds = watching_of(self.model.task).kinds(self.model.classes)
+        kinds = watching_of(self.model).kinds(self.model.classes)
         for row in range(count):
             self.writer.record(
                 said.probabilities[row],

@@ -22,6 +22,7 @@ class SummarySchema:
     in an embedding. threshold: of `accuracy.certainty`, at or above which a row counts as right (average thresholded
     confidence). rows: size of the reservoir; seed: of its hash priorities. operating: where the version decides, where
     it has such a point. scalars: names of a row's numbers, where these are no probabilities of its classes.
+    score_threshold: the score from which boxes were counted into these numbers, where the task has boxes.
     """
 
     identity: ModelIdentity
@@ -33,6 +34,7 @@ class SummarySchema:
     seed: int
     operating: OperatingPoint | None = None
     scalars: tuple[str, ...] = ()
+    score_threshold: float | None = None
 
     @property
     def numbers(self) -> int:
@@ -51,5 +53,6 @@ class SummarySchema:
             self.seed,
             *([] if self.operating is None else [self.operating.positive, repr(self.operating.threshold)]),
             *([list(self.scalars)] if self.scalars else []),
+            *([] if self.score_threshold is None else [f"score {self.score_threshold!r}"]),
         ]
         return hashlib.sha256(canonical_json(about) + self.edges.astype("<f8").tobytes()).hexdigest()

@@ -249,6 +249,12 @@ class Evidence(Frozen):
         return OperatingPoint(self.positive, threshold.value) if self.positive and threshold else None
 
     @property
+    def score_threshold(self) -> float | None:
+        """The score from which boxes count; None where the version was measured without one."""
+        threshold = self.metrics.get("test.threshold")
+        return None if threshold is None else threshold.value
+
+    @property
     def compared_by(self) -> Headline:
         """The metric that counts first."""
         return self.headline or TOP1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from resnet_ops.errors import ConfigError, EvidenceError, ResnetOpsError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.model_files import model_digest
+from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.client.attesting import find_model_version
 from resnet_ops_registry.client.loading import LoadedModel
 from resnet_ops_registry.common.connection import connect
@@ -16,10 +17,18 @@ from resnet_ops_registry.gate.signed_evidence import evidence_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["operating_point_of", "served_operating_point"]
+__all__ = ["operating_point_of", "served_operating_point", "signed_evidence_of"]
 
 NOTED_BY_MLFLOW = "registered_model_meta"
 """Beside the files of a version that MLflow fetched from the registry: its name and number."""
+
+
+def signed_evidence_of(loaded: LoadedModel) -> Evidence:
+    """What the registry believes of a version that was loaded, for where it decides.
+
+    Raises EvidenceError where that is nothing about these files.
+    """
+    return _signed(connect(), loaded.name, loaded.version, loaded.weights_digest)
 
 
 def operating_point_of(loaded: LoadedModel) -> OperatingPoint | None:
@@ -27,7 +36,7 @@ def operating_point_of(loaded: LoadedModel) -> OperatingPoint | None:
 
     Raises EvidenceError where the registry believes no evidence about these files.
     """
-    return _signed(connect(), loaded.name, loaded.version, loaded.weights_digest)
+    return signed_evidence_of(loaded).operating_point
 
 
 def served_operating_point(folder: Path) -> OperatingPoint | None:
@@ -51,7 +60,7 @@ def served_operating_point(folder: Path) -> OperatingPoint | None:
                 f"MLflow's registry is {mask_password(asked)}, but MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI name "
                 f"{mask_password(registry_uri())}. Set them to the registry of the version."
             )
-        return _signed(mlflow.MlflowClient(), name, number, model_digest(folder))
+        return _signed(mlflow.MlflowClient(), name, number, model_digest(folder)).operating_point
     except ResnetOpsError as error:
         logging.getLogger(__name__).warning(
             "%s v%s answers without decisions, because its operating point is not known: %s",
@@ -62,11 +71,11 @@ def served_operating_point(folder: Path) -> OperatingPoint | None:
         return None
 
 
-def _signed(client: "MlflowClient", name: str, version: int, weights_digest: str) -> OperatingPoint | None:
+def _signed(client: "MlflowClient", name: str, version: int, weights_digest: str) -> Evidence:
     evidence = evidence_of(client, find_model_version(client, name, version)).evidence
     if evidence.weights_digest != weights_digest:
         raise EvidenceError(
             f"The evidence of {name} v{version} is about other weights ({evidence.weights_digest[:12]}) "
             f"than those that were loaded ({weights_digest[:12]}). Load it again."
         )
-    return evidence.operating_point
+    return evidence

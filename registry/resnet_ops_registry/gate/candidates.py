@@ -167,7 +167,8 @@ def serving_version(client: "MlflowClient", model: str) -> dict[str, Any]:
     """The version that serves: the champion, else the challenger; `version` is None where there is neither.
 
     `created` tells a registry that was wiped and filled again from the one before. operating_point: where the version
-    decides, by its signed evidence; None without one.
+    decides, by its signed evidence; None without one. score_threshold: from which its boxes count,
+    where it has one.
     """
     with reported(f"Looking for the champion of {model}"):
         known = aliases(client, model)
@@ -180,15 +181,19 @@ def serving_version(client: "MlflowClient", model: str) -> dict[str, Any]:
                     "version": known[alias],
                     "created": found.creation_timestamp,
                     "weights_digest": found.tags.get(WEIGHTS_TAG),
-                    "operating_point": _operating_point(client, found),
+                    **_decides(client, found),
                 }
     nobody = ("alias", "version", "created", "weights_digest", "operating_point")
     return {"model": model, **dict.fromkeys(nobody)}
 
 
-def _operating_point(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any] | None:
+def _decides(client: "MlflowClient", version: "ModelVersion") -> dict[str, Any]:
     try:
-        point = evidence_of(client, version).evidence.operating_point
+        evidence = evidence_of(client, version).evidence
     except EvidenceError:  # whoever loads the version says it
-        return None
-    return None if point is None else asdict(point)
+        return {"operating_point": None}
+    point, counted = evidence.operating_point, evidence.score_threshold
+    return {
+        "operating_point": None if point is None else asdict(point),
+        **({} if counted is None else {"score_threshold": counted}),
+    }

@@ -1,24 +1,31 @@
 """Prepared boxes and a detector's answers to them, in the form in which both are measured."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from resnet_ops.data import PreparedData
 from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
 from resnet_ops.tasks.detection.detections import Detections
 
-__all__ = ["as_detections", "as_labels"]
+__all__ = ["as_detections", "as_labels", "labels_of"]
 
 
 def as_labels(data: PreparedData) -> Labels:
     """What is true of prepared images, as it is measured; class indices are one lower, without the background."""
-    side = data.images.shape[1]
+    files = [row.path for row in data.rows]
+    return labels_of(files, np.asarray(data.asked), data.classes[1:], data.images.shape[1])
+
+
+def labels_of(files: Sequence[str], targets: np.ndarray, names: tuple[str, ...], side: int) -> Labels:
+    """Likewise, of (N, M, 6) targets alone. names: of the classes without the background. side: of the images."""
     images = []
-    for row, target in zip(data.rows, np.asarray(data.asked), strict=True):
+    for file, target in zip(files, targets, strict=True):
         boxes = target[target[:, 4] > 0].astype(float)
         images.append(
             BoxedImage(
-                id=row.path,
-                file=row.path,
+                id=file,
+                file=file,
                 width=side,
                 height=side,
                 boxes=boxes[:, :4],
@@ -27,7 +34,6 @@ def as_labels(data: PreparedData) -> Labels:
                 areas=(boxes[:, 2:4] - boxes[:, :2]).prod(axis=1),
             )
         )
-    names = data.classes[1:]
     return Labels(names, {name: place for place, name in enumerate(names)}, tuple(images), ())
 
 

@@ -8,14 +8,13 @@ import numpy as np
 from resnet_ops.data import PreparedData
 from resnet_ops.page import document, facts
 from resnet_ops.tasks.detection.pairing import overlaps, pair
+from resnet_ops.tasks.measuring.box_drawing import colour
 from resnet_ops.thumbnail import thumbnail
 
 __all__ = ["boxes_page"]
 
 SIDE = 384
 """Of a picture on the page, in pixels."""
-COLOURS = ("#e63c32", "#2878dc", "#28aa5a", "#d08a00", "#9650be", "#1ea0a0", "#d8509a", "#82642a", "#5a6472")
-"""Of the classes in their order; more classes begin again."""
 
 
 def boxes_page(
@@ -33,7 +32,7 @@ def boxes_page(
     name. threshold: the score from which boxes count.
     """
     key = "".join(
-        f'<span><i class="key" style="background:{_colour(place)}"></i>{escape(name)}</span> '
+        f'<span><i class="key" style="background:{colour(place)}"></i>{escape(name)}</span> '
         for place, name in enumerate(data.classes)
         if place
     )
@@ -51,10 +50,6 @@ def boxes_page(
         f".wrong{{stroke-dasharray:5 3}}</style>{rows}"
     )
     return document(title, body, broad=True)
-
-
-def _colour(kind: int) -> str:
-    return COLOURS[(kind - 1) % len(COLOURS)]
 
 
 def _row(data: PreparedData, place: int, boxes: np.ndarray, score: float) -> str:
@@ -98,5 +93,5 @@ def _rectangles(
         style = "" if is_right or is_unasked else ' class="wrong"'
         yield (
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{right_side - left:.1f}" height="{bottom - top:.1f}"{style} '
-            f'stroke="{"#888" if is_unasked else _colour(kind)}"><title>{escape(classes[kind])}{note}</title></rect>'
+            f'stroke="{"#888" if is_unasked else colour(kind)}"><title>{escape(classes[kind])}{note}</title></rect>'
         )

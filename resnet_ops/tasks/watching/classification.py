@@ -1,11 +1,11 @@
 """Production sees a class an image as it is: its probabilities are the numbers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from resnet_ops.predictions import Predictions
+from resnet_ops.tasks.watching.move import Move
 
 __all__ = ["ClassificationWatching"]
 
@@ -16,6 +16,7 @@ class ClassificationWatching:
     measured = "accuracy"
     at_once: int | None = None
     placed = False
+    threshold: float | None = None
 
     def kinds(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         return classes
@@ -29,7 +30,7 @@ class ClassificationWatching:
     def scores(self, said: Predictions, asked: np.ndarray) -> np.ndarray:
         return np.asarray(said.predicted == asked)
 
-    def moved(self, asked: np.ndarray, move: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def moved(self, asked: np.ndarray, move: Move) -> np.ndarray:
         return asked
 
     def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:

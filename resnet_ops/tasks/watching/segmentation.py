@@ -1,7 +1,6 @@
 """Production sees a mask by the shares of its classes, how sure the model is of its pixels, and how many regions."""
 
 import base64
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +12,7 @@ from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.measuring.mask_drawing import COLOURS, drawn
 from resnet_ops.tasks.measuring.overlap import confusions, image_scores
 from resnet_ops.tasks.task import CONFIDENCE, IGNORED
+from resnet_ops.tasks.watching.move import Move
 
 __all__ = ["SegmentationWatching"]
 
@@ -31,6 +31,7 @@ class SegmentationWatching:
     measured = "mean IoU of an image"
     at_once: int | None = 64
     placed = True
+    threshold: float | None = None
 
     def kinds(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         return classes
@@ -60,8 +61,8 @@ class SegmentationWatching:
     def scores(self, said: Predictions, asked: np.ndarray) -> np.ndarray:
         return image_scores(confusions(said.predicted, asked, said.probabilities.shape[1]))
 
-    def moved(self, asked: np.ndarray, move: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        shifted = move(
+    def moved(self, asked: np.ndarray, move: Move) -> np.ndarray:
+        shifted = move.maps(
             (asked + np.uint8(1)).astype(np.uint8)
         )  # IGNORED becomes 0, which comes in from outside
         return (shifted - np.uint8(1)).astype(np.uint8)

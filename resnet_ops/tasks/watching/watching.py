@@ -1,21 +1,20 @@
 """What production keeps of a model's answers, whatever the task: few numbers an image, a kind, and a score."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from resnet_ops.errors import ConfigError
 from resnet_ops.predictions import DeployedModel, Predictions
-from resnet_ops.tasks.task import Classification, Segmentation, Task
+from resnet_ops.tasks.task import Detection, Segmentation
+from resnet_ops.tasks.watching.at_threshold import AtThreshold
+from resnet_ops.tasks.watching.boxes import COUNTED
 from resnet_ops.tasks.watching.classification import ClassificationWatching
+from resnet_ops.tasks.watching.detection import DetectionWatching
+from resnet_ops.tasks.watching.move import Move
 from resnet_ops.tasks.watching.segmentation import SegmentationWatching
 
-__all__ = ["Watched", "Watching", "is_watched", "watched", "watching_of"]
-
-Move = Callable[[np.ndarray], np.ndarray]
-"""(N, H, W) maps to the same after a camera was turned or moved, by the nearest pixel; 0 comes in from outside."""
+__all__ = ["Watched", "Watching", "watched", "watching_of"]
 
 
 class Watching(Protocol):
@@ -27,6 +26,10 @@ class Watching(Protocol):
     """Images that are asked about together, since answers fill memory; None where they are small."""
     placed: bool
     """Whether an answer says where in the image, so that the truth moves with the image."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The score from which what was found counts; None where there are no scores of single things."""
 
     def kinds(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         """What an image as a whole can be predicted as."""
@@ -43,8 +46,8 @@ class Watching(Protocol):
     def scores(self, said: Predictions, asked: np.ndarray) -> np.ndarray:
         """(N,) of each image: whether it is right, or a score in [0, 1]. asked: (N, ...) of `PreparedData.asked`."""
 
-    def moved(self, asked: np.ndarray, move: Move) -> np.ndarray:
-        """What is asked of images that were turned or moved; only where `placed`."""
+    def moved(self, asked: np.ndarray, move: Move) -> np.ndarray | None:
+        """What is asked of images that were turned or moved, None where it cannot follow; only where `placed`."""
 
     def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
         """What a client is told of an image, ready for JSON."""
@@ -53,19 +56,16 @@ class Watching(Protocol):
         """A PNG of the answer for one image, drawn on it where it is given, (H, W, C); None where none is drawn."""
 
 
-def is_watched(task: Task) -> bool:
-    """Whether scorer, log and drift take the task's answers."""
-    return isinstance(task, Classification | Segmentation)
-
-
-def watching_of(task: Task) -> Watching:
-    """Whatever the task is. Raises ConfigError where production does not take its answers."""
-    if not is_watched(task):
-        raise ConfigError(
-            f"The scorer, the inference log and drift do not take what {task.name} answers. What is there: "
-            f"docs/{task.name}.md."
-        )
-    return SegmentationWatching() if isinstance(task, Segmentation) else ClassificationWatching()
+def watching_of(model: DeployedModel) -> Watching:
+    """Whatever the model's task is. Boxes count from COUNTED on where the model is not `at_threshold`."""
+    match model.task:
+        case Segmentation():
+            return SegmentationWatching()
+        case Detection():
+            counted = model.threshold if isinstance(model, AtThreshold) else COUNTED
+            return DetectionWatching(model.image_size, model.classes, counted)
+        case _:
+            return ClassificationWatching()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def watched(model: DeployedModel, images: np.ndarray, asked: np.ndarray) -> Watc
 
     images: (N, H, W, C) uint8, N at least 1. asked: (N, ...) of `PreparedData.asked`.
     """
-    watching = watching_of(model.task)
+    watching = watching_of(model)
     step = watching.at_once or len(images)
     kept, scores = [], []
     for start in range(0, len(images), step):

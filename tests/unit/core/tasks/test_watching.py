@@ -2,22 +2,22 @@
 
 import base64
 from io import BytesIO
-from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_ops.errors import ConfigError
 from resnet_ops.predictions import Predictions, softmax
-from resnet_ops.tasks.task import CLASSIFICATION, CONFIDENCE, IGNORED, Task
+from resnet_ops.tasks.task import CONFIDENCE, IGNORED
 from resnet_ops.tasks.watching.boxes import box_numbers, box_scalars
-from resnet_ops.tasks.watching.watching import is_watched, watched, watching_of
-from tests.unit.core.tasks.masks import make_segmentation
+from resnet_ops.tasks.watching.classification import ClassificationWatching
+from resnet_ops.tasks.watching.move import Move
+from resnet_ops.tasks.watching.segmentation import SegmentationWatching
+from resnet_ops.tasks.watching.watching import watched
 from tests.unit.core.tasks.threshold_model import ThresholdModel, spotted
 
 THREE = ("ground", "a", "b")
-WATCHING = watching_of(make_segmentation(classes={"ground": 0, "a": 1, "b": 2}))
+WATCHING = SegmentationWatching()
 
 
 def answers(masks: list[list[list[int]]], sure: float = 0.9) -> Predictions:
@@ -74,7 +74,7 @@ def test_a_picture_holds_the_classes_as_indices_and_shows_them_in_colours() -> N
 
 def test_the_truth_moves_with_the_image_and_what_comes_in_is_not_asked() -> None:
     asked = np.array([[[0, 1], [2, IGNORED]]], np.uint8)
-    moved = WATCHING.moved(asked, lambda maps: np.pad(maps, ((0, 0), (0, 0), (1, 0)))[:, :, :2])
+    moved = WATCHING.moved(asked, Move(lambda maps: np.pad(maps, ((0, 0), (0, 0), (1, 0)))[:, :, :2], None))
     assert moved.tolist() == [[[IGNORED, 0], [IGNORED, 2]]]
 
 
@@ -92,28 +92,17 @@ def test_answers_are_asked_for_in_parts_and_scored() -> None:
 def test_a_class_an_image_is_kept_as_it_is() -> None:
     logits = np.array([[0.0, 2.0], [1.0, 0.0]], np.float32)
     said = Predictions(logits, softmax(logits), np.zeros((2, 3), np.float32), logits.argmax(axis=1))
-    watching = watching_of(CLASSIFICATION)
+    watching = ClassificationWatching()
     assert watching.kept(said) is said
     assert watching.scalars(("a", "b")) == ()
     assert watching.scores(said, np.array([1, 1])).tolist() == [True, False]
-
-
-def test_a_task_that_production_does_not_take_is_refused_with_its_page() -> None:
-    class Other:
-        name = "depth"
-
-    other = cast(Task, Other())
-    assert not is_watched(other)
-    assert is_watched(CLASSIFICATION)
-    with pytest.raises(ConfigError, match=r"docs/depth\.md"):
-        watching_of(other)
 
 
 def test_boxes_are_kept_as_how_many_how_large_how_sure_and_of_which_classes() -> None:
     found = [[0, 0, 10, 10, 0.9, 2], [0, 0, 10, 30, 0.6, 2], [5, 5, 15, 15, 0.6, 1], [0, 0, 50, 50, 0.4, 1]]
     none = [[0.0] * 6] * 4
     bad = [[0, 0, np.nan, 5, 0.9, 1], *none[:3]]
-    seen = box_numbers(np.array([found, none, bad]), side=50, classes=3)
+    seen = box_numbers(np.array([found, none, bad]), side=50, classes=3, threshold=0.5)
     names = box_scalars(("background", "cat", "dog"))
     assert names == ("boxes", "mean area", CONFIDENCE, "share of cat", "share of dog")
     np.testing.assert_allclose(seen.numbers[0], [3, 500 / 3 / 2500, 0.7, 1 / 3, 2 / 3], rtol=1e-6)
