@@ -18,11 +18,16 @@ from resnet_ops.cli import build_app
 from resnet_ops.errors import ConfigError, DataError, EvidenceError, ServiceError
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import file_digest
-from resnet_ops_monitoring.drift.reference import build_reference
+from resnet_ops.tasks.watching.boxes import COUNTED
+from resnet_ops_monitoring.drift.reference import Reference, build_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.report.publish import monitoring_run
-from resnet_ops_monitoring.report.stored_reference import fetch_reference, store_reference
+from resnet_ops_monitoring.report.stored_reference import (
+    check_decides_alike,
+    fetch_reference,
+    store_reference,
+)
 from resnet_ops_registry import promote
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Baseline, spoken
@@ -233,6 +238,15 @@ def test_a_reference_of_another_operating_point_judges_nothing_until_it_is_made_
         fetch_reference(scene.client, scene.identity)
     scene.run("drift", "accept", "shifted", "--why", "new lamps", "--key", "kim")
     assert fetch_reference(scene.client, scene.identity).schema.operating == point
+
+
+def test_a_reference_whose_boxes_counted_from_another_score_judges_nothing(scene: Scene) -> None:
+    def counted(score: float) -> Reference:
+        return replace(scene.reference, schema=replace(scene.reference.schema, score_threshold=score))
+
+    check_decides_alike(scene.client, counted(COUNTED))  # its evidence says nothing of a score
+    with pytest.raises(EvidenceError, match=r"score of 0\.5 .* score of 0\.4\..*drift reference"):
+        check_decides_alike(scene.client, counted(0.4))
 
 
 def test_a_reference_of_another_model_or_of_none_is_refused(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from resnet_ops.errors import ConfigError, EvidenceError
 from resnet_ops_registry.attestations.evidence import Metric
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.database.ledger import list_entries
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.candidates import (
@@ -173,3 +174,18 @@ def test_the_champion_serves_before_the_challenger(
     assert (served["alias"], served["version"]) == ("champion", version)
     with open_database() as connection:
         assert any(entry.event.target == "@champion" for entry in list_entries(connection))
+
+
+@pytest.mark.slow
+def test_from_which_score_boxes_count_is_said_where_the_evidence_says_it(
+    client: MlflowClient, policy: None, published: Publisher, model_folder: Path
+) -> None:
+    said = evidence_of(model_folder, 0.96)
+    assert said.score_threshold is None
+    version = published(evidence=said).version
+    client.set_registered_model_alias(NAME, "challenger", str(version))
+    assert "score_threshold" not in serving_version(client, NAME)
+    later = evidence_of(model_folder, 0.96)
+    metrics = later.metrics | {"test.threshold": Metric(value=0.25, n=72)}
+    attest(client, NAME, version, later.model_copy(update={"metrics": metrics}), open_key())
+    assert serving_version(client, NAME)["score_threshold"] == 0.25
