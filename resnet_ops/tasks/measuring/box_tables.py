@@ -23,8 +23,8 @@ def save_predictions(
     """Write predictions.csv and predictions.parquet, a row an image in the order of the manifest.
 
     answers: (N, D, 6) rows. counted: of each image those from the threshold on. scores: (N,) fractions. asked: digests
-    of what is true. `actual` and `predicted` are the classes, of those in an image and in the answer, that the fewest
-    of these images show.
+    of what is true. `actual` is the class of the manifest; `predicted` of those in the answer the one that the fewest of
+    these images show.
     """
     import pyarrow
     from pyarrow import parquet
@@ -32,11 +32,10 @@ def save_predictions(
     names = np.array(data.classes, dtype=object)
     truth = [rows[(rows[:, 4] > 0) & (rows[:, 5] == 0), 4] for rows in np.asarray(data.asked)]
     counts = np.sum([_shown(each, len(names)) for each in truth], axis=0)
-    actual = [_rarest(each, counts) for each in truth]
     predicted = [_rarest(rows[:, 5], counts) for rows in counted]
     rows = [
-        (row.index, row.path, names[was], names[now], f"{score:.6f}", digest)
-        for row, was, now, score, digest in zip(data.rows, actual, predicted, scores, asked, strict=True)
+        (row.index, row.path, row.class_name, names[now], f"{score:.6f}", digest)
+        for row, now, score, digest in zip(data.rows, predicted, scores, asked, strict=True)
     ]
     write_csv(folder / "predictions.csv", ["index", "path", "actual", "predicted", "score", "asked"], rows)
     table = pyarrow.table(

@@ -105,6 +105,19 @@ def test_an_evaluation_writes_what_every_task_writes(data: PreparedData, tmp_pat
     assert 'class="wrong"' in page
 
 
+def test_what_an_image_shows_is_called_as_in_the_manifest_whatever_is_rarest_in_its_split(
+    data: PreparedData, tmp_path: Path
+) -> None:
+    for rare in CLASSES:
+        named = replace(data, rows=[replace(row, class_name=rare) for row in data.rows])
+        found = measuring_of(data.task).evaluate(
+            Answers(data), named, PARAMS, 0, lambda done, total: None, None
+        )
+        found.save("knowing", PARAMS, tmp_path)
+        rows = csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines())
+        assert {row["actual"] for row in rows} == {rare}
+
+
 def test_the_threshold_is_chosen_as_asked_and_where_nothing_is_found_no_box_counts(
     data: PreparedData,
 ) -> None:
