@@ -23,8 +23,8 @@ def save_predictions(
     """Write predictions.csv and predictions.parquet, a row an image in the order of the manifest.
 
     answers: (N, D, 6) rows. counted: of each image those from the threshold on. scores: (N,) fractions. asked: digests
-    of what is true. `actual` is the class of the manifest; `predicted` of those in the answer the one that the fewest of
-    these images show.
+    of what is true. `actual` is the class of the manifest; `predicted` of those in the answer the one that the
+    fewest of these images show.
     """
     import pyarrow
     from pyarrow import parquet

@@ -53,7 +53,7 @@ class BoxModel:
 
 
 def _objects(level: np.ndarray, kind: int, where: np.ndarray) -> list[tuple[float, ...]]:
-    found = []
+    found: list[tuple[float, ...]] = []
     for down, across in ndimage.find_objects(ndimage.label(where)[0]):
         if min(down.stop - down.start, across.stop - across.start) >= 4:
             sure = min(abs(float(level[down, across].mean()) - 125) / 110, 1.0)
