@@ -286,7 +286,7 @@ def test_beyond_the_queue_clients_are_told_to_come_back_and_what_was_taken_is_an
         model.go.set()
         answers = [each.result() for each in (first, *others)]
         assert sorted(each.status_code for each in answers) == [200] * 5 + [503] * 26
-        assert {each.headers.get("Retry-After") for each in answers if each.status_code == 503} == {"1"}
+        assert all(int(each.headers["Retry-After"]) >= 1 for each in answers if each.status_code == 503)
         assert live.score(image(2)).status_code == 200
 
 
