@@ -31,8 +31,7 @@ def arrow_rows(body: bytes, most: int) -> list[dict[str, Any]]:
     try:
         _check_messages(body, most)
         with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
-            for field in stream.schema:
-                _check_field(field)
+            _check_columns(stream.schema)
             batches = list(_batches(stream, most))
         rows = [row for batch in batches for row in _rows(batch)]
     except (pa.ArrowException, struct.error, KeyError, OSError, OverflowError, ValueError):
@@ -50,7 +49,9 @@ def _check_messages(body: bytes, most: int) -> None:
         if message.type != ("record batch" if number else "schema"):
             raise Refusal(400, "The stream holds dictionaries. Send plain columns.")
         if number and _is_compressed(message.metadata.to_pybytes()):
-            raise Refusal(400, "The stream's buffers are compressed. Send them as they are.")
+            raise Refusal(
+                400, "The stream's buffers are compressed, or its batches have metadata. Send them plain."
+            )
         if number > most:
             raise Refusal(413, f"The stream holds more than {most} batches.")
     if source.tell() != len(body):
@@ -58,10 +59,13 @@ def _check_messages(body: bytes, most: int) -> None:
 
 
 def _is_compressed(message: bytes) -> bool:
-    """Whether a message's RecordBatch has the field `compression`, by Message.fbs of Arrow's format."""
-    header = _place(message, struct.unpack_from("<I", message)[0], 2)
+    """Whether a message's RecordBatch has the field `compression`, by Message.fbs of Arrow's format; or the message has
+    metadata of its own, which is where Arrow 0.17 said so, and readers still believe it.
+    """
+    root = struct.unpack_from("<I", message)[0]
+    header = _place(message, root, 2)
     batch = header + struct.unpack_from("<I", message, header)[0]
-    return _place(message, batch, 3) != 0
+    return _place(message, batch, 3) != 0 or _place(message, root, 4) != 0
 
 
 def _place(message: bytes, table: int, number: int) -> int:
@@ -71,6 +75,14 @@ def _place(message: bytes, table: int, number: int) -> int:
         return 0
     offset = struct.unpack_from("<H", message, vtable + 4 + 2 * number)[0]
     return table + offset if offset else 0
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    """Before any batch is made: columns may share their bytes, so many of them cost far more than they are long."""
+    for field in schema:
+        _check_field(field)
+    if len(set(schema.names)) != len(schema.names):
+        raise Refusal(400, "The stream has a column twice.")
 
 
 def _check_field(field: pa.Field) -> None:
@@ -122,8 +134,6 @@ def _batches(stream: pa.RecordBatchReader, most: int) -> Iterator[pa.RecordBatch
 
 def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     names = batch.schema.names
-    if len(set(names)) != len(names):
-        raise Refusal(400, "The stream has a column twice.")
     columns = [_values(name, column) for name, column in zip(names, batch.columns, strict=True)]
     for values in zip(*columns, strict=True):
         yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
