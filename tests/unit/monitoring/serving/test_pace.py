@@ -158,6 +158,20 @@ def test_who_would_wait_too_long_is_told_at_once_when_to_come_back() -> None:
     assert model.asked == [[0], [1]]
 
 
+def test_who_finds_no_room_does_not_count_as_one_that_took_no_time() -> None:
+    model = FakeModel(answering=False)
+    with serving(fake_version(model), max_waiting=8) as live, ThreadPoolExecutor(2) as clients:
+        live.scoring.batcher.pace = pace = measured(0.5, 0.5)
+        taken = [clients.submit(live.score, image(0))]
+        assert model.begun.wait(60)
+        taken.append(clients.submit(live.score, image(1, 8)))
+        until(lambda: live.scoring.waiting == 8)
+        assert live.score(image(2, 8)).status_code == 503
+        assert pace.wait == pytest.approx(9 * 0.5)
+        model.go.set()
+        assert [each.result().status_code for each in taken] == [200, 200]
+
+
 def test_what_lay_unread_counts_as_waited_and_whoever_is_alone_is_taken_nonetheless(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
