@@ -90,8 +90,9 @@ def measured(*seconds: float) -> Pace:
     pace = Pace(Clock())
     with ExitStack() as requests:
         for each in (1e6, *reversed(seconds), 0.0):  # the first and the last are not with others all the time
-            requests.enter_context(pace.under_way())
+            holds = requests.enter_context(pace.under_way())
             requests.callback(_pass, pace, each)
+        holds(0)
     return pace
 
 
@@ -122,6 +123,17 @@ def test_what_is_done_side_by_side_counts_once() -> None:
         holds(6)
         assert pace.wait == pytest.approx(6 * 0.5 / 4)
     assert pace.ahead == pace.wait == 0
+
+
+def test_those_who_always_come_and_go_together_count_with_the_time_that_they_take() -> None:
+    pace = Pace(clock := Clock())
+    for _ in range(20):
+        with ExitStack() as clients:
+            for _ in range(8):
+                clients.enter_context(pace.under_way())
+            clock.now += 8 * 0.02
+    with pace.under_way():
+        assert pace.wait == pytest.approx(0.02)
 
 
 def test_an_idle_time_or_a_lone_request_makes_nobody_wait() -> None:
