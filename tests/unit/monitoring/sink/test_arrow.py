@@ -110,6 +110,19 @@ def test_what_a_batchs_metadata_would_make_large_is_never_made() -> None:
         arrow_rows(body, 50)
 
 
+def test_nothing_of_arrows_reads_messages_that_could_become_any_amount(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Types in types, and metadata, that share their bytes: 200 kB of these were gigabytes."""
+    large = stream(table().replace_schema_metadata({"notes": "z" * 2**15}))
+    bodies = {"schema is larger": large, "have metadata": _compressed_as_by_arrow_017()}
+    for name in ("MessageReader", "open_stream"):
+        monkeypatch.delattr(pa.ipc, name)
+    for why, body in bodies.items():
+        with pytest.raises(Refusal, match=why):
+            arrow_rows(body, 50)
+
+
 def _column_twice(count: int) -> bytes:
     rows = table(count)
     return stream(rows.append_column("model", rows["model"]))
