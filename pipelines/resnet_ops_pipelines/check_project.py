@@ -18,7 +18,7 @@ from resnet_ops.data.sources import DataParams
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import renamed_settings
 from resnet_ops.tasks.reading.reading import reading_of
-from resnet_ops.training.machine import remarks
+from resnet_ops.training.machine import remarks, require_gpu
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.project_checks.names import check_names, left_from_digits
 from resnet_ops_pipelines.project_checks.repository import check_repository
@@ -44,6 +44,8 @@ def check_machine(params: Params) -> None:
         plan = Plan(name=name, member=member, recipe=settings, engine=params.train, seed=params.seed)
         size = settings.image_size or params.data.image_size
         found |= dict.fromkeys(remarks(plan, size, params.data.channels))
+    if params.evaluate.device == "cuda":
+        require_gpu("evaluate.device")
     for remark in found:
         console.print(remark)
     for name, profile in params.benchmark.profiles.items():

@@ -14,7 +14,7 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.plan import Plan
 
-__all__ = ["precision_cost", "remarks", "require_machine"]
+__all__ = ["precision_cost", "remarks", "require_gpu", "require_machine"]
 
 ROUNDS = 3
 CLASSES = 10
@@ -28,13 +28,7 @@ DEAR = 1.1
 def require_machine(engine: Engine) -> None:
     """Raise ConfigError where this machine lacks what the settings need: GPUs, or a compiler."""
     if engine.device == "cuda":
-        import torch
-
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not found:
-            raise ConfigError(
-                "train.device is cuda, but torch sees no GPU here. Set train.device to cpu in params.yaml."
-            )
+        found = require_gpu("train.device")
         if engine.processes > found:
             raise ConfigError(
                 f"train.processes is {engine.processes}, each with a GPU of its own, but torch sees {found} here. Set "
@@ -45,6 +39,16 @@ def require_machine(engine: Engine) -> None:
             f"train.compile is {engine.compile}, but there is no {'C' if engine.device == 'cuda' else 'C++'} compiler "
             "here. Install one (g++), name it in CC and CXX, or set train.compile to false in params.yaml."
         )
+
+
+def require_gpu(setting: str) -> int:
+    """How many GPUs torch sees. Raises ConfigError, which names the setting that asks for one, where it sees none."""
+    import torch
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not found:
+        raise ConfigError(f"{setting} is cuda, but torch sees no GPU here. Set it to cpu in params.yaml.")
+    return found
 
 
 def _compiler(device: str) -> str | None:

@@ -32,6 +32,8 @@ class _Recorded:
         self.image_size, self.channels, self.depth = model.image_size, model.channels, model.depth
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        if not len(images):
+            return self._version.model.predict(images, batch_size)
         begin, request_id = time.perf_counter(), uuid.uuid4().hex
         try:
             scored = score_batch(self._version.model, images, batch_size)

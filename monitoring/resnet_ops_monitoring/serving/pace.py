@@ -16,13 +16,14 @@ class Pace:
 
     What ends takes the seconds since something ended before, while there was something to do: so whatever is slow
     counts, be it decoding, the model or this process, and what is done side by side counts once. A request that
-    was alone tells little of many that share a batch, so it counts only where it is quicker than they were.
+    was alone tells little of many that share a batch, so it counts only where it is quicker than they were, or with
+    those who came meanwhile: they may have shared its batch, and ended with it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._since, self._shared, self._ended = 0.0, False, -math.inf
-        self._seconds, self._images = 0.0, 0.0
+        self._seconds, self._images, self._alone = 0.0, 0.0, 0
         self.ahead = 0
         """Images of requests under way; one for each until it is decoded."""
 
@@ -50,7 +51,7 @@ class Pace:
             images = count
 
         if not self.ahead:
-            self._since, self._shared = self._clock(), False
+            self._since, self._shared, self._alone = self._clock(), False, 0
         holds(1)
         try:
             yield holds
@@ -60,9 +61,12 @@ class Pace:
 
     def _count(self, images: int) -> None:
         now = self._clock()
-        seconds = now - self._since
-        if self._shared or seconds < self._each * images:
+        seconds, done = now - self._since, self._alone + images
+        if self._shared or seconds < self._each * done:
             kept = math.exp(-seconds / _REMEMBERED)
             self._seconds = kept * self._seconds + seconds
-            self._images = kept * self._images + images
-        self._since, self._ended, self._shared = now, now, self.ahead > 1
+            self._images = kept * self._images + done
+        elif self.ahead and not self._alone:
+            self._alone, self._ended, self._shared = images, now, self.ahead > 1
+            return
+        self._since, self._ended, self._shared, self._alone = now, now, self.ahead > 1, 0

@@ -23,6 +23,9 @@ _TEXTS = ("request_id", "model", "version", "digest", "status", "route", "source
 _NUMBERS = ("queue_ms", "latency_ms", "total_ms")
 _EPOCH, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)
 _LAST = 10**6 * 60 * 60 * 24 * 366 * 7900  # microseconds; what a datetime holds, and beyond what a row may
+_MARKER, _SCHEMA, _BATCH = 0xFFFFFFFF, 1, 3  # before each message, and two kinds of them by Message.fbs
+_SCHEMA_BYTES = 1 << 15
+"""Four columns' descriptions may share each of these bytes, and take 1.5 kB in memory."""
 _MICROSECONDS = {"s": (10**6, 1), "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000)}
 
 
@@ -31,8 +34,7 @@ def arrow_rows(body: bytes, most: int) -> list[dict[str, Any]]:
     try:
         _check_messages(body, most)
         with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
-            for field in stream.schema:
-                _check_field(field)
+            _check_columns(stream.schema)
             batches = list(_batches(stream, most))
         rows = [row for batch in batches for row in _rows(batch)]
     except (pa.ArrowException, struct.error, KeyError, OSError, OverflowError, ValueError):
@@ -43,25 +45,42 @@ def arrow_rows(body: bytes, most: int) -> list[dict[str, Any]]:
 
 
 def _check_messages(body: bytes, most: int) -> None:
-    source = pa.BufferReader(body)
-    found = pa.ipc.MessageReader.open_stream(source)
-    number = 0
-    for number, message in enumerate(found):
-        if message.type != ("record batch" if number else "schema"):
+    """Before any of Arrow's code reads them: parts of a message may share their bytes, so a few become any amount."""
+    place = number = 0
+    while place < len(body):
+        marker, length = struct.unpack_from("<II", body, place)
+        message = body[place + 8 : place + 8 + length]
+        if marker != _MARKER or len(message) != length:
+            raise ValueError
+        place += 8 + length
+        if not length:
+            break
+        root = struct.unpack_from("<I", message)[0]
+        kind = struct.unpack_from("<B", message, _place(message, root, 1))[0]
+        if kind != (_BATCH if number else _SCHEMA):
             raise Refusal(400, "The stream holds dictionaries. Send plain columns.")
-        if number and _is_compressed(message.metadata.to_pybytes()):
-            raise Refusal(400, "The stream's buffers are compressed. Send them as they are.")
+        if number and _is_compressed(message, root):
+            raise Refusal(
+                400, "The stream's buffers are compressed, or its batches have metadata. Send them plain."
+            )
+        if not number and length > _SCHEMA_BYTES:
+            raise Refusal(413, f"The stream's schema is larger than {_SCHEMA_BYTES} bytes.")
         if number > most:
             raise Refusal(413, f"The stream holds more than {most} batches.")
-    if source.tell() != len(body):
+        there = _place(message, root, 3)
+        place += struct.unpack_from("<Q", message, there)[0] if there else 0
+        number += 1
+    if place != len(body):
         raise ValueError
 
 
-def _is_compressed(message: bytes) -> bool:
-    """Whether a message's RecordBatch has the field `compression`, by Message.fbs of Arrow's format."""
-    header = _place(message, struct.unpack_from("<I", message)[0], 2)
+def _is_compressed(message: bytes, root: int) -> bool:
+    """Whether a message's RecordBatch has the field `compression`, by Message.fbs of Arrow's format; or the message has
+    metadata of its own, which is where Arrow 0.17 said so, and readers still believe it.
+    """
+    header = _place(message, root, 2)
     batch = header + struct.unpack_from("<I", message, header)[0]
-    return _place(message, batch, 3) != 0
+    return _place(message, batch, 3) != 0 or _place(message, root, 4) != 0
 
 
 def _place(message: bytes, table: int, number: int) -> int:
@@ -71,6 +90,14 @@ def _place(message: bytes, table: int, number: int) -> int:
         return 0
     offset = struct.unpack_from("<H", message, vtable + 4 + 2 * number)[0]
     return table + offset if offset else 0
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    """Before any batch is made: columns may share their bytes, so many of them cost far more than they are long."""
+    for field in schema:
+        _check_field(field)
+    if len(set(schema.names)) != len(schema.names):
+        raise Refusal(400, "The stream has a column twice.")
 
 
 def _check_field(field: pa.Field) -> None:
@@ -122,8 +149,6 @@ def _batches(stream: pa.RecordBatchReader, most: int) -> Iterator[pa.RecordBatch
 
 def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     names = batch.schema.names
-    if len(set(names)) != len(names):
-        raise Refusal(400, "The stream has a column twice.")
     columns = [_values(name, column) for name, column in zip(names, batch.columns, strict=True)]
     for values in zip(*columns, strict=True):
         yield {name: value for name, value in zip(names, values, strict=True) if value is not None}

@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from resnet_ops.cores import usable_cores
 from resnet_ops.errors import ConfigError
+from resnet_ops.params import parse_params
 from resnet_ops.training import machine
 from resnet_ops.training.machine import precision_cost, remarks, require_machine
+from resnet_ops_pipelines.check_project import check_machine
+from resnet_ops_pipelines.project_params import Params
 from tests.unit.core.makers import ENGINE, make_plan
+from tests.unit.project_imports import ROOT
 
 TOO_MANY = 2 * usable_cores()
 
@@ -43,6 +48,17 @@ def test_threads_above_the_cores_are_told_with_what_follows(engine: dict[str, An
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"train\.device is cuda, .*no GPU"):
         remarks(make_plan(device="cuda"), 8, 1)
+
+
+def test_a_gpu_for_the_evaluation_is_missed_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings["evaluate"]["device"] = "cuda"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(ConfigError, match=r"evaluate\.device is cuda, .*no GPU"):
+        check_machine(parse_params(tmp_path / "params.yaml", Params))
 
 
 def test_more_workers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ def test_a_logged_model_answers_as_the_version_does_and_records_it(
     model = mlflow.pyfunc.load_model(str(scene.folder / "logged"))
     plain = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     np.testing.assert_array_equal(model.predict(images), plain.predict(images))
+    np.testing.assert_array_equal(model.predict(images[:0]), plain.predict(images[:0]))
     with pytest.raises(Exception, match="Shape"):
         model.predict(images[:, :4])
     model.unwrap_python_model().model._version.close()

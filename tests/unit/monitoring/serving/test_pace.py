@@ -90,8 +90,9 @@ def measured(*seconds: float) -> Pace:
     pace = Pace(Clock())
     with ExitStack() as requests:
         for each in (1e6, *reversed(seconds), 0.0):  # the first and the last are not with others all the time
-            requests.enter_context(pace.under_way())
+            holds = requests.enter_context(pace.under_way())
             requests.callback(_pass, pace, each)
+        holds(0)
     return pace
 
 
@@ -122,6 +123,17 @@ def test_what_is_done_side_by_side_counts_once() -> None:
         holds(6)
         assert pace.wait == pytest.approx(6 * 0.5 / 4)
     assert pace.ahead == pace.wait == 0
+
+
+def test_those_who_always_come_and_go_together_count_with_the_time_that_they_take() -> None:
+    pace = Pace(clock := Clock())
+    for _ in range(20):
+        with ExitStack() as clients:
+            for _ in range(8):
+                clients.enter_context(pace.under_way())
+            clock.now += 8 * 0.02
+    with pace.under_way():
+        assert pace.wait == pytest.approx(0.02)
 
 
 def test_an_idle_time_or_a_lone_request_makes_nobody_wait() -> None:
@@ -156,6 +168,20 @@ def test_who_would_wait_too_long_is_told_at_once_when_to_come_back() -> None:
         assert first.result().status_code == 200
         assert live.score(image(1)).status_code == 200  # whoever is alone is taken
     assert model.asked == [[0], [1]]
+
+
+def test_who_finds_no_room_does_not_count_as_one_that_took_no_time() -> None:
+    model = FakeModel(answering=False)
+    with serving(fake_version(model), max_waiting=8) as live, ThreadPoolExecutor(2) as clients:
+        live.scoring.batcher.pace = pace = measured(0.5, 0.5)
+        taken = [clients.submit(live.score, image(0))]
+        assert model.begun.wait(60)
+        taken.append(clients.submit(live.score, image(1, 8)))
+        until(lambda: live.scoring.waiting == 8)
+        assert live.score(image(2, 8)).status_code == 503
+        assert pace.wait == pytest.approx(9 * 0.5)
+        model.go.set()
+        assert [each.result().status_code for each in taken] == [200, 200]
 
 
 def test_what_lay_unread_counts_as_waited_and_whoever_is_alone_is_taken_nonetheless(

@@ -31,9 +31,10 @@ URI = f"models:/{NAME}@champion"
 
 @pytest.fixture
 def settings(scene: Scene) -> Path:
-    """The project's own settings, in the scene's folder."""
+    """The project's own settings, in the scene's folder; on a busy machine, too, nobody waits too long."""
     path = scene.folder / "params.yaml"
     whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    whole["serve"]["max_wait_ms"] = 60_000
     path.write_text(yaml.safe_dump({"data": whole["data"], "serve": whole["serve"]}))
     return path
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.sink.arrow import ARROW_TYPE
+from resnet_ops_monitoring.sink.arrow import ARROW_TYPE, arrow_rows
 from resnet_ops_monitoring.sink.reading import JSON_TYPE, Reader
 from resnet_ops_monitoring.web.refusal import Refusal
 from tests.unit.monitoring.sink.sinking import LiveSink, row, sinking
@@ -88,6 +88,46 @@ def strings(*values: str) -> pa.Array:
     return pa.array(values)
 
 
+def _compressed_as_by_arrow_017() -> bytes:
+    """4 MiB of zeros, compressed by a batch's metadata alone, which readers still take."""
+    numbers = pa.array([0.0] * 2**19).buffers()[1]
+    packed = numbers.size.to_bytes(8, "little") + pa.compress(numbers, "zstd", asbytes=True)
+    filling = -len(packed) % 8  # a frame that is skipped
+    packed += b"\x50\x2a\x4d\x18" + filling.to_bytes(4, "little") + bytes(filling)
+    column = pa.Array.from_buffers(pa.float64(), len(packed) // 8, [None, pa.py_buffer(packed)])
+    batch, sink = pa.record_batch({"latency_ms": column}), pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(metadata_version=pa.ipc.MetadataVersion.V4)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch, custom_metadata={"ARROW:experimental_compression": "zstd"})
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def test_what_a_batchs_metadata_would_make_large_is_never_made() -> None:
+    body = _compressed_as_by_arrow_017()
+    with pa.ipc.open_stream(body) as read:
+        assert read.read_next_batch().column(0).buffers()[1].size == 2**22
+    with pytest.raises(Refusal, match="compressed"):
+        arrow_rows(body, 50)
+
+
+def test_nothing_of_arrows_reads_messages_that_could_become_any_amount(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Types in types, and metadata, that share their bytes: 200 kB of these were gigabytes."""
+    large = stream(table().replace_schema_metadata({"notes": "z" * 2**15}))
+    bodies = {"schema is larger": large, "have metadata": _compressed_as_by_arrow_017()}
+    for name in ("MessageReader", "open_stream"):
+        monkeypatch.delattr(pa.ipc, name)
+    for why, body in bodies.items():
+        with pytest.raises(Refusal, match=why):
+            arrow_rows(body, 50)
+
+
+def _column_twice(count: int) -> bytes:
+    rows = table(count)
+    return stream(rows.append_column("model", rows["model"]))
+
+
 def _vectors_without_numbers() -> bytes:
     schema = pa.schema([("embedding", pa.list_(pa.float32(), 0))])
     return stream(schema.empty_table())
@@ -107,6 +147,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "vectors without numbers": (_vectors_without_numbers(), 400),
     "compressed by lz4": (stream(table(), compression="lz4"), 400),
     "compressed by zstd": (stream(table(), compression="zstd"), 400),
+    "a column twice, before its rows are made": (_column_twice(51), 400),
     "a dictionary": (stream(table(model=strings("a", "a", "a").dictionary_encode())), 400),
     "an unknown column": (stream(table(colour=strings("a", "b", "c"))), 400),
     "text for a number": (stream(table(latency_ms=strings("1", "2", "3"))), 400),
