@@ -77,7 +77,7 @@ class TrainedModel:
         return ImageClassifier(self.network, self.mean, self.std).eval()
 
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
-        """Predict images (N, H, W, C) of the model's size and depth, where its network is, in fp32.
+        """Predict images (N, H, W, C) of the model's size and depth, where its network is.
 
         Raises DataError when they do not fit.
         """
@@ -87,8 +87,7 @@ class TrainedModel:
         embeddings, answers = [], []
         empty = np.zeros((1, *images.shape[1:]), dtype_of(self.depth))
         shown = images if len(images) else empty  # for the shapes
-        plain = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), plain:
+        with torch.inference_mode():
             for start in range(0, len(shown), batch_size):
                 batch = torch.from_numpy(shown[start : start + batch_size].copy()).to(device)
                 answered, features = head.answer(self.network, classifier.normalise(batch))
@@ -115,12 +114,14 @@ def save_model(model: TrainedModel, folder: Path) -> None:
 
 
 def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
-    """Load a model's folder onto a device, cpu or cuda.
+    """Load a model's folder onto a device, cpu or cuda. On a GPU this process computes in fp32 from then on, without TF32.
 
     Raises DataError when a file is missing, corrupt or does not fit the other, ConfigError without that device.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("The device is cuda, but torch sees no GPU here. Set it to cpu.")
+    if device == "cuda":  # for all threads at once: a scorer has several models that answer side by side
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
     description = read_json(folder / DESCRIPTION)
     try:
         member = member_from_json(description.pop("member"))
