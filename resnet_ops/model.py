@@ -114,7 +114,7 @@ def save_model(model: TrainedModel, folder: Path) -> None:
 
 
 def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
-    """Load a model's folder onto a device, cpu or cuda. On a GPU this process computes in fp32 from then on, without TF32.
+    """Load a model's folder onto a device, cpu or cuda. For a GPU, this process computes without TF32 from then on.
 
     Raises DataError when a file is missing, corrupt or does not fit the other, ConfigError without that device.
     """
