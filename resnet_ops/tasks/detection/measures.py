@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import mean_interval, score_interval
 from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
 from resnet_ops.measurement import Measurement
@@ -35,8 +36,14 @@ def measure_detections(
 
     matches: as `match` gives them. Intervals of average precisions and recall by a bootstrap over images, of shares as
     those of images that come in groups. What rests on no object, such as the AP of a class without any, is left out.
+    Raises DataError where no object counts.
     """
     present = [place for place, each in enumerate(matches["all"]) if len(each.object_image)]
+    if not present:
+        raise DataError(
+            f"None of {images:,} images of {split} has an object that counts, so no detector can be measured on them. "
+            "Add images, or raise the share of that split (data.split in params.yaml)."
+        )
     chosen = [matches["all"][place] for place in present]
     blocks = [
         (

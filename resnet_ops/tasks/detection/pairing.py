@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["image_precision", "overlaps", "pair"]
+__all__ = ["image_precision", "inside", "overlaps", "pair"]
 
 OVERLAP = 0.5
 """Intersection over union from which on a box is on an object."""
@@ -10,12 +10,33 @@ OVERLAP = 0.5
 
 def overlaps(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
     """(D, G) intersection over union of boxes (D, 4) with objects (G, 4), each left, top, right and bottom."""
+    both = _shared(boxes, objects)
+    either = _areas(boxes)[:, None] + _areas(objects)[None] - both
+    return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
+
+
+def inside(boxes: np.ndarray, crowds: np.ndarray, same: np.ndarray | None = None) -> np.ndarray:
+    """(D,) whether OVERLAP of a box (D, 4), whatever its size, lies in one of crowds (G, 4), as COCO asks of these.
+
+    same: (D, G) which of them count for a box; None for all.
+    """
+    both, areas = _shared(boxes, crowds), _areas(boxes)[:, None]
+    shares = np.divide(both, areas, out=np.zeros_like(both), where=areas > 0)
+    return np.asarray(
+        (shares if same is None else np.where(same, shares, 0)).max(axis=1, initial=0) >= OVERLAP
+    )
+
+
+def _shared(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """(D, G) the area in which they lie both."""
     start = np.maximum(boxes[:, None, :2], objects[None, :, :2])
     stop = np.minimum(boxes[:, None, 2:], objects[None, :, 2:])
-    both = (stop - start).clip(0).prod(axis=2)
-    sizes = [(each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (boxes, objects)]
-    either = sizes[0][:, None] + sizes[1][None] - both
-    return np.asarray(np.divide(both, either, out=np.zeros_like(both), where=either > 0))
+    return np.asarray((stop - start).clip(0).prod(axis=2))
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    """(D,) of (D, 4)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1))
 
 
 def pair(allowed: np.ndarray) -> np.ndarray:
@@ -43,7 +64,7 @@ def image_precision(rows: np.ndarray, target: np.ndarray) -> float:
     asked = objects[:, 5] == 0
     same = rows[:, 5, None] == objects[None, :, 4]
     found = pair(np.where(same & asked, near, 0))
-    unasked = (found < 0) & (np.where(same & ~asked, near, 0).max(axis=1, initial=0) >= OVERLAP)
+    unasked = (found < 0) & inside(rows[:, :4], objects[:, :4], same & ~asked)
     rows, hit = rows[~unasked], found[~unasked] >= 0
     if not asked.any():
         return float(1 - rows[:, 4].max(initial=0))

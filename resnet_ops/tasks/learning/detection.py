@@ -108,12 +108,15 @@ class DetectionLearning:
 
     def check(self, plan: Plan, train: PreparedData, validation: PreparedData) -> None:
         _check_recipe(plan)
-        objects = np.asarray(train.asked)
-        kinds = objects[(objects[..., 4] > 0) & (objects[..., 5] == 0)][:, 4].astype(int)
-        counts = np.bincount(kinds, minlength=len(train.classes))
+        counts = np.bincount(_kinds(train), minlength=len(train.classes))
         if missing := [name for name, count in zip(train.classes[1:], counts[1:], strict=True) if not count]:
             raise DataError(
                 f"No training image has an object of class {', '.join(missing)}. Add images or raise data.split.train."
+            )
+        if not len(_kinds(validation)):
+            raise DataError(
+                f"None of {len(validation)} validation images has an object that counts. Add images or raise "
+                "data.split.validation."
             )
 
     def augment(
@@ -145,6 +148,12 @@ class DetectionLearning:
         pairs = zip(outputs.rows.cpu().numpy(), targets.cpu().numpy(), strict=True)
         scores = sum(image_precision(rows, target) for rows, target in pairs)
         return torch.stack([outputs.loss.double() * len(targets), outputs.loss.new_tensor(scores).double()])
+
+
+def _kinds(data: PreparedData) -> np.ndarray:
+    """(M,) the classes of all objects that count."""
+    asked = torch.from_numpy(np.array(data.asked))
+    return torch.cat([each["labels"] for each in asked_of(asked)]).numpy()
 
 
 def _check_recipe(plan: Plan) -> None:

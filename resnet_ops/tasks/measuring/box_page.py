@@ -7,7 +7,7 @@ import numpy as np
 
 from resnet_ops.data import PreparedData
 from resnet_ops.page import document, facts
-from resnet_ops.tasks.detection.pairing import overlaps, pair
+from resnet_ops.tasks.detection.pairing import inside, overlaps, pair
 from resnet_ops.tasks.measuring.box_drawing import colour
 from resnet_ops.thumbnail import thumbnail
 
@@ -57,9 +57,8 @@ def _row(data: PreparedData, place: int, boxes: np.ndarray, score: float) -> str
     objects = target[target[:, 4] > 0]
     asked = objects[:, 5] == 0
     same = boxes[:, 5, None] == objects[None, :, 4]
-    near = np.where(same, overlaps(boxes[:, :4], objects[:, :4]), 0)
-    found = pair(np.where(asked, near, 0))
-    unasked = (found < 0) & (np.where(asked, 0, near).max(axis=1, initial=0) >= 0.5)
+    found = pair(np.where(same & asked, overlaps(boxes[:, :4], objects[:, :4]), 0))
+    unasked = (found < 0) & inside(boxes[:, :4], objects[:, :4], same & ~asked)
     right = np.isin(np.arange(len(objects)), found)
     truth = _rectangles(data.classes, objects[:, :4], objects[:, 4], right, ~asked, [""] * len(objects))
     notes = [f" {each:.2f}" for each in boxes[:, 4]]

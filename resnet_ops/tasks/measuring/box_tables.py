@@ -7,7 +7,7 @@ import numpy as np
 
 from resnet_ops.data import PreparedData
 from resnet_ops.files import write_csv, write_path
-from resnet_ops.tasks.detection.pairing import overlaps, pair
+from resnet_ops.tasks.detection.pairing import inside, overlaps, pair
 
 __all__ = ["confusion", "save_predictions"]
 
@@ -71,9 +71,8 @@ def confusion(data: PreparedData, counted: Sequence[np.ndarray]) -> np.ndarray:
     for boxes, target in zip(counted, np.asarray(data.asked), strict=True):
         objects, crowd = (target[(target[:, 4] > 0) & (target[:, 5] == kind)] for kind in (0, 1))
         places = pair(overlaps(boxes[:, :4], objects[:, :4]))
-        near_crowd = overlaps(boxes[:, :4], crowd[:, :4]).max(axis=1, initial=0) >= 0.5
         truth = np.where(places >= 0, objects[places, 4] if len(objects) else 0, 0).astype(int)
-        kept = (places >= 0) | ~near_crowd
+        kept = (places >= 0) | ~inside(boxes[:, :4], crowd[:, :4])
         np.add.at(found, (truth[kept], boxes[kept, 5].astype(int)), 1)
         missed = np.setdiff1d(np.arange(len(objects)), places)
         np.add.at(found, (objects[missed, 4].astype(int), 0), 1)

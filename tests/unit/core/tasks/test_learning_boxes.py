@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from resnet_ops.data import PreparedData
-from resnet_ops.errors import ConfigError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.model import ImageClassifier, load_model, save_model
 from resnet_ops.model_files import model_digest
 from resnet_ops.tasks.detection.pairing import image_precision, pair
@@ -43,8 +43,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 def few(data: PreparedData, **counts: int) -> PreparedData:
-    """The last rows of each named split."""
-    places = np.concatenate([data.places(split)[-count:] for split, count in counts.items()])
+    """The last rows of each named split that show an object."""
+    shows = np.asarray(data.asked)[..., 4].max(axis=1) > 0
+    of_split = {split: data.places(split) for split in counts}
+    places = np.concatenate([each[shows[each]][-counts[split] :] for split, each in of_split.items()])
     rows = [data.rows[place] for place in places]
     part = {name: getattr(data, name)[places] for name in ("images", "labels", "targets")}
     return replace(data, rows=rows, **part)
@@ -232,6 +234,16 @@ def test_what_a_detector_cannot_run_on_is_refused(data: PreparedData) -> None:
         learning_of(data.task).check(make_plan(recipe_of(), compile="default"), data, data)
     with pytest.raises(ConfigError, match="processes"):
         augmented(recipe_of(), share_of(16, 1, 0, 2))
+
+
+@pytest.mark.parametrize(("split", "word"), [("train", "bright, dark"), ("validation", "validation")])
+def test_a_split_without_an_object_is_named_before_anything_is_trained(
+    data: PreparedData, split: str, word: str
+) -> None:
+    targets = np.array(data.asked)
+    targets[data.places(split), :, 5] = 1
+    with pytest.raises(DataError, match=word):
+        fit(make_plan(recipe_of()), replace(data, targets=targets))
 
 
 def test_a_training_starts_from_the_weights_of_a_classifier(data: PreparedData, tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ import pytest
 
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import Depth
+from resnet_ops.errors import DataError
 from resnet_ops.evaluation.params import EvaluateParams, RobustnessParams, ScoreThresholdParams, SliceParams
 from resnet_ops.evaluation.reject import RejectParams
 from resnet_ops.export.params import ExportParams, Quantisation, Tolerance
 from resnet_ops.files import read_json
 from resnet_ops.measurement import measurements_from_json
 from resnet_ops.predictions import Predictions
+from resnet_ops.tasks.detection.pairing import image_precision
 from resnet_ops.tasks.limits import beyond
 from resnet_ops.tasks.measuring import detection
+from resnet_ops.tasks.measuring.box_page import boxes_page
 from resnet_ops.tasks.measuring.box_tables import confusion
 from resnet_ops.tasks.measuring.measuring import measuring_of
 from resnet_ops.tasks.task import CLASSIFICATION, Task
@@ -130,6 +133,15 @@ def test_the_threshold_is_chosen_as_asked_and_where_nothing_is_found_no_box_coun
     assert blind.measured["test.recall"].value == 0
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_without_an_object_is_named(data: PreparedData, split: str) -> None:
+    targets = np.array(data.asked)
+    targets[data.places(split), :, 5] = 1
+    bare = replace(data, targets=targets)
+    with pytest.raises(DataError, match=split):
+        measuring_of(data.task).evaluate(Answers(bare), bare, PARAMS, 0, lambda done, total: None, None)
+
+
 def test_what_is_asked_of_an_image_is_its_boxes_and_which_classes_there_are(
     data: PreparedData, tmp_path: Path
 ) -> None:
@@ -154,6 +166,21 @@ def test_boxes_are_confused_whatever_their_class() -> None:
         np.zeros((1, 32, 32, 1), np.uint8), np.zeros(1), [], ("background", "a", "b"), {}, target
     )
     assert confusion(scene, [rows]).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+
+
+def test_boxes_within_a_crowd_are_no_mistakes(data: PreparedData, tmp_path: Path) -> None:
+    """However small: COCO asks how much of the box lies in the crowd."""
+    target = np.zeros((1, 2, 6), np.float32)
+    target[0] = [[0, 0, 30, 30, 1, 1], [0, 0, 0, 0, 0, 0]]
+    rows = np.array([[1, 1, 6, 6, 0.9, 1], [20, 20, 26, 26, 0.8, 1], [28, 28, 32, 32, 0.7, 1]])
+    row = replace(data.rows[0], path="crowd.png")
+    scene = PreparedData(
+        np.zeros((1, 32, 32, 1), np.uint8), np.zeros(1), [row], ("background", "a"), {}, target
+    )
+    assert confusion(scene, [rows]).tolist() == [[0, 1], [0, 0]]
+    assert image_precision(rows, target[0]) == pytest.approx(0.3)
+    page = boxes_page("crowd", scene, [rows], np.zeros(1), 1, [], 0.5)
+    assert "0 objects, 0 missed, 1 boxes wrong" in page
 
 
 def test_what_a_task_does_not_have_is_said_with_what_to_set() -> None:
