@@ -40,7 +40,8 @@ class DetectionReading:
     def check(self, params: DataParams) -> None:
         self._labels(params)
 
-    def _labels(self, params: DataParams) -> Labels:
+    def _labels(self, params: DataParams) -> tuple[Labels, Labels]:
+        """As they are written, and as they are in the prepared images."""
         require("data.task: detection", "pycocotools")  # for the evaluation, which comes after the training
         if params.source != "imagefolder":
             raise ConfigError(
@@ -54,21 +55,22 @@ class DetectionReading:
             )
         chosen = self.settings
         labels = read_labels(root / chosen.labels, chosen.faults, chosen.classes, root / chosen.images)
-        unseen = [
-            name
-            for place, name in enumerate(labels.classes)
-            if not any(place in each.classes for each in labels.images)
-        ]
-        if unseen:
+        fitted = replace(labels, images=tuple(fit_boxes(image, params) for image in labels.images))
+        if unseen := _unseen(labels):
             raise DataError(
-                f"{root / chosen.labels}: no object is of class {', '.join(unseen)}. Remove it from "
+                f"{root / chosen.labels}: no object that counts is of class {', '.join(unseen)}. Remove it from "
                 "data.detection.classes."
             )
-        return labels
+        if unseen := _unseen(fitted):
+            raise DataError(
+                f"{root / chosen.labels}: no object of class {', '.join(unseen)} counts in the prepared images: each "
+                "is a crowd, cut, or too small there. Set data.fit to pad, raise data.image_size, or remove the class "
+                "from data.detection.classes."
+            )
+        return labels, fitted
 
     def read(self, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
-        stated = self._labels(params)
-        labels = replace(stated, images=tuple(fit_boxes(image, params) for image in stated.images))
+        stated, labels = self._labels(params)
         classes = (BACKGROUND, *labels.classes)
         folder = Path(params.root or "") / self.settings.images
         kinds = _kinds(labels)
@@ -121,14 +123,26 @@ def fit_boxes(image: BoxedImage, params: DataParams) -> BoxedImage:
     )
 
 
+def _shown(labels: Labels) -> np.ndarray:
+    """(N, K) bool, whether an image has an object of the class that counts."""
+    shown = np.zeros((len(labels.images), len(labels.classes)), bool)
+    for place, image in enumerate(labels.images):
+        shown[place, image.classes[~image.crowd]] = True
+    return shown
+
+
+def _unseen(labels: Labels) -> list[str]:
+    """Classes of which no object counts."""
+    counts = _shown(labels).sum(axis=0)
+    return [name for name, count in zip(labels.classes, counts, strict=True) if not count]
+
+
 def _kinds(labels: Labels) -> np.ndarray:
     """(N,) of each image the class from 1 that the fewest images show, of those in it; 0 where there is no object.
 
     Where that would be the class of less than FEWEST images, the one that most images show.
     """
-    shown = np.zeros((len(labels.images), len(labels.classes)), bool)
-    for place, image in enumerate(labels.images):
-        shown[place, image.classes[~image.crowd]] = True
+    shown = _shown(labels)
     counts = shown.sum(axis=0)
     rarest = np.where(shown, counts, len(shown) + 1).argmin(axis=1)
     commonest = np.where(shown, counts, -1).argmax(axis=1)

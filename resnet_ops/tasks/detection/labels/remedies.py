@@ -54,7 +54,7 @@ def remedied(
     if all(image.crowd.all() for image in kept):
         raise DataError(
             f"{source} has no object that counts in {len(kept)} images that are left. Nothing can be learned or "
-            "measured."
+            f"measured.{f' What was left out ({remedy}): {faults[0]}' if faults else ''}"
         )
     ids = {key: place[name] for key, name in listing.class_numbers.items() if name in place} | place
     return Labels(tuple(names), ids, kept, (*listing.notes, *_notes(kept, names, faults, remedy)))

@@ -134,6 +134,27 @@ def test_a_class_without_an_object_is_named(tmp_path: Path) -> None:
         read(make_params(write_boxes(tmp_path), make_detection(classes=(*CLASSES, "grey"))))
 
 
+def test_a_class_of_which_no_object_comes_to_the_prepared_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("L", (400, 20)).save(tmp_path / "images/a.png")
+    (tmp_path / "boxes.csv").write_text(
+        "image,class,xmin,ymin,xmax,ymax\na.png,dark,1,1,9,9\na.png,bright,195,1,205,20\n"
+    )
+    with pytest.raises(DataError, match=r"dark.* data\.fit"):
+        reading_of(make_detection()).check(make_params(tmp_path))
+    raw = read(make_params(tmp_path, fit="pad"))
+    assert raw.targets is not None
+    assert sorted(raw.targets[0, :, 4].tolist()) == [1, 2]
+
+
+def test_labels_of_which_nothing_is_left_say_why(tmp_path: Path) -> None:
+    write_boxes(tmp_path)
+    text = (tmp_path / "boxes.csv").read_text().replace(".png", ".jpg")
+    (tmp_path / "boxes.csv").write_text(text)
+    with pytest.raises(DataError, match=r"000\.jpg is not in"):
+        reading_of(make_detection()).check(make_params(tmp_path, make_detection(faults="drop")))
+
+
 def test_another_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="imagefolder"):
         reading_of(make_detection()).check(make_params(tmp_path, source="csv"))
