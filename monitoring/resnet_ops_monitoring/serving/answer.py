@@ -23,7 +23,6 @@ __all__ = [
     "as_picture",
     "as_scores",
     "headers_of",
-    "is_large",
 ]
 
 
@@ -138,11 +137,6 @@ class Status(BaseModel):
     )
     shadow: ShadowStatus | None = Field(description="null where none is wanted")
     canary: CanaryStatus | None = Field(description="null where none is wanted")
-
-
-def is_large(version: Version) -> bool:
-    """Whether its answers are so large that others would wait while they are written."""
-    return watching_of(version.model).at_once is not None
 
 
 def as_scores(

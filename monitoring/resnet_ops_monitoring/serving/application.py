@@ -17,7 +17,6 @@ from resnet_ops_monitoring.serving.answer import (
     as_picture,
     as_scores,
     headers_of,
-    is_large,
 )
 from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inputs
 from resnet_ops_monitoring.serving.scoring import Scoring
@@ -105,7 +104,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
             said = as_scores(version, scored, request.state.request_id, embedding, drawn)
             return _json_response(said, headers_of(version))
 
-        return await asyncio.to_thread(answer) if is_large(version) else answer()
+        return await asyncio.to_thread(answer) if version.is_large else answer()
 
     @app.post(
         "/invocations",
@@ -121,7 +120,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
             said = {"predictions": as_mlflow(scored.predictions)}
             return _json_response(said, headers_of(version))
 
-        return await asyncio.to_thread(answer) if is_large(version) else answer()
+        return await asyncio.to_thread(answer) if version.is_large else answer()
 
 
 def _only_a_picture(request: Request) -> bool:

@@ -229,10 +229,11 @@ class Scoring:
             images = await loop.run_in_executor(self._decoders, read, version)
         except Refusal as error:
             raise _Unread(error.status, str(error)) from None
-        if len(images) > self.settings.max_waiting:
-            raise Refusal(
-                413, f"The body holds {len(images)} images; {self.settings.max_waiting} are taken at once."
-            )
+        most = self.settings.max_waiting
+        if version.is_large:  # so large is no answer but to a batch
+            most = min(most, self.settings.max_batch)
+        if len(images) > most:
+            raise Refusal(413, f"The body holds {len(images)} images; {most} are taken at once.")
         return images
 
 

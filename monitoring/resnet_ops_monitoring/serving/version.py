@@ -44,6 +44,11 @@ class Version:
     """Requests that it still has to answer."""
     writer: Writer | None = field(default=None)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether its answers fill memory, and others would wait while they are written."""
+        return watching_of(self.model).at_once is not None
+
     def reading(self, otherwise: ReadParams) -> ReadParams:
         """How image files are read: as its own files say, or else as these settings, at its size."""
         if self.preprocessing is not None:

@@ -14,7 +14,7 @@ from resnet_ops_monitoring.serving.answer import Scores
 from resnet_ops_monitoring.serving.version import Version
 from tests.unit.core.tasks.threshold_model import ThresholdModel, spotted
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
-from tests.unit.monitoring.serving.live import Live, fake_version, serving
+from tests.unit.monitoring.serving.live import SETTINGS, Live, fake_version, serving
 
 MODEL = ThresholdModel()
 TEST = spotted(60).split("test")
@@ -76,6 +76,14 @@ def test_mlflows_clients_get_probabilities_of_pixels(live: Live) -> None:
     answer = live.post("/invocations", json={"inputs": TEST.images[:2].tolist()})
     found = np.array(answer.json()["predictions"])
     np.testing.assert_allclose(found, MODEL.predict(TEST.images[:2]).probabilities, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("path", "name"), [("/v1/score", "images"), ("/invocations", "inputs")])
+def test_a_request_for_more_masks_than_a_batch_has_is_refused(live: Live, path: str, name: str) -> None:
+    """Its answers would fill memory, by many times what the images take."""
+    for images, status in ((SETTINGS.max_batch, 200), (SETTINGS.max_batch + 1, 413)):
+        answer = live.post(path, json={name: np.zeros((images, 16, 16, 1), int).tolist()})
+        assert answer.status_code == status
 
 
 def test_openapi_describes_masks_and_pictures(live: Live) -> None:
