@@ -56,7 +56,7 @@ def find_masks(folder: Path) -> FoundMasks | None:
     """The masks of a folder; None where it has none. A file is one where most files that are called so go with an image
     beside them, and they have few levels or colours, or little else than black and white.
 
-    Raises DataError where masks lie in a folder of their own.
+    Raises DataError where masks lie in a folder of their own, or show nothing.
     """
     files = find(folder).images
     ending = _ending(files)
@@ -64,9 +64,16 @@ def find_masks(folder: Path) -> FoundMasks | None:
         _refuse_folders(folder, files)
         return None
     masks = [path for path in files if path.name.endswith(ending)]
-    if _meaning(_values(masks[:: max(1, len(masks) // SAMPLE)])) is None:
+    few = _values(masks[:: max(1, len(masks) // SAMPLE)])
+    if len(few) > 1 and _meaning(few) is None:  # of one value they may be masks without a defect
         return None
-    meaning = _meaning(_values(masks))
+    values = _values(masks)
+    if len(values) == 1:
+        raise DataError(
+            f"{folder}: {len(masks):,} files *{ending} seem to be masks, but all of their pixels are "
+            f"{next(iter(values))}: nothing is drawn. Draw masks whose pixels say at least two classes."
+        )
+    meaning = _meaning(values)
     if meaning is None:
         return None
     classes, threshold, ignore = meaning

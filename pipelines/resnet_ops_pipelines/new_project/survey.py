@@ -136,6 +136,12 @@ def _require(counts: Mapping[str, Counter[str]], classes: tuple[str, ...], root:
             f"{root}: no image of class {'; '.join(missing[:8])}. Each class needs images in train, validation, test "
             "and production. Where a CSV file names splits, leave them empty in rows that may go anywhere."
         )
+    bare = [split for split, found in counts.items() if not found.total()]
+    if bare:
+        images = sum(found.total() for found in counts.values())
+        raise DataError(
+            f"{root}: {images} images are too few to be split: none is in {', '.join(bare)}. Add images."
+        )
 
 
 def _shares(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from PIL import Image
 from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.reading.reading import reading_of
+from resnet_ops_pipelines.new_project import found_masks
 from resnet_ops_pipelines.new_project.found_masks import find_masks
 from tests.unit.core.project.new_images import write_folder, write_image
 
@@ -80,6 +81,23 @@ def test_soft_edges_of_two_classes_get_a_threshold_and_what_was_found_is_read_wi
     raw = reading_of(data.chosen_task).read(data, lambda done, total: None, tmp_path)
     assert raw.targets is not None
     assert set(np.unique(raw.targets)) == {0, 1}
+
+
+def test_masks_of_which_few_show_anything_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where none of those that are looked at first does."""
+    monkeypatch.setattr(found_masks, "SAMPLE", 2)
+    for number in range(6):
+        pair(tmp_path, number, half(0, 255 if number == 1 else 0))
+    found = find_masks(tmp_path)
+    assert found is not None
+    assert found.settings.classes == {"background": 0, "foreground": 255}
+
+
+def test_masks_that_show_nothing_at_all_are_named(tmp_path: Path) -> None:
+    for number in range(3):
+        pair(tmp_path, number, half(0, 0), "_mask.png")
+    with pytest.raises(DataError, match=r"_mask\.png.* 0"):
+        find_masks(tmp_path)
 
 
 def test_photographs_of_one_name_in_two_formats_are_no_masks(tmp_path: Path) -> None:

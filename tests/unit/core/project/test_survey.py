@@ -1,9 +1,11 @@
 """What `resnet-ops init` says of a data set is what the pipeline will see of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.streaming import stream_images
@@ -12,6 +14,7 @@ from resnet_ops_pipelines.new_project.sample import sample, source_of
 from resnet_ops_pipelines.new_project.survey import Survey, survey
 from tests.unit.core.makers import SHARES, make_data_params
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
+from tests.unit.core.tasks.masks import make_segmentation
 
 
 def settings(root: Path) -> DataParams:
@@ -129,6 +132,19 @@ def test_splits_that_a_list_leaves_empty_are_named(tmp_path: Path) -> None:
     (root / "list.csv").write_text("\n".join(["path,class,split", *rows]))
     with pytest.raises(DataError, match=r"no image of class a of validation.*leave them empty"):
         look(root / "list.csv")
+
+
+def test_so_few_masks_that_a_split_has_none_are_counted(tmp_path: Path) -> None:
+    root = tmp_path / "tiles"
+    mask = np.zeros((12, 12), np.uint8)
+    mask[4:] = 1
+    for number in range(3):
+        write_image(root / f"{number}.jpg", number)
+        Image.fromarray(mask).save(root / f"{number}_mask.png")
+    masks = make_segmentation(masks="_mask.png", classes={"background": 0, "foreground": 1})
+    data = replace(settings(root), task="segmentation", segmentation=masks)
+    with pytest.raises(DataError, match=r"3 images.* none .*(test|validation)"):
+        survey(data, 0, "none", lambda done, total: None, tmp_path)
 
 
 def test_the_kind_of_data_set_is_seen_in_its_files(tmp_path: Path) -> None:
