@@ -15,6 +15,8 @@ def beyond(
     task: Task, depth: Depth, evaluate: EvaluateParams, export: ExportParams, engine: Engine
 ) -> Iterator[str]:
     """Each setting that asks for what the task does not have, and what to set instead. depth: of the images."""
+    if evaluate.score_threshold is not None and not isinstance(task, Detection):
+        yield f"evaluate.score_threshold is of boxes, which {task.name} has not: set it to null"
     if task.per_image:
         return
     for key in ("operating_point", "reject", "retrieval"):

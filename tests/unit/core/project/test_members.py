@@ -76,6 +76,19 @@ def test_time_that_is_left_goes_into_more_steps_up_to_a_bound() -> None:
 
 
 @pytest.mark.usefixtures("speed")
+def test_a_member_that_no_memory_holds_is_left_out_without_more_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        members,
+        "_seconds_per_image",
+        lambda plan, size, classes, task: 1e-6 if plan.name == "resnet14" else float("inf"),
+    )
+    needed = 1e-6 * 306 * recipe_for(CLASSIFICATION, 32, 16, 306).epochs / 60
+    found = fit_machine(32, 306, 2, needed, 0)
+    assert list(found.members) == ["resnet14"]
+    assert found.longer == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.usefixtures("speed")
 def test_masks_are_measured_and_trained_as_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[Task]()
 

@@ -205,3 +205,8 @@ def test_what_a_task_does_not_have_is_said_with_what_to_set() -> None:
     assert [line.split()[0] for line in beyond(make_segmentation(), 16, asks, export, engine)] == [
         "evaluate.reject"
     ]
+    boxes = replace(PARAMS, score_threshold=ScoreThresholdParams(aim="f1", at_least=None))
+    assert list(beyond(make_detection(), 8, boxes, plain, ENGINE)) == []
+    for task in (CLASSIFICATION, make_segmentation()):
+        (line,) = beyond(task, 8, boxes, plain, ENGINE)
+        assert line.split()[0] == "evaluate.score_threshold"
