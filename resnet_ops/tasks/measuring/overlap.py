@@ -85,8 +85,10 @@ def measure(
     value = float((above.sum(axis=0) / below.sum(axis=0)).mean())
     found = Measurement(value=value, n=len(confusion), unit="fraction")
     fewest = int(seen[seen > 0].min(initial=len(confusion)))
+    if fewest < FEWEST_IMAGES:
+        return found
     error = float(_deviation(above, below, np.ones((1, len(above))))[0])
-    if fewest < FEWEST_IMAGES or (error == 0 and 0 < value < 1):
+    if error == 0 and 0 < value < 1:
         return found
     if not 0 < value < 1:
         end = ((1 - confidence) / 2) ** (1 / fewest)

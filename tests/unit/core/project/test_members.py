@@ -76,7 +76,9 @@ def test_time_that_is_left_goes_into_more_steps_up_to_a_bound() -> None:
 
 
 @pytest.mark.usefixtures("speed")
-def test_a_member_that_no_memory_holds_is_left_out_without_more_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_no_memory_holds_is_left_out_without_more_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(
         members,
         "_seconds_per_image",

@@ -85,6 +85,14 @@ def test_what_is_flawless_has_the_exact_end_of_as_many_images_as_show_the_rarest
     assert whole.low == pytest.approx(clopper.low)
 
 
+def test_one_image_is_measured_in_silence() -> None:
+    answers, masks = random_masks(1)
+    with np.errstate(all="raise"):
+        found = measure_overlap(confusions(answers, masks, 3), CLASSES, "test", 0.95, 0)
+    assert 0 < found["test.miou"].value < 1
+    assert found["test.miou"].low is None
+
+
 def test_a_class_that_is_nowhere_is_left_out() -> None:
     answers, masks = random_masks()
     found = measure_overlap(confusions(answers, masks, 4), (*CLASSES, "dent"), "test", 0.95, 0)
