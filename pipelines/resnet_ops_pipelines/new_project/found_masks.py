@@ -56,7 +56,7 @@ def find_masks(folder: Path) -> FoundMasks | None:
     """The masks of a folder; None where it has none. A file is one where most files that are called so go with an image
     beside them, and they have few levels or colours, or little else than black and white.
 
-    Raises DataError where masks lie in a folder of their own, or show nothing.
+    Raises DataError where masks lie in a folder of their own, show nothing, or have too many levels.
     """
     files = find(folder).images
     ending = _ending(files)
@@ -65,17 +65,11 @@ def find_masks(folder: Path) -> FoundMasks | None:
         return None
     masks = [path for path in files if path.name.endswith(ending)]
     few = _values(masks[:: max(1, len(masks) // SAMPLE)])
-    if len(few) > 1 and _meaning(few) is None:  # of one value they may be masks without a defect
+    if len(few) != 1 and _meaning(few) is None:  # of one value they may be masks without a defect
         return None
     values = _values(masks)
-    if len(values) == 1:
-        raise DataError(
-            f"{folder}: {len(masks):,} files *{ending} seem to be masks, but all of their pixels are "
-            f"{next(iter(values))}: nothing is drawn. Draw masks whose pixels say at least two classes."
-        )
-    meaning = _meaning(values)
-    if meaning is None:
-        return None
+    if (meaning := _meaning(values)) is None:
+        raise DataError(f"{folder}: {len(masks):,} files *{ending} seem to be masks, but {_odd(values)}")
     classes, threshold, ignore = meaning
     settings = Segmentation(
         masks=ending,
@@ -165,6 +159,18 @@ def _meaning(
     others = sorted((value for value in known if value != ground), key=str if not levels else int)  # type: ignore[arg-type]
     only = len(others) == 1
     return {"background": ground} | {"foreground" if only else _name(v): v for v in others}, None, ignore
+
+
+def _odd(values: Counter[int | Colour]) -> str:
+    """Why there are no classes in them, and what to do."""
+    if len(values) == 1:
+        return (
+            f"all of their pixels are {next(iter(values))}. Draw masks whose pixels say at least two classes."
+        )
+    return (
+        f"they have {len(values):,} levels or colours, and 2 to {MOST_LEVELS} of 0 to 255 are taken for classes. Save "
+        "them with the classes' own values alone, or with soft edges between black and white."
+    )
 
 
 def _name(value: int | Colour) -> str:

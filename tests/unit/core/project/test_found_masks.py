@@ -100,6 +100,18 @@ def test_masks_that_show_nothing_at_all_are_named(tmp_path: Path) -> None:
         find_masks(tmp_path)
 
 
+def test_masks_one_of_which_has_too_many_levels_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no class folders of which none is there."""
+    monkeypatch.setattr(found_masks, "SAMPLE", 2)
+    for number in range(6):
+        grey = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
+        pair(tmp_path, number, grey if number == 1 else half(0, 255), "_mask.png")
+    with pytest.raises(DataError, match=r"_mask\.png.* levels"):
+        find_masks(tmp_path)
+
+
 def test_photographs_of_one_name_in_two_formats_are_no_masks(tmp_path: Path) -> None:
     for number in range(3):
         write_image(tmp_path / "a" / f"{number}.jpg", number, side=(SIDE, SIDE))
