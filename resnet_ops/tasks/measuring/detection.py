@@ -17,7 +17,7 @@ from resnet_ops.messages import Progress, say
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.detection.boxes import Labels
 from resnet_ops.tasks.detection.matching import ClassMatches, match
-from resnet_ops.tasks.detection.measured import as_detections, as_labels
+from resnet_ops.tasks.detection.measured import answered, as_detections, as_labels
 from resnet_ops.tasks.detection.measures import measure_detections
 from resnet_ops.tasks.detection.score_threshold import choose_threshold, image_scores
 from resnet_ops.tasks.measuring.box_page import boxes_page
@@ -26,8 +26,6 @@ from resnet_ops.tasks.measuring.tables import save_confusion, save_slices, save_
 
 __all__ = ["DetectionMeasuring"]
 
-AT_ONCE = 8
-"""Images that are asked about together."""
 RESAMPLES = 1000
 BEST = ScoreThresholdParams(aim="f1", at_least=None)
 NONE_COUNTS = 1.0
@@ -137,11 +135,7 @@ def _matched(
     model: DeployedModel, data: PreparedData
 ) -> tuple[np.ndarray, Labels, dict[str, list[ClassMatches]]]:
     """(N, D, 6) answers, what is true, and which box found which object."""
-    starts = range(0, len(data), AT_ONCE)
-    rows = np.concatenate(
-        [model.predict(np.asarray(data.images[start : start + AT_ONCE])).logits for start in starts]
-    )
-    labels = as_labels(data)
+    rows, labels = answered(model, data), as_labels(data)
     return rows, labels, match(labels, as_detections(rows))
 
 

@@ -7,14 +7,11 @@ from resnet_ops.evaluation.metrics import mean_of
 from resnet_ops.measurement import Measurement
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.detection.matching import match
-from resnet_ops.tasks.detection.measured import as_detections, as_labels
+from resnet_ops.tasks.detection.measured import answered, as_detections, as_labels
 from resnet_ops.tasks.detection.measures import measure_detections
 from resnet_ops.tasks.detection.pairing import image_precision, overlaps, pair
 
 __all__ = ["DetectionParity"]
-
-AT_ONCE = 8
-"""Images that are asked about together."""
 
 
 class DetectionParity:
@@ -27,10 +24,10 @@ class DetectionParity:
     """
 
     def __init__(self, original: DeployedModel, test: PreparedData) -> None:
-        self._test, self._rows = test, _rows(original, test)
+        self._test, self._rows = test, answered(original, test)
 
     def measure(self, exported: DeployedModel, confidence: float) -> dict[str, Measurement]:
-        test, rows = self._test, _rows(exported, self._test)
+        test, rows = self._test, answered(exported, self._test)
         targets, n = np.asarray(test.asked), len(test)
         differences, paired, boxes = [0.0], 0, 0
         for was, now in zip(self._rows, rows, strict=True):
@@ -58,10 +55,3 @@ class DetectionParity:
             "ap": measure_detections(matches, labels.classes, n, 0.5, "test", confidence, 1000, 0)["test.ap"],
             "accuracy_loss": mean_of(lost, confidence, (-1, 1)),
         }
-
-
-def _rows(model: DeployedModel, data: PreparedData) -> np.ndarray:
-    """(N, D, 6) answers."""
-    starts = range(0, len(data), AT_ONCE)
-    images = (np.asarray(data.images[start : start + AT_ONCE]) for start in starts)
-    return np.concatenate([model.predict(each).logits for each in images])
