@@ -13,8 +13,12 @@ from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import effective_groups, score_interval
 from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
 from resnet_ops.tasks.measuring.overlap import FEWEST_IMAGES
+from resnet_ops_registry.rules.paired_scores import betting_p
 
-__all__ = ["least_iou", "least_share", "margin", "worth"]
+__all__ = ["ALPHA", "least_iou", "least_share", "margin", "scores_margin", "worth"]
+
+ALPHA = 0.05
+"""Of the comparison with a champion."""
 
 LUCK = 0.01
 """How often a model that guesses may pass, at most."""
@@ -24,6 +28,11 @@ DISAGREE = 0.05
 """Share of images on which two equally good models differ, as neighbours in benchmarks/RESULTS.md do."""
 EXACT, MOST = 2000, 1_000_000
 """How many images would be enough is found to one of them up to the first, and within a tenth up to the second."""
+SPREAD = 0.1
+"""Of the differences of two equally good models' scores an image: their standard deviation, as docs/segmentation.md
+has it."""
+DRAWS, ENOUGH, WIDEST = 200, 500, 49
+"""Comparisons that are tried, of so many images at most; the widest margin in points, below a rule's limit."""
 PART = 0.1
 """Of the way from the same answer for all pixels to no mistake, that mIoU must be shown to have gone."""
 STEPS = 5
@@ -85,6 +94,18 @@ def worth(tested: int, groups: np.ndarray | None) -> int:
 def margin(tested: int) -> float:
     """How much worse a new champion may be, of two digits: an equally good one is shown not to be, in 4 of 5 cases."""
     return max(0.02, math.ceil(100 * (1.645 + 0.84) * math.sqrt(DISAGREE / tested)) / 100)
+
+
+def scores_margin(tested: int) -> float:
+    """Likewise where images have scores, by the comparison's own test of drawn differences."""
+    some = min(tested, ENOUGH)
+    rows = np.random.default_rng(0).normal(0, SPREAD, (DRAWS, some)).clip(-1, 1)
+
+    def suffices(step: int) -> bool:
+        shown = [betting_p(row, -step / 100) <= ALPHA for row in rows]
+        return float(np.mean(shown)) >= POWER
+
+    return bisect_left(range(WIDEST), True, lo=2, key=suffices) / 100
 
 
 def _more(count: int) -> Iterator[int]:

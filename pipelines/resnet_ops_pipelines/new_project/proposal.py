@@ -13,7 +13,14 @@ import yaml
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.training.recipe import Recipe
-from resnet_ops_pipelines.new_project.first_policy import least_iou, least_share, margin, worth
+from resnet_ops_pipelines.new_project.first_policy import (
+    ALPHA,
+    least_iou,
+    least_share,
+    margin,
+    scores_margin,
+    worth,
+)
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.recipes import RARE, recipe_for
 from resnet_ops_pipelines.new_project.survey import Survey
@@ -133,7 +140,7 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
     test = found.counts["test"]
     images = sum(test.values())
     if found.pixels:
-        return [*_mask_rules(found), *_common(margin(images))]
+        return [*_mask_rules(found), *_common(scores_margin(images))]
     groups = np.concatenate(list(found.tested.values())) if found.tested else None
     by = f" (grouped by {found.data.group})" if found.tested else ""
     rules: list[dict[str, Any]] = []
@@ -177,7 +184,7 @@ def _common(margin: float) -> list[dict[str, Any]]:
         {"rule": "check", "check": "data_validation",
          "why": "what a model learned from broken data cannot be told from its accuracy on them"},
         {"rule": "comparison", "split": "test", "mode": "not_worse", "margin": margin,
-         "alpha": 0.05, "method": "mcnemar", "without_champion": "pass",
+         "alpha": ALPHA, "method": "mcnemar", "without_champion": "pass",
          "why": "whoever replaces the champion must be shown to be at most so much worse on the same images"},
     ]  # fmt: skip
 

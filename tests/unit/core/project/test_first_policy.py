@@ -9,7 +9,8 @@ from scipy.stats import binom
 from resnet_ops.errors import DataError
 from resnet_ops.evaluation.intervals import wilson
 from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
-from resnet_ops_pipelines.new_project.first_policy import least_share, margin
+from resnet_ops_pipelines.new_project.first_policy import least_share, margin, scores_margin
+from resnet_ops_registry.rules.paired_scores import betting_p
 
 
 def passes(share: float, tested: int, limit: float) -> float:
@@ -95,6 +96,26 @@ def test_groups_that_are_worth_too_few_are_refused_and_the_number_that_is_named_
     assert enough is not None
     more = np.repeat(np.arange(int(enough[1])), 10)
     assert least_share(len(more), 0.5, 0.95, "images", more) > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tested", [18, 50])
+def test_an_equally_good_model_of_masks_is_mostly_shown_to_be_no_worse_than_the_margin(tested: int) -> None:
+    """By the test that the gate asks; narrower margins would refuse most."""
+    found = scores_margin(tested)
+    rows = np.random.default_rng(1).normal(0, 0.1, (200, tested))
+
+    def shown(width: float) -> float:
+        return float(np.mean([betting_p(row, -width) <= 0.05 for row in rows]))
+
+    assert found < 0.5
+    assert shown(found) >= 0.7
+    assert shown(found - 0.03) < 0.8
+
+
+@pytest.mark.slow
+def test_many_images_of_masks_need_no_margin_above_two_points() -> None:
+    assert scores_margin(100_000) == 0.02
 
 
 def test_fewer_images_need_a_wider_margin_and_many_none_below_two_points() -> None:
