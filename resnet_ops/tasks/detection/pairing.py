@@ -39,15 +39,16 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1))
 
 
-def pair(allowed: np.ndarray) -> np.ndarray:
-    """(D,) the object that each box is on, -1 for none. allowed: (D, G) overlaps, 0 where a pair may not be.
+def pair(allowed: np.ndarray, least: float = OVERLAP) -> np.ndarray:
+    """(D,) the object that each box is on, -1 for none. allowed: (D, G) overlaps, 0 where a pair may not be. least: the
+    overlap from which on it is one.
 
     Boxes by falling score; each takes the object that it overlaps most, of those that are left.
     """
     free, found = allowed.copy(), np.full(len(allowed), -1)
     for place in range(len(allowed) if allowed.shape[1] else 0):
         best = int(free[place].argmax())
-        if free[place, best] >= OVERLAP:
+        if free[place, best] >= least:
             found[place] = best
             free[:, best] = 0
     return found

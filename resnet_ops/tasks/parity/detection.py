@@ -13,11 +13,14 @@ from resnet_ops.tasks.detection.pairing import image_precision, overlaps, pair
 
 __all__ = ["DetectionParity"]
 
+SAME = 0.9
+"""Intersection over union from which on two boxes are the same: rounding moves them by far less."""
+
 
 class DetectionParity:
     """See `resnet_ops.tasks.parity.parity.Parity`. The headline metric is `ap`.
 
-    Boxes of both are paired that are of one class and overlap by half. `max_logit_difference` is the largest difference
+    Boxes of both are paired that are of one class and overlap by SAME. `max_logit_difference` is the largest difference
     of the scores of a pair; a box without a counterpart counts with its score. `equal_predictions` is the share of
     boxes, of both, that have one. `accuracy_loss` is the mean over images of the original's average precision at 0.5
     less the export's, with Wilson's interval at the effective n of the differences.
@@ -33,7 +36,7 @@ class DetectionParity:
         for was, now in zip(self._rows, rows, strict=True):
             was, now = was[was[:, 5] > 0], now[now[:, 5] > 0]
             same = was[:, 5, None] == now[None, :, 5]
-            found = pair(np.where(same, overlaps(was[:, :4], now[:, :4]), 0))
+            found = pair(np.where(same, overlaps(was[:, :4], now[:, :4]), 0), SAME)
             hit = found >= 0
             alone = np.setdiff1d(np.arange(len(now)), found)
             differences += [*np.abs(was[hit, 4] - now[found[hit], 4]), *was[~hit, 4], *now[alone, 4]]

@@ -22,6 +22,7 @@ from resnet_ops.tasks.measuring import detection
 from resnet_ops.tasks.measuring.box_page import boxes_page
 from resnet_ops.tasks.measuring.box_tables import confusion
 from resnet_ops.tasks.measuring.measuring import measuring_of
+from resnet_ops.tasks.parity.parity import parity_of
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 from tests.unit.core.makers import ENGINE
 from tests.unit.core.tasks.drawn_boxes import CLASSES, SIDE, make_detection, prepared_boxes
@@ -181,6 +182,17 @@ def test_boxes_within_a_crowd_are_no_mistakes(data: PreparedData, tmp_path: Path
     assert image_precision(rows, target[0]) == pytest.approx(0.3)
     page = boxes_page("crowd", scene, [rows], np.zeros(1), 1, [], 0.5)
     assert "0 objects, 0 missed, 1 boxes wrong" in page
+
+
+def test_an_export_whose_boxes_lie_elsewhere_is_not_the_same(data: PreparedData) -> None:
+    """Also where they overlap by half, which is enough to find an object."""
+    targets = np.array(data.asked)
+    targets[..., 0:3:2] += 0.2 * (targets[..., 2] - targets[..., 0])[..., None]
+    original, moved = Answers(data), Answers(replace(data, targets=targets))
+    found = parity_of(original, data.split("test")).measure(moved, 0.95)
+    assert found["equal_predictions"].value < 0.8
+    assert found["max_logit_difference"].value == pytest.approx(0.9)
+    assert found["accuracy_loss"].value == 0
 
 
 def test_what_a_task_does_not_have_is_said_with_what_to_set() -> None:
