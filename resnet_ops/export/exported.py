@@ -108,10 +108,13 @@ def _onnx_run(path: Path, threads: int) -> Run:
     one_each = session.get_inputs()[0].shape[0] == 1
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        batches = np.split(images, len(images)) if one_each and len(images) else [images]
+        count = len(images)
+        if one_each and not count:
+            images = np.zeros((1, *images.shape[1:]), images.dtype)  # for the shapes
+        batches = np.split(images, len(images)) if one_each else [images]
         parts = [session.run(["logits", "embeddings"], {"images": batch}) for batch in batches]
         logits, embeddings = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return logits, embeddings
+        return logits[:count], embeddings[:count]
 
     return run
 

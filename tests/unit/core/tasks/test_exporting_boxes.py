@@ -53,6 +53,7 @@ def test_an_export_answers_with_the_same_boxes(data: PreparedData, tmp_path: Pat
     np.testing.assert_allclose(answers.logits, original.logits, atol=1e-3)
     np.testing.assert_allclose(answers.embeddings, original.embeddings, atol=1e-3)
     assert exported.predict(images[:1]).boxes is not None
+    assert exported.predict(images[:0]).logits.shape == model.predict(images[:0]).logits.shape
     assert exported.image_size == SIDE
 
 
