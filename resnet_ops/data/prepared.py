@@ -6,6 +6,7 @@ other) and `classes.json`; where the task asks for more than a label also `targe
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_js
 __all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
 
 SOME = 4
-"""Images of a class beside others, so many that each split has one (`splits.assign`)."""
+"""Different images of a class beside others, so many that each split has one (`splits.assign`)."""
 CHUNK = 64
 """Images that are written at once."""
 
@@ -67,11 +68,13 @@ class PreparedData:
 
     @property
     def labelled(self) -> tuple[str, ...]:
-        """Classes of which there must be images: all, or where there are targets those that label some."""
+        """Classes of which there must be images: all, or where there are targets those that label some different
+        ones.
+        """
         if self.targets is None:
             return self.classes
-        counts = np.bincount(self.labels, minlength=len(self.classes))
-        return tuple(name for name, count in zip(self.classes, counts, strict=True) if count >= SOME)
+        counts = Counter(label for label, _ in {(row.label, row.sha256) for row in self.rows if row.split})
+        return tuple(name for label, name in enumerate(self.classes) if counts[label] >= SOME)
 
     def __len__(self) -> int:
         return len(self.rows)

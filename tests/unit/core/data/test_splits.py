@@ -154,3 +154,23 @@ def test_no_seed_gives_a_split_fewer_of_a_digit_than_params_yaml_asks_for() -> N
         counts = Counter((row.class_name, row.split) for row in split_images(raw, shares, seed).rows)
         assert len(counts) == 40
         assert min(counts.values()) >= needed, f"seed {seed}"
+
+
+def test_a_class_beside_others_must_be_in_each_split_only_where_its_images_suffice() -> None:
+    """Equal images are one: they go into one split."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 1), np.uint8)
+    pixels[3] = pixels[2]
+    labels = np.array([1] * 4 + [0] * 20)
+    raw = RawData(
+        images=pixels,
+        labels=labels,
+        paths=[f"{place}.png" for place in range(24)],
+        sizes=[(4, 4)] * 24,
+        classes=("ground", "crack"),
+        targets=np.repeat(labels, 16).reshape(24, 4, 4).astype(np.uint8),
+    )
+    for seed in range(5):
+        data = split_images(raw, SHARES, seed)
+        for split in SHARES.as_dict():
+            there = {row.class_name for row in data.rows if row.split == split}
+            assert there >= {*data.labelled}
