@@ -72,7 +72,7 @@ def test_an_imbalance_that_does_nothing_trains_to_the_bits_of_none(small: Prepar
 
 def test_without_the_setting_a_recipe_and_its_key_are_what_they_were(small: PreparedData) -> None:
     assert "imbalance" not in make_recipe().as_dict()
-    assert make_recipe().as_dict() | {"imbalance": None} == asdict(make_recipe())
+    assert make_recipe().as_dict() | {"imbalance": None, "soft_labels": False} == asdict(make_recipe())
     settings = [None, *(make_imbalance(**changes) for changes in ({}, *REMEDIES.values()))]
     keys = [training_key(make_plan(make_recipe(imbalance=each)), small) for each in settings]
     assert len(set(keys)) == len(settings)
