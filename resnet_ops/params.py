@@ -4,8 +4,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import yaml
-
 from resnet_ops.errors import ConfigError
 
 __all__ = ["Settings", "parse_params", "renamed_settings"]
@@ -32,6 +30,7 @@ def parse_params(path: Path, shape: type[T]) -> T:
 
     Raises ConfigError that names every wrong key with its value and what it should be.
     """
+    import yaml
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -53,6 +52,8 @@ def parse_params(path: Path, shape: type[T]) -> T:
 
 def renamed_settings(path: Path) -> list[str]:
     """A line for each setting in the file that is called otherwise now."""
+    import yaml
+
     return [
         f"{path}: {old} is {RENAMED[old]} now; rename it."
         for old in _renamed(yaml.safe_load(path.read_text()))[1]

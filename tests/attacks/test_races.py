@@ -145,10 +145,10 @@ def test_files_that_are_hidden_while_they_are_compared_are_hashed_again(registry
     folder = registry.files(number)
     away, look, read = folder.with_name("away"), fingerprint, hash_files
 
-    def hidden(location: str) -> Fingerprint:
+    def hidden(location: str, workspace: str | None = None) -> Fingerprint:
         folder.rename(away)
         try:
-            return look(location)
+            return look(location, workspace)
         finally:
             away.rename(folder)
 

@@ -60,10 +60,6 @@ REMEDIES: dict[str, dict[str, str]] = {
     "mlflow.utils.workspace_context": {
         "get_request_workspace": "attestations/digest.py finds a workspace's files with it",
     },
-    "mlflow.server.handlers": {
-        "_get_workspace_scoped_repo_path_if_enabled": "attestations/digest.py finds a workspace's files with it: see "
-        "where the artifact proxy puts them",
-    },
     "mlflow.server.constants": {
         "READ_REPLICA_BACKEND_STORE_URI_ENV_VAR": "store/store.py passes the replica on: see what names it",
     },
