@@ -241,8 +241,12 @@ STAGES = [
 ]
 
 
+NEWER = "cross_validate_model"
+"""A stage that never was a script."""
+
+
 @pytest.mark.parametrize(
-    "stage", sorted({*STAGES, "check_project", "show_summary", "clean_outputs"} - {"lock_code"})
+    "stage", sorted({*STAGES, "check_project", "show_summary", "clean_outputs"} - {"lock_code", NEWER})
 )
 def test_every_stage_has_its_script(stage: str) -> None:
     assert (ROOT / "pipelines" / f"{stage}.py").read_bytes() == (ROOT / "pipelines/run_stage.py").read_bytes()
