@@ -17,6 +17,10 @@ MAIN_METRICS = (
     "operating.sensitivity",
     "operating.specificity",
     "test.macro_f1",
+    "test.dice",
+    "test.ap50",
+    "test.recall",
+    "test.precision",
     "test.worst_class_recall",
     "test.worst_slice",
     "test.ece",
@@ -74,7 +78,9 @@ def description(card: ModelCard, whole: str) -> str:
     """
     found = card.evidence.metrics
     latencies = [name for name in sorted(found) if re.search(r"\.latency_p9[59]_ms$", name)]
-    names = [*MAIN_METRICS, *(name for name in latencies if not re.search(r"\.batch\d+\.", name))]
+    first = card.evidence.compared_by.metric
+    single = (name for name in latencies if not re.search(r"\.batch\d+\.", name))
+    names = list(dict.fromkeys([first, *MAIN_METRICS, *single]))
     if card.evidence.format == MLFLOW:
         names = list(dict.fromkeys([*(name for name in names if name in found), *sorted(found)]))
     rows = [

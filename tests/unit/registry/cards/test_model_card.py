@@ -167,6 +167,9 @@ def test_the_card_of_another_task_shows_what_its_models_are_compared_by() -> Non
     assert [row[0] for row in cells(found, "By class")] == ["defect", "ground"]
     assert cells(found, "By class")[0][4] == "0.193"
     assert not any("accuracy" in limit for limit in found.limits)
+    assert description(found, "#whole").index("| test.miou | 0.412") < description(found, "#whole").index(
+        "| test.dice | 0.533"
+    )
 
 
 def test_it_says_by_which_method_and_at_which_level_the_main_interval_is() -> None:
