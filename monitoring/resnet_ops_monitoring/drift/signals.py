@@ -138,15 +138,19 @@ class Comparison:
     def _softmax(self, alpha: float, rng: np.random.Generator, suppressed: bool = False) -> Finding:
         before, now = self.before.reservoir.probabilities, self._drawn(self.now.reservoir.probabilities)
         floor, permutations = self.params.softmax_effect, self._permutations(alpha)
-        if self.scalars:
-            return self._numbers(before, now, alpha, rng, suppressed)
-        statistic, p_value, shift = probability_shift(before, now, permutations, rng)
         means = before.mean(axis=0, dtype=float), now.mean(axis=0, dtype=float)
-        most = int(np.abs(means[1] - means[0]).argmax())
+        signal: Signal = "scalars" if self.scalars else "softmax"
+        if self.scalars:
+            statistic, p_value, deltas = number_shifts(before, now, permutations, rng)
+            most = int(np.abs(deltas).argmax())
+            shift = float(np.abs(deltas[most]))
+        else:
+            statistic, p_value, shift = probability_shift(before, now, permutations, rng)
+            most = int(np.abs(means[1] - means[0]).argmax())
         return Finding(
-            signal="softmax",
-            column=self.classes[most],
-            method="MMD, permutations",
+            signal=signal,
+            column=(self.scalars or self.classes)[most],
+            method="MMD of ranks, permutations" if self.scalars else "MMD, permutations",
             statistic=statistic,
             p_value=p_value,
             threshold=alpha,
@@ -154,32 +158,6 @@ class Comparison:
             floor=floor,
             reference=float(means[0][most]),
             window=float(means[1][most]),
-            fired=p_value <= alpha and shift >= floor and not suppressed,
-        )
-
-    def _numbers(
-        self,
-        before: NDArray[np.float32],
-        now: NDArray[np.float32],
-        alpha: float,
-        rng: np.random.Generator,
-        suppressed: bool,
-    ) -> Finding:
-        floor, permutations = self.params.softmax_effect, self._permutations(alpha)
-        statistic, p_value, deltas = number_shifts(before, now, permutations, rng)
-        most = int(np.abs(deltas).argmax())
-        shift = float(np.abs(deltas[most]))
-        return Finding(
-            signal="scalars",
-            column=self.scalars[most],
-            method="MMD of ranks, permutations",
-            statistic=statistic,
-            p_value=p_value,
-            threshold=alpha,
-            effect=shift,
-            floor=floor,
-            reference=float(before[:, most].mean(dtype=float)),
-            window=float(now[:, most].mean(dtype=float)),
             fired=p_value <= alpha and shift >= floor and not suppressed,
         )
 

@@ -28,7 +28,7 @@ from resnet_ops_monitoring.web.refusal import Refusal
 __all__ = ["make_app"]
 
 PNG = "image/png"
-_PICTURED = "Scores; or, of one image and with `Accept: image/png`, its mask"
+_PICTURED = "Scores; or, of one image and with `Accept: image/png`, a picture of it"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ARRAY = {"type": "array", "items": {}, "minItems": 1}
 _PROBLEMS = problems(
@@ -86,7 +86,7 @@ def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
         ] = False,
         drawn: Annotated[
             bool,
-            Query(description="also answer with masks drawn on the images, where the version gives masks"),
+            Query(description="also draw the answers on the images, where the version gives masks or boxes"),
         ] = False,
         source: Annotated[str | None, _named("camera or line, for the inference log")] = None,
         group: Annotated[
