@@ -1,5 +1,6 @@
 """A server from its port to its end."""
 
+import gc
 import ipaddress
 import signal
 import socket
@@ -55,7 +56,13 @@ def configuration(
 
 
 def run(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Answer until SIGTERM or Ctrl+C, then finish what was taken."""
+    """Answer until SIGTERM or Ctrl+C, then finish what was taken.
+
+    What is in memory by now stays: the collector of cycles passes it over, or it would stop every answer for some 200 ms
+    about once in 1,500 requests.
+    """
+    gc.collect()
+    gc.freeze()
     with _stops_quietly():
         uvicorn.Server(config).run(sockets=[listener])
 
