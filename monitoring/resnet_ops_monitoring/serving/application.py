@@ -19,7 +19,8 @@ from resnet_ops_monitoring.serving.answer import (
     headers_of,
 )
 from resnet_ops_monitoring.serving.body import ARRAY_TYPES, read_body, read_inputs
-from resnet_ops_monitoring.serving.scoring import Scoring
+from resnet_ops_monitoring.serving.early import Early
+from resnet_ops_monitoring.serving.scoring import LONGEST_NAME, Scoring
 from resnet_ops_monitoring.serving.status import log_metrics, status_of
 from resnet_ops_monitoring.web.admission import token_check
 from resnet_ops_monitoring.web.application import enveloped, new_app, problems, takes
@@ -60,7 +61,7 @@ def make_app(scoring: Scoring, token: str | None) -> ASGIApp:
     )
     _add_scoring(app, scoring, [Depends(token_check(token))])
     _add_state(app, scoring, [Depends(token_check(token))])
-    return enveloped(app, scoring.metrics, scoring.settings.answer_seconds)
+    return enveloped(app, scoring.metrics, scoring.settings.answer_seconds, front=Early(app, scoring, token))
 
 
 def _add_scoring(app: FastAPI, scoring: Scoring, guarded: list[Any]) -> None:
@@ -130,7 +131,7 @@ def _only_a_picture(request: Request) -> bool:
 
 
 def _named(words: str) -> Any:
-    return Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description=words)
+    return Query(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00]+$", description=words)
 
 
 def _json_response(content: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -27,7 +27,10 @@ from resnet_ops_monitoring.settings.serving import ServingParams
 from resnet_ops_monitoring.web.admission import BUSY, Admission
 from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["Scoring"]
+__all__ = ["LONGEST_NAME", "Scoring"]
+
+LONGEST_NAME = 200
+"""Characters of a source or a group."""
 
 Read = Callable[[str, bytes, Reading], Pixels]
 """A content type and a body -> (N, H, W, C), uint8 or uint16."""
@@ -140,9 +143,7 @@ class Scoring:
                     scored = await self._ask(version, images)
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
-                    self._unanswered(version, "refused", request, source)
-                    if isinstance(error, _Slow):
-                        self._compare(version, request, "slow")
+                    self._note_busy(version, request, error, source)
                 elif error.status >= 500:
                     self._unanswered(version, "failed", request, source)
                 elif isinstance(error, _Unread):
@@ -157,6 +158,16 @@ class Scoring:
                 self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source, group))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
         return version, scored
+
+    def refusal_of(self, request: Request) -> Refusal | None:
+        """Of one who would wait too long by what is known before their body is read: told at the least cost."""
+        with self._chosen(request.state.request_id) as version:
+            try:
+                self._expect(version, request)
+            except _Slow as error:
+                self._note_busy(version, request, error, _source(request))
+                return error
+        return None
 
     def close(self) -> None:
         """Answer what was taken, and bring its rows to the log."""
@@ -187,6 +198,11 @@ class Scoring:
         version.record_unanswered(status, request.state.request_id, source, _milliseconds(request))
         if status == "failed":
             self._compare(version, request, status)
+
+    def _note_busy(self, version: Version, request: Request, error: Refusal, source: str | None) -> None:
+        self._unanswered(version, "refused", request, source)
+        if isinstance(error, _Slow):
+            self._compare(version, request, "slow")
 
     def _compare(self, version: Version, request: Request, fault: Event | None) -> None:
         if self.canary is not None:
@@ -235,6 +251,12 @@ class Scoring:
         if len(images) > most:
             raise Refusal(413, f"The body holds {len(images)} images; {most} are taken at once.")
         return images
+
+
+def _source(request: Request) -> str | None:
+    """As the routes take it; None where they would refuse it."""
+    given = request.query_params.get("source", "")
+    return given if 0 < len(given) <= LONGEST_NAME and "\0" not in given else None
 
 
 def _milliseconds(request: Request) -> float:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["BUSY", "Admission", "token_check"]
+__all__ = ["BUSY", "Admission", "sends_token", "token_check"]
 
 _BUSY, BUSY = "The server is busy", 503
 _Receive = Callable[[Request], Awaitable[bytes]]
@@ -79,14 +79,17 @@ class Admission:
             self._received -= held
 
 
+def sends_token(request: Request, token: str | None) -> bool:
+    """Whether a request may be answered. token: that it must send; None for none."""
+    given = request.headers.get("authorization", "").encode()
+    return token is None or hmac.compare_digest(given, f"Bearer {token}".encode())
+
+
 def token_check(token: str | None) -> Callable[[Request], Awaitable[None]]:
     """A dependency of routes that refuses whoever does not send it. None: nobody is asked for one."""
 
     async def check(request: Request) -> None:
-        if token is None:
-            return
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        if not sends_token(request, token):
             raise Refusal(401, "The token is missing or wrong. Send the header Authorization: Bearer TOKEN.")
 
     return check

@@ -35,11 +35,14 @@ def new_app(
     return app
 
 
-def enveloped(app: FastAPI, metrics: RequestMetrics, seconds: float) -> ASGIApp:
-    """The application with all its routes, as it is served. seconds: that a request may take."""
+def enveloped(app: FastAPI, metrics: RequestMetrics, seconds: float, front: ASGIApp | None = None) -> ASGIApp:
+    """The application with all its routes, as it is served.
+
+    seconds: that a request may take. front: what is asked before the application, and asks it.
+    """
     routes = [str(getattr(route, "path", "")) for route in app.routes]
     # outermost, so that answers to what fails unexpectedly are like all others
-    return Envelope(app, metrics, seconds, routes)
+    return Envelope(front or app, metrics, seconds, routes)
 
 
 def problems(words: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:

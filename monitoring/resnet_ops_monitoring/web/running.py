@@ -58,7 +58,7 @@ def configuration(
 def run(config: uvicorn.Config, listener: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl+C, then finish what was taken.
 
-    What is in memory by now stays: the collector of cycles passes it over, or it would stop every answer for some 200 ms
+    What is in memory by now stays, so the collector of cycles passes it over: it would stop all answers for some 200 ms
     about once in 1,500 requests.
     """
     gc.collect()
