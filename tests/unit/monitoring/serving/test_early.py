@@ -31,7 +31,11 @@ def busy(token: str | None = None, log: str | None = None, folder: Path | None =
     version = fake_version(model)
     if log is not None:
         identity = version.identity
-        about: dict[str, Any] = {"model": identity.name, "version": identity.version, "digest": identity.digest}
+        about: dict[str, Any] = {
+            "model": identity.name,
+            "version": identity.version,
+            "digest": identity.digest,
+        }
         version = replace(version, writer=open_writer(log, **about, classes=model.classes, folder=folder))
     with serving(version, token=token, max_wait_ms=1000) as live, ThreadPoolExecutor(1) as clients:
         live.scoring.batcher.pace._seconds, live.scoring.batcher.pace._images = 100.0, 1.0
