@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "embed_folder"]
 
-BATCH = 256
-"""Images that are held and asked about at once, and rows of a group of the file."""
+BATCH, BYTES = 256, 1 << 30
+"""Images that are held and asked about at once, and rows of a group of the file; and the bytes of these images."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ def _write(
     ).embeddings.shape[1]
     schema = _schema(width, half, about)
     rows = 0
+    count = max(1, min(BATCH, BYTES // (params.image_size**2 * params.channels * params.depth // 8)))
     with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in stream_images(paths, params, BATCH, progress):
+        for batch in stream_images(paths, params, count, progress):
             broken += [f"{path.relative_to(folder)} ({why})" for path, why in batch.broken.items()]
             if batch.paths:
                 names = [path.relative_to(folder).as_posix() for path in batch.paths]

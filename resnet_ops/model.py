@@ -22,7 +22,7 @@ from resnet_ops.files import read_json, write_bytes, write_json
 from resnet_ops.model_files import DESCRIPTION, WEIGHTS
 from resnet_ops.predictions import Predictions, check_images
 from resnet_ops.tasks.heads.head import head_of
-from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_json
+from resnet_ops.tasks.task import CLASSIFICATION, Task, images_at_once, noted_task, task_from_json
 
 __all__ = ["ImageClassifier", "TrainedModel", "load_model", "save_model"]
 
@@ -83,6 +83,7 @@ class TrainedModel:
         """
         check_images(self, images)
         device, head = next(self.network.parameters()).device, head_of(self.task)
+        batch_size = images_at_once(self.task, self.image_size, batch_size)
         classifier = self.classifier().to(device)
         embeddings, answers = [], []
         empty = np.zeros((1, *images.shape[1:]), dtype_of(self.depth))
@@ -128,7 +129,8 @@ def load_model(folder: Path, device: str = "cpu") -> TrainedModel:
         for key in ("classes", "mean", "std"):
             description[key] = tuple(description[key])
         task = task_from_json(description.pop("task", None))
-        network = head_of(task).network(member, description["channels"], len(description["classes"]))
+        classes = description["classes"]
+        network = head_of(task, classes).network(member, description["channels"], len(classes))
         network.load_state_dict(load_file(folder / WEIGHTS))
         return TrainedModel(network=network.to(device).eval(), member=member, task=task, **description)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:

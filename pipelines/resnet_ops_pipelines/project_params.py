@@ -201,6 +201,8 @@ class Params(Settings):
         """Before anything is trained: raises ConfigError where settings name a class that is none of the data's."""
         if self.evaluate.operating_point is not None:
             check_positive(self.evaluate.operating_point.positive, classes)
+        if self.data.tiles is not None:
+            self.data.tiles.normal_class(classes)
 
     def trained_folder(self, name: str) -> Path:
         """Where the trained member lies that is called so, or that a deployment of this name is an export of."""

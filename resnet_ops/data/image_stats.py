@@ -1,13 +1,15 @@
 """Statistics of images that tell a change of camera, light or dirt."""
 
+import math
+
 import numpy as np
 
 from resnet_ops.data.depth import depth_of, white_of
 
 __all__ = ["image_stats"]
 
-CHUNK = 32
-"""Images that are in memory as floats at once."""
+CHUNK, VALUES = 32, 1 << 26
+"""Images that are in memory as floats at once, and their values, at most."""
 
 
 def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -21,8 +23,9 @@ def image_stats(images: np.ndarray) -> dict[str, np.ndarray]:
     - saturation: mean over the pixels of (max - min) / max over the channels, in [0, 1]; 0 for grey images
     - entropy: of the 32-bin histogram of the luminance, in bits, in [0, 5]
     """
-    starts = range(0, max(len(images), 1), CHUNK)
-    parts = [_stats_of(np.asarray(images[start : start + CHUNK])) for start in starts]
+    count = max(1, min(CHUNK, VALUES // max(1, math.prod(images.shape[1:]))))
+    starts = range(0, max(len(images), 1), count)
+    parts = [_stats_of(np.asarray(images[start : start + count])) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -7,8 +7,12 @@ from typing import Literal, Protocol
 from resnet_ops.data.depth import Depth
 from resnet_ops.params import Settings
 from resnet_ops.tasks.task import Detection, Segmentation, Task, TaskName, chosen
+from resnet_ops.tasks.tiles import Tiles
 
 __all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
+
+LARGEST, LARGEST_IN_TILES = 1024, 4096
+"""Sides of images in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,14 +146,17 @@ class DataParams(Settings):
     """What the masks are, and which head reads the images; null, or nothing said, for other tasks."""
     detection: Detection | None = None
     """Where the boxes are, and which head finds them; null, or nothing said, for other tasks."""
+    tiles: Tiles | None = None
+    """How the network sees images that are larger than what it sees at once (docs/training.md); null, or nothing said:
+    as a whole."""
 
     @property
     def chosen_task(self) -> Task:
         """The task with its settings."""
-        return chosen(self.task, self.segmentation, self.detection)
+        return chosen(self.task, self.segmentation, self.detection, self.tiles)
 
     def __post_init__(self) -> None:
-        chosen(self.task, self.segmentation, self.detection)
+        chosen(self.task, self.segmentation, self.detection, self.tiles)
         if self.source != "digits" and not self.root:
             what = "CSV file" if self.source == "csv" else "image folder"
             raise ValueError(f"root must name the {what} when source is {self.source}")
@@ -166,9 +173,19 @@ class DataParams(Settings):
                 f"depth is 16, which is for grey image files, but source is {self.source} with {self.channels} "
                 "channel(s): set depth to 8, or channels to 1"
             )
-        if not 8 <= self.image_size <= 1024:
-            raise ValueError(f"image_size is {self.image_size}, but must be within 8 and 1024")
+        self._check_size()
         if not 0 <= self.background <= 255:
             raise ValueError(f"background is {self.background}, but must be within 0 and 255")
         if self.grey_bits != "auto" and not 8 <= self.grey_bits <= 16:
             raise ValueError(f"grey_bits is {self.grey_bits}, but must be auto or within 8 and 16")
+
+    def _check_size(self) -> None:
+        largest = LARGEST if self.tiles is None else LARGEST_IN_TILES
+        if not 8 <= self.image_size <= largest:
+            more = f", or {LARGEST_IN_TILES} with tiles" if self.tiles is None else ""
+            raise ValueError(f"image_size is {self.image_size}, but must be within 8 and {largest}{more}")
+        if self.tiles is not None and self.tiles.side > self.image_size:
+            raise ValueError(
+                f"tiles.side is {self.tiles.side}, but image_size is {self.image_size}: what fits into one tile needs "
+                "none, so set tiles to null"
+            )

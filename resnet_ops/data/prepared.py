@@ -1,7 +1,8 @@
 """Prepared data: all images of a data set at one size as uint8 or uint16, with a manifest that says what each one is.
 
 A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order, one split after the
-other) and `classes.json`; where the task asks for more than a label also `targets.npy` (N, ...) and `task.json`.
+other) and `classes.json`. Where the task has settings `task.json` says which; where it asks for more than a label
+`targets.npy` (N, ...) does.
 """
 
 import csv
@@ -136,7 +137,8 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
     _save_array(data.images, order, folder / "images.npy")
     if data.targets is not None:
         _save_array(data.targets, order, folder / "targets.npy")
-        write_json(folder / "task.json", noted_task(data.task))
+    if noted := noted_task(data.task):
+        write_json(folder / "task.json", noted)
     with (
         write_path(folder / "manifest.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as text,
@@ -202,6 +204,7 @@ def load_prepared(folder: Path) -> PreparedData:
         targets = None
         if (folder / "task.json").exists():
             task = task_from_json(read_json(folder / "task.json").get("task"))
+        if (folder / "targets.npy").exists():
             targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{folder} is not prepared data ({error}). Delete it and run: dvc repro") from error

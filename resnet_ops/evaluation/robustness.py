@@ -13,8 +13,8 @@ from resnet_ops.predictions import DeployedModel
 
 __all__ = ["Robustness", "measure_robustness", "try_corruptions"]
 
-BLOCK = 640
-"""Images that are corrupted at once, to bound the memory."""
+BLOCK, BYTES = 640, 1 << 31
+"""Images that are corrupted at once, and their bytes, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ def try_corruptions(
     rows = np.random.default_rng(seed).permutation(len(data))[:images]
     turn = np.arange(len(CORRUPTIONS))[:, None] + np.arange(len(rows))
     severity, hits = turn % len(SEVERITIES) + 1, np.zeros(turn.shape, bool)
-    for start in range(0, len(rows), BLOCK):
-        block = slice(start, start + BLOCK)
+    count = max(1, min(BLOCK, BYTES // data.images[0].nbytes))
+    for start in range(0, len(rows), count):
+        block = slice(start, start + count)
         clean, labels = data.images[rows[block]], data.labels[rows[block]]
         for number, name in enumerate(CORRUPTIONS):
             corrupted = np.empty_like(clean)

@@ -13,7 +13,7 @@ from resnet_ops.files import read_json
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES, WEIGHTS, model_file
 from resnet_ops.predictions import DeployedModel, Predictions, check_images
 from resnet_ops.tasks.answers import predictions_of
-from resnet_ops.tasks.task import CLASSIFICATION, Task, task_from_json
+from resnet_ops.tasks.task import CLASSIFICATION, Task, images_at_once, task_from_json
 
 __all__ = ["ExportedModel", "load_deployed", "load_exported"]
 
@@ -40,6 +40,7 @@ class ExportedModel:
     def predict(self, images: np.ndarray, batch_size: int = 256) -> Predictions:
         """See `DeployedModel.predict`."""
         check_images(self, images)
+        batch_size = images_at_once(self.task, self.image_size, batch_size)
         starts = range(0, max(len(images), 1), batch_size)
         parts = [self.run(np.array(images[start : start + batch_size])) for start in starts]
         logits, embeddings = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import Settings
+from resnet_ops.tasks.tiles import Tiles
 
 __all__ = [
     "BACKGROUND",
@@ -22,9 +23,11 @@ __all__ = [
     "Task",
     "TaskName",
     "chosen",
+    "images_at_once",
     "noted_task",
     "require_per_image",
     "task_from_json",
+    "tiles_of",
 ]
 
 TaskName = Literal["classification", "segmentation", "detection"]
@@ -187,8 +190,30 @@ Task = Classification | Segmentation | Detection
 CLASSIFICATION = Classification()
 
 
-def chosen(name: TaskName, segmentation: Segmentation | None, detection: Detection | None) -> Task:
-    """The task that `data.task` names, with its settings. Raises ValueError where these are missing or another's."""
+@dataclass(frozen=True)
+class TiledClassification(Classification):
+    """One class for each image, from what the network says of its tiles."""
+
+    tiles: Tiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiledSegmentation(Segmentation):
+    """A class for each pixel, from the tile that sees most around it."""
+
+    tiles: Tiles
+
+
+def chosen(
+    name: TaskName,
+    segmentation: Segmentation | None,
+    detection: Detection | None,
+    tiles: Tiles | None = None,
+) -> Task:
+    """The task that `data.task` names, with its settings, in tiles where there are any.
+
+    Raises ValueError where settings are missing, or another task's.
+    """
     asks = {"segmentation": "what the masks are", "detection": "where the boxes are"}
     settings: dict[str, Task | None] = {"segmentation": segmentation, "detection": detection}
     for other, given in settings.items():
@@ -196,7 +221,36 @@ def chosen(name: TaskName, segmentation: Segmentation | None, detection: Detecti
             raise ValueError(f"{name} is missing: task is {name}, so say there {asks[other]}")
         if given is not None and other != name:
             raise ValueError(f"{other} has settings, but task is {name}: set task to {other}")
-    return settings.get(name) or CLASSIFICATION
+    task = settings.get(name) or CLASSIFICATION
+    return task if tiles is None else _tiled(task, tiles)
+
+
+def _tiled(task: Task, tiles: Tiles) -> Task:
+    """The task as it answers from tiles. Raises ValueError where it cannot."""
+    match task:
+        case Detection():
+            raise ValueError("tiles has settings, but boxes are not found in tiles yet: set tiles to null")
+        case Segmentation():
+            if tiles.pool is not None:
+                raise ValueError(
+                    f"tiles.pool is {tiles.pool}, but classes of pixels are put together as tiles lie: set it to null"
+                )
+            return TiledSegmentation(**vars(task), tiles=tiles)
+        case _:
+            if tiles.pool is None:
+                raise ValueError("tiles.pool is null, but an image has one class: set it to mean or max")
+            return TiledClassification(tiles)
+
+
+def tiles_of(task: Task) -> Tiles | None:
+    """How its network sees large images; None where it sees each as a whole."""
+    return task.tiles if isinstance(task, TiledClassification | TiledSegmentation) else None
+
+
+def images_at_once(task: Task, side: int, most: int) -> int:
+    """How many images of this side are asked about together: `most`, or fewer where they are in tiles."""
+    tiles = tiles_of(task)
+    return most if tiles is None else tiles.images_at_once(side, most)
 
 
 def _check_names(classes: Iterable[str]) -> None:
@@ -251,13 +305,21 @@ def task_from_json(settings: Mapping[str, Any] | None) -> Task:
     if settings is None:
         return CLASSIFICATION
     values = dict(settings)
-    match values.pop("name"):
+    name, tiles = values.pop("name"), values.pop("tiles", None)
+    task = _from_json(name, values)
+    return task if tiles is None else _tiled(task, Tiles(**tiles))
+
+
+def _from_json(name: str, values: dict[str, Any]) -> Task:
+    match name:
         case Segmentation.name:
             values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
             return Segmentation(**{**values, "ignore": _value(values["ignore"])})
         case Detection.name:
             return Detection(**{**values, "classes": tuple(values["classes"])})
-        case name:
+        case Classification.name:
+            return Classification(**values)
+        case _:
             raise ValueError(f"no task is called {name!r}")
 
 

@@ -77,7 +77,7 @@ class Training:
             train = with_votes(train, plan.name)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
-        network = head_of(train.task).network(plan.member, train.images.shape[3], classes)
+        network = head_of(train.task, train.classes).network(plan.member, train.images.shape[3], classes)
         moments = start_network(network, plan, train.classes) or _channel_moments(train.images)
         network = network.to(device, memory_format=torch.channels_last)
         if workers.count > 1:

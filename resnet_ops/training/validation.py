@@ -6,6 +6,7 @@ from torch import Tensor
 from resnet_ops.data import PreparedData
 from resnet_ops.model import ImageClassifier
 from resnet_ops.tasks.learning.learning import Learning
+from resnet_ops.tasks.task import images_at_once
 from resnet_ops.training.distributed.workers import Workers
 from resnet_ops.training.images import open_images
 from resnet_ops.training.plan import Plan
@@ -33,7 +34,8 @@ class Validation:
         self._learning = learning
         self._images = open_images(plan, data, device, held)
         mine = torch.arange(len(data))[workers.rows(len(data))]
-        self._rows: list[Tensor] = list(mine.split(learning.at_once)) if len(mine) else []
+        count = images_at_once(data.task, data.images.shape[1], learning.at_once)
+        self._rows: list[Tensor] = list(mine.split(count)) if len(mine) else []
 
     def measure(self, classifier: ImageClassifier) -> tuple[float, float]:
         """Mean loss in nats and mean score, of all workers' rows together."""

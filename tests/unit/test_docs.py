@@ -63,6 +63,7 @@ OPTIONAL: dict[tuple[str, str], object] = {
     ("DataParams", "segmentation"): None,
     ("DataParams", "depth"): 8,
     ("DataParams", "detection"): None,
+    ("DataParams", "tiles"): None,
 }
 """Settings that a file need not have, with what that means: nothing is what there was before them, and stays so."""
 SECTIONS = list(dict.fromkeys(settings(project_params.Params)))

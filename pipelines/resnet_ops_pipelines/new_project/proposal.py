@@ -116,6 +116,7 @@ def _settings(
         "task": data.task,
         "segmentation": _flow(_plain(asdict(data.segmentation)) if data.segmentation else None),
         "grey_bits": str(data.grey_bits),
+        "depth": str(data.depth),
         "similar": data.similar_classes,
         "conflicts": data.conflicts,
         "group": _flow(data.group),

@@ -99,6 +99,7 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
             data,
             channels=channels,
             grey_bits=raw.grey_bits or data.grey_bits,
+            depth=16 if channels == 1 and (raw.grey_bits or 8) > 8 else 8,
             group=column,
             conflicts="drop" if settled.left_out else data.conflicts,
         ),

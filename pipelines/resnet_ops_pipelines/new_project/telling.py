@@ -28,7 +28,10 @@ def _lines(found: Survey, fit: Fit, proposal: Proposal) -> Iterator[tuple[str, s
     sizes = " / ".join(f"{width}x{height}" for width, height in dict.fromkeys((small, middle, large)))
     formats = ", ".join(f"{count:,} {ending}" for ending, count in found.formats.items())
     yield "images", f"{sum(found.totals.values()):,}" + (f" ({formats})" if formats else "")
-    yield "pixels", f"{sizes}, {'grey' if data.channels == 1 else 'colour'}"
+    grey = (
+        f"grey of {data.grey_bits} bits, kept up to the network (depth: 16)" if data.depth == 16 else "grey"
+    )
+    yield "pixels", f"{sizes}, {grey if data.channels == 1 else 'colour'}"
     if data.segmentation is not None:
         yield from _masks(found, data.segmentation)
     else:

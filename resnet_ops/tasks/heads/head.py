@@ -1,5 +1,6 @@
 """The network of a task: a member with the head that the task needs, and what it answers."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -9,7 +10,8 @@ from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.heads.classification import ClassificationHead
 from resnet_ops.tasks.heads.detection import DetectionHead
 from resnet_ops.tasks.heads.segmentation import SegmentationHead
-from resnet_ops.tasks.task import Detection, Segmentation, Task
+from resnet_ops.tasks.heads.tiles import TiledHead
+from resnet_ops.tasks.task import Detection, Segmentation, Task, tiles_of
 
 __all__ = ["Head", "head_of"]
 
@@ -38,8 +40,13 @@ class Head(Protocol):
         """What answers of N images say, both in float32 on the CPU."""
 
 
-def head_of(task: Task) -> Head:
-    """Whatever the task is."""
+def head_of(task: Task, classes: Sequence[str] = ()) -> Head:
+    """Whatever the task is. classes: their names, where a network is made, of which tiles may name one."""
+    tiles = tiles_of(task)
+    return _whole(task) if tiles is None else TiledHead(_whole(task), tiles, classes)
+
+
+def _whole(task: Task) -> Head:
     match task:
         case Segmentation():
             return SegmentationHead(task)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError
 from resnet_ops.model import ImageClassifier
+from resnet_ops.tasks.task import tiles_of
 from resnet_ops.training.augmentation.mixing import Targets
 from resnet_ops.training.batches import augment_batch
 from resnet_ops.training.checks import check_classes, check_range
@@ -27,6 +28,12 @@ class ClassificationLearning:
         if plan.recipe.loss == "dice":
             raise ConfigError(
                 f"{plan.name}: the recipe's loss is dice, which is of masks. In params.yaml set it to cross_entropy."
+            )
+        tiles = tiles_of(train.task)
+        if plan.recipe.loss == "binary" and tiles is not None and tiles.pool == "mean":
+            raise ConfigError(
+                f"{plan.name}: the recipe's loss is binary, which judges each class alone, but data.tiles.pool is "
+                "mean, of probabilities that sum to 1. In params.yaml set loss to cross_entropy, or pool to max."
             )
         for part in (train, validation):
             check_range(part)

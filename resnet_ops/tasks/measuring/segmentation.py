@@ -19,6 +19,7 @@ from resnet_ops.tasks.measuring.mask_page import masks_page
 from resnet_ops.tasks.measuring.mask_tables import save_predictions
 from resnet_ops.tasks.measuring.overlap import MEASURES, confusions, image_scores, measure, measure_overlap
 from resnet_ops.tasks.measuring.tables import save_confusion, save_slices, save_without
+from resnet_ops.tasks.task import images_at_once
 
 __all__ = ["SegmentationMeasuring"]
 
@@ -104,8 +105,9 @@ def _answers(model: DeployedModel, data: PreparedData) -> tuple[np.ndarray, np.n
     """(N, H, W) uint8 answers and (N, K, K) confusions."""
 
     def parts() -> Iterator[np.ndarray]:
-        for start in range(0, len(data), AT_ONCE):
-            yield model.predict(np.asarray(data.images[start : start + AT_ONCE])).predicted.astype(np.uint8)
+        count = images_at_once(model.task, model.image_size, AT_ONCE)
+        for start in range(0, len(data), count):
+            yield model.predict(np.asarray(data.images[start : start + count])).predicted.astype(np.uint8)
 
     answers = np.concatenate(list(parts()))
     return answers, confusions(answers, data.asked, len(data.classes))

@@ -7,6 +7,7 @@ from resnet_ops.evaluation.intervals import mean_interval
 from resnet_ops.measurement import Measurement
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.measuring.overlap import MEASURES, confusions, image_scores, measure
+from resnet_ops.tasks.task import images_at_once
 
 __all__ = ["SegmentationParity"]
 
@@ -29,15 +30,16 @@ class SegmentationParity:
         largest, equal = 0.0, 0
         before: list[np.ndarray] = []
         after: list[np.ndarray] = []
-        for start in range(0, len(test), AT_ONCE):
-            images = np.asarray(test.images[start : start + AT_ONCE])
+        count = images_at_once(test.task, test.images.shape[1], AT_ONCE)
+        for start in range(0, len(test), count):
+            images = np.asarray(test.images[start : start + count])
             was, now = self._original.predict(images), exported.predict(images)
             with np.errstate(invalid="ignore"):
                 difference = float(np.abs(now.logits - was.logits).max())
             largest = max(largest, difference if np.isfinite(difference) else float(np.finfo(np.float64).max))
             equal += int((now.predicted == was.predicted).sum())
             for found, answers in ((before, was), (after, now)):
-                found.append(confusions(answers.predicted, test.asked[start : start + AT_ONCE], classes))
+                found.append(confusions(answers.predicted, test.asked[start : start + count], classes))
         confusion = np.concatenate(after)
         lost = image_scores(np.concatenate(before)) - image_scores(confusion)
         low, high = mean_interval((1 + lost) / 2, confidence)

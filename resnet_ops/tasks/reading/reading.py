@@ -35,4 +35,4 @@ def reading_of(task: Task) -> Reading:
         case Detection():
             return DetectionReading(task)
         case _:
-            return ClassificationReading()
+            return ClassificationReading(task)

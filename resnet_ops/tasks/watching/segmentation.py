@@ -14,8 +14,10 @@ from resnet_ops.tasks.measuring.overlap import confusions, image_scores
 from resnet_ops.tasks.task import CONFIDENCE, IGNORED
 from resnet_ops.tasks.watching.move import Move
 
-__all__ = ["SegmentationWatching"]
+__all__ = ["AT_ONCE", "SegmentationWatching"]
 
+AT_ONCE = 64
+"""Images that are asked about together: their logits fill memory."""
 UNSURE = 0.75
 """A pixel whose highest probability is below this is unsure."""
 
@@ -29,9 +31,11 @@ class SegmentationWatching:
     """
 
     measured = "mean IoU of an image"
-    at_once: int | None = 64
     placed = True
     threshold: float | None = None
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self.at_once: int | None = at_once
 
     def kinds(self, classes: tuple[str, ...]) -> tuple[str, ...]:
         return classes

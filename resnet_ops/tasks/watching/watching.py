@@ -6,13 +6,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from resnet_ops.predictions import DeployedModel, Predictions
-from resnet_ops.tasks.task import Detection, Segmentation
+from resnet_ops.tasks.task import Detection, Segmentation, images_at_once
 from resnet_ops.tasks.watching.at_threshold import AtThreshold
 from resnet_ops.tasks.watching.boxes import COUNTED
 from resnet_ops.tasks.watching.classification import ClassificationWatching
 from resnet_ops.tasks.watching.detection import DetectionWatching
 from resnet_ops.tasks.watching.move import Move
-from resnet_ops.tasks.watching.segmentation import SegmentationWatching
+from resnet_ops.tasks.watching.segmentation import AT_ONCE, SegmentationWatching
 
 __all__ = ["Watched", "Watching", "watched", "watching_of"]
 
@@ -60,7 +60,7 @@ def watching_of(model: DeployedModel) -> Watching:
     """Whatever the model's task is. Boxes count from COUNTED on where the model is not `at_threshold`."""
     match model.task:
         case Segmentation():
-            return SegmentationWatching()
+            return SegmentationWatching(images_at_once(model.task, model.image_size, AT_ONCE))
         case Detection():
             counted = model.threshold if isinstance(model, AtThreshold) else COUNTED
             return DetectionWatching(model.image_size, model.classes, counted)

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from resnet_ops.cli import build_app
 from resnet_ops.data import load_prepared
 from resnet_ops.errors import ConfigError
+from resnet_ops.files import read_json
 from resnet_ops.params import parse_params
 from resnet_ops.tasks.task import Segmentation
-from resnet_ops_pipelines import prepare_data
+from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops_pipelines.new_project.code_locks import code_digest, project_pipeline, stages
 from resnet_ops_pipelines.new_project.commands import add_commands
 from resnet_ops_pipelines.new_project.writing import (
@@ -109,6 +110,25 @@ def test_images_with_masks_become_a_project_that_reads_them(
     prepared = load_prepared(project / "data/prepared")
     assert prepared.classes == ("background", "foreground")
     assert f"train {len(prepared.split('train'))}" in said
+
+
+@pytest.mark.slow
+def test_grey_of_12_bits_is_kept_up_to_the_network(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(place / "parts", {"good": 60, "bad": 60}, bits=12)
+    status, said = init("parts", "--into", "deep", "--minutes", "1")
+    assert status == 0, said
+    assert "grey of 12 bits" in said
+    assert "depth: 16" in said
+    project = place / "deep"
+    data = parse_params(project / "params.yaml", Params).data
+    assert (data.channels, data.grey_bits, data.depth) == (1, 12, 16)
+    monkeypatch.chdir(project)
+    prepare_data.main()
+    prepared = load_prepared(project / "data/prepared")
+    assert prepared.images.dtype == np.uint16
+    assert len(np.unique(prepared.images)) > 256
+    validate_data.main()
+    assert read_json(project / "reports/data/validation.json")["passed"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from resnet_ops.data.depth import Depth
 from resnet_ops.data.params import SplitParams
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.evaluation.metrics import share_right
@@ -102,11 +103,14 @@ def test_a_name_stays_a_name_whatever_yaml_would_take_it_for(tmp_path: Path, nam
     assert (params.register.model, params.register.experiment) == (name, name)
 
 
-@pytest.mark.parametrize("bits", ["auto", 12])
-def test_the_bits_of_grey_that_were_found_are_written(tmp_path: Path, bits: Literal["auto"] | int) -> None:
+@pytest.mark.parametrize(("bits", "depth"), [("auto", 8), (12, 16)])
+def test_the_bits_of_grey_that_were_found_are_written(
+    tmp_path: Path, bits: Literal["auto"] | int, depth: Depth
+) -> None:
     survey = found()
-    survey = replace(survey, data=replace(survey.data, grey_bits=bits))
-    assert settings(proposed(survey), tmp_path).data.grey_bits == bits
+    survey = replace(survey, data=replace(survey.data, source="imagefolder", grey_bits=bits, depth=depth))
+    data = settings(proposed(survey), tmp_path).data
+    assert (data.grey_bits, data.depth) == (bits, depth)
 
 
 def limits(made: Proposal) -> dict[str, float]:

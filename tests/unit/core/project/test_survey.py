@@ -47,7 +47,9 @@ def test_colour_is_seen_in_the_pixels_and_16_bits_are_read(
     tmp_path: Path, colour: bool, bits: int, channels: int
 ) -> None:
     root = write_folder(tmp_path / "parts", {"a": 12, "b": 12}, colour=colour, bits=bits)
-    assert look(root).data.channels == channels
+    found = look(root).data
+    assert found.channels == channels
+    assert found.depth == bits
 
 
 @pytest.mark.parametrize("bits", [10, 12, 16])
@@ -57,12 +59,14 @@ def test_the_bits_of_deep_grey_are_set_so_that_each_image_to_come_can_be_read_al
     root = write_folder(tmp_path / "parts", {"a": 12, "b": 12}, bits=bits)
     found = look(root).data
     assert found.grey_bits == bits
+    assert found.depth == 16, "what the detector wrote reaches the network"
     (image,) = stream_images([root / "a/001.png"], found, 1, lambda path, why: None)
     assert image is not None
 
 
 def test_the_bits_of_grey_stay_open_where_no_image_has_more_than_eight(tmp_path: Path) -> None:
-    assert look(write_folder(tmp_path / "parts", {"a": 12, "b": 12})).data.grey_bits == "auto"
+    found = look(write_folder(tmp_path / "parts", {"a": 12, "b": 12})).data
+    assert (found.grey_bits, found.depth) == ("auto", 8)
 
 
 def test_a_column_that_is_called_like_a_group_keeps_groups_together(tmp_path: Path) -> None:

@@ -41,3 +41,32 @@ def test_settings_of_a_detector_are_read(tmp_path: Path) -> None:
 def test_what_detectors_do_not_have_is_named_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"robustness\.images(.|\n)*int8, pt2"):
         parsed(tmp_path, robustness=5, formats=("pt2", "onnx", "int8"))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"task": "detection", "detection": BOXES}, "boxes are not found in tiles"),
+        ({"image_size": 8}, "tiles.side is 16"),
+    ],
+)
+def test_tiles_that_a_task_or_size_does_not_take_are_refused(
+    tmp_path: Path, data: dict[str, object], why: str
+) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tiles = {"side": 16, "overlap": 4, "pool": "max", "normal": "good"}
+    content["data"] |= {"source": "imagefolder", "image_size": 64, "tiles": tiles, **data}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=why):
+        parse_params(tmp_path / "params.yaml", Params)
+
+
+def test_a_normal_class_that_the_images_do_not_have_is_refused_when_they_are_prepared(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tiles = {"side": 16, "overlap": 4, "pool": "max", "normal": "fine"}
+    content["data"] |= {"source": "imagefolder", "image_size": 64, "tiles": tiles}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    params = parse_params(tmp_path / "params.yaml", Params)
+    params.check_classes(("bad", "fine"))
+    with pytest.raises(ConfigError, match="the classes are bad, good"):
+        params.check_classes(("bad", "good"))

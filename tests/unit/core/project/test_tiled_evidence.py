@@ -1,0 +1,45 @@
+"""What the evidence says of a version that sees its images in tiles."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.params import parse_params
+from resnet_ops.tasks.heads.head import head_of
+from resnet_ops_pipelines.project_params import Params
+from resnet_ops_pipelines.register_models import task_of, tiles_in
+from tests.unit.core.makers import TINY
+from tests.unit.project_imports import ROOT
+
+
+def test_evidence_of_a_class_an_image_is_of_the_kind_it_always_was_and_counts_the_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tiles = {"side": 16, "overlap": 4, "pool": "max", "normal": "good"}
+    content["data"] |= {"source": "imagefolder", "image_size": 40, "tiles": tiles}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    params = parse_params(tmp_path / "params.yaml", Params)
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    task, classes = params.data.chosen_task, ("bad", "good")
+    model = TrainedModel(
+        network=head_of(task, classes).network(TINY, 1, 2),
+        name="resnet8",
+        member=TINY,
+        classes=classes,
+        image_size=40,
+        channels=1,
+        mean=(0.5,),
+        std=(0.25,),
+        task=task,
+    )
+    save_model(model, Path("models/resnet8"))
+    assert task_of("resnet8", params) == {}, (
+        "so outcomes stay right or wrong, and versions compare with earlier ones"
+    )
+    assert tiles_in(params)["data.tiles"].value == 9
+    assert tiles_in(parse_params(ROOT / "params.yaml", Params)) == {}
