@@ -17,6 +17,7 @@ __all__ = [
     "Detection",
     "Detector",
     "Headline",
+    "PixelHead",
     "Remedy",
     "Segmentation",
     "Task",
@@ -33,6 +34,8 @@ Remedy = Literal["refuse", "drop", "clip"]
 an image are cut."""
 Detector = Literal["fasterrcnn", "fasterrcnn_v2", "retinanet", "retinanet_v2", "fcos"]
 """Ren et al. 2015; Lin et al. 2017; Tian et al. 2019. The second versions are of Li et al. 2021, as in torchvision."""
+PixelHead = Literal["fcn", "deeplabv3", "unet"]
+"""Long et al. 2015 and Chen et al. 2017, both as in torchvision; Ronneberger et al. 2015."""
 Value = int | tuple[int, int, int]
 """What stands for a class in a mask: an index or grey level, or a colour."""
 
@@ -90,8 +93,9 @@ class Segmentation(Settings):
     """For masks with soft edges: grey levels from it on are the second class, all others the first. Null for none."""
     ignore: Value | None
     """What stands in a mask for pixels of which nothing is asked; null for none."""
-    head: Literal["fcn", "deeplabv3"]
-    """`fcn` is Long et al. 2015, `deeplabv3` is Chen et al. 2017, both as in torchvision."""
+    head: PixelHead
+    """`fcn` and `deeplabv3` read the member's last stage; `unet` joins every stage on the way back to the image's size,
+    for fine outlines."""
     dilated: int
     """Last stages of the member whose stride becomes dilation, so that the head sees a finer map, 0 for none; 2 in
     torchvision. A finer map costs time."""
@@ -106,8 +110,8 @@ class Segmentation(Settings):
                 f"masks is {self.masks!r}, but must be the end of a file's name, beside its image"
             )
         _check_classes(self.classes, self.threshold, self.ignore)
-        if self.head not in get_args(Literal["fcn", "deeplabv3"]):
-            raise ValueError(f"head is {self.head!r}, but must be fcn or deeplabv3")
+        if self.head not in get_args(PixelHead):
+            raise ValueError(f"head is {self.head!r}, but must be one of {', '.join(get_args(PixelHead))}")
         if not 0 <= self.dilated <= 3:
             raise ValueError(f"dilated is {self.dilated}, but must be within 0 and 3")
 
