@@ -12,6 +12,7 @@ _DECIDING = (
         "validation.top1",
         "validation.miou",
         "test.miou",
+        "test.boundary_f1",
         "validation.ap",
         "test.ap",
         "test.ap50",

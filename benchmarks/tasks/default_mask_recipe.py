@@ -58,6 +58,17 @@ CHANGES: dict[str, dict[str, object]] = {
 Job = tuple[str, int, int]
 
 
+def unpacked(data: Path, scratch: Path) -> Path:
+    """The folder of the tiles, below `scratch`. data: holds their archive."""
+    with tarfile.open(data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
+        for each in archive:
+            if content := archive.extractfile(each):
+                place = scratch / each.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.read())
+    return scratch
+
+
 def read_tiles(folder: Path, side: int, seed: int) -> PreparedData:
     """Tiles with their masks, split as the pipeline splits them."""
     params = DataParams(
@@ -112,13 +123,8 @@ def main() -> None:
     asked = parser.parse_args()
     jobs: list[Job] = list(product(CHANGES, asked.sides, range(asked.seeds)))
     with TemporaryDirectory() as scratch, ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
-        with tarfile.open(asked.data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
-            for each in archive:
-                if content := archive.extractfile(each):
-                    place = Path(scratch) / each.name
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.write_bytes(content.read())
-        under_way = {job: pool.submit(measured, job, Path(scratch), asked.longer) for job in jobs}
+        folder = unpacked(asked.data, Path(scratch))
+        under_way = {job: pool.submit(measured, job, folder, asked.longer) for job in jobs}
         found = {job: future.result() for job, future in under_way.items()}
     print("\n".join(rows(found, asked.sides, asked.seeds)))
 

@@ -15,9 +15,11 @@ __all__ = [
     "CONFIDENCE",
     "IGNORED",
     "Classification",
+    "CocoMasks",
     "Detection",
     "Detector",
     "Headline",
+    "PixelHead",
     "Remedy",
     "Segmentation",
     "Task",
@@ -36,6 +38,8 @@ Remedy = Literal["refuse", "drop", "clip"]
 an image are cut."""
 Detector = Literal["fasterrcnn", "fasterrcnn_v2", "retinanet", "retinanet_v2", "fcos"]
 """Ren et al. 2015; Lin et al. 2017; Tian et al. 2019. The second versions are of Li et al. 2021, as in torchvision."""
+PixelHead = Literal["fcn", "deeplabv3", "unet"]
+"""Long et al. 2015 and Chen et al. 2017, both as in torchvision; Ronneberger et al. 2015."""
 Value = int | tuple[int, int, int]
 """What stands for a class in a mask: an index or grey level, or a colour."""
 
@@ -77,24 +81,41 @@ class Classification:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CocoMasks(Settings):
+    """Masks that are drawn from outlines in a COCO file. In `params.yaml` under `data.segmentation.masks`."""
+
+    labels: str
+    """The COCO file, below `data.root`."""
+    images: str
+    """The folder of its images, below `data.root`; `.` for `data.root` itself."""
+    faults: Remedy
+    """What becomes of faults in the file."""
+
+    def __post_init__(self) -> None:
+        _check_labels(self.labels, self.images, self.faults)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Segmentation(Settings):
     """A class for each pixel. In `params.yaml` under `data.segmentation`, with `data.task: segmentation`."""
 
     name: ClassVar[TaskName] = "segmentation"
     """As `data.task` calls it."""
 
-    masks: str
+    masks: str | CocoMasks
     """How a mask's name ends, which else is that of its image without ending: `.png` for tile.png beside tile.jpg,
-    `_mask.png` for tile_mask.png."""
+    `_mask.png` for tile_mask.png. Or where the outlines are from which masks are drawn."""
     classes: dict[str, Value]
     """By name what stands for a class in a mask: an index or grey level, or a colour as [red, green, blue]. The first
-    is the background."""
+    is the background. Where masks are drawn, names are those of the COCO file, and of objects that lie over each other
+    the one whose class has the higher number is seen."""
     threshold: int | None
     """For masks with soft edges: grey levels from it on are the second class, all others the first. Null for none."""
     ignore: Value | None
     """What stands in a mask for pixels of which nothing is asked; null for none."""
-    head: Literal["fcn", "deeplabv3"]
-    """`fcn` is Long et al. 2015, `deeplabv3` is Chen et al. 2017, both as in torchvision."""
+    head: PixelHead
+    """`fcn` and `deeplabv3` read the member's last stage; `unet` joins every stage on the way back to the image's size,
+    for fine outlines."""
     dilated: int
     """Last stages of the member whose stride becomes dilation, so that the head sees a finer map, 0 for none; 2 in
     torchvision. A finer map costs time."""
@@ -102,15 +123,19 @@ class Segmentation(Settings):
     """Whether a second head on the stage before the last is trained with half the weight, as in torchvision."""
 
     def __post_init__(self) -> None:
-        if not self.masks:
-            raise ValueError("masks is empty, but must say how the names of masks end, such as .png")
-        if not self.masks.isprintable() or any(sign in self.masks for sign in "/\\"):
-            raise ValueError(
-                f"masks is {self.masks!r}, but must be the end of a file's name, beside its image"
-            )
         _check_classes(self.classes, self.threshold, self.ignore)
-        if self.head not in get_args(Literal["fcn", "deeplabv3"]):
-            raise ValueError(f"head is {self.head!r}, but must be fcn or deeplabv3")
+        if isinstance(self.masks, str):
+            _check_ending(self.masks)
+        elif self.threshold is not None or self.ignore is not None:
+            raise ValueError(
+                "masks are drawn from outlines, which need no threshold and no ignore: set both to null"
+            )
+        elif not all(isinstance(value, int) for value in self.classes.values()):
+            raise ValueError(
+                "classes have colours, but masks are drawn: give each a number, the highest to what lies on top"
+            )
+        if self.head not in get_args(PixelHead):
+            raise ValueError(f"head is {self.head!r}, but must be one of {', '.join(get_args(PixelHead))}")
         if not 0 <= self.dilated <= 3:
             raise ValueError(f"dilated is {self.dilated}, but must be within 0 and 3")
 
@@ -151,12 +176,7 @@ class Detection(Settings):
     batch."""
 
     def __post_init__(self) -> None:
-        for name in ("labels", "images"):
-            path = PurePosixPath(getattr(self, name))
-            if not getattr(self, name) or path.is_absolute() or ".." in path.parts:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, but must be a path below data.root, which DVC watches"
-                )
+        _check_labels(self.labels, self.images, self.faults)
         _check_names(self.classes)
         if not 1 <= len(self.classes) < MOST_CLASSES or len({*self.classes}) < len(self.classes):
             raise ValueError(
@@ -168,8 +188,6 @@ class Detection(Settings):
             )
         if self.head not in get_args(Detector):
             raise ValueError(f"head is {self.head!r}, but must be {', '.join(get_args(Detector))}")
-        if self.faults not in get_args(Remedy):
-            raise ValueError(f"faults is {self.faults!r}, but must be {', '.join(get_args(Remedy))}")
         if not 32 <= self.width <= 1024 or self.width % 32:
             raise ValueError(f"width is {self.width}, but must be a multiple of 32, up to 1024")
 
@@ -253,6 +271,23 @@ def images_at_once(task: Task, side: int, most: int) -> int:
     return most if tiles is None else tiles.images_at_once(side, most)
 
 
+def _check_ending(masks: str) -> None:
+    if not masks:
+        raise ValueError("masks is empty, but must say how the names of masks end, such as .png")
+    if not masks.isprintable() or any(sign in masks for sign in "/\\"):
+        raise ValueError(f"masks is {masks!r}, but must be the end of a file's name, beside its image")
+
+
+def _check_labels(labels: str, images: str, faults: str) -> None:
+    """Raise ValueError that begins with the setting which is wrong."""
+    for name, value in (("labels", labels), ("images", images)):
+        path = PurePosixPath(value)
+        if not value or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{name} is {value!r}, but must be a path below data.root, which DVC watches")
+    if faults not in get_args(Remedy):
+        raise ValueError(f"faults is {faults!r}, but must be {', '.join(get_args(Remedy))}")
+
+
 def _check_names(classes: Iterable[str]) -> None:
     """Likewise, of names alone."""
     for name in classes:
@@ -314,6 +349,8 @@ def _from_json(name: str, values: dict[str, Any]) -> Task:
     match name:
         case Segmentation.name:
             values["classes"] = {name: _value(value) for name, value in values["classes"].items()}
+            if isinstance(values["masks"], dict):
+                values["masks"] = CocoMasks(**values["masks"])
             return Segmentation(**{**values, "ignore": _value(values["ignore"])})
         case Detection.name:
             return Detection(**{**values, "classes": tuple(values["classes"])})

@@ -41,9 +41,9 @@ __all__ = [
 ]
 
 SLICE, CORRUPTION = "test.slice.", "robustness.accuracy."
-BY_CLASS = (("recall", "precision"), ("iou", "dice"))
+BY_CLASS: tuple[tuple[str, ...], ...] = (("recall", "precision"), ("iou", "dice", "boundary_f1"))
 """What is measured of each class, the first of which says which is worst."""
-SHORT = {"iou": "IoU", "dice": "Dice"}
+SHORT = {"iou": "IoU", "dice": "Dice", "boundary_f1": "boundary F1"}
 MOST = 50
 """Rows of what a team measured; no order tells which of them are the worst."""
 
@@ -175,7 +175,8 @@ def classes(evidence: Evidence) -> Section:
     measures = next((each for each in BY_CLASS if lowest(evidence.metrics, f"test.{each[0]}.")), None)
     if measures is None:
         return Section("By class", notes=(f"{NOT_MEASURED.capitalize()}.",))
-    first, second = measures
+    measures = tuple(name for name in measures if lowest(evidence.metrics, f"test.{name}."))
+    first, *others = measures
     worst = lowest(evidence.metrics, f"test.{first}.")
     shown = [SHORT.get(name, name) for name in measures]
     columns = (
@@ -183,7 +184,13 @@ def classes(evidence: Evidence) -> Section:
         *((name, True) for each in shown for name in (each, "interval", "n")),
     )
     rows = [
-        Row((name, *_three(metric), *_three(evidence.metrics.get(f"test.{second}.{name}"))))
+        Row(
+            (
+                name,
+                *_three(metric),
+                *(part for each in others for part in _three(evidence.metrics.get(f"test.{each}.{name}"))),
+            )
+        )
         for name, metric in worst[:LONGEST]
     ]
     return Section(

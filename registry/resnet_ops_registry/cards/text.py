@@ -18,6 +18,7 @@ MAIN_METRICS = (
     "operating.specificity",
     "test.macro_f1",
     "test.dice",
+    "test.boundary_f1",
     "test.ap50",
     "test.recall",
     "test.precision",

@@ -35,7 +35,7 @@ _LOWER = (
 """Words of metrics' names that say which way is better, the one that a model is known by first."""
 _TRAINING = {"train", "training", "system"}
 _AT = re.compile(r"[^a-z0-9]at[^a-z0-9]")
-_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50|iou|dice)\.")
+_BY_CLASS = re.compile(r"\.(recall|precision|ap|ap50|iou|dice|boundary_f1)\.")
 
 
 @dataclass(frozen=True)

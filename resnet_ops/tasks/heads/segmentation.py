@@ -1,4 +1,4 @@
-"""The head of segmentation: FCN or DeepLabV3 on a member's last stage, as large as the image."""
+"""The head of segmentation: FCN or DeepLabV3 on a member's last stage, or a U-Net on all, as large as the image."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ from resnet_ops.families.build import Network, build_network
 from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.heads.dilation import dilate
 from resnet_ops.tasks.heads.logits import of_logits
+from resnet_ops.tasks.heads.unet import UNetDecoder
 from resnet_ops.tasks.task import Segmentation
 
 __all__ = ["SegmentationHead", "SegmentationNetwork"]
@@ -30,14 +31,19 @@ class SegmentationNetwork(nn.Module):
         from torchvision.models.segmentation.fcn import FCNHead
 
         (head,) = backbone.PARTS["head"]
-        width = backbone.head.in_features
         setattr(backbone, head, nn.Identity())
         dilate(backbone, settings.dilated)
         self.backbone = backbone
-        self.classifier = {"fcn": FCNHead, "deeplabv3": DeepLabHead}[settings.head](width, classes)
-        *_, before, _ = (part for part in backbone.PARTS if part.startswith("stage"))
-        self._before = before
-        self.aux_classifier = FCNHead(_channels(backbone, before), classes) if settings.auxiliary else None
+        channels = _channels(backbone)
+        *_, self._before, self._last = channels
+        self._joins_all = settings.head == "unet"
+        self.classifier: nn.Module
+        if self._joins_all:
+            self.classifier = UNetDecoder(channels, classes)
+        else:
+            last_only = {"fcn": FCNHead, "deeplabv3": DeepLabHead}[settings.head]
+            self.classifier = last_only(channels[self._last], classes)
+        self.aux_classifier = FCNHead(channels[self._before], classes) if settings.auxiliary else None
         self.PARTS = {
             part: tuple(f"backbone.{name}" for name in names)
             for part, names in backbone.PARTS.items()
@@ -52,16 +58,18 @@ class SegmentationNetwork(nn.Module):
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, K, H, W) logits, and (N, F) embeddings: the last stage, averaged over its pixels."""
-        *_, last = self.stage_features(x).values()
-        return _enlarged(self.classifier(last), x), last.mean((2, 3))
+        maps = self.stage_features(x)
+        return self._logits(maps, x), maps[self._last].mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         maps = self.stage_features(x)
-        *_, last = maps.values()
-        logits = _enlarged(self.classifier(last), x)
+        logits = self._logits(maps, x)
         if self.aux_classifier is None or not self.training:
             return logits
         return logits, _enlarged(self.aux_classifier(maps[self._before]), x)
+
+    def _logits(self, maps: dict[str, Tensor], image: Tensor) -> Tensor:
+        return _enlarged(self.classifier(maps if self._joins_all else maps[self._last]), image)
 
     def from_classifier(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights of a classifier by the names that they have here, without its head; others as they are."""
@@ -75,16 +83,16 @@ def _enlarged(logits: Tensor, image: Tensor) -> Tensor:
     return F.interpolate(logits, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def _channels(backbone: Network, stage: str) -> int:
-    """Of the map that a stage gives."""
+def _channels(backbone: Network) -> dict[str, int]:
+    """Of the maps that a member gives, by the name of the stage."""
     import torch
 
     inputs = next(module.in_channels for module in backbone.modules() if isinstance(module, nn.Conv2d))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         backbone.eval()
-        width = backbone.stage_features(torch.zeros(1, inputs, 32, 32))[stage].shape[1]
+        maps = backbone.stage_features(torch.zeros(1, inputs, 32, 32))
         backbone.train()
-    return int(width)
+    return {name: each.shape[1] for name, each in maps.items()}
 
 
 class SegmentationHead:

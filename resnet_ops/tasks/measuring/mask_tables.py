@@ -11,12 +11,18 @@ __all__ = ["save_predictions"]
 
 
 def save_predictions(
-    data: PreparedData, confusion: np.ndarray, scores: np.ndarray, asked: list[str], folder: Path
+    data: PreparedData,
+    confusion: np.ndarray,
+    boundaries: np.ndarray,
+    scores: np.ndarray,
+    asked: list[str],
+    folder: Path,
 ) -> None:
     """Write predictions.csv and predictions.parquet, a row an image in the order of the manifest.
 
-    confusion: (N, K, K). scores: (N,) fractions. asked: digests of the masks. `actual` and `predicted` are the classes
-    that cover most of an image beside the background, in its mask and in the answer.
+    confusion: (N, K, K). boundaries: (N, K) boundary F1, not a number where there is none. scores: (N,) fractions.
+    asked: digests of the masks. `actual` and `predicted` are the classes that cover most of an image beside the
+    background, in its mask and in the answer.
     """
     import pyarrow
     from pyarrow import parquet
@@ -35,6 +41,7 @@ def save_predictions(
             "sha256": [row.sha256 for row in data.rows],
             "asked": asked,
             "score": scores,
+            "boundary_f1": [each.tolist() for each in boundaries],
             "confusion": [each.ravel().tolist() for each in confusion],
         }
     )

@@ -8,7 +8,15 @@ import numpy as np
 from resnet_ops.measurement import Measurement
 from resnet_ops.tasks.task import IGNORED
 
-__all__ = ["FEWEST_IMAGES", "MEASURES", "confusions", "image_scores", "measure", "measure_overlap"]
+__all__ = [
+    "FEWEST_IMAGES",
+    "MEASURES",
+    "confusions",
+    "image_scores",
+    "mean_of_ratios",
+    "measure",
+    "measure_overlap",
+]
 
 FEWEST_IMAGES = 8
 """Images with a class, below which its measures have no interval: so few tell hardly anything of others."""
@@ -68,23 +76,38 @@ MEASURES: dict[str, Counts] = {"iou": _iou, "dice": _dice, "pixel_accuracy": _ri
 def measure(
     confusion: np.ndarray, counts: Counts, confidence: float, seed: int, place: int | None = None
 ) -> Measurement:
-    """A mean of ratios of sums over images, such as mIoU, with a bootstrap-t interval over the images.
+    """A mean over classes of ratios of sums over images, such as mIoU, with the interval of `mean_of_ratios`.
 
-    confusion: (N, K, K). place: of the one class that is measured. A class that is in no mask and no answer is left out
-    of the mean. Bootstrap-t (Efron 1982; Hall 1988) of the logit, with the linearised deviation of a ratio. Where every
-    image is flawless, or none has a right pixel, the exact end (Clopper & Pearson 1934) for images that count as right
-    or wrong as a whole, of those with the rarest class. No interval where a class is in fewer than FEWEST_IMAGES masks,
-    or where all images are alike otherwise.
+    confusion: (N, K, K). place: of the one class that is measured.
     """
     above, below = (each.astype(float) for each in counts(confusion))
+    return mean_of_ratios(above, below, (confusion.sum(axis=2) > 0).sum(axis=0), confidence, seed, place)
+
+
+def mean_of_ratios(
+    above: np.ndarray,
+    below: np.ndarray,
+    seen: np.ndarray,
+    confidence: float,
+    seed: int,
+    place: int | None = None,
+) -> Measurement:
+    """The mean over classes of sum(above) / sum(below), with a bootstrap-t interval over the images.
+
+    above, below: (N, K) floats, or (N, 1). seen: (K,) images in whose masks each class is. place: of the one class that
+    is measured. A class of which nothing is below, as one that is in no mask and no answer, is left out of the mean.
+    Bootstrap-t (Efron 1982; Hall 1988) of the logit, with the linearised deviation of a ratio. Where every image is
+    flawless, or none has anything right, the exact end (Clopper & Pearson 1934) for images that count as right or wrong
+    as a whole, of those with the rarest class. No interval where a class is in fewer than FEWEST_IMAGES masks, or where
+    all images are alike otherwise.
+    """
     there = below.sum(axis=0) > 0
-    seen = (confusion.sum(axis=2) > 0).sum(axis=0)
     if place is not None:
         there, seen = np.arange(len(there)) == place, seen[place : place + 1]
     above, below = above[:, there], below[:, there]
     value = float((above.sum(axis=0) / below.sum(axis=0)).mean())
-    found = Measurement(value=value, n=len(confusion), unit="fraction")
-    fewest = int(seen[seen > 0].min(initial=len(confusion)))
+    found = Measurement(value=value, n=len(above), unit="fraction")
+    fewest = int(seen[seen > 0].min(initial=len(above)))
     if fewest < FEWEST_IMAGES:
         return found
     error = float(_deviation(above, below, np.ones((1, len(above))))[0])

@@ -1,4 +1,4 @@
-"""How segmentation is measured: overlap of masks, by class, image and slice."""
+"""How segmentation is measured: overlap and boundaries of masks, by class, image and slice."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from resnet_ops.files import write_json, write_text
 from resnet_ops.measurement import Measurement, deciding_values, measurements_to_json
 from resnet_ops.messages import Progress, say
 from resnet_ops.predictions import DeployedModel
+from resnet_ops.tasks.measuring.boundary import boundary_scores, measure_boundaries
 from resnet_ops.tasks.measuring.mask_page import masks_page
 from resnet_ops.tasks.measuring.mask_tables import save_predictions
 from resnet_ops.tasks.measuring.overlap import MEASURES, confusions, image_scores, measure, measure_overlap
@@ -25,6 +26,8 @@ __all__ = ["SegmentationMeasuring"]
 
 AT_ONCE = 64
 """Images that are asked about together: their logits fill memory."""
+SHOWN = {"miou": "mIoU", "dice": "Dice", "boundary_f1": "boundary F1", "pixel_accuracy": "right pixels"}
+"""On the page of worst answers, where they were measured."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class SegmentationFindings:
     """(N, H, W) uint8 class indices."""
     confusion: np.ndarray
     """(N, K, K) pixels."""
+    boundaries: np.ndarray
+    """(N, K) of `boundary_scores`."""
     slices: list[Slice]
 
     @property
@@ -47,13 +52,14 @@ class SegmentationFindings:
     def save(self, name: str, params: EvaluateParams, folder: Path) -> None:
         write_json(folder / "measurements.json", measurements_to_json(self.measured))
         write_json(folder / "metrics.json", deciding_values(self.measured))
-        save_predictions(self.data, self.confusion, self.scores, _digests(self.data), folder)
+        save_predictions(self.data, self.confusion, self.boundaries, self.scores, _digests(self.data), folder)
         save_confusion(self.confusion.sum(axis=0), self.data.classes, folder / "confusion.csv")
         save_slices(self.slices, self.measured, "miou", folder / "slices.csv")
         save_without(name, "masks", folder)
         shown = [
             (label, self.measured[f"test.{metric}"].shown)
-            for metric, label in (("miou", "mIoU"), ("dice", "Dice"), ("pixel_accuracy", "right pixels"))
+            for metric, label in SHOWN.items()
+            if f"test.{metric}" in self.measured
         ]
         page = masks_page(
             f"{name}: worst answers on test", self.data, self.answers, self.scores, params.gallery, shown
@@ -70,7 +76,7 @@ def _digests(data: PreparedData) -> list[str]:
 class SegmentationMeasuring:
     """See `resnet_ops.tasks.measuring.measuring.Measuring`."""
 
-    shown: tuple[str, ...] = ("test.miou", "test.dice", "test.pixel_accuracy", "test.worst_slice")
+    shown: tuple[str, ...] = (*(f"test.{metric}" for metric in SHOWN), "test.worst_slice")
 
     def evaluate(
         self,
@@ -88,7 +94,9 @@ class SegmentationMeasuring:
         slices = find_slices(test.columns(), image_stats(test.images), params.slices)
         _, learned = _answers(model, validation)
         answers, confusion = _answers(model, test)
+        boundaries, bounded = boundary_scores(answers, test.asked, len(test.classes))
         measured = measure_overlap(confusion, test.classes, "test", level, seed)
+        measured |= measure_boundaries(boundaries, bounded, test.classes, "test", level, seed)
         measured["validation.miou"] = measure(learned, MEASURES["iou"], level, seed)
         large = [each for each in slices if len(each.rows) >= params.slices.min_images]
         by_slice = {
@@ -98,7 +106,7 @@ class SegmentationMeasuring:
         if by_slice:
             worst = min(by_slice.values(), key=lambda found: found.value)
             measured["test.worst_slice"] = worst.bare()  # its own interval would forget that it was picked
-        return SegmentationFindings(measured | by_slice, test, answers, confusion, slices)
+        return SegmentationFindings(measured | by_slice, test, answers, confusion, boundaries, slices)
 
 
 def _answers(model: DeployedModel, data: PreparedData) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,10 @@
 """How detection is read: images that labels of boxes name, with the boxes brought to the prepared image."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from resnet_ops.data.listing.folders import find
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.listings import Listing
 from resnet_ops.data.params import DataParams
@@ -19,6 +17,7 @@ from resnet_ops.messages import Progress
 from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
 from resnet_ops.tasks.detection.labels.reading import read_labels
 from resnet_ops.tasks.detection.prepared import THINNEST, VISIBLE, as_targets
+from resnet_ops.tasks.reading.unlisted import note_unlisted
 from resnet_ops.tasks.task import BACKGROUND, Detection
 
 __all__ = ["DetectionReading", "fit_boxes"]
@@ -77,7 +76,9 @@ class DetectionReading:
         listed = [
             Listed(folder / each.file, classes[kind]) for each, kind in zip(labels.images, kinds, strict=True)
         ]
-        listing = Listing(folder, listed, [*labels.notes, *_unnamed(folder, labels)])
+        listing = Listing(
+            folder, listed, [*labels.notes, *note_unlisted(folder, (each.file for each in labels.images))]
+        )
         raw = read_listing(listing, params, progress, scratch)
         cut = sum(
             len(before.boxes) - len(after.boxes)
@@ -148,11 +149,3 @@ def _kinds(labels: Labels) -> np.ndarray:
     commonest = np.where(shown, counts, -1).argmax(axis=1)
     few = np.bincount(rarest[shown.any(axis=1)], minlength=len(counts)) < FEWEST
     return np.where(shown.any(axis=1), np.where(few[rarest], commonest, rarest) + 1, 0).astype(np.int64)
-
-
-def _unnamed(folder: Path, labels: Labels) -> Iterator[str]:
-    """A note where images are in no label."""
-    known = {(folder / each.file).resolve() for each in labels.images}
-    others = [path for path in find(folder).images if path.resolve() not in known]
-    if others:
-        yield f"{len(others):,} images are in no label and are left out, such as {others[0]}"

@@ -1,8 +1,9 @@
-"""How segmentation is read: images of a folder, at any depth, each with a mask beside it."""
+"""How segmentation is read: images of a folder, at any depth, each with a mask beside it or outlines in a COCO file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from resnet_ops.data.raw import RawData
 from resnet_ops.data.spool import spool
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.messages import Progress
+from resnet_ops.tasks.reading.coco_masks import DrawnMasks
 from resnet_ops.tasks.reading.masks import MaskFault, fit_mask, read_mask
-from resnet_ops.tasks.task import IGNORED, Segmentation
+from resnet_ops.tasks.task import IGNORED, CocoMasks, Segmentation
 from resnet_ops.threads import mapped
 
 __all__ = ["SegmentationReading"]
@@ -29,7 +31,13 @@ MOST_SHOWN = 200
 @dataclass(frozen=True)
 class _Pair:
     image: Path
-    mask: Path
+    called: str
+    """What its mask is called."""
+    mask: Callable[[tuple[int, int]], np.ndarray]
+    """From the image's (width, height) to (H, W) uint8 class indices. Raises MaskFault."""
+
+
+_Notes = Callable[[], Iterable[str]]
 
 
 class SegmentationReading:
@@ -45,40 +53,22 @@ class SegmentationReading:
     def check(self, params: DataParams) -> None:
         self._pairs(params)
 
-    def _pairs(self, params: DataParams) -> tuple[list[_Pair], list[str]]:
-        """Images with masks, and notes. Raises DataError that names every file without its partner."""
+    def _pairs(self, params: DataParams) -> tuple[list[_Pair], _Notes]:
+        """Images with masks, and notes on them, once they are read. Raises DataError that names every fault so far."""
         if params.source != "imagefolder":
             raise ConfigError(
                 f"data.source is {params.source}, but masks are read beside the images of a folder. In params.yaml set "
                 "it to imagefolder."
             )
-        root, ending = Path(params.root or ""), self.settings.masks
+        root, masks = Path(params.root or ""), self.settings.masks
         if not root.is_dir():
             raise DataError(
                 f"The folder {root} is missing. Set data.root in params.yaml to the folder of images."
             )
-        found = find(root)
-        require_most(str(root), found)
-        masks = {path for path in found.images if path.name.endswith(ending)}
-        images = [path for path in found.images if path not in masks]
-        pairs = [_Pair(path, path.with_name(path.stem + ending)) for path in images]
-        faults = [
-            f"{os.path.relpath(each.image, root)}: its mask {each.mask.name} is missing; draw it, or remove the image"
-            for each in pairs
-            if each.mask not in masks
-        ]
-        alone = sorted(masks - {each.mask for each in pairs})
-        faults += [
-            f"{os.path.relpath(path, root)}: a mask without an image; add it, or remove the mask"
-            for path in alone
-        ]
-        twice = len(pairs) - len({each.mask for each in pairs})
-        if twice:
-            faults.append(f"{twice} images share a mask with another of the same name; rename them")
-        if not pairs and not faults:
-            faults.append("there is no image")
-        _report(faults, root)
-        return pairs, notes_on(found)
+        if not isinstance(masks, CocoMasks):
+            return _beside(root, masks, self.settings)
+        drawn = DrawnMasks.read(root, self.settings, masks)
+        return [_Pair(path, f"mask from {masks.labels}", draw) for path, draw in drawn], drawn.notes
 
     def read(self, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
         pairs, notes = self._pairs(params)
@@ -107,7 +97,7 @@ class SegmentationReading:
             paths=names,
             sizes=[each.size for each in facts],
             classes=classes,
-            notes=(*notes, *notes_on_images(names, facts, params, bits)),
+            notes=(*notes(), *notes_on_images(names, facts, params, bits)),
             grey_bits=bits if any(each.highest_grey is not None for each in facts) else None,
             targets=masks,
             task=self.settings,
@@ -156,12 +146,41 @@ class SegmentationReading:
             if turn_of(image)[0] is not None:
                 return "its EXIF turns it, which a mask cannot follow; save it upright, with a mask like that"
         try:
-            mask = fit_mask(read_mask(pair.mask, fact.size, self.settings), params)
+            mask = fit_mask(pair.mask(fact.size), params)
         except MaskFault as fault:
-            return f"its mask {pair.mask.name} {fault}"
+            return f"its {pair.called} {fault}"
         if (mask == IGNORED).all():
-            return f"its mask {pair.mask.name} asks nothing: all of it is ignored; remove both"
+            return f"its {pair.called} asks nothing: all of it is ignored; remove both"
         return pixels, mask, fact
+
+
+def _beside(root: Path, ending: str, settings: Segmentation) -> tuple[list[_Pair], _Notes]:
+    """Images and masks of a folder, by their names. Raises DataError that names every file without its partner."""
+    found = find(root)
+    require_most(str(root), found)
+    masks = {path for path in found.images if path.name.endswith(ending)}
+    images = [path for path in found.images if path not in masks]
+    partners = [path.with_name(path.stem + ending) for path in images]
+    faults = [
+        f"{os.path.relpath(image, root)}: its mask {mask.name} is missing; draw it, or remove the image"
+        for image, mask in zip(images, partners, strict=True)
+        if mask not in masks
+    ]
+    faults += [
+        f"{os.path.relpath(path, root)}: a mask without an image; add it, or remove the mask"
+        for path in sorted(masks - set(partners))
+    ]
+    twice = len(partners) - len(set(partners))
+    if twice:
+        faults.append(f"{twice} images share a mask with another of the same name; rename them")
+    if not images and not faults:
+        faults.append("there is no image")
+    _report(faults, root)
+    pairs = [
+        _Pair(image, f"mask {mask.name}", partial(read_mask, mask, settings=settings))
+        for image, mask in zip(images, partners, strict=True)
+    ]
+    return pairs, lambda: notes_on(found)
 
 
 def _report(faults: list[str], root: Path) -> None:

@@ -13,8 +13,10 @@ MAX_BYTES = 2_000_000_000
 _PARTS = ("images", "annotations", "categories")
 
 
-def read_coco(file: Path) -> Listing:
+def read_coco(file: Path, outlines: bool = False) -> Listing:
     """Images, annotations with `bbox` [left, top, width, height], and categories, whatever their ids.
+
+    outlines: whether of annotations `segmentation` is kept, which may be large, and `bbox` is not read.
 
     Raises DataError when it is no such file.
     """
@@ -25,7 +27,7 @@ def read_coco(file: Path) -> Listing:
     names = _categories(file, content["categories"], found)
     images = _images(file, content["images"], found)
     for place, annotation in enumerate(content["annotations"]):
-        _add_box(file, place, annotation, images, names, found)
+        _add_object(file, place, annotation, images, names, found, outlines)
     return found
 
 
@@ -83,17 +85,18 @@ def _images(file: Path, images: list[Any], found: Listing) -> dict[str, StatedIm
     return known
 
 
-def _add_box(
+def _add_object(
     file: Path,
     place: int,
     annotation: Any,
     images: dict[str, StatedImage],
     names: dict[str, str],
     found: Listing,
+    outlines: bool,
 ) -> None:
     entry = annotation if isinstance(annotation, dict) else {}
     where = f"{file}, annotation {entry.get('id', f'at place {place}')}"
-    box = entry.get("bbox")
+    box = [None] * 4 if outlines else entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         found.faults.append(f"{where}: has no `bbox` of left, top, width and height")
         return
@@ -118,5 +121,6 @@ def _add_box(
             (left, top, left + width, top + height),
             crowd=entry.get("iscrowd") in (1, True),
             area=area if 0 <= area < float("inf") else None,
+            outline=entry.get("segmentation") if outlines else None,
         )
     )

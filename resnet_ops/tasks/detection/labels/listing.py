@@ -20,6 +20,8 @@ class StatedBox:
     """Left, top, right, bottom in pixels; not a number where none is written."""
     crowd: bool = False
     area: float | None = None
+    outline: Any = None
+    """What COCO has as `segmentation`, as it is written, where outlines are asked for."""
 
 
 @dataclass

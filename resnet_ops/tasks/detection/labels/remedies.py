@@ -8,19 +8,19 @@ import numpy as np
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
 from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage
-from resnet_ops.tasks.detection.labels.sizes import image_size
+from resnet_ops.tasks.detection.labels.stated_images import (
+    BEYOND,
+    checked_images,
+    notes_on,
+    refuse,
+    unknown_class,
+)
 from resnet_ops.tasks.task import Remedy
 
 __all__ = ["remedied"]
 
 _Corners = tuple[float, float, float, float]
 MAX_CLASSES, LONGEST_CLASS = 1_000, 200
-LONGEST_FILE = 1_000
-"""Bytes of an image's name, with its folders."""
-SHOWN = 50
-"""Faults that one message lists."""
-BEYOND = 1e-6
-"""Pixels by which a box may reach out of its image: shares are written with some digits each."""
 
 
 def remedied(
@@ -33,24 +33,13 @@ def remedied(
     is `refuse` every fault, each with its file and line.
     """
     names = _class_names(source, listing, classes)
-    listing.unreadable += [each for image in listing.images for each in _impossible(image)]
-    if listing.unreadable:
-        raise DataError(
-            _message(source, listing.unreadable, "Correct them; no setting remedies what cannot be read.")
-        )
     faults = list(listing.faults)
     place = {name: number for number, name in enumerate(names)}
-    images = [_checked(image, place, remedy, folder, faults) for image in _each_once(listing.images, faults)]
-    kept = tuple(image for image in images if image is not None)
-    if faults and remedy == "refuse":
-        raise DataError(
-            _message(
-                source,
-                faults,
-                "Correct them, or choose the remedy `drop` (what is at fault is left out) or `clip` (likewise, but "
-                "boxes that reach out of their image are cut). Known classes: " + ", ".join(names)[:300],
-            )
-        )
+    kept = tuple(
+        _checked(image, size, place, remedy, faults)
+        for image, size in checked_images(listing, source, folder, faults)
+    )
+    refuse(source, faults, remedy, "boxes", names)
     if all(image.crowd.all() for image in kept):
         raise DataError(
             f"{source} has no object that counts in {len(kept)} images that are left. Nothing can be learned or "
@@ -78,43 +67,14 @@ def _class_names(source: Path, listing: Listing, classes: Sequence[str] | None) 
     return found
 
 
-def _impossible(image: StatedImage) -> Iterator[str]:
-    try:
-        encoded = image.file.encode()
-    except UnicodeEncodeError:
-        encoded = b""
-    if not 0 < len(encoded) <= LONGEST_FILE or b"\0" in encoded:
-        yield f"{image.where[:300]}: no file can be called {ascii(image.file)[:100]}"
-
-
-def _message(source: Path, lines: Sequence[str], remedy: str) -> str:
-    more = f"\n  and {len(lines) - SHOWN:,} more" if len(lines) > SHOWN else ""
-    listed = "\n  ".join(lines[:SHOWN])
-    return f"{source} has {len(lines):,} faults. {remedy}\n  {listed}{more}"
-
-
-def _each_once(images: Sequence[StatedImage], faults: list[str]) -> Iterator[StatedImage]:
-    first: dict[str, str] = {}
-    for image in images:
-        if image.file in first:
-            faults.append(f"{image.where}: the image {image.file} is also described by {first[image.file]}")
-        else:
-            first[image.file] = image.where
-            yield image
-
-
 def _checked(
-    image: StatedImage, places: Mapping[str, int], remedy: Remedy, folder: Path | None, faults: list[str]
-) -> BoxedImage | None:
-    size = _size(image, folder, faults)
-    if size is None:
-        return None
+    image: StatedImage, size: tuple[int, int], places: Mapping[str, int], remedy: Remedy, faults: list[str]
+) -> BoxedImage:
     kept: dict[tuple[int, _Corners], StatedBox] = {}
     for box in image.boxes:
         corners, place = _corners(box, size, remedy, faults), places.get(box.name or "")
         if place is None:
-            what = f"the unknown class {box.name[:100]!r}" if box.name else "no class"
-            faults.append(f"{box.where}: has {what}")
+            faults.append(unknown_class(box))
         elif corners is not None and (same := kept.get((place, corners))) is not None:
             faults.append(f"{box.where}: the same box stands at {same.where}")
         elif corners is not None:
@@ -142,29 +102,6 @@ def _area(box: StatedBox, size: tuple[int, int], faults: list[str]) -> float:
     return float("nan") if box.area is None else box.area
 
 
-def _size(image: StatedImage, folder: Path | None, faults: list[str]) -> tuple[int, int] | None:
-    """Width and height; None for an image that is left out."""
-    stated = (image.width, image.height) if image.width and image.height else None
-    if folder is None:
-        if stated is None:
-            faults.append(
-                f"{image.where}: says no width and height; name the folder of images, which have them"
-            )
-        return stated
-    path = folder / image.file
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-        faults.append(f"{image.where}: the image {image.file} is not in {folder}")
-        return None
-    size = image_size(path)
-    if size is None:
-        faults.append(f"{image.where}: {path} cannot be opened as an image")
-    elif stated not in (None, size):
-        sides = f"{stated[0]}x{stated[1]}, but {path} has {size[0]}x{size[1]}" if stated else ""
-        faults.append(f"{image.where}: says {sides} pixels, so its boxes may be those of another image")
-        return None
-    return size
-
-
 def _corners(box: StatedBox, size: tuple[int, int], remedy: Remedy, faults: list[str]) -> _Corners | None:
     """As they are used; None for a box that is left out."""
     left, top, right, bottom = box.corners
@@ -189,10 +126,7 @@ def _corners(box: StatedBox, size: tuple[int, int], remedy: Remedy, faults: list
 def _notes(
     images: Sequence[BoxedImage], names: Sequence[str], faults: Sequence[str], remedy: Remedy
 ) -> Iterator[str]:
-    if faults:
-        yield f"{len(faults):,} faults were remedied ({remedy}), such as: {faults[0]}"
-    if empty := sum(len(image.boxes) == 0 for image in images):
-        yield f"{empty:,} of {len(images):,} images show no object and are kept as such"
+    yield from notes_on([len(image.boxes) for image in images], faults, remedy)
     crowd = np.concatenate([image.crowd for image in images])
     if crowd.any():
         yield (

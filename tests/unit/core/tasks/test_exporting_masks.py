@@ -23,9 +23,9 @@ PARAMS = ExportParams(
 )
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return prepared_spots(tmp_path_factory.mktemp("spots"), make_segmentation(head="deeplabv3"))
+@pytest.fixture(scope="module", params=["deeplabv3", "unet"])
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    return prepared_spots(tmp_path_factory.mktemp("spots"), make_segmentation(head=request.param))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def test_exports_answer_with_the_same_masks(data: PreparedData, model: TrainedMo
         assert answers.probabilities.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("data", ["deeplabv3"], indirect=True)
 def test_another_models_masks_are_far(data: PreparedData, model: TrainedModel) -> None:
     test = data.split("test")
     other = fit(make_plan(make_recipe(epochs=1, batch_size=8), seed=1), data)

@@ -1,6 +1,7 @@
 """Masks move with their images, and a training with masks repeats to the bit."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,11 @@ def test_an_images_score_is_its_mean_iou() -> None:
 
 
 @pytest.mark.slow
-def test_a_training_learns_the_spots_and_repeats_to_the_bit(data: PreparedData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["fcn", "unet"])
+def test_a_training_learns_the_spots_and_repeats_to_the_bit(
+    data: PreparedData, tmp_path: Path, head: str
+) -> None:
+    data = replace(data, task=make_segmentation(head=head))
     recipe = make_recipe(epochs=12, batch_size=8, peak_lr=6.0, flip=True)
     seen: list[float] = []
     model = fit(make_plan(recipe), data, [lambda epoch: seen.append(epoch.validation_score)])
@@ -129,7 +134,9 @@ def test_a_training_learns_the_spots_and_repeats_to_the_bit(data: PreparedData, 
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_bits(data: PreparedData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["fcn", "unet"])
+def test_a_killed_training_goes_on_to_the_same_bits(data: PreparedData, tmp_path: Path, head: str) -> None:
+    data = replace(data, task=make_segmentation(head=head))
     plan = make_plan(make_recipe(epochs=2, batch_size=8, cutmix=1.0))
     save_model(fit(plan, data), tmp_path / "whole")
     training = Training(plan, data.split("train"), data.split("validation"))
@@ -202,7 +209,7 @@ def test_a_class_without_a_training_pixel_is_named(data: PreparedData) -> None:
 @pytest.mark.parametrize(
     "engine", [{"precision": "fp32"}, {"precision": "bf16", "compile": "default"}], ids=str
 )
-@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3", "unet"])
 def test_a_training_on_a_gpu_learns_the_spots_and_goes_on_to_the_same_bits(
     tmp_path: Path, head: str, engine: dict[str, Any]
 ) -> None:

@@ -19,6 +19,7 @@ from resnet_ops.tasks.measuring import overlap
 from resnet_ops.tasks.measuring.measuring import measuring_of
 from resnet_ops.tasks.measuring.overlap import MEASURES, confusions, image_scores, measure, measure_overlap
 from resnet_ops.tasks.task import IGNORED, Task
+from tests.unit.core.tasks.mask_populations import pixel_population
 from tests.unit.core.tasks.masks import make_segmentation, prepared_spots
 
 PARAMS = EvaluateParams(
@@ -100,26 +101,17 @@ def test_a_class_that_is_nowhere_is_left_out() -> None:
     assert found["test.miou"].value == measure(confusions(answers, masks, 3), MEASURES["iou"], 0.95, 0).value
 
 
-def population(n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, 2, 2): three quarters of the images have a defect, of very different sizes."""
-    has, pixels = rng.random(n) < 0.75, 4096
-    size = np.where(has, np.clip(rng.lognormal(5, 1, n), 10, 2500), 0).astype(int)
-    found = (size * rng.beta(3, 1.5, n)).astype(int)
-    false = np.where(rng.random(n) < 0.3, 0, rng.lognormal(3, 1.2, n)).clip(0, 1500).astype(int)
-    return np.stack([pixels - size - false, false, size - found, found], axis=1).reshape(n, 2, 2)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["iou", "dice"])
 def test_intervals_cover_in_a_thousand_draws(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/segmentation.md has what was found: .93 to .95; the bound is three standard errors below .95."""
     monkeypatch.setattr(overlap, "DRAWS", 300)
     counts = MEASURES[name]
-    above, below = counts(population(1_000_000, np.random.default_rng(1)))
+    above, below = counts(pixel_population(1_000_000, np.random.default_rng(1)))
     truth = float((above.sum(axis=0) / below.sum(axis=0)).mean())
     rng, covered = np.random.default_rng(0), 0
     for seed in range(1000):
-        found = measure(population(100, rng), counts, 0.95, seed)
+        found = measure(pixel_population(100, rng), counts, 0.95, seed)
         assert found.low is not None
         assert found.high is not None
         covered += found.low <= truth <= found.high

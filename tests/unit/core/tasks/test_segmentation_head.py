@@ -1,4 +1,6 @@
-"""The heads are torchvision's, on any member."""
+"""The heads are torchvision's, or a U-Net's, on any member."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +27,38 @@ def test_parameters_are_torchvisions_to_the_digit(head: str, parameters: int) ->
     assert sum(each.numel() for each in network.parameters()) == parameters
 
 
+def test_a_unets_parameters_are_those_of_its_steps() -> None:
+    """A step from below to width, joined by a map: 9 (below + joined) width + 9 width^2, and two norms of 2 width."""
+    with torch.device("meta"):
+        settings = make_segmentation(classes=VOC, head="unet", dilated=0, auxiliary=False)
+        network = head_of(settings).network(RESNET50, 3, 21)
+    steps = [(2048, 1024, 256), (256, 512, 128), (128, 256, 64), (64, 64, 64)]
+    decoder = sum(9 * (below + joined) * width + 9 * width**2 + 4 * width for below, joined, width in steps)
+    resnet50, its_classifier, last = 25_557_032, 2048 * 1000 + 1000, 64 * 21 + 21
+    assert sum(each.numel() for each in network.parameters()) == resnet50 - its_classifier + decoder + last
+
+
+@pytest.mark.parametrize("member", [TINY, PREACTIVATION, make_imagenet_member(stem="standard")])
+def test_a_unet_sees_every_map_and_any_size(member: AnyMember) -> None:
+    network = head_of(make_segmentation(head="unet", dilated=0, auxiliary=False)).network(member, 1, 2).eval()
+    images = torch.randn(1, 1, 37, 45)
+    maps = network.stage_features(images)
+    with torch.no_grad():
+        plain = network(images)
+        assert plain.shape == (1, 2, 37, 45)
+        for name in maps:
+            changed = network.classifier(maps | {name: maps[name] + 1})
+            assert (changed != network.classifier(maps)).any(), name
+
+
+@pytest.mark.slow
+def test_a_unet_compiles_as_one_graph() -> None:
+    network = head_of(make_segmentation(head="unet", auxiliary=False)).network(TINY, 1, 2)
+    images = torch.randn(2, 1, 32, 32)
+    compiled: Any = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images), network(images))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
 def test_outputs_are_torchvisions_with_its_weights(head: str) -> None:
@@ -48,7 +82,7 @@ def test_outputs_are_torchvisions_with_its_weights(head: str) -> None:
 
 
 @pytest.mark.parametrize("member", [TINY, PREACTIVATION, make_imagenet_member(downsample="average")])
-@pytest.mark.parametrize("head", ["fcn", "deeplabv3"])
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3", "unet"])
 @pytest.mark.parametrize("dilated", [0, 2])
 def test_every_family_gets_a_head_and_finer_maps_on_demand(
     member: AnyMember, head: str, dilated: int
@@ -67,8 +101,9 @@ def test_every_family_gets_a_head_and_finer_maps_on_demand(
     torch.testing.assert_close(side.deployable(network, images), (logits, embeddings))
 
 
-def test_every_weight_is_in_a_named_part() -> None:
-    network = head_of(make_segmentation()).network(make_imagenet_member(), 1, 2)
+@pytest.mark.parametrize("head", ["fcn", "unet"])
+def test_every_weight_is_in_a_named_part(head: str) -> None:
+    network = head_of(make_segmentation(head=head)).network(make_imagenet_member(), 1, 2)
     named = [
         each
         for part in network.PARTS.values()

@@ -157,6 +157,7 @@ def test_the_card_of_another_task_shows_what_its_models_are_compared_by() -> Non
         "test.iou.defect": share(0.106),
         "test.iou.ground": share(0.717),
         "test.dice.defect": share(0.193),
+        "test.boundary_f1.defect": share(0.301),
     }
     by = Headline(metric="test.miou", chosen_by="validation.miou", label="mIoU")
     found = card(evidence(measured, task="segmentation", headline=by))
@@ -166,6 +167,7 @@ def test_the_card_of_another_task_shows_what_its_models_are_compared_by() -> Non
     assert section(found, "Results on the test split").notes == ("The interval of mIoU: wilson 0.95.",)
     assert [row[0] for row in cells(found, "By class")] == ["defect", "ground"]
     assert cells(found, "By class")[0][4] == "0.193"
+    assert cells(found, "By class")[0][7] == "0.301"
     assert not any("accuracy" in limit for limit in found.limits)
     assert description(found, "#whole").index("| test.miou | 0.412") < description(found, "#whole").index(
         "| test.dice | 0.533"

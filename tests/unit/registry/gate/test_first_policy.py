@@ -171,7 +171,10 @@ def test_any_name_is_written_so_that_it_is_read_again(name: str) -> None:
 
 
 def test_what_models_of_the_task_are_compared_by_comes_first_and_no_class_alone() -> None:
-    names = ("test.pixel_accuracy", "test.miou", "test.dice", "test.iou.defect", "test.dice.defect")
+    names = (
+        *("test.pixel_accuracy", "test.miou", "test.dice"),
+        *("test.iou.defect", "test.dice.defect", "test.boundary_f1.defect"),
+    )
     signed = evidence().model_copy(
         update={
             "metrics": {name: Metric(value=0.5, n=100, low=0.4, high=0.6) for name in names},
