@@ -23,6 +23,8 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 CELLS = ("RBC", "WBC", "Platelets")
 ROUND = 1.2
 """How much more than its box is cut out with a cell."""
+KINDS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Free", "MT_Uneven")
+FREE = KINDS.index("MT_Free")
 GREY = 98
 """The median level of the tiles: what stands beside those that are not square."""
 
@@ -84,7 +86,13 @@ def _cells(data: Path, side: int) -> tuple[Labelled, Labelled]:
 
 
 def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
-    """A defect or none. Every third tile is for judging; the pictures of one place are neighbours by number."""
+    """A defect or none. Two of five tiles are for judging; the pictures of one place are neighbours by number."""
+    (images, kinds), (others, theirs) = _kinds(data, side)
+    return (images, (kinds != FREE).astype(np.int64)), (others, (theirs != FREE).astype(np.int64))
+
+
+def _kinds(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    """The same tiles by what is wrong with them: five defects, or none."""
     images, labels = list[NDArray[np.uint8]](), list[int]()
     with tarfile.open(data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
         for each in sorted((one for one in archive if one.name.endswith(".jpg")), key=lambda one: one.name):
@@ -98,7 +106,7 @@ def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
             ground = Image.new("L", (side, side), GREY)
             ground.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
             images.append(np.asarray(ground)[..., None])
-            labels.append(int("MT_Free" not in each.name))
+            labels.append(KINDS.index(each.name.split("/")[0]))
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[:310], order[310:]
     found, classes = np.stack(images), np.array(labels)
@@ -113,6 +121,9 @@ SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = 
     "tiles-64": (_tiles, 64),
     "tiles-128": (_tiles, 128),
     "tiles-224": (_tiles, 224),
+    "kinds-64": (_kinds, 64),
+    "kinds-128": (_kinds, 128),
+    "kinds-224": (_kinds, 224),
 }
 """Each with the side of its images in pixels."""
 

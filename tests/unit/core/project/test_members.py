@@ -2,12 +2,22 @@
 
 import pytest
 
-from resnet_ops.tasks.task import CLASSIFICATION, Task
+from resnet_ops.tasks.task import CLASSIFICATION, Detection, Task
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.new_project import members
 from resnet_ops_pipelines.new_project.members import LONGEST, SHORTEST, SIZES, fit_machine
 from resnet_ops_pipelines.new_project.recipes import FEWEST_STEPS, MOST_STEPS, recipe_for
 from tests.unit.core.tasks.masks import make_segmentation
+
+BOXES = Detection(
+    labels="boxes.csv",
+    images="images",
+    classes=("bolt",),
+    faults="clip",
+    head="fcos",
+    width=32,
+    frozen_norms=False,
+)
 
 
 @pytest.fixture
@@ -105,8 +115,16 @@ def test_masks_are_measured_and_trained_as_masks(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [CLASSIFICATION, make_segmentation()])
+@pytest.mark.parametrize("task", [CLASSIFICATION, make_segmentation(), BOXES])
 def test_the_time_is_measured_with_real_steps_of_each_member(task: Task) -> None:
     found = fit_machine(16, 100, 2, 1000, 0, task)
     assert found.image_size == 16
     assert all(seconds > 0 for seconds in found.seconds.values())
+
+
+@pytest.mark.usefixtures("speed")
+def test_images_with_small_objects_stay_large_whatever_the_time() -> None:
+    small = fit_machine(640, 200, 4, 0.01, 0, BOXES, least=100)
+    assert small.image_size == 128, "the least that is at least so many"
+    assert fit_machine(64, 200, 4, 0.01, 0, BOXES, least=100).image_size == 64, "no larger than the images"
+    assert small.batch_size == 8

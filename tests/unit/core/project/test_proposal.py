@@ -13,7 +13,7 @@ from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
-from resnet_ops.tasks.task import Segmentation
+from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal, propose
@@ -52,6 +52,8 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         mirrored=False,
         pixels={},
         masks={},
+        objects={},
+        asked=np.zeros((0, 0)),
         notes=(),
     )
 
@@ -75,6 +77,28 @@ def found_masks(test_masks: int = 30) -> Survey:
         counts={split: {"background": 40, "scratch": 40} for split in survey.counts},
         pixels={"background": 0.95, "scratch": 0.05},
         masks={"background": 80, "scratch": test_masks},
+    )
+
+
+def found_boxes(images: int = 30) -> Survey:
+    """A survey of boxes; each image of the test split shows a nut, and some a bolt."""
+    survey = found()
+    settings = Detection(
+        labels="boxes.csv",
+        images="images",
+        classes=("bolt", "nut"),
+        faults="clip",
+        head="fcos",
+        width=32,
+        frozen_norms=False,
+    )
+    return replace(
+        survey,
+        data=replace(survey.data, task="detection", detection=settings, fit="pad"),
+        classes=("background", "bolt", "nut"),
+        counts={split: {"background": 0, "bolt": 5, "nut": images - 5} for split in survey.counts},
+        objects={"bolt": 25, "nut": 5 * images},
+        asked=np.array([[n < 5, 1] for n in range(images)]),
     )
 
 
@@ -157,6 +181,23 @@ def test_masks_become_a_project_of_segmentation_whose_policy_no_constant_answer_
     assert 0.95 / 2 < least.pop("test.miou") < 0.6, "all background has .95 and 0"
     assert set(least) == {"test.iou.background", "test.iou.scratch"}
     assert min(least.values()) > 0
+
+
+def test_boxes_become_a_project_of_detection_whose_policy_no_empty_answer_passes(tmp_path: Path) -> None:
+    made = proposed(found_boxes())
+    params = settings(made, tmp_path)
+    check_names(params)
+    assert params.data.chosen_task == found_boxes().data.detection
+    recipe = params.recipes["one-cycle"]
+    assert (recipe.optimiser, recipe.label_smoothing, recipe.imbalance) == ("adamw", 0, None)
+    (guard,) = yaml.safe_load(made.files["policies/parts.yaml"])["guards"]
+    least = {rule["metric"]: rule["min"] for rule in guard["rules"] if rule["rule"] == "threshold"}
+    assert set(least) == {"test.ap50", "test.ap50.nut"}, "5 images with a bolt say too little of bolts"
+    assert min(least.values()) > 0
+    with pytest.raises(DataError, match="objects in 7 images"):
+        proposed(found_boxes(7))
+    with pytest.raises(ConfigError, match="operating point"):
+        proposed(found_boxes(), positive="nut")
 
 
 def test_a_class_that_few_masks_have_is_refused_and_so_is_an_operating_point_of_pixels() -> None:
