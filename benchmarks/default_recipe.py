@@ -98,7 +98,7 @@ def error_of(job: tuple[str, str, int], data: Path) -> tuple[float, float]:
     """
     candidate, name, seed = job
     images, started = images_of(name, data), time.process_time()
-    judged = images.split("validation")
+    judged = images.split("validation", "test")
     with silent(True):
         model = fit(plan_of(name, images, CANDIDATES[candidate], seed), images)
     said = model.predict(judged.images).probabilities.argmax(1)

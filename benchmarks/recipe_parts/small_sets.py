@@ -25,6 +25,7 @@ ROUND = 1.2
 """How much more than its box is cut out with a cell."""
 KINDS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Free", "MT_Uneven")
 FREE = KINDS.index("MT_Free")
+LOOKED_AT = 20
 GREY = 98
 """The median level of the tiles: what stands beside those that are not square."""
 
@@ -34,19 +35,19 @@ def _digits(data: Path, side: int) -> tuple[Labelled, Labelled]:
     order = np.random.default_rng(0).permutation(len(digits.target))
     images = np.round(digits.images[order, ..., None] * 255 / 16).astype(np.uint8)
     labels = digits.target[order].astype(np.int64)
-    return (images[:400], labels[:400]), (images[400:], labels[400:])
+    return (images[:300], labels[:300]), (images[300:], labels[300:])
 
 
 def _fashion(data: Path, side: int) -> tuple[Labelled, Labelled]:
     raw = read_source(published("idx", data / "fashion-mnist", side, 1))
-    return _some(raw.images, raw.labels, slice(0, 60_000), 500), _some(
+    return _some(raw.images, raw.labels, slice(0, 60_000), 300), _some(
         raw.images, raw.labels, slice(60_000, None), 2000
     )
 
 
 def _cifar(data: Path, side: int) -> tuple[Labelled, Labelled]:
     both = read_cifar10(data / "cifar10/cifar10_jpeg.npz")
-    return _some(both.images, both.labels, slice(0, 50_000), 500), _some(
+    return _some(both.images, both.labels, slice(0, 50_000), 300), _some(
         both.images, both.labels, slice(50_000, None), 2000
     )
 
@@ -129,7 +130,9 @@ SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = 
 
 
 def small_set(name: str, data: Path) -> PreparedData:
-    """Images to train on as split `train`, those to judge by as `validation`. data: the folder that holds the sets."""
+    """Images to train on as split `train`, those to judge by as `test`; of these some as `validation`, so that looking
+    at them in each epoch takes little time. data: the folder that holds the sets.
+    """
     read, side = SETS[name]
     (images, labels), (others, theirs) = read(data, side)
     pixels, classes = np.concatenate([images, others]), np.concatenate([labels, theirs])
@@ -139,7 +142,9 @@ def small_set(name: str, data: Path) -> PreparedData:
             path=str(place),
             label=int(label),
             class_name=str(label),
-            split="train" if place < len(images) else "validation",
+            split=("train", "validation", "test")[
+                (place >= len(images)) + (place >= len(images) + LOOKED_AT)
+            ],
             sha256=digest,
             width=side,
             height=side,

@@ -19,7 +19,7 @@ from resnet_ops.tasks.detection.boxes import Labels
 from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.reading import list_labels
 from resnet_ops.tasks.detection.labels.remedies import remedied
-from resnet_ops.tasks.detection.labels.yolo import NAMES
+from resnet_ops.tasks.detection.labels.yolo import NAMES, text_beside
 from resnet_ops.tasks.task import Detection
 
 __all__ = ["FoundBoxes", "find_boxes"]
@@ -130,10 +130,10 @@ def _yolo_images(folder: Path) -> Path | None:
     if not any((folder / name).is_file() for name in NAMES):
         return None
     labels = folder / "labels" if (folder / "labels").is_dir() else folder
-    texts = {path.relative_to(labels).with_suffix("") for path in labels.rglob("*.txt")}
+    texts = {path.relative_to(labels).with_suffix("").as_posix() for path in labels.rglob("*.txt")}
     for images in (folder / "images", folder, folder.parent / "images"):
-        there = find(images).images if images.is_dir() else []
-        if any(path.relative_to(images).with_suffix("") in texts for path in there):
+        there = [each.relative_to(images) for each in find(images).images] if images.is_dir() else []
+        if any({each.with_suffix("").as_posix(), text_beside(each)} & texts for each in there):
             return images
     return None
 

@@ -144,3 +144,15 @@ def test_class_folders_with_notes_of_any_kind_have_no_boxes(tmp_path: Path) -> N
     (root / "export.xml").write_text("<report/>")
     assert find_boxes(root) is None
     assert find_boxes(root / "list.csv") is None
+
+
+def test_yolo_text_may_lie_in_folders_beside_those_of_the_images_of_each_part(tmp_path: Path) -> None:
+    root = tmp_path / "parts"
+    for part, name in (("train", "1"), ("valid", "2")):
+        write_image(root / part / "images" / f"{name}.png", int(name), side=(WIDTH, HEIGHT))
+        (root / part / "labels").mkdir()
+        (root / part / "labels" / f"{name}.txt").write_text("0 .5 .5 .2 .2\n")
+    (root / "data.yaml").write_text("names: [nut]\n")
+    found = found_in(root)
+    assert (found.settings.images, found.settings.classes, found.faults) == (".", ("nut",), ())
+    assert len(found.images) == 2
