@@ -50,7 +50,7 @@ def init(
     ] = "",
     minutes: Annotated[
         float, typer.Option(help="That the training of all members may take here.", min=0.1)
-    ] = 10,
+    ] = 60,
     similar_classes: Annotated[
         Similar, typer.Option(help="Class names that differ only in case or blanks.")
     ] = Similar.ask,

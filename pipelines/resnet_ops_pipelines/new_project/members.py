@@ -20,14 +20,13 @@ from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.new_project.recipes import TASKS, batch_size_for, recipe_for
 
-__all__ = ["LEAST_SIZE", "LONGEST", "SHORTEST", "SIZES", "Fit", "fit_machine"]
+__all__ = ["LEAST_SIZE", "SHORTEST", "SIZES", "Fit", "fit_machine"]
 
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
-LEAST_SIZE, FIRST_SIZE = 32, 64
-"""Images are not made smaller than the least to save time. It is measured at the first, where it is short."""
-SHORTEST, LONGEST = 0.5, 2.0
-"""Where there is time left at the images' own size, training takes up to so many times its steps; where there is too
-little at the least size, no fewer than so many."""
+LEAST_SIZE = 64
+"""Images are not made smaller than this to save time."""
+SHORTEST = 0.25
+"""Share of the steps that images want which is taken at least, where there is too little time for all."""
 STEPS = 3
 """That are timed."""
 
@@ -44,8 +43,8 @@ class Fit:
     """That each member's training takes for one image, from a few steps of it here."""
     left_out: tuple[str, ...]
     """What would not fit into the time, in words."""
-    longer: float = 1.0
-    """Factor of the steps, as the time allows."""
+    share: float = 1.0
+    """Of the steps that so many images want, as the time allows."""
 
 
 def fit_machine(
@@ -57,15 +56,15 @@ def fit_machine(
     task: Task = CLASSIFICATION,
     least: int = LEAST_SIZE,
 ) -> Fit:
-    """The largest size at which training the members takes at most `minutes` here, and more steps where there is time
-    left; the smallest, the small member alone and fewer steps, where none does.
+    """The largest size at which training the members takes at most `minutes` here; the smallest, the small member alone
+    and fewer steps, where none does.
 
     side: of the images, in pixels. images: to train on. classes: with the background. least: side below which too
     little is seen, whatever the time.
     """
     largest = ceiling = max(each for each in SIZES if each <= max(side, SIZES[0]))
     lowest = next((each for each in SIZES if each >= least), largest)
-    lowest, size = min(largest, lowest), min(largest, max(lowest, FIRST_SIZE))
+    size = lowest = min(largest, lowest)
     engine = _fastest_engine(size, images, classes, seed, task)
     batch_size = batch_size_for(engine, images, task)
     while True:
@@ -93,10 +92,10 @@ def fit_machine(
         left_out.append(f"{slowest}, {dropped:,.0f} minutes")
         del members[slowest]
         total = sum(seconds.values()) * images * recipe.epochs / 60  # the other may take forever
-    longer = max(SHORTEST, min(LONGEST, minutes / total))
-    if longer < 1:
+    share = max(SHORTEST, min(1.0, minutes / total))
+    if share < 1:
         left_out.append(f"all steps that so many images want, {total:,.0f} minutes")
-    return Fit(size, batch_size, members, engine, seconds, tuple(left_out), longer)
+    return Fit(size, batch_size, members, engine, seconds, tuple(left_out), share)
 
 
 def _members(size: int, engine: Engine, task: Task) -> dict[str, AnyMember]:

@@ -66,7 +66,7 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
     images, task = found.images("train"), found.data.chosen_task
     # an operating point makes up for how often two classes are: docs/training.md
     ratio = found.ratio if positive is None else 1.0
-    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.longer, ratio, found.mirrored)
+    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.share, ratio, found.mirrored)
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])

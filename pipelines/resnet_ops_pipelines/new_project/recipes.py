@@ -10,10 +10,10 @@ from resnet_ops.training.engine import Engine
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Loss, Recipe
 
-__all__ = ["FEWEST_STEPS", "MOST_STEPS", "RARE", "TASKS", "batch_size_for", "recipe_for"]
+__all__ = ["MOST_STEPS", "RARE", "TASKS", "batch_size_for", "recipe_for"]
 
-FEWEST_STEPS, MOST_STEPS, IMAGES_A_STEP = 1200, 6000, 10
-"""A training takes the fewest steps, and one more for so many images, up to the most."""
+MOST_STEPS, IMAGES_A_STEP = 12_000, 10
+"""A training takes the fewest steps of its task, and one more for so many images, up to the most."""
 BATCH_LIMITS = {"cpu": 64, "cuda": 256}
 RARE = 3.0
 """Largest class to smallest, from which on training makes up for it; also validation's warning."""
@@ -24,6 +24,8 @@ class Proposed:
     """What the recipes of a task have of their own."""
 
     about: str
+    steps: int
+    """However few images there are: with few of them an epoch is a handful of steps."""
     optimiser: Literal["sgd", "adamw"]
     peak_lr: float
     """Per 256 images; of AdamW the highest rate, whatever the batch."""
@@ -39,9 +41,9 @@ class Proposed:
 
 
 TASKS: Mapping[TaskName, Proposed] = {
-    "classification": Proposed("SGD", "sgd", 0.4, 0.0005, "cross_entropy", 0.05, 8, 256, 128),
-    "segmentation": Proposed("AdamW and Dice", "adamw", 0.003, 0.05, "dice", 0, 16, 256, 128),
-    "detection": Proposed("AdamW", "adamw", 0.002, 0.01, "cross_entropy", 0, 16, 8, 256),
+    "classification": Proposed("SGD", 4800, "sgd", 0.4, 0.0005, "cross_entropy", 0.05, 8, 256, 128),
+    "segmentation": Proposed("AdamW and Dice", 2400, "adamw", 0.003, 0.05, "dice", 0, 16, 256, 128),
+    "detection": Proposed("AdamW", 2400, "adamw", 0.002, 0.01, "cross_entropy", 0, 16, 8, 256),
 }
 
 
@@ -56,17 +58,17 @@ def recipe_for(
     size: int,
     batch_size: int,
     images: int,
-    longer: float = 1.0,
+    share: float = 1.0,
     ratio: float = 1.0,
     mirrored: bool = False,
 ) -> Recipe:
     """One-cycle over as many epochs as make the steps that so many images want.
 
-    size: side of the images. longer: factor of the steps. ratio: the largest class to the
-    smallest. mirrored: whether left and right mean nothing.
+    size: side of the images. share: of the steps. ratio: the largest class to the smallest. mirrored: whether left and
+    right mean nothing.
     """
     own = TASKS[task.name]
-    steps = longer * min(MOST_STEPS, FEWEST_STEPS + images // IMAGES_A_STEP)
+    steps = share * min(MOST_STEPS, own.steps + images // IMAGES_A_STEP)
     rare = Imbalance(weights="none", sampling="square_root", focal=0, logit_adjustment=1)
     return Recipe(
         source=f"{own.about}, one-cycle (Smith & Topin 2017, arXiv:1708.07120), epochs from the number of images; "
