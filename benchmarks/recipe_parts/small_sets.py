@@ -23,6 +23,9 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 CELLS = ("RBC", "WBC", "Platelets")
 ROUND = 1.2
 """How much more than its box is cut out with a cell."""
+KINDS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Free", "MT_Uneven")
+FREE = KINDS.index("MT_Free")
+LOOKED_AT = 20
 GREY = 98
 """The median level of the tiles: what stands beside those that are not square."""
 
@@ -32,19 +35,19 @@ def _digits(data: Path, side: int) -> tuple[Labelled, Labelled]:
     order = np.random.default_rng(0).permutation(len(digits.target))
     images = np.round(digits.images[order, ..., None] * 255 / 16).astype(np.uint8)
     labels = digits.target[order].astype(np.int64)
-    return (images[:400], labels[:400]), (images[400:], labels[400:])
+    return (images[:300], labels[:300]), (images[300:], labels[300:])
 
 
 def _fashion(data: Path, side: int) -> tuple[Labelled, Labelled]:
     raw = read_source(published("idx", data / "fashion-mnist", side, 1))
-    return _some(raw.images, raw.labels, slice(0, 60_000), 500), _some(
+    return _some(raw.images, raw.labels, slice(0, 60_000), 300), _some(
         raw.images, raw.labels, slice(60_000, None), 2000
     )
 
 
 def _cifar(data: Path, side: int) -> tuple[Labelled, Labelled]:
     both = read_cifar10(data / "cifar10/cifar10_jpeg.npz")
-    return _some(both.images, both.labels, slice(0, 50_000), 500), _some(
+    return _some(both.images, both.labels, slice(0, 50_000), 300), _some(
         both.images, both.labels, slice(50_000, None), 2000
     )
 
@@ -84,7 +87,13 @@ def _cells(data: Path, side: int) -> tuple[Labelled, Labelled]:
 
 
 def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
-    """A defect or none. Every third tile is for judging; the pictures of one place are neighbours by number."""
+    """A defect or none. Two of five tiles are for judging; the pictures of one place are neighbours by number."""
+    (images, kinds), (others, theirs) = _kinds(data, side)
+    return (images, (kinds != FREE).astype(np.int64)), (others, (theirs != FREE).astype(np.int64))
+
+
+def _kinds(data: Path, side: int) -> tuple[Labelled, Labelled]:
+    """The same tiles by what is wrong with them: five defects, or none."""
     images, labels = list[NDArray[np.uint8]](), list[int]()
     with tarfile.open(data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
         for each in sorted((one for one in archive if one.name.endswith(".jpg")), key=lambda one: one.name):
@@ -98,7 +107,7 @@ def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
             ground = Image.new("L", (side, side), GREY)
             ground.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
             images.append(np.asarray(ground)[..., None])
-            labels.append(int("MT_Free" not in each.name))
+            labels.append(KINDS.index(each.name.split("/")[0]))
     order = np.random.default_rng(0).permutation(len(labels))
     train, test = order[:310], order[310:]
     found, classes = np.stack(images), np.array(labels)
@@ -113,12 +122,17 @@ SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = 
     "tiles-64": (_tiles, 64),
     "tiles-128": (_tiles, 128),
     "tiles-224": (_tiles, 224),
+    "kinds-64": (_kinds, 64),
+    "kinds-128": (_kinds, 128),
+    "kinds-224": (_kinds, 224),
 }
 """Each with the side of its images in pixels."""
 
 
 def small_set(name: str, data: Path) -> PreparedData:
-    """Images to train on as split `train`, those to judge by as `validation`. data: the folder that holds the sets."""
+    """Images to train on as split `train`, those to judge by as `test`; of these some as `validation`, so that looking
+    at them in each epoch takes little time. data: the folder that holds the sets.
+    """
     read, side = SETS[name]
     (images, labels), (others, theirs) = read(data, side)
     pixels, classes = np.concatenate([images, others]), np.concatenate([labels, theirs])
@@ -128,7 +142,9 @@ def small_set(name: str, data: Path) -> PreparedData:
             path=str(place),
             label=int(label),
             class_name=str(label),
-            split="train" if place < len(images) else "validation",
+            split=("train", "validation", "test")[
+                (place >= len(images)) + (place >= len(images) + LOOKED_AT)
+            ],
             sha256=digest,
             width=side,
             height=side,

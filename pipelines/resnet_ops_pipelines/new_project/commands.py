@@ -36,7 +36,8 @@ def init(
     images: Annotated[
         Path,
         typer.Argument(
-            help="A folder of class folders or of images with masks, or a CSV file of path and class."
+            help="A folder of class folders, or of images with masks or boxes; or a CSV file of path and class, or "
+            "boxes in a COCO or CSV file."
         ),
     ],
     into: Annotated[Path, typer.Option(help="The project's folder; made where it is missing.")] = Path(),
@@ -49,7 +50,7 @@ def init(
     ] = "",
     minutes: Annotated[
         float, typer.Option(help="That the training of all members may take here.", min=0.1)
-    ] = 10,
+    ] = 60,
     similar_classes: Annotated[
         Similar, typer.Option(help="Class names that differ only in case or blanks.")
     ] = Similar.ask,
@@ -61,12 +62,13 @@ def init(
     from tempfile import TemporaryDirectory
 
     from resnet_ops.data.params import DataParams, SplitParams
+    from resnet_ops_pipelines.new_project.found_boxes import find_boxes
     from resnet_ops_pipelines.new_project.found_masks import find_masks
-    from resnet_ops_pipelines.new_project.members import fit_machine
+    from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
     from resnet_ops_pipelines.new_project.proposal import propose
-    from resnet_ops_pipelines.new_project.sample import sample, source_of
+    from resnet_ops_pipelines.new_project.sample import LISTED, sample, source_of
     from resnet_ops_pipelines.new_project.survey import survey
-    from resnet_ops_pipelines.new_project.telling import tell
+    from resnet_ops_pipelines.new_project.telling import tell, tell_faults
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
     name = _given(name) if name else _name(into.resolve().name)
@@ -86,22 +88,25 @@ def init(
         group=None,
         split=SplitParams(by_time=None, **SHARES),
     )
-    masks = find_masks(images) if data.source == "imagefolder" else None
-    if masks is not None:
-        data = replace(data, task="segmentation", segmentation=masks.settings)
-    typical = sample(data, masks.images if masks else ())
+    boxes = find_boxes(images) if data.source in LISTED else None
+    beside = boxes or (find_masks(images) if data.source == "imagefolder" else None)
+    if beside is not None:
+        data = beside.of(data)
+        refuse_overlap(Path(data.root or ""), into)
+        tell_faults(beside.faults, data.root or "")
+    typical = sample(data, beside.images if beside else (), beside.classes if beside else 0)
     console.print(
-        f"{images}: {typical.images:,} images {'with masks ' if masks else ''}of {typical.classes} classes. Measuring "
-        "this machine ..."
+        f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."
     )
     learned = max(1, int(SHARES["train"] * typical.images))
-    fit = fit_machine(typical.side, learned, typical.classes, minutes, seed, data.chosen_task)
+    least = max(LEAST_SIZE, beside.least_size if beside else 0)
+    fit = fit_machine(typical.side, learned, typical.classes, minutes, seed, data.chosen_task, least)
     data = replace(data, image_size=fit.image_size)
-    if typical.lost >= PAD_FROM:
+    if typical.lost >= PAD_FROM or data.fit == "pad":
         data = replace(data, fit="pad", background=typical.background)
     with progress_bar("Reading images") as progress, TemporaryDirectory() as scratch:
         found = survey(data, seed, group, progress, Path(scratch))
-    proposal = propose(found, fit, name, _root(images, into), seed, positive or None)
+    proposal = propose(found, fit, name, _root(Path(data.root or ""), into), seed, positive or None)
     write_project(into, proposal.files)
     tell(found, fit, proposal)
     where = "" if into.resolve() == Path.cwd() else f"cd {into} && "

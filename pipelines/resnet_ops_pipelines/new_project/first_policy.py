@@ -15,7 +15,7 @@ from resnet_ops.evaluation.metrics import FEWEST_GROUPS, share_right
 from resnet_ops.tasks.measuring.overlap import FEWEST_IMAGES
 from resnet_ops_registry.rules.paired_scores import betting_p
 
-__all__ = ["ALPHA", "least_iou", "least_share", "margin", "scores_margin", "worth"]
+__all__ = ["ALPHA", "PART", "least_iou", "least_share", "margin", "require_objects", "scores_margin", "worth"]
 
 ALPHA = 0.05
 """Of the comparison with a champion."""
@@ -34,7 +34,7 @@ has it."""
 DRAWS, ENOUGH, WIDEST = 200, 500, 49
 """Comparisons that are tried, of so many images at most; the widest margin in points, below a rule's limit."""
 PART = 0.1
-"""Of the way from the same answer for all pixels to no mistake, that mIoU must be shown to have gone."""
+"""Of the way from the same answer for all pixels to no mistake, that mIoU and AP50 must be shown to have gone."""
 STEPS = 5
 """Limits that lie between guessing and no mistake, at least: two digits from one half on, three from 0.96."""
 
@@ -84,6 +84,20 @@ def least_iou(pixels: Mapping[str, float], masks: Mapping[str, int]) -> float:
         )
     same = max(pixels.values()) / len(pixels)
     return math.ceil(100 * (same + PART * (1 - same))) / 100
+
+
+def require_objects(asked: np.ndarray) -> None:
+    """Raise DataError where too few images of the test split have objects for an interval of average precision.
+
+    asked: (N, K) objects of each class in each image.
+    """
+    objects = asked.sum(axis=1).astype(float)
+    worth = float(objects.sum()) ** 2 / max(float(objects @ objects), 1.0)
+    if worth < FEWEST_GROUPS:
+        raise DataError(
+            f"The test split has objects in {int((objects > 0).sum())} images, worth {worth:.3g} with equally many, and"
+            f" an interval of average precision takes {FEWEST_GROUPS}. Add images (a fifth of all go there)."
+        )
 
 
 def worth(tested: int, groups: np.ndarray | None) -> int:

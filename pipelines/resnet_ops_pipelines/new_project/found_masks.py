@@ -1,7 +1,7 @@
 """Masks beside images: whether a folder holds them, how they are called, and what their values say."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from PIL import Image
 
 from resnet_ops.data.listing.folders import find
 from resnet_ops.data.opening import quiet_decoders
+from resnet_ops.data.params import DataParams
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.task import Segmentation
 from resnet_ops.threads import mapped
@@ -50,6 +51,17 @@ class FoundMasks:
 
     settings: Segmentation
     images: tuple[Path, ...]
+    faults: tuple[str, ...] = ()
+    least_size: int = 0
+
+    @property
+    def classes(self) -> int:
+        """With the background."""
+        return len(self.settings.classes)
+
+    def of(self, data: DataParams) -> DataParams:
+        """These settings with what was found."""
+        return replace(data, task=self.settings.name, segmentation=self.settings)
 
 
 def find_masks(folder: Path) -> FoundMasks | None:

@@ -6,30 +6,27 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from resnet_ops.cores import usable_cores
-from resnet_ops.data.digests import pixel_digests
-from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.families.any_member import AnyMember
 from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.messages import silent
+from resnet_ops.tasks.noise import noise
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training
 from resnet_ops.training.plan import Plan
-from resnet_ops_pipelines.new_project.recipes import batch_size_for, recipe_for
+from resnet_ops_pipelines.new_project.recipes import TASKS, batch_size_for, recipe_for
 
-__all__ = ["LONGEST", "SHORTEST", "SIZES", "Fit", "fit_machine"]
+__all__ = ["LEAST_SIZE", "SHORTEST", "SIZES", "Fit", "fit_machine"]
 
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
-LEAST_SIZE, FIRST_SIZE = 32, 64
-"""Images are not made smaller than the least to save time. It is measured at the first, where it is short."""
-SHORTEST, LONGEST = 0.5, 2.0
-"""Where there is time left at the images' own size, training takes up to so many times its steps; where there is too
-little at the least size, no fewer than so many."""
+LEAST_SIZE = 64
+"""Images are not made smaller than this to save time."""
+SHORTEST = 0.25
+"""Share of the steps that images want which is taken at least, where there is too little time for all."""
 STEPS = 3
 """That are timed."""
 
@@ -46,24 +43,32 @@ class Fit:
     """That each member's training takes for one image, from a few steps of it here."""
     left_out: tuple[str, ...]
     """What would not fit into the time, in words."""
-    longer: float = 1.0
-    """Factor of the steps, as the time allows."""
+    share: float = 1.0
+    """Of the steps that so many images want, as the time allows."""
 
 
 def fit_machine(
-    side: int, images: int, classes: int, minutes: float, seed: int, task: Task = CLASSIFICATION
+    side: int,
+    images: int,
+    classes: int,
+    minutes: float,
+    seed: int,
+    task: Task = CLASSIFICATION,
+    least: int = LEAST_SIZE,
 ) -> Fit:
-    """The largest size at which training the members takes at most `minutes` here, and more steps where there is time
-    left; the smallest, the small member alone and fewer steps, where none does.
+    """The largest size at which training the members takes at most `minutes` here; the smallest, the small member alone
+    and fewer steps, where none does.
 
-    side: of the images, in pixels. images: to train on.
+    side: of the images, in pixels. images: to train on. classes: with the background. least: side below which too
+    little is seen, whatever the time.
     """
     largest = ceiling = max(each for each in SIZES if each <= max(side, SIZES[0]))
-    lowest, size = min(largest, LEAST_SIZE), min(largest, FIRST_SIZE)
+    lowest = next((each for each in SIZES if each >= least), largest)
+    size = lowest = min(largest, lowest)
     engine = _fastest_engine(size, images, classes, seed, task)
-    batch_size = batch_size_for(engine, images)
+    batch_size = batch_size_for(engine, images, task)
     while True:
-        recipe, members = recipe_for(task, size, batch_size, images), _members(size, engine)
+        recipe, members = recipe_for(task, size, batch_size, images), _members(size, engine, task)
         plans = {
             name: Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
             for name, member in members.items()
@@ -87,15 +92,16 @@ def fit_machine(
         left_out.append(f"{slowest}, {dropped:,.0f} minutes")
         del members[slowest]
         total = sum(seconds.values()) * images * recipe.epochs / 60  # the other may take forever
-    longer = max(SHORTEST, min(LONGEST, minutes / total))
-    if longer < 1:
+    share = max(SHORTEST, min(1.0, minutes / total))
+    if share < 1:
         left_out.append(f"all steps that so many images want, {total:,.0f} minutes")
-    return Fit(size, batch_size, members, engine, seconds, tuple(left_out), longer)
+    return Fit(size, batch_size, members, engine, seconds, tuple(left_out), share)
 
 
-def _members(size: int, engine: Engine) -> dict[str, AnyMember]:
-    """A small one and a larger one. From 49 pixels on the stem halves them, from 129 on it takes a quarter."""
-    if size > 128:
+def _members(size: int, engine: Engine, task: Task) -> dict[str, AnyMember]:
+    """A small one and a larger one. From 49 pixels on the stem halves images, from 129 on it takes a quarter, where it
+    need not see objects in them from 257 on."""
+    if size > TASKS[task.name].halved:
         width = 64 if engine.device == "cuda" else 32
         return {"resnet10": _imagenet((1, 1, 1, 1), width), "resnet18": _imagenet((2, 2, 2, 2), width)}
     stride = 1 if size <= 48 else 2
@@ -140,8 +146,8 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task)
     engines = [replace(one, threads=count) for count in dict.fromkeys((1, usable_cores()))]
     if gpu or len(engines) == 1:
         return one
-    name, member = next(iter(_members(size, one).items()))
-    recipe = recipe_for(task, size, batch_size_for(one, images), images)
+    name, member = next(iter(_members(size, one, task).items()))
+    recipe = recipe_for(task, size, batch_size_for(one, images, task), images)
 
     def seconds(engine: Engine) -> float:
         plan = Plan(name=name, member=member, recipe=recipe, engine=engine, seed=seed)
@@ -152,7 +158,7 @@ def _fastest_engine(size: int, images: int, classes: int, seed: int, task: Task)
 
 def _seconds_per_image(plan: Plan, size: int, classes: int, task: Task) -> float:
     """Of training, the median of a few steps on noise, after one to warm up; infinite where memory is too small."""
-    data = _noise(plan.recipe.batch_size, size, classes, task)
+    data = noise(plan.recipe.batch_size, size, classes, task)
     with silent(True), suppress(torch.OutOfMemoryError):
         training = Training(plan, data, data)
         rows, seconds = torch.arange(training.batch_size), list[float]()
@@ -164,23 +170,3 @@ def _seconds_per_image(plan: Plan, size: int, classes: int, task: Task) -> float
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds[1:]) / training.batch_size
     return math.inf
-
-
-def _noise(images: int, size: int, classes: int, task: Task) -> PreparedData:
-    """Colour images, at least one of each class, and masks with pixels of each."""
-    count = max(images, classes)
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (count, size, size, 3), np.uint8)
-    masks = None
-    if not task.per_image:
-        masks = generator.integers(0, classes, (count, size, size), np.uint8)
-    names = tuple(map(str, range(classes)))
-    labels = np.arange(count) % classes
-    rows = [
-        ManifestRow(
-            index=index, path="", label=int(labels[index]), class_name=names[labels[index]], split="train",
-            sha256=digest, width=size, height=size,
-        )
-        for index, digest in enumerate(pixel_digests(pixels))
-    ]  # fmt: skip
-    return PreparedData(pixels, labels, rows, names, targets=masks, task=task)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-__all__ = ["may_mirror"]
+__all__ = ["may_mirror", "may_mirror_objects"]
 
 SIDE, MOST = 16, 1000
 """Thumbnails that are compared, and how many."""
@@ -30,6 +30,24 @@ def may_mirror(images: np.ndarray, labels: np.ndarray) -> bool:
         if (of := classes == label).sum() >= FEWEST
     ]
     return bool(less) and float(np.concatenate(less).mean()) < LESS_ALIKE
+
+
+def may_mirror_objects(images: np.ndarray, targets: np.ndarray) -> bool:
+    """Likewise of objects in boxes, cut out of their images: the light in these may come from one side.
+
+    targets: (N, M, 6) as in `resnet_ops.tasks.detection.prepared`.
+    """
+    cut, labels = list[np.ndarray](), list[int]()
+    for place in np.random.default_rng(0).permutation(len(images)):
+        grey = Image.fromarray(images[place].mean(axis=2).astype(np.uint8))
+        for *box, kind, crowd in targets[place].tolist():
+            if kind and not crowd:
+                small = grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=tuple(box))
+                cut.append(np.asarray(small)[..., None])
+                labels.append(int(kind))
+        if len(cut) >= MOST:
+            break
+    return may_mirror(np.stack(cut), np.array(labels))
 
 
 def _likeness(images: np.ndarray, others: np.ndarray) -> np.ndarray:

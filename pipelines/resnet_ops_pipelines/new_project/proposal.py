@@ -15,9 +15,11 @@ from resnet_ops.errors import ConfigError
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.new_project.first_policy import (
     ALPHA,
+    PART,
     least_iou,
     least_share,
     margin,
+    require_objects,
     scores_margin,
     worth,
 )
@@ -31,6 +33,8 @@ RECALL, FEWEST_RECALLED = 0.1, 10
 """No class may be given up: its recall, asked where the test split has so many images of each."""
 CONFIDENCE, SENSITIVITY = 0.95, 0.9
 WINDOW_ROWS = 50
+BOX_LIMITS = {"max_logit_difference": 0.06, "min_equal_predictions": 0.99, "max_accuracy_loss": 0.01}
+"""Of an export of a detector: rounding lets a box of the lowest score appear or vanish."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
 
     Raises ConfigError for a class that there is not, DataError where the test split can support no policy.
     """
-    if positive is not None and (found.pixels or len(found.classes) != 2 or positive not in found.classes):
+    if positive is not None and (
+        not found.data.chosen_task.per_image or len(found.classes) != 2 or positive not in found.classes
+    ):
         raise ConfigError(
             f"--positive {positive}: an operating point is proposed for one of two classes; there are "
             f"{', '.join(found.classes)}. Leave it out, and set evaluate.operating_point in params.yaml by hand."
@@ -60,7 +66,7 @@ def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: 
     images, task = found.images("train"), found.data.chosen_task
     # an operating point makes up for how often two classes are: docs/training.md
     ratio = found.ratio if positive is None else 1.0
-    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.longer, ratio, found.mirrored)
+    recipe = recipe_for(task, fit.image_size, fit.batch_size, images, fit.share, ratio, found.mirrored)
     minutes = {each: seconds * recipe.epochs * images / 60 for each, seconds in fit.seconds.items()}
     rules = _rules(found, positive)
     largest = max(minutes, key=lambda each: minutes[each])
@@ -96,6 +102,8 @@ def _settings(
     limits = {"max_logit_difference": 0.001, "min_equal_predictions": 1.0, "max_accuracy_loss": 0}
     if data.segmentation is not None:
         limits = {"max_logit_difference": 0.01, "min_equal_predictions": 0.999, "max_accuracy_loss": 0.001}
+    if data.detection is not None:
+        formats, limits = formats[1:], BOX_LIMITS
     gpu = {
         "device": "cuda",
         "threads": 1,
@@ -115,6 +123,8 @@ def _settings(
         "background": str(data.background),
         "task": data.task,
         "segmentation": _flow(_plain(asdict(data.segmentation)) if data.segmentation else None),
+        "detection": _flow(_plain(asdict(data.detection)) if data.detection else None),
+        "corrupted": "0" if data.detection else "250",
         "grey_bits": str(data.grey_bits),
         "depth": str(data.depth),
         "similar": data.similar_classes,
@@ -131,7 +141,7 @@ def _settings(
         "max_class_ratio": f"{max(RARE, round(1.25 * found.ratio, 1))}",
         "engine": _flow(asdict(fit.engine)),
         "gpu_profile": f"    server-gpu: {_flow(gpu)}\n" if fit.engine.device == "cuda" else "",
-        "formats": "".join(f"    {name}: {_flow(limits)}\n" for name in formats),
+        "formats": "".join(f"    {name}: {_flow(limits)}\n" for name in formats) or "    {}\n",
         "hours": "2" if production >= 2 * WINDOW_ROWS else "1",
     }
 
@@ -140,8 +150,9 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
     """Of the guard for @champion. Top-1 says nothing of a model that is used at an operating point."""
     test = found.counts["test"]
     images = sum(test.values())
-    if found.pixels:
-        return [*_mask_rules(found), *_common(scores_margin(images))]
+    if not found.data.chosen_task.per_image:
+        own = _mask_rules(found) if found.pixels else _box_rules(found)
+        return [*own, *_common(scores_margin(images))]
     groups = np.concatenate(list(found.tested.values())) if found.tested else None
     by = f" (grouped by {found.data.group})" if found.tested else ""
     rules: list[dict[str, Any]] = []
@@ -157,10 +168,7 @@ def _rules(found: Survey, positive: str | None) -> list[dict[str, Any]]:
         why = f"always naming the largest class is right on {chance:.3g} of all; raise this to what the use needs"
         rules.append(_least("test.top1", limit, why))
     if positive is None and min(test.values()) >= FEWEST_RECALLED:
-        rules.append(
-            {"rule": "threshold", "metric": "test.worst_class_recall", "bound": "value", "min": RECALL,
-             "why": "no class may be given up for the others"}
-        )  # fmt: skip
+        rules.append(_recalled("test.worst_class_recall"))
     return [*rules, *_common(margin(worth(images, groups)))]
 
 
@@ -173,10 +181,24 @@ def _mask_rules(found: Survey) -> Iterator[dict[str, Any]]:
         "calling all pixels the most frequent class shows less; raise this to what the use needs",
     )
     for name in found.pixels:
-        yield {
-            "rule": "threshold", "metric": f"test.iou.{name}", "bound": "value", "min": RECALL,
-            "why": "no class may be given up for the others",
-        }  # fmt: skip
+        yield _recalled(f"test.iou.{name}")
+
+
+def _box_rules(found: Survey) -> Iterator[dict[str, Any]]:
+    """AP50 above that of boxes at random, which is next to none, and each class found at all."""
+    require_objects(found.asked)
+    why = "boxes at random have next to none; raise this to what the use needs"
+    yield _least("test.ap50", PART, why)
+    for name, images in zip(found.objects, (found.asked > 0).sum(axis=0), strict=True):
+        if images >= FEWEST_RECALLED:
+            yield _recalled(f"test.ap50.{name}")
+
+
+def _recalled(metric: str) -> dict[str, Any]:
+    return {
+        "rule": "threshold", "metric": metric, "bound": "value", "min": RECALL,
+        "why": "no class may be given up for the others",
+    }  # fmt: skip
 
 
 def _common(margin: float) -> list[dict[str, Any]]:

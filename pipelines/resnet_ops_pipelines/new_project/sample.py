@@ -60,17 +60,18 @@ class Sample:
     """The median grey level, which says least beside an image that is not square."""
 
 
-def sample(data: DataParams, masked: Sequence[Path] = ()) -> Sample:
-    """Look at some images. masked: those that have masks. Raises DataError where none can be read, or as listing them
-    does.
+def sample(data: DataParams, chosen: Sequence[Path] = (), classes: int = 0) -> Sample:
+    """Look at some images. chosen: those that have masks or boxes. classes: of these, with the background.
+
+    Raises DataError where none can be read, or as listing them does.
     """
     if data.source not in LISTED:
         raw = read_source(data)
         sizes, images, classes = raw.sizes[:1], len(raw.paths), len(raw.classes)
         lost = 1 - min(sizes[0]) / max(sizes[0])
         return Sample(images, classes, min(sizes[0]), lost, WHITE)
-    listed = [] if masked else list_images(data).images
-    paths = list(masked) or [each.path for each in listed]
+    listed = [] if chosen else list_images(data).images
+    paths = list(chosen) or [each.path for each in listed]
     with quiet_decoders():
         tried = [
             decode(path, replace(data, image_size=8), 16) for path in paths[:: max(1, len(paths) // SAMPLE)]
@@ -82,7 +83,7 @@ def sample(data: DataParams, masked: Sequence[Path] = ()) -> Sample:
     transparent = any(fact.transparent for _, fact in found)
     return Sample(
         images=len(paths),
-        classes=len(data.segmentation.classes if data.segmentation else {each.class_name for each in listed}),
+        classes=classes or len({each.class_name for each in listed}),
         side=int(median(min(size) for size in sizes)),
         lost=median(1 - min(size) / max(size) for size in sizes),
         background=WHITE if transparent else int(np.median([pixels for pixels, _ in found])),

@@ -17,7 +17,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.tasks.task import IGNORED
-from resnet_ops_pipelines.new_project.mirrors import may_mirror
+from resnet_ops_pipelines.new_project.mirrors import may_mirror, may_mirror_objects
 from resnet_ops_pipelines.new_project.sample import LISTED
 
 __all__ = ["Survey", "survey"]
@@ -51,6 +51,10 @@ class Survey:
     """Of masks, the share of the pixels of each class; empty where there are none."""
     masks: Mapping[str, int]
     """Of the test split, in how many masks each class is; likewise."""
+    objects: Mapping[str, int]
+    """In boxes, those of each class that count; empty where there are none."""
+    asked: np.ndarray
+    """(N, K) how many of each such class each image of the test split has."""
     notes: tuple[str, ...]
     """What the reader has to say: what it passed over, and what is odd."""
 
@@ -112,11 +116,21 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
         else {},
         tested=_tested(pairs, raw.classes) if column else {},
         repeated=len(digests) - len(set(digests)),
-        mirrored=may_mirror(settled.images, settled.labels),
-        pixels={} if raw.targets is None else _shares(raw.targets, raw.classes),
-        masks={} if raw.targets is None else _masks_with(split.split("test")),
+        mirrored=_may_mirror(settled, data),
+        pixels={} if data.segmentation is None else _shares(raw),
+        masks={} if data.segmentation is None else _masks_with(split.split("test")),
+        objects={} if data.detection is None else _objects(raw),
+        asked=np.zeros((0, 0))
+        if data.detection is None
+        else _counted(split.split("test").asked, raw.classes),
         notes=settled.notes,
     )
+
+
+def _may_mirror(raw: RawData, data: DataParams) -> bool:
+    if data.detection is None or raw.targets is None:
+        return may_mirror(raw.images, raw.labels)
+    return may_mirror_objects(raw.images, raw.targets)
 
 
 def _group_column(raw: RawData) -> str | None:
@@ -145,15 +159,27 @@ def _require(counts: Mapping[str, Counter[str]], classes: tuple[str, ...], root:
         )
 
 
-def _shares(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
-    counts = np.zeros(len(classes), np.int64)
-    for mask in masks:
-        counts += np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(classes)]
-    return dict(zip(classes, (counts / counts.sum()).tolist(), strict=True))
+def _shares(raw: RawData) -> dict[str, float]:
+    assert raw.targets is not None
+    counts = np.zeros(len(raw.classes), np.int64)
+    for mask in raw.targets:
+        counts += np.bincount(mask.ravel(), minlength=IGNORED + 1)[: len(raw.classes)]
+    return dict(zip(raw.classes, (counts / counts.sum()).tolist(), strict=True))
 
 
 def _masks_with(data: PreparedData) -> dict[str, int]:
     return {name: int((data.asked == place).any((1, 2)).sum()) for place, name in enumerate(data.classes)}
+
+
+def _objects(raw: RawData) -> dict[str, int]:
+    assert raw.targets is not None
+    return dict(zip(raw.classes[1:], _counted(raw.targets, raw.classes).sum(axis=0).tolist(), strict=True))
+
+
+def _counted(targets: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(N, K) how many objects of each class but the background each image has; crowds and cut ones do not count."""
+    kinds = np.where(targets[..., 5] == 0, targets[..., 4], 0)
+    return np.stack([(kinds == place).sum(axis=1) for place in range(1, len(classes))], axis=1)
 
 
 def _formats(data: DataParams, paths: list[str]) -> dict[str, int]:

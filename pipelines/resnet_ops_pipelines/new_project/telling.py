@@ -1,16 +1,19 @@
 """What `resnet-ops init` says of a data set and of what it proposes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from resnet_ops.console import console
-from resnet_ops.tasks.task import Segmentation
+from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal
 from resnet_ops_pipelines.new_project.survey import Survey
 
-__all__ = ["tell"]
+__all__ = ["tell", "tell_faults"]
+
+MOST_FAULTS = 10
+"""That are shown."""
 
 
 def tell(found: Survey, fit: Fit, proposal: Proposal) -> None:
@@ -34,6 +37,8 @@ def _lines(found: Survey, fit: Fit, proposal: Proposal) -> Iterator[tuple[str, s
     yield "pixels", f"{sizes}, {grey if data.channels == 1 else 'colour'}"
     if data.segmentation is not None:
         yield from _masks(found, data.segmentation)
+    elif data.detection is not None:
+        yield from _boxes(found, data.detection)
     else:
         yield "classes", ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
         yield "balance", f"largest to smallest {found.ratio:.1f}"
@@ -58,11 +63,21 @@ def _lines(found: Survey, fit: Fit, proposal: Proposal) -> Iterator[tuple[str, s
             "member",
             f"{name}: {minutes:.1f} minutes on {fit.engine.device}, {fit.engine.threads} thread(s)",
         )
+    yield "training", f"{sum(proposal.minutes.values()):.0f} minutes in all"
     for each in fit.left_out:
         yield "not chosen", f"{each}: more than --minutes allows"
     yield "for less time", proposal.less
     for metric, least in proposal.least.items():
         yield "policy", f"lower end of {metric} from {least:g}"
+
+
+def _boxes(found: Survey, settings: Detection) -> Iterator[tuple[str, str]]:
+    yield "task", f"detection: boxes of {settings.labels} on the images of {settings.images}"
+    yield "objects", ", ".join(f"{name} {count:,}" for name, count in found.objects.items())
+    yield (
+        "images by",
+        "the rarest class in each: " + ", ".join(f"{name} {count:,}" for name, count in found.totals.items()),
+    )
 
 
 def _masks(found: Survey, settings: Segmentation) -> Iterator[tuple[str, str]]:
@@ -73,3 +88,18 @@ def _masks(found: Survey, settings: Segmentation) -> Iterator[tuple[str, str]]:
         value = settings.classes[name]
         shown = value if isinstance(value, int) else list(value)
         yield "class", f"{name}: {shown} in the masks, {100 * share:.3g}% of the pixels"
+
+
+def tell_faults(faults: Sequence[str], root: str) -> None:
+    """Print the first faults of labels, and what becomes of them."""
+    if not faults:
+        return
+    for line in faults[:MOST_FAULTS]:
+        console.print(f"fault: {line}", markup=False, highlight=False)
+    more = f" of {len(faults):,}" if len(faults) > MOST_FAULTS else ""
+    console.print(
+        f"{min(len(faults), MOST_FAULTS)}{more} faults in the labels below {root}. Boxes that reach out of their image "
+        "are cut, whatever else is at fault is left out (data.detection.faults: clip). Correct them, or see them all: "
+        "resnet-ops boxes check",
+        markup=False,
+    )

@@ -39,6 +39,8 @@ class Labels:
     images: tuple[BoxedImage, ...]
     notes: tuple[str, ...]
     """What a person should know of how they were read."""
+    faults: tuple[str, ...] = ()
+    """What was wrong, and was dropped or clipped: one line each."""
 
     @cached_property
     def _known(self) -> str:

@@ -13,7 +13,7 @@ from resnet_ops.tasks.detection.labels.voc import read_voc
 from resnet_ops.tasks.detection.labels.yolo import NAMES, read_yolo
 from resnet_ops.tasks.task import Remedy
 
-__all__ = ["read_labels"]
+__all__ = ["list_labels", "read_labels"]
 
 FORMS = "a COCO file (.json), a CSV file of boxes (.csv), a folder of VOC files (.xml) or one of YOLO (with data.yaml)"
 
@@ -27,11 +27,12 @@ def read_labels(
     VOC's ImageSets/Main/test.txt does. images: their folder, against which names and sizes are checked; YOLO text needs
     it, and takes `source`/images without. classes, remedy: as in `remedied`. Raises DataError that lists every fault.
     """
-    listing, folder = _listed(source, images)
+    listing, folder = list_labels(source, images)
     return remedied(listing, source, remedy, classes, folder)
 
 
-def _listed(source: Path, images: Path | None) -> tuple[Listing, Path | None]:
+def list_labels(source: Path, images: Path | None) -> tuple[Listing, Path | None]:
+    """What the source says, before it is checked, and the folder of images: the given one, or YOLO's own."""
     if images is not None and not images.is_dir():
         raise DataError(f"There is no folder {images}. Name the folder of images.")
     match source.suffix.lower():

@@ -46,7 +46,8 @@ def remedied(
             f"measured.{f' What was left out ({remedy}): {faults[0]}' if faults else ''}"
         )
     ids = {key: place[name] for key, name in listing.class_numbers.items() if name in place} | place
-    return Labels(tuple(names), ids, kept, (*listing.notes, *_notes(kept, names, faults, remedy)))
+    notes = (*listing.notes, *_notes(kept, names, faults, remedy))
+    return Labels(tuple(names), ids, kept, notes, tuple(faults))
 
 
 def _class_names(source: Path, listing: Listing, classes: Sequence[str] | None) -> list[str]:

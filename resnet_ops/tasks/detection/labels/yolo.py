@@ -1,6 +1,6 @@
 """Labels as YOLO text: a file an image, each line a class's number and centre x, centre y, width, height as shares."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -9,7 +9,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.tasks.detection.labels.listing import Listing, StatedBox, StatedImage, number
 from resnet_ops.tasks.detection.labels.sizes import image_size
 
-__all__ = ["NAMES", "read_yolo"]
+__all__ = ["NAMES", "read_yolo", "text_beside"]
 
 NAMES = ("data.yaml", "classes.txt")
 """Where the names of the classes stand, in the folder of labels: a mapping with `names`, or a name a line."""
@@ -18,7 +18,8 @@ _LONGEST = 4_000
 
 
 def read_yolo(folder: Path, images: Path) -> Listing:
-    """Labels in `folder`/labels, or in `folder` itself. An image without a file of labels shows nothing.
+    """Labels in `folder`/labels, or in `folder` itself, by an image's name or by `text_beside`. An image without a file
+    of labels shows nothing.
 
     images: the folder of images, of the same names. Raises DataError without names of classes.
     """
@@ -38,9 +39,16 @@ def read_yolo(folder: Path, images: Path) -> Listing:
     }
     for path in sorted(find(images).images):
         file = path.relative_to(images)
-        _add(found, path, file.as_posix(), texts.pop(file.with_suffix("").as_posix(), None), names)
+        text = texts.pop(file.with_suffix("").as_posix(), None) or texts.pop(text_beside(file), None)
+        _add(found, path, file.as_posix(), text, names)
     found.faults += [f"{path}: there is no image of this name in {images}" for path in texts.values()]
     return found
+
+
+def text_beside(image: PurePath) -> str:
+    """Where YOLO itself looks for an image's text, without ending: the last folder `images` becomes `labels`."""
+    above, found, below = f"/{image.with_suffix('').as_posix()}".rpartition("/images/")
+    return f"{above}/labels/{below}"[1:] if found else below[1:]
 
 
 def _names(folder: Path) -> dict[str, str]:

@@ -132,6 +132,33 @@ def test_grey_of_12_bits_is_kept_up_to_the_network(place: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
+def test_images_with_boxes_become_a_project_that_reads_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools", reason="the extra `detection` is not installed")
+    from tests.unit.core.tasks.drawn_boxes import CLASSES, write_boxes
+
+    root = write_boxes(place / "parts", 120)
+    with (root / "boxes.csv").open("a") as file:
+        file.write("001.png,bright,30,4,40,9\n")
+    status, said = init("parts", "--into", "found", "--minutes", "0.1")
+    assert status == 0, said
+    assert "1 faults" in said
+    assert "reaches out of the image" in said
+    project = place / "found"
+    params = parse_params(project / "params.yaml", Params)
+    check_names(params)
+    assert params.data.detection is not None
+    assert (params.data.detection.classes, params.data.fit) == (CLASSES, "pad")
+    read_policy((project / "policies/found.yaml").read_text(), "found.yaml")
+    monkeypatch.chdir(project)
+    prepare_data.main()
+    prepared = load_prepared(project / "data/prepared")
+    assert prepared.classes == ("background", *CLASSES)
+    assert f"train {len(prepared.split('train'))}" in said
+
+
+@pytest.mark.slow
 def test_a_csv_file_with_patients_becomes_a_grouped_project_and_a_second_init_changes_nothing(
     place: Path,
 ) -> None:

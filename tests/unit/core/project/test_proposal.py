@@ -14,7 +14,7 @@ from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.evaluation.metrics import share_right
 from resnet_ops.families.member import Member
 from resnet_ops.params import parse_params
-from resnet_ops.tasks.task import Segmentation
+from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal, propose
@@ -53,6 +53,8 @@ def found(bad: int = 40, good: int = 40, each: int = 0) -> Survey:
         mirrored=False,
         pixels={},
         masks={},
+        objects={},
+        asked=np.zeros((0, 0)),
         notes=(),
     )
 
@@ -76,6 +78,28 @@ def found_masks(test_masks: int = 30) -> Survey:
         counts={split: {"background": 40, "scratch": 40} for split in survey.counts},
         pixels={"background": 0.95, "scratch": 0.05},
         masks={"background": 80, "scratch": test_masks},
+    )
+
+
+def found_boxes(images: int = 30) -> Survey:
+    """A survey of boxes; each image of the test split shows a nut, and some a bolt."""
+    survey = found()
+    settings = Detection(
+        labels="boxes.csv",
+        images="images",
+        classes=("bolt", "nut"),
+        faults="clip",
+        head="fcos",
+        width=32,
+        frozen_norms=False,
+    )
+    return replace(
+        survey,
+        data=replace(survey.data, task="detection", detection=settings, fit="pad"),
+        classes=("background", "bolt", "nut"),
+        counts={split: {"background": 0, "bolt": 5, "nut": images - 5} for split in survey.counts},
+        objects={"bolt": 25, "nut": 5 * images},
+        asked=np.array([[n < 5, 1] for n in range(images)]),
     )
 
 
@@ -163,6 +187,23 @@ def test_masks_become_a_project_of_segmentation_whose_policy_no_constant_answer_
     assert min(least.values()) > 0
 
 
+def test_boxes_become_a_project_of_detection_whose_policy_no_empty_answer_passes(tmp_path: Path) -> None:
+    made = proposed(found_boxes())
+    params = settings(made, tmp_path)
+    check_names(params)
+    assert params.data.chosen_task == found_boxes().data.detection
+    recipe = params.recipes["one-cycle"]
+    assert (recipe.optimiser, recipe.label_smoothing, recipe.imbalance) == ("adamw", 0, None)
+    (guard,) = yaml.safe_load(made.files["policies/parts.yaml"])["guards"]
+    least = {rule["metric"]: rule["min"] for rule in guard["rules"] if rule["rule"] == "threshold"}
+    assert set(least) == {"test.ap50", "test.ap50.nut"}, "5 images with a bolt say too little of bolts"
+    assert min(least.values()) > 0
+    with pytest.raises(DataError, match="objects in 7 images"):
+        proposed(found_boxes(7))
+    with pytest.raises(ConfigError, match="operating point"):
+        proposed(found_boxes(), positive="nut")
+
+
 def test_a_class_that_few_masks_have_is_refused_and_so_is_an_operating_point_of_pixels() -> None:
     with pytest.raises(DataError, match="scratch in 7, and it takes 8"):
         proposed(found_masks(7))
@@ -177,11 +218,10 @@ def test_rare_classes_are_made_up_for_in_training_or_by_an_operating_point_but_n
     assert proposed(found()).recipe.imbalance is None
 
 
-def test_images_are_mirrored_where_they_look_alike_and_more_steps_are_taken_where_there_is_time() -> None:
+def test_images_are_mirrored_where_they_look_alike_and_fewer_steps_are_taken_where_time_is_short() -> None:
     plain = proposed(found()).recipe
     assert not plain.flip
     assert proposed(replace(found(), mirrored=True)).recipe.flip
-    fit = replace(FIT, longer=2.0)
-    longer = propose(found(), fit, "parts", "images", 0, None)
-    assert longer.recipe.epochs == pytest.approx(2 * plain.epochs, abs=1)
-    assert longer.minutes["resnet8"] == pytest.approx(2 * proposed(found()).minutes["resnet8"], rel=0.05)
+    short = propose(found(), replace(FIT, share=0.5), "parts", "images", 0, None)
+    assert short.recipe.epochs == pytest.approx(plain.epochs / 2, abs=1)
+    assert short.minutes["resnet8"] == pytest.approx(proposed(found()).minutes["resnet8"] / 2, rel=0.05)
