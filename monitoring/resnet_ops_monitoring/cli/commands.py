@@ -14,6 +14,7 @@ from resnet_ops.messages import plain
 from resnet_ops_monitoring.cli.moments import read_moment
 from resnet_ops_monitoring.cli.monitor import add_monitor_commands
 from resnet_ops_monitoring.cli.review import add_review_commands
+from resnet_ops_monitoring.cli.score import score
 from resnet_ops_monitoring.cli.serve import add_serve_commands
 from resnet_ops_monitoring.cli.sink import serve_log
 from resnet_ops_monitoring.cli.traffic import traffic
@@ -50,6 +51,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(log, name="log")
     add_monitor_commands(app)
     add_serve_commands(app)
+    app.command("score")(score)
     app.command("traffic")(traffic)
 
 

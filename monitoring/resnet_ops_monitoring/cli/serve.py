@@ -56,7 +56,7 @@ def _start(
         from resnet_ops_monitoring.serving.server import Server
 
         where = None if no_log else log_url(log)
-        Server(uri, params, host, port, where, ungated).run()
+        Server(uri, params, where, ungated).run(host, port)
 
 
 def _status(

@@ -9,7 +9,7 @@ import typer
 from resnet_ops.console import console, progress_bar, report_errors
 from resnet_ops.extras import require
 
-__all__ = ["traffic"]
+__all__ = ["read_pattern", "traffic"]
 
 
 def traffic(
@@ -54,7 +54,7 @@ def traffic(
             corruption=chosen,
             label_delay=label_delay,
             seed=seed,
-            group=_pattern(group),
+            group=read_pattern(group),
         )
         ask_status(url)
         console.print(SIMULATED, style="yellow")
@@ -68,7 +68,8 @@ def traffic(
     raise typer.Exit(0 if sent.statuses.get(200) else 1)
 
 
-def _pattern(words: str) -> re.Pattern[str] | None:
+def read_pattern(words: str) -> re.Pattern[str] | None:
+    """Of --group; None for none. Raises ConfigError for what is no regular expression."""
     from resnet_ops.errors import ConfigError
 
     try:

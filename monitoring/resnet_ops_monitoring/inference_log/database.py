@@ -1,5 +1,6 @@
 """The inference log's database: its tables, its URL, and what its errors mean."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from resnet_ops_registry.common.settings import mask_password
 __all__ = [
     "Utc",
     "answers",
+    "configured_url",
     "explain",
     "gaps",
     "inferences",
@@ -169,6 +171,11 @@ answers = _with_label(
 
 Their labels are those that tell how right a version is; others are in `records` alone.
 """
+
+
+def configured_url() -> str:
+    """RESNET_OPS_INFERENCE_LOG, or else the project's own log under var/."""
+    return os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db"
 
 
 def parse(url: str) -> URL:

@@ -1,6 +1,5 @@
 """The inference log: every answer that a model gave in production, in an SQL database."""
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import (
     Utc,
     answers,
+    configured_url,
     gaps,
     inferences,
     label_origins,
@@ -71,7 +71,7 @@ class InferenceLog(LogDatabase):
         """The log at RESNET_OPS_INFERENCE_LOG, or else the project's own under var/; a DVC experiment has its own."""
         if EXPERIMENT is not None:
             return cls(f"sqlite:///{STATE}/experiments/{distinct(EXPERIMENT, 100)}.db")
-        return cls(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
+        return cls(configured_url())
 
     def append(self, frame: pd.DataFrame) -> int:
         """Add the rows of `frame` in one transaction and return how many were new.

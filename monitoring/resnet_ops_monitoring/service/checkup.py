@@ -1,6 +1,5 @@
 """What `resnet-ops doctor` looks at of the monitor: inference log, alert addresses, settings. It changes nothing."""
 
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,11 +28,11 @@ def _log() -> str:
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-    from resnet_ops_monitoring.inference_log.database import explain, inferences, parse
+    from resnet_ops_monitoring.inference_log.database import configured_url, explain, inferences, parse
     from resnet_ops_monitoring.inference_log.log import InferenceLog
     from resnet_ops_monitoring.inference_log.revisions import HEAD, revision
 
-    url = parse(os.environ.get("RESNET_OPS_INFERENCE_LOG") or "sqlite:///var/inference.db")
+    url = parse(configured_url())
     place = mask_password(url.render_as_string())
     if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
         return f"{place}: not there yet, made on first use"

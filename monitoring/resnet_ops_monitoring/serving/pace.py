@@ -17,13 +17,15 @@ class Pace:
     What ends takes the seconds since something ended before, while there was something to do: so whatever is slow
     counts, be it decoding, the model or this process, and what is done side by side counts once. A request that
     was alone tells little of many that share a batch, so it counts only where it is quicker than they were, or with
-    those who came meanwhile: they may have shared its batch, and ended with it.
+    those who came meanwhile: they may have shared its batch, and ended with it. One that ends without an answer, such
+    as a body that is no image, measures nothing: what it took counts for those who were decoded meanwhile.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._since, self._shared, self._ended = 0.0, False, -math.inf
         self._seconds, self._images, self._alone = 0.0, 0.0, 0
+        self._decoded = 0  # requests under way whose images are counted
         self.ahead = 0
         """Images of requests under way; one for each until it is decoded."""
 
@@ -43,21 +45,28 @@ class Pace:
     @contextmanager
     def under_way(self) -> Iterator[Callable[[int], None]]:
         """Of one request, whatever becomes of it. What it gives is to be told how many images there are."""
-        images = 0
+        images, decoded = 1, False
 
         def holds(count: int) -> None:
-            nonlocal images
+            nonlocal images, decoded
             self.ahead += count - images
-            images = count
+            self._decoded += not decoded
+            images, decoded = count, True
 
         if not self.ahead:
             self._since, self._shared, self._alone = self._clock(), False, 0
-        holds(1)
+        self.ahead += images
+        answered = False
         try:
             yield holds
+            answered = True
         finally:
             self.ahead -= images
-            self._count(images)
+            self._decoded -= decoded
+            if answered:
+                self._count(images)
+            else:
+                self._pass_over()
 
     def _count(self, images: int) -> None:
         now = self._clock()
@@ -70,3 +79,8 @@ class Pace:
             self._alone, self._ended, self._shared = images, now, self.ahead > 1
             return
         self._since, self._ended, self._shared, self._alone = now, now, self.ahead > 1, 0
+
+    def _pass_over(self) -> None:
+        self._ended = now = self._clock()
+        if not self._decoded:
+            self._since, self._shared, self._alone = now, self.ahead > 1, 0

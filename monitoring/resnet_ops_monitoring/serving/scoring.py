@@ -233,7 +233,7 @@ class Scoring:
             try:
                 scored = await batcher.ask(version.model, images)
             except QueueFull as error:
-                holds(0)  # they took no time, which says nothing of others
+                holds(0)  # who comes back waits for the others only
                 raise _Slow(batcher.pace.wait, str(error)) from None
         if not np.isfinite(scored.logged.probabilities).all():
             raise Refusal(500, "The model answered with numbers that are not finite.")

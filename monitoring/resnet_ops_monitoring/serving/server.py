@@ -12,7 +12,9 @@ from resnet_ops_monitoring.settings.serving import ServingParams, read_serving_s
 from resnet_ops_monitoring.web.token import Token
 
 if TYPE_CHECKING:
+    from resnet_ops.data.params import DataParams
     from resnet_ops_monitoring.serving.canary import Canary
+    from resnet_ops_monitoring.serving.scoring import Scoring
     from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
     from resnet_ops_monitoring.serving.swap import Follower, Swap
     from resnet_ops_monitoring.serving.version import Version
@@ -26,54 +28,56 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Server:
-    """What is served, and where. log: the inference log's URL; None for none."""
+    """What is served. log: the inference log's URL; None for none."""
 
     uri: str
     params: Path
-    host: str
-    port: int | None
     log: str | None
     ungated: bool
 
-    def run(self) -> None:
-        """Answer until SIGTERM or Ctrl+C; then finish what was taken.
+    def run(self, host: str, port: int | None) -> None:
+        """Answer until SIGTERM or Ctrl+C; then finish what was taken. port: instead of that of the settings.
 
-        Raises ConfigError for settings that are wrong, a port that is taken and what must not be served; whatever
-        `Alias.load` raises.
+        Raises ConfigError for settings that are wrong and a port that is taken; whatever `scoring` raises.
         """
         settings, data = read_serving_settings(self.params)
         token = TOKEN.read()
-        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # before torch is imported
-        from resnet_ops_monitoring.web.log_lines import tell_in_json
         from resnet_ops_monitoring.web.running import configuration, listening, run
 
-        port = settings.port if self.port is None else self.port
+        port = settings.port if port is None else port
         other = f"--port, or serve.port in {self.params}"
-        with (
-            quiet_decoders(),
-            listening(self.host, port, settings.max_connections, TOKEN, other) as listener,
-        ):
+        with quiet_decoders(), listening(host, port, settings.max_connections, TOKEN, other) as listener:
+            scoring = self.scoring(settings, data)
             from resnet_ops_monitoring.serving.application import make_app
-            from resnet_ops_monitoring.serving.scoring import Scoring
-            from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
-            metrics = ServingMetrics()
-            swap, canary, shadowed = self._versions(settings, metrics)
-            app = make_app(Scoring(swap, settings, data, metrics, canary, shadowed), token)
             config = configuration(
-                app,
+                make_app(scoring, token),
                 receive_seconds=settings.receive_seconds,
                 max_connections=settings.max_connections,
                 drain_seconds=settings.drain_seconds,
             )
             host, port = listener.getsockname()[:2]
-            console.print(
-                f"{swap.current.identity} ({swap.current.gate}) answers on http://{host}:{port}/v1/score"
-            )
-            tell_in_json()
-            self._warn(swap.current)
+            answering = scoring.swap.current
+            console.print(f"{answering.identity} ({answering.gate}) answers on http://{host}:{port}/v1/score")
             run(config, listener)
         console.print("Stopped.")
+
+    def scoring(self, settings: ServingParams, data: "DataParams") -> "Scoring":
+        """What answers, with its first version ready; from then on this process tells of itself in JSON.
+
+        torch must not have been imported before. Raises ConfigError for what must not be served; whatever `Alias.load`
+        raises.
+        """
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # before torch is imported
+        from resnet_ops_monitoring.serving.scoring import Scoring
+        from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
+        from resnet_ops_monitoring.web.log_lines import tell_in_json
+
+        metrics = ServingMetrics()
+        swap, canary, shadowed = self._versions(settings, metrics)
+        tell_in_json()
+        self._warn(swap.current)
+        return Scoring(swap, settings, data, metrics, canary, shadowed)
 
     def _versions(
         self, settings: ServingParams, metrics: "ServingMetrics"

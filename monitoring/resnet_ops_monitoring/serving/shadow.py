@@ -124,7 +124,11 @@ class Shadow:
     def _ask(self, version: Version, request: Answered) -> None:
         begun = time.perf_counter()
         try:
-            scored = score_batch(version.model, request.images(version), self._batch)
+            images = request.images(version)
+            if version.is_large and len(images) > self._batch:  # its answers would fill memory
+                self._drop(request)
+                return
+            scored = score_batch(version.model, images, self._batch)
             if not np.isfinite(scored.logged.probabilities).all():
                 raise ArithmeticError("its numbers are not finite")
         except Exception:

@@ -6,8 +6,9 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +32,10 @@ class Clock:
         return self.now
 
 
+Waiting = tuple[float, AbstractContextManager[Callable[[int], None]]]
+"""When it came, and its time under way."""
+
+
 @dataclass(frozen=True)
 class Service:
     """A model that takes `batch` seconds, and `image` more for each, of which 64 go together."""
@@ -42,12 +47,17 @@ class Service:
     def capacity(self) -> float:
         return 64 / (self.batch + 64 * self.image)
 
-    def answers(self, load: float, longest_wait: float, requests: int) -> tuple[float, float]:
-        """At a load as a share of the capacity: p99 in seconds, and answers as a share of the capacity."""
-        chance, clock = random.Random(0), Clock()
+    def answers(
+        self, load: float, longest_wait: float, requests: int, no_images: float = 0
+    ) -> tuple[float, float]:
+        """At a load as a share of the capacity: p99 in seconds, and answers as a share of the capacity.
+
+        no_images: share of requests beside these whose bodies nobody can read.
+        """
+        chance, others, clock = random.Random(0), random.Random(1), Clock()
         pace = Pace(clock)
-        waiting, taken = deque[tuple[float, AbstractContextManager[object]]](), list[float]()
-        batch, due = list[tuple[float, AbstractContextManager[object]]](), float("inf")
+        waiting, taken = deque[Waiting](), list[float]()
+        batch, due = list[Waiting](), float("inf")
         arrival = 0.0
         while requests:
             arrival += chance.expovariate(load * self.capacity)
@@ -59,9 +69,11 @@ class Service:
                     taken.append(clock.now - came)
                 batch, due = self._next(waiting, clock.now, chance)
             clock.now = arrival
+            while others.random() < no_images:
+                refused(pace)
             if pace.wait <= longest_wait:
                 waiting.append((arrival, pace.under_way()))
-                waiting[-1][1].__enter__()
+                waiting[-1][1].__enter__()(1)
                 if not batch:
                     batch, due = self._next(waiting, clock.now, chance)
         with ExitStack() as left:
@@ -70,11 +82,8 @@ class Service:
         return sorted(taken)[int(0.99 * len(taken))], len(taken) / arrival / self.capacity
 
     def _next(
-        self,
-        waiting: deque[tuple[float, AbstractContextManager[object]]],
-        now: float,
-        chance: random.Random,
-    ) -> tuple[list[tuple[float, AbstractContextManager[object]]], float]:
+        self, waiting: deque[Waiting], now: float, chance: random.Random
+    ) -> tuple[list[Waiting], float]:
         batch = [waiting.popleft() for _ in range(min(64, len(waiting)))]
         seconds = (self.batch + len(batch) * self.image) * chance.lognormvariate(0, 0.3)
         return batch, now + seconds if batch else float("inf")
@@ -83,6 +92,13 @@ class Service:
 def clock_of(pace: Pace) -> Clock:
     assert isinstance(pace._clock, Clock)
     return pace._clock
+
+
+def refused(pace: Pace, seconds: float = 0) -> None:
+    """A body that is no image, which is known after so many seconds."""
+    with suppress(ValueError), pace.under_way():
+        clock_of(pace).now += seconds
+        raise ValueError
 
 
 def measured(*seconds: float) -> Pace:
@@ -115,6 +131,25 @@ def test_twice_the_capacity_makes_no_answer_late_and_leaves_the_model_at_work(se
     assert calm > 0.9 * 0.7
     unbounded, _ = service.answers(2, float("inf"), 12_000)
     assert unbounded > 10 * nominal
+
+
+def test_bodies_that_are_no_images_do_not_make_the_model_look_quick() -> None:
+    service = Service(0.001, 0.0005)
+    nominal, _ = service.answers(0.7, float("inf"), 6000)
+    overloaded, accepted = service.answers(2, 0.85 * nominal, 12_000, no_images=0.75)
+    assert overloaded <= 1.5 * nominal
+    assert accepted > 0.85
+
+
+def test_nor_do_they_make_it_look_slow() -> None:
+    pace = measured(0.5, 0.5)
+    with pace.under_way():  # one that is still read, so that there is always something to do
+        for _ in range(1000):
+            refused(pace, 0.1)
+        with pace.under_way() as holds:
+            holds(1)
+            clock_of(pace).now += 0.3
+        assert pace.wait <= 0.5
 
 
 def test_what_is_done_side_by_side_counts_once() -> None:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from weakref import ref
 
+import numpy as np
 import pytest
 
 from resnet_ops.errors import GateDenied
@@ -15,6 +17,7 @@ from resnet_ops_monitoring.serving.source import Alias
 from resnet_ops_monitoring.serving.version import Version
 from resnet_ops_registry.client.promotion import promote
 from resnet_ops_registry.common.connection import connect
+from tests.unit.core.tasks.threshold_model import ThresholdModel
 from tests.unit.monitoring.scene import Scene
 from tests.unit.monitoring.serving.fake_alias import FakeAlias, other_version
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
@@ -26,9 +29,9 @@ SOON = 0.01
 
 @contextmanager
 def shadowed(
-    model: FakeModel, alias: FakeAlias, url: str | None = None, waiting: int = 256
+    model: FakeModel, alias: FakeAlias, url: str | None = None, waiting: int = 256, **changes: Any
 ) -> Iterator[Live]:
-    """A champion that answers, and another version in shadow; url: of the log."""
+    """A champion that answers, and another version in shadow; url: of the log; changes: of the settings."""
 
     def prepare(version: Version) -> None:
         if url is not None:
@@ -37,7 +40,12 @@ def shadowed(
     champion, params = fake_version(model), replace(SETTINGS.shadow, max_waiting=waiting)
     prepare(champion)
     with serving(
-        champion, prepare=prepare, shadow=alias.as_alias, poll_seconds=SOON, shadow_params=params
+        champion,
+        prepare=prepare,
+        shadow=alias.as_alias,
+        poll_seconds=SOON,
+        shadow_params=params,
+        **changes,
     ) as live:
         shadow = live.scoring.shadow
         assert shadow is not None
@@ -127,6 +135,19 @@ def test_what_the_challenger_fails_at_is_counted_and_the_client_has_its_answer()
     with shadowed(FakeModel(), alias) as live:
         assert live.score(image(1)).status_code == 200
         until(lambda: counts(live) == {"failed": 1})
+
+
+def test_a_challenger_with_masks_is_asked_for_a_batch_at_most(tmp_path: Path) -> None:
+    url, champion = f"sqlite:///{tmp_path}/log.db", FakeModel()
+    champion.image_size = 16
+    alias = FakeAlias(other_version(ThresholdModel(), route="shadow"), "shadow")
+    with shadowed(champion, alias, url, max_batch=4) as live:
+        for count in (4, 5):
+            assert live.score(np.zeros((count, 16, 16, 1), np.uint8)).status_code == 200
+        until(lambda: counts(live) == {"answered": 1, "dropped": 1})
+    log = InferenceLog(url)
+    assert (log.outcomes(NAME, routes=("shadow",)).refused, len(log.read(NAME, routes=("shadow",)))) == (1, 4)
+    log.close()
 
 
 def test_the_same_files_are_not_asked_twice(tmp_path: Path) -> None:
