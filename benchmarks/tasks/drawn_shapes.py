@@ -76,7 +76,7 @@ def drawn_shapes(
 
 def _masks(owners: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N, H, W) classes. owners: (N, H, W) which shape is seen, from 1."""
-    return ((owners > 0) * labels[:, None, None]).astype(np.uint8)
+    return np.asarray((owners > 0) * labels[:, None, None], np.uint8)
 
 
 def _boxes(owners: np.ndarray, labels: np.ndarray) -> np.ndarray:
