@@ -30,7 +30,6 @@ __all__ = ["Proposal", "propose"]
 RECALL, FEWEST_RECALLED = 0.1, 10
 """No class may be given up: its recall, asked where the test split has so many images of each."""
 CONFIDENCE, SENSITIVITY = 0.95, 0.9
-WINDOW_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,6 @@ def _settings(
         "warmup": 30,
         "requests": 200,
     }
-    production = found.images("production")
     return {
         "model": _flow(name),
         "source": data.source,
@@ -131,7 +129,6 @@ def _settings(
         "engine": _flow(asdict(fit.engine)),
         "gpu_profile": f"    server-gpu: {_flow(gpu)}\n" if fit.engine.device == "cuda" else "",
         "formats": "".join(f"    {name}: {_flow(limits)}\n" for name in formats),
-        "hours": "2" if production >= 2 * WINDOW_ROWS else "1",
     }
 
 
