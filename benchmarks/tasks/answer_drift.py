@@ -35,8 +35,8 @@ __all__ = ["ROOT", "measure"]
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "drift-measured.md"
 SIZES = (100, 500)
-REFERENCE, TRIED, PERTURBED, DEALT = 1000, 1000, 200, 6000
-"""Images of a reference; that calibrations draw from; of each perturbation; and from which windows are dealt."""
+REFERENCE, TRIED, PERTURBED = 1000, 1000, 200
+"""Images of a reference; that calibrations draw from; and of each perturbation."""
 CALM, GONE, MORE = "none", "no squares", "three times the squares"
 KIN = {
     "contrast x 0.5": ("contrast", "fog"),
@@ -86,9 +86,10 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A model, and all that it was asked."""
+    """A model, and all that it was asked. dealt: images from which references and windows are dealt."""
 
     model: DeployedModel
+    dealt: int
 
     def _shapes(self, count: int, seed: int) -> Shapes:
         return drawn_shapes(count, seed, task=self.model.task)
@@ -113,7 +114,7 @@ class Pool:
     @cached_property
     def answers(self) -> dict[str, Answers]:
         """By change, of the same images in the same order."""
-        shapes = self._shapes(DEALT, 2)
+        shapes = self._shapes(self.dealt, 2)
         found = {CALM: Answers.of(self.model, shapes)}
         for name, change in CHANGES.items():
             found[name] = Answers.of(self.model, replace(shapes, images=change(shapes.images)))
@@ -126,7 +127,7 @@ class Pool:
     def reference(self, number: int) -> tuple[Reference, np.ndarray]:
         """The reference of so many, and the images that are in none of its rows."""
         if number not in self._references:
-            order = np.random.default_rng(number).permutation(DEALT)
+            order = np.random.default_rng(number).permutation(self.dealt)
             self._references[number] = self._reference(order[:REFERENCE]), order[REFERENCE:]
         return self._references[number]
 
@@ -209,18 +210,23 @@ def measure(
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=ROOT / "var" / script.stem, help="keeps the model")
+    parser.add_argument(
+        "--images", type=int, default=6000, help="from which references and windows are dealt"
+    )
     parser.add_argument("--calm", type=int, default=80, help="references without a change")
     parser.add_argument("--references", type=int, default=6, help="for each change")
     parser.add_argument("--windows", type=int, default=10, help="for each reference and size")
     parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
     arguments = parser.parse_args()
     params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=399)
-    pool = Pool(trained(arguments.cache))
+    pool = Pool(trained(arguments.cache), arguments.images)
     machine = {**environment(), **hardware(), **git_state(ROOT)}
+    asked = [f"benchmarks/tasks/{script.name}", *(word for word in sys.argv[1:] if word != "--measure")]
     body = [
-        f"Made by `python benchmarks/tasks/{script.name}` at commit {str(machine['commit'])[:7]}: {machine['cpu']}, "
-        f"Python {machine['python']}, torch {machine['torch']}. alpha {LEVEL}; references of {REFERENCE} images, "
-        f"{arguments.calm} without a change and {arguments.references} for each change and size.",
+        f"Made by `python {' '.join(asked)}` at commit {str(machine['commit'])[:7]}: {machine['cpu']}, "
+        f"Python {machine['python']}, torch {machine['torch']}. alpha {LEVEL}; references of {REFERENCE} of "
+        f"{arguments.images} images, {arguments.calm} without a change and {arguments.references} for each change "
+        "and size.",
         "\n".join(table(pool, arguments, params)),
     ]
     print("\n\n".join(body))

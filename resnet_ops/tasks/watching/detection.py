@@ -48,7 +48,10 @@ class DetectionWatching:
     def scores(self, said: Predictions, asked: np.ndarray) -> np.ndarray:
         names = [str(place) for place in range(len(asked))]
         labels = labels_of(names, asked, self.classes[1:], self.side)
-        found = match(labels, as_detections(np.nan_to_num(said.logits)))
+        rows = np.nan_to_num(said.logits)
+        # no match depends on boxes of lower scores
+        counted = np.where(rows[..., 4:5] >= self.threshold, rows, 0)
+        found = match(labels, as_detections(counted))
         return image_scores(found["all"], self.threshold, len(asked))
 
     def moved(self, asked: np.ndarray, move: Move) -> np.ndarray | None:
