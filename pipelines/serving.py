@@ -1,4 +1,4 @@
-"""The version that serves, as scripts of before asked for it, for one more release: `resnet_ops_pipelines.serving` now."""
+"""The version that serves, as scripts of before asked for it, for one more release (`resnet_ops_pipelines.serving`)."""
 
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel

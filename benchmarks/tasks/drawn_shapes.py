@@ -1,6 +1,7 @@
-"""Drawn shapes with their masks, as many as wanted, and how such images may change."""
+"""Drawn shapes with their masks and boxes, as many as wanted, and how such images may change."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,13 +12,13 @@ from resnet_ops.data import PreparedData
 from resnet_ops.data.params import SplitParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
-from resnet_ops.tasks.task import Segmentation
+from resnet_ops.tasks.task import BACKGROUND, Detection, Segmentation, Task
 
-__all__ = ["CHANGES", "CLASSES", "SETTINGS", "drawn_shapes", "prepared_shapes"]
+__all__ = ["BOXES", "CHANGES", "CLASSES", "MASKS", "Shapes", "drawn_shapes", "prepared_shapes"]
 
-SIDE = 32
-CLASSES = ("ground", "disc", "square")
-SETTINGS = Segmentation(
+SIDE, MOST = 32, 3
+CLASSES = (BACKGROUND, "disc", "square")
+MASKS = Segmentation(
     masks="_mask.png",
     classes={name: place for place, name in enumerate(CLASSES)},
     threshold=None,
@@ -26,45 +27,79 @@ SETTINGS = Segmentation(
     dilated=2,
     auxiliary=False,
 )
+BOXES = Detection(
+    labels="boxes.csv",
+    images="images",
+    classes=CLASSES[1:],
+    faults="refuse",
+    head="fcos",
+    width=32,
+    frozen_norms=False,
+)
 Images = np.ndarray
 
 
-def drawn_shapes(
-    count: int, seed: int, shares: tuple[float, ...] = (0.25, 0.45, 0.3)
-) -> tuple[Images, np.ndarray, np.ndarray]:
-    """(N, H, W, 1) images, (N, H, W) masks and (N,) labels: noisy ground with one to three faint shapes, or none.
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """(N, H, W, 1) images, what a task asks of each (as `PreparedData.asked`), and (N,) classes that they show."""
 
-    shares: of images without a shape, with discs and with squares.
+    images: Images
+    asked: np.ndarray
+    labels: np.ndarray
+
+
+def drawn_shapes(
+    count: int, seed: int, shares: tuple[float, ...] = (0.25, 0.45, 0.3), *, task: Task = MASKS
+) -> Shapes:
+    """Noisy ground with one to three faint shapes of a class, or none. A later shape may cover an earlier one.
+
+    shares: of images without a shape, with discs and with squares. task: one of masks or of boxes.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:SIDE, :SIDE]
     labels = rng.choice(3, count, p=shares)
-    masks = np.zeros((count, SIDE, SIDE), np.uint8)
+    owners = np.zeros((count, SIDE, SIDE), np.uint8)
     images = np.empty((count, SIDE, SIDE, 1), np.uint8)
     for place, label in enumerate(labels):
         bright = np.zeros((SIDE, SIDE))
-        for _ in range(rng.integers(1, 4) if label else 0):
+        for number in range(rng.integers(1, MOST + 1) if label else 0):
             centre, radius = rng.uniform(4, SIDE - 4, 2), rng.uniform(2, 6)
             away = np.abs([y - centre[0], x - centre[1]])
             inside = np.hypot(*away) < radius if label == 1 else away.max(axis=0) < radius
-            masks[place][inside] = label
+            owners[place][inside] = number + 1
             bright[inside] = rng.uniform(30, 90)
         ground = 90 + 25 * ndimage.gaussian_filter(rng.normal(0, 4, (SIDE, SIDE)), 3)
         images[place, ..., 0] = as_bytes(ground + bright + rng.normal(0, 10, (SIDE, SIDE)))
-    return images, masks, labels.astype(np.int64)
+    asked = _boxes(owners, labels) if isinstance(task, Detection) else _masks(owners, labels)
+    return Shapes(images, asked, labels.astype(np.int64))
 
 
-def prepared_shapes(count: int, seed: int) -> PreparedData:
+def _masks(owners: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N, H, W) classes. owners: (N, H, W) which shape is seen, from 1."""
+    return np.asarray((owners > 0) * labels[:, None, None], np.uint8)
+
+
+def _boxes(owners: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N, 3, 6) as `tasks.detection.prepared` has them, around what is seen of each shape."""
+    targets = np.zeros((len(owners), MOST, 6), np.float32)
+    for target, owner, label in zip(targets, owners, labels, strict=True):
+        seen = [each for each in ndimage.find_objects(owner) if each is not None]
+        for row, (down, across) in zip(target, seen, strict=False):
+            row[:5] = across.start, down.start, across.stop, down.stop, label
+    return targets
+
+
+def prepared_shapes(count: int, seed: int, task: Task) -> PreparedData:
     """Drawn shapes to learn from."""
-    images, masks, labels = drawn_shapes(count, seed)
+    shapes = drawn_shapes(count, seed, task=task)
     raw = RawData(
-        images=images,
-        labels=labels,
+        images=shapes.images,
+        labels=shapes.labels,
         paths=[f"{place}.png" for place in range(count)],
         sizes=[(SIDE, SIDE)] * count,
         classes=CLASSES,
-        targets=masks,
-        task=SETTINGS,
+        targets=shapes.asked,
+        task=task,
     )
     return split_images(raw, SplitParams(train=0.85, validation=0.05, test=0.05, production=0.05), seed=0)
 

@@ -1,208 +1,23 @@
-"""Verdicts on windows of masks: false alarms, power, the estimated score of an image, and likely reasons.
+"""Verdicts on windows of masks, of a small FCN that learned drawn shapes: `answer_drift` says what is measured.
 
     python benchmarks/tasks/mask_drift.py
 
-Trains a small FCN on drawn shapes, asks it about thousands that it never saw, as they are, changed
-(`drawn_shapes.CHANGES`) and perturbed as in an accuracy calibration, and judges windows
-by the product's own detector. Each reference is dealt anew; windows are of images in none. Writes a table in
-docs/drift-measured.md.
+Writes a table in docs/drift-measured.md.
 """
 
-import argparse
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
-import pandas as pd
-
-from benchmarks.drift_parts.drift_pools import IDENTITY
-from benchmarks.drift_power import LEVEL, share
-from benchmarks.marked_part import write_marked_part
-from benchmarks.tasks.drawn_shapes import CHANGES, CLASSES, drawn_shapes, prepared_shapes
-from resnet_ops.data import image_stats
+from benchmarks.tasks.answer_drift import measure
+from benchmarks.tasks.drawn_shapes import MASKS, prepared_shapes
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, load_model, save_model
-from resnet_ops.predictions import Predictions
-from resnet_ops.provenance import environment, git_state, hardware
-from resnet_ops.tasks.watching.watching import watched, watching_of
 from resnet_ops.training.loop import fit
-from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy, trials
-from resnet_ops_monitoring.drift.reference import Reference, Scored, build_reference
-from resnet_ops_monitoring.drift.words import family
-from resnet_ops_monitoring.inference_log.frames import COLUMNS
-from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 from tests.unit.core.makers import make_plan, make_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "drift-measured.md"
-START, END = "<!-- drift of masks: begin -->", "<!-- drift of masks: end -->"
-SIZES = (100, 500)
-REFERENCE, TRIED, PERTURBED, DEALT = 1000, 1000, 200, 6000
-"""Images of a reference; that calibrations draw from; of each perturbation; and from which windows are dealt."""
-CALM, GONE, MORE = "none", "no squares", "three times the squares"
-KIN = {
-    "contrast x 0.5": ("contrast", "fog"),
-    "brightness + 30": ("brightness",),
-    "noise 12": ("gaussian_noise", "shot_noise", "impulse_noise"),
-    "blur 1.5": ("defocus_blur", "motion_blur", "zoom_blur", "glass_blur"),
-}
-"""Perturbations of a change's own kind."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What the log keeps of images, with image statistics, labels and scores."""
-
-    kept: Predictions
-    scores: np.ndarray
-    labels: np.ndarray
-    statistics: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, model: TrainedModel, images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> "Answers":
-        found = watched(model, images, masks)
-        return cls(found.kept, found.scores, labels, image_stats(images))
-
-    def __getitem__(self, rows: np.ndarray) -> "Answers":
-        parts = (self.kept.logits, self.kept.probabilities, self.kept.embeddings, self.kept.predicted)
-        statistics = {name: values[rows] for name, values in self.statistics.items()}
-        kept = Predictions(*(part[rows] for part in parts))
-        return Answers(kept, self.scores[rows], self.labels[rows], statistics)
-
-    def frame(self) -> pd.DataFrame:
-        """The inference log's rows."""
-        n = len(self.scores)
-        columns: dict[str, object] = {
-            "request_id": [str(row) for row in range(n)],
-            "time": pd.date_range("2026-01-05T08:00Z", periods=n, freq="s"),
-            **{"model": IDENTITY.name, "version": IDENTITY.version, "digest": IDENTITY.digest},
-            **{"source": None, "window": None, "latency_ms": 1.0},
-            **self.statistics,
-            "embedding": list(self.kept.embeddings),
-            "probabilities": list(self.kept.probabilities),
-            "predicted": [CLASSES[kind] for kind in self.kept.predicted],
-            "label": [CLASSES[label] for label in self.labels],
-        }
-        return pd.DataFrame(columns)[list(COLUMNS)]
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """A model, and all that it was asked."""
-
-    model: TrainedModel
-
-    @cached_property
-    def tried(self) -> list[Tried]:
-        """On images that are in no reference and no window."""
-        images, masks, labels = drawn_shapes(TRIED, 1)
-        known = watched(self.model, images, masks)
-        found = trials(
-            self.model,
-            images,
-            labels,
-            masks,
-            known,
-            each=PERTURBED,
-            seed=0,
-            progress=lambda done, total: None,
-        )
-        return list(found)
-
-    @cached_property
-    def answers(self) -> dict[str, Answers]:
-        """By change, of the same images in the same order."""
-        images, masks, labels = drawn_shapes(DEALT, 2)
-        found = {CALM: Answers.of(self.model, images, masks, labels)}
-        for name, change in CHANGES.items():
-            found[name] = Answers.of(self.model, change(images), masks, labels)
-        return found
-
-    @cached_property
-    def _references(self) -> dict[int, tuple[Reference, np.ndarray]]:
-        return {}
-
-    def reference(self, number: int) -> tuple[Reference, np.ndarray]:
-        """The reference of so many, and the images that are in none of its rows."""
-        if number not in self._references:
-            order = np.random.default_rng(number).permutation(DEALT)
-            self._references[number] = self._reference(order[:REFERENCE]), order[REFERENCE:]
-        return self._references[number]
-
-    def _reference(self, rows: np.ndarray) -> Reference:
-        base, watching = self.answers[CALM][rows], watching_of(self.model)
-        scored = Scored(watching.measured, base.scores, watching.scalars(CLASSES))
-        made = build_reference(base.frame(), IDENTITY, CLASSES, rows=REFERENCE, seed=0, scored=scored)
-        calibration = calibrated_accuracy(
-            made.schema, base.kept, base.labels, self.tried, 0, scores=base.scores
-        )
-        return replace(made, accuracy_calibration=calibration)
-
-    def window(self, change: str, n: int, rest: np.ndarray, rng: np.random.Generator) -> Answers:
-        """n images of `rest` under a change."""
-        clean = self.answers[CALM]
-        if change in (GONE, MORE):
-            weights = np.where(clean.labels[rest] == 2, 3.0 if change == MORE else 0.0, 1.0)
-            return clean[rng.choice(rest, n, replace=False, p=weights / weights.sum())]
-        return self.answers[change][rng.choice(rest, n, replace=False)]
-
-
-def judged(
-    pool: Pool, change: str, n: int, references: int, windows: int, params: DriftParams
-) -> dict[str, float]:
-    """Of windows by each reference: rates with the standard error over references, errors of the estimate."""
-    rng, rows, rates = np.random.default_rng((n, len(change))), [], []
-    own = {family(kind) for kind in KIN.get(change, ())}
-    for number in range(references):
-        reference, rest = pool.reference(number)
-        fired = []
-        for each in range(windows):
-            window = pool.window(change, n, rest, rng)
-            settings = replace(params, seed=number * windows + each)
-            verdict = judge(window.frame(), reference, settings, window="w")
-            guess, reason, truth = verdict.estimated, verdict.likely_reason, float(window.scores.mean())
-            fired.append(verdict.status == "alarm")
-            if guess is not None:
-                rows.append(
-                    {
-                        "truth": truth,
-                        "error": abs(guess.value - truth),
-                        "same": abs(verdict.reference_accuracy.value - truth),
-                        "holds": float(guess.low <= truth <= guess.high),
-                        "right": float(reason is not None and family(reason) in own),
-                        "wrong": float(reason is not None and family(reason) not in own),
-                    }
-                )
-        rates.append(float(np.mean(fired)))
-    found = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    error = float(np.std(rates, ddof=1) / np.sqrt(references))
-    print(change, n, np.mean(rates), error, found, file=sys.stderr, flush=True)
-    return {**found, "alarms": float(np.mean(rates)), "standard error": error}
-
-
-def table(pool: Pool, arguments: argparse.Namespace, params: DriftParams) -> Iterator[str]:
-    yield (
-        "| change | n | windows | score | alarm (standard error) | estimate off by, points | assumed unchanged "
-        "| interval holds | reason right | wrong |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|---|"
-    for change in (CALM, *CHANGES, GONE, MORE):
-        references = arguments.calm if change == CALM else arguments.references
-        for n in SIZES:
-            found = judged(pool, change, n, references, arguments.windows, params)
-            cells = [
-                f"{found['truth']:.3f}",
-                f"{share(found['alarms'])} ({share(found['standard error'])})",
-                *(f"{100 * found[key]:.1f}" for key in ("error", "same")),
-                *(share(found[key]) for key in ("holds", "right", "wrong")),
-            ]
-            yield f"| {change} | {n} | {references * arguments.windows} | {' | '.join(cells)} |"
+MARKS = ("<!-- drift of masks: begin -->", "<!-- drift of masks: end -->")
 
 
 def trained(folder: Path) -> TrainedModel:
@@ -212,33 +27,9 @@ def trained(folder: Path) -> TrainedModel:
             epochs=16, batch_size=32, peak_lr=0.1, warmup=0.2, flip=True, label_smoothing=0.0
         )
         member = Member(depth=8, widths=(8, 16, 32), stem_kernel=3, stem_stride=1, shortcut="identity")
-        save_model(fit(make_plan(recipe, member=member), prepared_shapes(1500, 0)), folder)
+        save_model(fit(make_plan(recipe, member=member), prepared_shapes(1500, 0, MASKS)), folder)
     return load_model(folder)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cache", type=Path, default=ROOT / "var" / "mask_drift")
-    parser.add_argument("--calm", type=int, default=80, help="references without a change")
-    parser.add_argument("--references", type=int, default=6, help="for each change")
-    parser.add_argument("--windows", type=int, default=10, help="for each reference and size")
-    parser.add_argument("--measure", action="store_true", help="measure, but leave the page as it is")
-    arguments = parser.parse_args()
-    params = replace(read_drift_params(ROOT / "params.yaml"), alpha=LEVEL, permutations=399)
-    pool = Pool(trained(arguments.cache))
-    about = {**environment(), **hardware(), **git_state(ROOT)}
-    body = [
-        f"Made by `python benchmarks/tasks/mask_drift.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, Python "
-        f"{about['python']}, torch {about['torch']}. alpha {LEVEL}; references of {REFERENCE} images, "
-        f"{arguments.calm} without a change and {arguments.references} for each change and size.",
-        "\n".join(table(pool, arguments, params)),
-    ]
-    print("\n\n".join(body))
-    if not arguments.measure:
-        write_marked_part(PAGE, START, END, "\n\n" + "\n\n".join(body) + "\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    measure(__doc__, Path(__file__), MARKS, trained)

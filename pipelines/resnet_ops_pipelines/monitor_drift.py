@@ -23,7 +23,7 @@ from resnet_ops_monitoring.service.windows import due_time_ranges
 from resnet_ops_monitoring.serving.camera import SIMULATION
 from resnet_ops_pipelines.project_params import Params, TrafficWindow, read_params
 from resnet_ops_pipelines.serving import Serving, read_serving
-from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, seen_by_camera
+from resnet_ops_pipelines.traffic import PRODUCTION, replay
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.client.publish import KEY_NAME
 from resnet_ops_registry.common.connection import connect
@@ -49,18 +49,16 @@ def monitor_of(serving: Serving, params: Params) -> Monitor:
 
 def images_of(serving: Serving, params: Params, name: str) -> Showing:
     """The images of a replay's requests, as the camera delivered them."""
-    window, data = params.monitor.windows[name], serving.unseen(PRODUCTION, "production")
-    seen = seen_by_camera(data.images, window, params.seed)
-    places = {
-        each: place for place, each in enumerate(request_ids(name, window, serving.identity, data.rows))
-    }
+    sent = replay(name, params, serving.unseen(PRODUCTION, "production"), serving.identity)
+    places = {each: place for place, each in enumerate(sent.ids)}
+    dirty = params.monitor.windows[name].camera == "dirty"
 
     def of(ids: Sequence[str]) -> np.ndarray | None:
         # a window may hold another replay's requests, or real ones
-        return seen[[places[each] for each in ids]] if places.keys() >= {*ids} else None
+        return sent.images[[places[each] for each in ids]] if places.keys() >= {*ids} else None
 
     usual = serving.unseen(Path("data/prepared"), "test").images
-    return Showing(of, usual, SIMULATION if window.camera == "dirty" else REPLAY)
+    return Showing(of, usual, SIMULATION if dirty else REPLAY)
 
 
 def judged(monitor: Monitor, window: TrafficWindow) -> Iterator[Verdict]:

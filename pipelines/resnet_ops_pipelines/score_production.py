@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.inference_log.log import InferenceLog
@@ -12,16 +10,11 @@ from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_pipelines.outside_state import outside_state
 from resnet_ops_pipelines.project_params import read_params
 from resnet_ops_pipelines.serving import read_serving
-from resnet_ops_pipelines.traffic import PRODUCTION, request_ids, request_times, seen_by_camera
+from resnet_ops_pipelines.traffic import PRODUCTION, replay
 
 WINDOWS = Path("reports/windows.json")
 SOURCE = "simulated {} camera"
 CAMERAS = ("as_recorded", "dirty")
-
-
-def numbered(groups: np.ndarray | None) -> list[str] | None:
-    """Groups by number: their names, such as patients', need not be in the log."""
-    return None if groups is None else np.unique(groups, return_inverse=True)[1].astype(str).tolist()
 
 
 def main() -> None:
@@ -32,18 +25,17 @@ def main() -> None:
     identity, data = serving.identity, serving.unseen(PRODUCTION, "production")
     log = InferenceLog.open()
     written: dict[str, Any] = {}
-    requests = {
-        name: request_ids(name, window, identity, data.rows)
-        for name, window in params.monitor.windows.items()
-    }
+    requests: dict[str, list[str]] = {}
     for name, window in params.monitor.windows.items():
+        sent = replay(name, params, data, identity)
+        requests[name] = sent.ids
         frame = Scorer(serving.model, identity).score(
-            seen_by_camera(data.images, window, params.seed),
-            requests[name],
-            request_times(window, len(data)),
+            sent.images,
+            sent.ids,
+            sent.times,
             source=SOURCE.format(window.camera),
             window=name,
-            groups=numbered(data.groups(params.data.group)),
+            groups=sent.groups,
         )
         added = log.append(frame)
         console.print(

@@ -11,6 +11,7 @@ from resnet_ops.files import write_json
 from resnet_ops_monitoring.validation.manifest_checks import check_manifest
 from resnet_ops_monitoring.validation.near_duplicates import check_near_duplicates
 from resnet_ops_pipelines.project_params import read_params
+from resnet_ops_pipelines.replay_order import shortage
 
 
 def main() -> None:
@@ -25,6 +26,8 @@ def main() -> None:
     write_json(Path("reports/data/validation.json"), report.to_dict())
     for check in report.warnings:
         console.print(f"Warning: {check.rule}: {check.found}", style="yellow")
+    if few := shortage(parts[1], params.data.group, params.monitor):
+        console.print(f"Warning: {few}", style="yellow")
     report.require()
     console.print(f"reports/data/index.html: {len(report.checks)} rules hold on {report.rows} images")
 

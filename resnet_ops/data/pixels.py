@@ -12,11 +12,11 @@ from PIL import Image, ImageCms
 from resnet_ops.data.colour_profile import to_srgb
 from resnet_ops.data.depth import Depth, dtype_of, white_of
 from resnet_ops.data.params import WindowParams
+from resnet_ops.data.placement import Box, frame
 from resnet_ops.data.window import all_of, through
 
-__all__ = ["Look", "fitted", "frame"]
+__all__ = ["Look", "fitted"]
 
-Box = tuple[float, float, float, float]
 TILE = 1 << 20
 """Pixels of the original that are converted at once, about."""
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -147,17 +147,6 @@ def fitted(
 def _image(grey: np.ndarray) -> Image.Image:
     """Of uint8 or uint16 grey."""
     return Image.fromarray(grey if grey.dtype == np.uint8 else grey.astype(np.float32))
-
-
-def frame(size: tuple[int, int], side: int, fit: Literal["crop", "pad"]) -> tuple[Box, tuple[int, int]]:
-    """What is used of an image of (width, height), and at which size."""
-    width, height = size
-    if fit == "pad":
-        scale = side / max(size)
-        return (0, 0, width, height), (max(1, round(width * scale)), max(1, round(height * scale)))
-    square = min(size)
-    left, top = (width - square) / 2, (height - square) / 2
-    return (left, top, left + square, top + square), (side, side)
 
 
 def _cuts(length: int, parts: int) -> Iterator[tuple[int, int]]:

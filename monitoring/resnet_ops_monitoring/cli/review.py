@@ -121,7 +121,7 @@ def reference(
         from resnet_ops.data import load_prepared
         from resnet_ops.data.trained_on import leave_out
         from resnet_ops.tasks.watching.at_threshold import at_threshold
-        from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference, measured_before
+        from resnet_ops_monitoring.drift.held_out import held_out_reference
         from resnet_ops_monitoring.inference_log.identity import ModelIdentity
         from resnet_ops_monitoring.report.stored_reference import registered_version, store_reference
         from resnet_ops_monitoring.settings.drift import read_reference_params
@@ -140,9 +140,16 @@ def reference(
         network = at_threshold(loaded.model, evidence.score_threshold)
         with progress_bar(f"Calibrating with {identity}") as progress:
             made = held_out_reference(
-                network, identity, test, settings, seed, progress, evidence.operating_point, group
+                network,
+                identity,
+                test,
+                settings,
+                seed,
+                progress,
+                evidence.operating_point,
+                group,
+                evidence,
             )
-        check_tested(made, measured_before(evidence))
         store_reference(client, made, signer)
         console.print(
             f"MLflow keeps a reference of {identity} now, of {made.seen} held-out images, signed by {key}."

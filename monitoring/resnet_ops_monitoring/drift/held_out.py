@@ -15,11 +15,13 @@ from resnet_ops_monitoring.drift.reference import Reference, Scored, build_refer
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams
-from resnet_ops_registry.attestations.evidence import SCORE_STEPS, Evidence, Metric
+from resnet_ops_registry.attestations.evidence import SCORE_STEPS, Evidence
 
-__all__ = ["check_tested", "held_out_reference", "measured_before"]
+__all__ = ["check_tested", "held_out_reference"]
 
 NO_TIME = datetime.fromtimestamp(0, UTC)  # held-out images were never requested; equal runs give equal bytes
+ANSWER, EACH = 1.5, 0.01
+"""More than one answer; and how far apart scores of other images lie, even where their mean is the same."""
 
 
 def held_out_reference(
@@ -31,9 +33,11 @@ def held_out_reference(
     progress: Progress,
     operating: OperatingPoint | None = None,
     group: str | None = None,
+    evidence: Evidence | None = None,
 ) -> Reference:
     """The labelled, calibrated reference of a version. test: images that it was not trained on, with their labels.
-    operating: where it decides, by its evidence. group: the column of the manifest whose images are alike.
+    operating: where it decides, by its evidence. group: the column of the manifest whose images are alike. evidence:
+    what was measured on its test images, to see that it does on these as it did there (`check_tested`).
 
     Raises DataError when the images are not the model's, or it gives no numbers for them; ConfigError when they have no
     such column.
@@ -46,6 +50,8 @@ def held_out_reference(
         groups=test.groups(group),
     )
     watching, known = watching_of(model), watched(model, test.images, test.asked)
+    if evidence is not None:
+        check_tested(identity, watching.measured, known.scores, evidence)
     scalars = watching.scalars(model.classes)
     reference = build_reference(
         frame,
@@ -64,30 +70,33 @@ def held_out_reference(
     )
 
 
-def measured_before(evidence: Evidence) -> Metric | None:
-    """What a version did on its test images, by its evidence: the share of right ones, or the mean of their scores."""
-    outcomes = evidence.outcomes.get("test")
-    packed = None if outcomes is None else outcomes.score_bytes()
-    if outcomes is None or packed is None:
-        return evidence.metrics.get("test.top1")
-    return Metric(value=float(np.frombuffer(packed, ">u2").mean()) / SCORE_STEPS, n=outcomes.n)
+def check_tested(identity: ModelIdentity, measured: str, scores: np.ndarray, evidence: Evidence) -> None:
+    """Raise DataError unless a version did on these images as its evidence says: else they are not its test images.
 
-
-def check_tested(reference: Reference, tested: Metric | None) -> None:
-    """Raise DataError unless the version did on these images as its evidence says: else they are not its test images.
-
-    tested: as `measured_before` has it. One answer may differ, as it can on another machine.
+    measured: what scores are. scores: (N,) of the images in their order, in [0, 1] or whether each is right. Where the
+    evidence holds the score of each image, each is compared with its own, too. In sum one answer may differ, and
+    scores of single images by EACH in the mean, as they can on another machine.
     """
-    found = reference.accuracy(0.95)
-    if tested is None:
+    outcomes, top1 = evidence.outcomes.get("test"), evidence.metrics.get("test.top1")
+    packed = None if outcomes is None else outcomes.score_bytes()
+    apart = 0.0
+    if packed is not None:
+        before = np.frombuffer(packed, ">u2") / SCORE_STEPS
+        n, value = len(before), float(before.mean())
+        apart = float(np.abs(scores - before).sum()) if n == len(scores) else np.inf
+    elif top1 is not None:
+        n, value = top1.n, top1.value
+    else:
         raise DataError(
-            f"The evidence of {reference.identity} names no test.top1, so nothing tells whether these are the images "
-            "that it was tested on. Publish it with evidence that does: dvc repro register_models"
+            f"The evidence of {identity} names no test.top1, so nothing tells whether these are the images that it was "
+            "tested on. Publish it with evidence that does: dvc repro register_models"
         )
-    if found.n != tested.n or abs(found.value - tested.value) * tested.n > 1.5:
+    differ = abs(float(scores.mean()) - value) * n
+    if n != len(scores) or differ > ANSWER or apart > max(ANSWER, EACH * n):
+        each = "" if packed is None else ", image by image"
         raise DataError(
-            f"These are not the held-out images that {reference.identity} was tested on: {reference.measured} "
-            f"{found.value:.1%} of {found.n}, where its evidence says {tested.value:.1%} of {tested.n}. Measure it on "
-            f"these: resnet-ops attest evaluation {reference.identity.name} {reference.identity.version}. Or check out "
-            "the data that it was trained with, then run: dvc repro prepare_data"
+            f"These are not the held-out images that {identity} was tested on: {measured} {scores.mean():.1%} of "
+            f"{len(scores)}, where its evidence says {value:.1%} of {n}{each}. Measure it on these: resnet-ops attest "
+            f"evaluation {identity.name} {identity.version}. Or check out the data that it was trained with, then run: "
+            "dvc repro prepare_data"
         )

@@ -51,7 +51,14 @@ class Incoming:
                 f"A model needs classes, each once; these are {', '.join(self._classes)[:200]!r}."
             )
         self._features, self._sampling = 0, sampling
-        self._scalars = tuple(scalars)
+        self._scalars = tuple(as_text("scalar", name, 2 * _LONGEST) for name in scalars)
+        if self._scalars and (
+            CONFIDENCE not in self._scalars or len(set(self._scalars)) != len(self._scalars)
+        ):
+            raise DataError(
+                f"Scalars are names, each once, {CONFIDENCE} among them; these are "
+                f"{', '.join(self._scalars)[:200]!r}."
+            )
         first = self._scalars.index(CONFIDENCE) if self._scalars else None
         self._sure = slice(None) if first is None else slice(first, first + 1)
 

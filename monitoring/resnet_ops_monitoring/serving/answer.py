@@ -65,6 +65,11 @@ class FoundObject(BaseModel):
     box: tuple[float, float, float, float] = Field(
         description="left, top, right, bottom in pixels of the square that the model takes"
     )
+    image_box: tuple[float, float, float, float] | None = Field(
+        None,
+        description="likewise in pixels of the image file that was sent, as a viewer shows it (turned by its EXIF "
+        "orientation); of an array there is none",
+    )
 
 
 class BoxPrediction(BaseModel):
@@ -178,7 +183,7 @@ def _picture(version: Version, scored: Scored, row: int, drawn: bool) -> bytes |
 
 def _prediction(version: Version, scored: Scored, row: int, embedding: bool, drawn: bool) -> dict[str, Any]:
     said = scored.predictions
-    content = watching_of(version.model).answer(said, row, version.model.classes)
+    content = watching_of(version.model).answer(said, row, version.model.classes, scored.placed)
     if version.operating is not None:
         content["decision"] = _decision(version, said.probabilities[row : row + 1])
     if drawn and (picture := _picture(version, scored, row, True)) is not None:

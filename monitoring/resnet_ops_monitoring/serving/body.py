@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from resnet_ops.data.decoding import decode_bytes
 from resnet_ops.data.depth import Depth, Pixels, dtype_of, white_of
 from resnet_ops.data.params import ReadParams
+from resnet_ops.data.placement import Placement
 from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["ARRAY_TYPES", "Reading", "read_body", "read_inputs"]
+__all__ = ["ARRAY_TYPES", "Reading", "Sent", "read_body", "read_inputs"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 JSON_TYPE, NPY_TYPE = "application/json", "application/x-npy"
@@ -36,25 +37,33 @@ class Reading:
         return self.params.image_size, self.params.image_size, self.params.channels
 
 
-def read_body(kind: str, body: bytes, reading: Reading) -> Pixels:
-    """(N, H, W, C) as the model takes them, of a body of this content type. Raises Refusal that says why not."""
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """images: (N, H, W, C) as the model takes them. placed: where in its square a file's lies; None for arrays."""
+
+    images: Pixels
+    placed: Placement | None = None
+
+
+def read_body(kind: str, body: bytes, reading: Reading) -> Sent:
+    """What a body of this content type holds. Raises Refusal that says why not."""
     if kind.startswith("image/"):
         return _decoded(body, reading)
     if kind == NPY_TYPE:
-        return _shaped(_npy(body, reading.params.depth), reading)
+        return Sent(_shaped(_npy(body, reading.params.depth), reading))
     if kind == JSON_TYPE:
-        return _shaped(_array(_json(body), ("images",)), reading)
+        return Sent(_shaped(_array(_json(body), ("images",)), reading))
     raise Refusal(415, f"The content type {kind[:100]!r} is none of image/*, {', '.join(ARRAY_TYPES)}.")
 
 
-def read_inputs(kind: str, body: bytes, reading: Reading) -> Pixels:
+def read_inputs(kind: str, body: bytes, reading: Reading) -> Sent:
     """The same of a body as MLflow's scoring servers take it."""
     if kind != JSON_TYPE:
         raise Refusal(415, f"The content type {kind[:100]!r} cannot hold images. Send {JSON_TYPE}.")
-    return _shaped(_array(_json(body), ("inputs", "instances")), reading)
+    return Sent(_shaped(_array(_json(body), ("inputs", "instances")), reading))
 
 
-def _decoded(body: bytes, reading: Reading) -> Pixels:
+def _decoded(body: bytes, reading: Reading) -> Sent:
     params = reading.params
     bits = 16 if params.grey_bits == "auto" else params.grey_bits
     found = decode_bytes(body, _FORMATS, reading.most_pixels, params, bits)
@@ -67,7 +76,7 @@ def _decoded(body: bytes, reading: Reading) -> Pixels:
             "The image has 16-bit grey, and data.grey_bits was auto in the training, which no single image can tell. "
             "Train with the bits that the detector has, or with data.window.",
         )
-    return pixels[None]
+    return Sent(pixels[None], Placement(facts.size, params.image_size, params.fit))
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from resnet_ops.data.depth import Pixels
 from resnet_ops.data.image_stats import image_stats
+from resnet_ops.data.placement import Placement
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.watching.watching import watching_of
@@ -36,6 +37,8 @@ class Scored:
     """What the log keeps, as `Watching.kept`, where that is not what the model says."""
     images: Pixels | None = None
     """What was asked about, where answers can be drawn on it."""
+    placed: Placement | None = None
+    """Where the one image lies in the file that was sent; None for arrays."""
 
     @property
     def logged(self) -> Predictions:

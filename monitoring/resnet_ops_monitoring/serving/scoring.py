@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 from weakref import ref
@@ -13,10 +14,9 @@ from weakref import ref
 import numpy as np
 from fastapi import Request
 
-from resnet_ops.data.depth import Pixels
 from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
-from resnet_ops_monitoring.serving.body import Reading
+from resnet_ops_monitoring.serving.body import Reading, Sent
 from resnet_ops_monitoring.serving.canary import Canary, Event
 from resnet_ops_monitoring.serving.scorer import Scored
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
@@ -32,8 +32,8 @@ __all__ = ["LONGEST_NAME", "Scoring"]
 LONGEST_NAME = 200
 """Characters of a source or a group."""
 
-Read = Callable[[str, bytes, Reading], Pixels]
-"""A content type and a body -> (N, H, W, C), uint8 or uint16."""
+Read = Callable[[str, bytes, Reading], Sent]
+"""A content type and a body -> images for a model."""
 
 
 class _Unread(Refusal):
@@ -138,9 +138,9 @@ class Scoring:
                 with self._admission.admit() as receive:
                     body = await receive(request)
                     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-                    images = partial(self._read, read, kind, body)
+                    sent = partial(self._read, read, kind, body)
                     self._expect(version, request)
-                    scored = await self._ask(version, images)
+                    scored = await self._ask(version, sent)
             except Refusal as error:
                 if error.status == BUSY:  # what is no image was never a request to the model
                     self._note_busy(version, request, error, source)
@@ -155,7 +155,7 @@ class Scoring:
             version.record(scored, name, source, _milliseconds(request), group=group)
             self._compare(version, request, None)
             if self.shadow is not None:
-                self.shadow.offer(Answered(version.identity.digest, images, len(body), name, source, group))
+                self.shadow.offer(Answered(version.identity.digest, sent, len(body), name, source, group))
         request.state.told = {"images": len(scored.predictions.predicted), **version.named}
         return version, scored
 
@@ -215,7 +215,7 @@ class Scoring:
         if version.route == "canary" and version.users > max(1, places):
             raise Refusal(BUSY, f"{version.users} requests are with the canary already. Come back later.", 1)
 
-    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> Pixels:
+    def _read(self, read: Read, kind: str, body: bytes, version: Version) -> Sent:
         return read(kind, body, Reading(version.reading(self._data), self.settings.max_pixels))
 
     def _expect(self, version: Version, request: Request) -> None:
@@ -225,32 +225,32 @@ class Scoring:
         if wait > self.settings.max_wait_ms / 1000 and pace.anybody_since(request.state.begun):
             raise _Slow(wait, f"It would wait {wait:.2f} seconds for those before it. Come back later.")
 
-    async def _ask(self, version: Version, read: Callable[[Version], Pixels]) -> Scored:
+    async def _ask(self, version: Version, read: Callable[[Version], Sent]) -> Scored:
         batcher = self._batcher_of(version)
         with batcher.pace.under_way() as holds:
-            images = await self._decode(version, read)
-            holds(len(images))
+            sent = await self._decode(version, read)
+            holds(len(sent.images))
             try:
-                scored = await batcher.ask(version.model, images)
+                scored = await batcher.ask(version.model, sent.images)
             except QueueFull as error:
                 holds(0)  # who comes back waits for the others only
                 raise _Slow(batcher.pace.wait, str(error)) from None
         if not np.isfinite(scored.logged.probabilities).all():
             raise Refusal(500, "The model answered with numbers that are not finite.")
-        return scored
+        return replace(scored, placed=sent.placed)
 
-    async def _decode(self, version: Version, read: Callable[[Version], Pixels]) -> Pixels:
+    async def _decode(self, version: Version, read: Callable[[Version], Sent]) -> Sent:
         loop = asyncio.get_running_loop()
         try:
-            images = await loop.run_in_executor(self._decoders, read, version)
+            sent = await loop.run_in_executor(self._decoders, read, version)
         except Refusal as error:
             raise _Unread(error.status, str(error)) from None
         most = self.settings.max_waiting
         if version.is_large:  # so large is no answer but to a batch
             most = min(most, self.settings.max_batch)
-        if len(images) > most:
-            raise Refusal(413, f"The body holds {len(images)} images; {most} are taken at once.")
-        return images
+        if len(sent.images) > most:
+            raise Refusal(413, f"The body holds {len(sent.images)} images; {most} are taken at once.")
+        return sent
 
 
 def _source(request: Request) -> str | None:

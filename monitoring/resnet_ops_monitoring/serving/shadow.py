@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from resnet_ops.data.depth import Pixels
+from resnet_ops_monitoring.serving.body import Sent
 from resnet_ops_monitoring.serving.scorer import score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.swap import Follower
@@ -28,11 +28,11 @@ Outcome = Literal["answered", "dropped", "failed"]
 
 @dataclass(frozen=True)
 class Answered:
-    """A request that was answered. images: gives what a version is asked, of its own size."""
+    """A request that was answered. sent: gives what a version is asked, of its own size."""
 
     digest: str
     """Of the version that did."""
-    images: Callable[[Version], Pixels]
+    sent: Callable[[Version], Sent]
     bytes: int
     request_id: str
     source: str | None
@@ -124,7 +124,7 @@ class Shadow:
     def _ask(self, version: Version, request: Answered) -> None:
         begun = time.perf_counter()
         try:
-            images = request.images(version)
+            images = request.sent(version).images
             if version.is_large and len(images) > self._batch:  # its answers would fill memory
                 self._drop(request)
                 return

@@ -19,7 +19,8 @@ __all__ = ["ARROW_TYPE", "VECTORS", "arrow_rows"]
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 VECTORS = ("probabilities", "embedding")
-_TEXTS = ("request_id", "model", "version", "digest", "status", "route", "source", "group", "label")
+_IDENTITY = ("request_id", "model", "version", "digest")
+_TEXTS = (*_IDENTITY, "status", "route", "source", "group", "label", "predicted")
 _NUMBERS = ("queue_ms", "latency_ms", "total_ms")
 _EPOCH, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)
 _LAST = 10**6 * 60 * 60 * 24 * 366 * 7900  # microseconds; what a datetime holds, and beyond what a row may
@@ -108,7 +109,7 @@ def _check_field(field: pa.Field) -> None:
         fits = _is_number(kind)
     elif name in VECTORS:
         fits = _is_list(kind) and _is_number(kind.value_type)
-    elif name == "classes":
+    elif name in ("classes", "scalars"):
         fits = _is_list(kind) and _is_text(kind.value_type)
     elif name == "time":
         fits = pa.types.is_timestamp(kind) and kind.tz is not None

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from resnet_ops.tasks.task import CONFIDENCE
 from resnet_ops_monitoring.inference_log.columns import Route, Status
 
 __all__ = ["Inference", "Statistics"]
@@ -58,8 +59,17 @@ class Inference(_Strict):
     time: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_range)] | None = Field(
         None, description="when the request came, with its zone; now where there is none"
     )
-    classes: _Names | None = Field(None, description="in the order of the probabilities; of an answer")
+    classes: _Names | None = Field(
+        None,
+        description="in the order of the probabilities, or what an image can be predicted as; of an answer",
+    )
     probabilities: _Vector | None = Field(None, description="null in it: not a number; of an answer")
+    scalars: _Names | None = Field(
+        None,
+        description=f"of masks and boxes: names of the numbers that are in the place of probabilities, {CONFIDENCE} "
+        "among them",
+    )
+    predicted: str | None = Field(None, description="of the classes; where there are scalars, and only there")
     embedding: _Vector | None = Field(None, description="before the head; of an answer")
     statistics: Statistics | None = Field(None, description="of an answer")
     source: str | None = Field(None, description="camera or line")

@@ -26,7 +26,9 @@ JSON_TYPE = "application/json"
 _VERSIONS = 256
 """Whose classes and length of embeddings are remembered: a window with rows of other lengths cannot be judged."""
 _OF_AN_ANSWER = ("classes", "probabilities", "embedding", "statistics")
-_OF_ANSWERS_ALONE = (*_OF_AN_ANSWER, "group", "label", "latency_ms")
+_OF_ANSWERS_ALONE = (*_OF_AN_ANSWER, "scalars", "predicted", "group", "label", "latency_ms")
+_Names = tuple[list[str], list[str]]
+"""Classes and scalars of a version."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Reader:
     """For one thread. most: rows of a body."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._versions = most, OrderedDict[ModelIdentity, tuple[list[str], Incoming]]()
+        self._most, self._versions = most, OrderedDict[ModelIdentity, tuple[_Names, Incoming]]()
 
     def read(self, kind: str, body: bytes) -> Read:
         """kind: JSON_TYPE or ARROW_TYPE. Raises Refusal for what is not 1 to `most` rows of it."""
@@ -102,9 +104,18 @@ class Reader:
             raise DataError(f"an answer lacks {', '.join(missing)}")
         assert sent.classes is not None
         assert sent.statistics is not None
-        classes, incoming = self._versions.get(identity) or (sent.classes, Incoming(identity, sent.classes))
-        if classes != sent.classes:
-            raise DataError("classes are others, or in another order, than in rows of this version before")
+        scalars = sent.scalars or []
+        if not scalars and sent.predicted is not None:
+            raise DataError("predicted is for rows with scalars; else it is the most probable class")
+        names = (sent.classes, scalars)
+        known, incoming = self._versions.get(identity) or (
+            names,
+            Incoming(identity, sent.classes, scalars=scalars),
+        )
+        if known != names:
+            raise DataError(
+                "classes or scalars are others, or in another order, than in rows of this version before"
+            )
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which is logged
             probabilities, embedding = (
                 np.array(each, np.float32) for each in (sent.probabilities, sent.embedding)
@@ -116,9 +127,10 @@ class Reader:
             group=sent.group,
             latency_ms=sent.latency_ms,
             label=sent.label,
+            predicted=sent.predicted,
             **about,
         )
-        self._versions[identity] = classes, incoming
+        self._versions[identity] = names, incoming
         self._versions.move_to_end(identity)
         if len(self._versions) > _VERSIONS:
             self._versions.popitem(last=False)

@@ -32,7 +32,6 @@ __all__ = ["Proposal", "propose"]
 RECALL, FEWEST_RECALLED = 0.1, 10
 """No class may be given up: its recall, asked where the test split has so many images of each."""
 CONFIDENCE, SENSITIVITY = 0.95, 0.9
-WINDOW_ROWS = 50
 BOX_LIMITS = {"max_logit_difference": 0.06, "min_equal_predictions": 0.99, "max_accuracy_loss": 0.01}
 """Of an export of a detector: rounding lets a box of the lowest score appear or vanish."""
 
@@ -112,7 +111,6 @@ def _settings(
         "warmup": 30,
         "requests": 200,
     }
-    production = found.images("production")
     return {
         "model": _flow(name),
         "source": data.source,
@@ -142,7 +140,6 @@ def _settings(
         "engine": _flow(asdict(fit.engine)),
         "gpu_profile": f"    server-gpu: {_flow(gpu)}\n" if fit.engine.device == "cuda" else "",
         "formats": "".join(f"    {name}: {_flow(limits)}\n" for name in formats) or "    {}\n",
-        "hours": "2" if production >= 2 * WINDOW_ROWS else "1",
     }
 
 

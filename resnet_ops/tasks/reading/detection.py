@@ -8,7 +8,7 @@ import numpy as np
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.listings import Listing
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.pixels import frame
+from resnet_ops.data.placement import Placement
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.reading import read_listing
 from resnet_ops.errors import ConfigError, DataError
@@ -105,11 +105,9 @@ def fit_boxes(image: BoxedImage, params: DataParams) -> BoxedImage:
     An object of which less than VISIBLE is left does not count any more, and one with a side below THINNEST is gone.
     """
     side = params.image_size
-    box, size = frame((image.width, image.height), side, params.fit)
-    scale = np.array([size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1])] * 2)
-    start = np.array([(side - size[0]) // 2, (side - size[1]) // 2] * 2)
-    moved = (image.boxes - np.array(box[:2] * 2)) * scale + start
-    cut = np.clip(moved, start, start + np.array(size * 2))
+    placed = Placement((image.width, image.height), side, params.fit)
+    moved = placed.to_square(image.boxes)
+    cut = np.clip(moved, np.array(placed.area[:2] * 2), np.array(placed.area[2:] * 2))
     before, areas = ((each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (moved, cut))
     left = (cut[:, 2:] - cut[:, :2]).min(axis=1, initial=side) >= THINNEST
     crowd = image.crowd | (areas < VISIBLE * before)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from resnet_ops.data.opening import open_image, turn_of
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.pixels import frame
+from resnet_ops.data.placement import frame
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.task import IGNORED, Segmentation
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from resnet_ops.data.placement import Placement
 from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.watching.move import Move
 
@@ -33,7 +34,9 @@ class ClassificationWatching:
     def moved(self, asked: np.ndarray, move: Move) -> np.ndarray:
         return asked
 
-    def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    def answer(
+        self, said: Predictions, row: int, classes: tuple[str, ...], placed: Placement | None = None
+    ) -> dict[str, Any]:
         return {
             "class": classes[int(said.predicted[row])],
             "probabilities": dict(zip(classes, said.probabilities[row].tolist(), strict=True)),

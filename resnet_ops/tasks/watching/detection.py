@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from resnet_ops.data.placement import Placement
 from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.detection.matching import match
 from resnet_ops.tasks.detection.measured import as_detections, labels_of
@@ -47,7 +48,10 @@ class DetectionWatching:
     def scores(self, said: Predictions, asked: np.ndarray) -> np.ndarray:
         names = [str(place) for place in range(len(asked))]
         labels = labels_of(names, asked, self.classes[1:], self.side)
-        found = match(labels, as_detections(np.nan_to_num(said.logits)))
+        rows = np.nan_to_num(said.logits)
+        # no match depends on boxes of lower scores
+        counted = np.where(rows[..., 4:5] >= self.threshold, rows, 0)
+        found = match(labels, as_detections(counted))
         return image_scores(found["all"], self.threshold, len(asked))
 
     def moved(self, asked: np.ndarray, move: Move) -> np.ndarray | None:
@@ -62,12 +66,19 @@ class DetectionWatching:
         unasked = (asked[..., 5] > 0) | (new.prod(axis=-1) < VISIBLE * old.prod(axis=-1))
         return np.concatenate([boxes, kinds[..., None], unasked[..., None]], axis=-1).astype(asked.dtype)
 
-    def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    def answer(
+        self, said: Predictions, row: int, classes: tuple[str, ...], placed: Placement | None = None
+    ) -> dict[str, Any]:
+        rows = self._counted(said, row)
+        objects = [
+            {"class": classes[int(kind)], "score": score, "box": corners}
+            for *corners, score, kind in rows.tolist()
+        ]
+        if placed is not None:
+            for found, corners in zip(objects, placed.to_image(rows[:, :4]).tolist(), strict=True):
+                found["image_box"] = corners
         return {
-            "objects": [
-                {"class": classes[int(kind)], "score": score, "box": corners}
-                for *corners, score, kind in self._counted(said, row).tolist()
-            ],
+            "objects": objects,
             "threshold": self.threshold,
             "side": self.side,
         }

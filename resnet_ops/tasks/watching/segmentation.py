@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from resnet_ops.data.placement import Placement
 from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.measuring.mask_drawing import COLOURS, drawn
 from resnet_ops.tasks.measuring.overlap import confusions, image_scores
@@ -71,7 +72,9 @@ class SegmentationWatching:
         )  # IGNORED becomes 0, which comes in from outside
         return (shifted - np.uint8(1)).astype(np.uint8)
 
-    def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    def answer(
+        self, said: Predictions, row: int, classes: tuple[str, ...], placed: Placement | None = None
+    ) -> dict[str, Any]:
         one = Predictions(*(part[row : row + 1] for part in _parts(said)))
         mask = self.picture(said, row, None)
         return {

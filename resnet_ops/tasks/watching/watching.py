@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from resnet_ops.data.placement import Placement
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.task import Detection, Segmentation, images_at_once
 from resnet_ops.tasks.watching.at_threshold import AtThreshold
@@ -49,8 +50,10 @@ class Watching(Protocol):
     def moved(self, asked: np.ndarray, move: Move) -> np.ndarray | None:
         """What is asked of images that were turned or moved, None where it cannot follow; only where `placed`."""
 
-    def answer(self, said: Predictions, row: int, classes: tuple[str, ...]) -> dict[str, Any]:
-        """What a client is told of an image, ready for JSON."""
+    def answer(
+        self, said: Predictions, row: int, classes: tuple[str, ...], placed: Placement | None = None
+    ) -> dict[str, Any]:
+        """What a client is told of an image, ready for JSON. placed: where its file lies in what was asked about."""
 
     def picture(self, said: Predictions, row: int, image: np.ndarray | None) -> bytes | None:
         """A PNG of the answer for one image, drawn on it where it is given, (H, W, C); None where none is drawn."""

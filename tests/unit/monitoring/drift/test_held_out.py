@@ -15,7 +15,7 @@ from resnet_ops.data.prepared import save_prepared
 from resnet_ops.errors import DataError
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.held_out import check_tested, held_out_reference
+from resnet_ops_monitoring.drift.held_out import held_out_reference
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.stored_reference import fetch_reference
 from resnet_ops_monitoring.settings.drift import ReferenceParams
@@ -92,11 +92,6 @@ def test_images_that_the_version_was_not_tested_on_are_refused(prepared: Scene) 
     assert "dvc repro prepare_data" in done.stderr
     with pytest.raises(DataError, match="keeps no signed reference"):
         fetch_reference(connect(), identity)
-
-
-def test_evidence_without_a_test_accuracy_proves_nothing(prepared: Scene) -> None:
-    with pytest.raises(DataError, match=r"names no test\.top1.*dvc repro register_models"):
-        check_tested(prepared.served.reference, None)
 
 
 def test_one_answer_may_differ_as_on_another_machine(prepared: Scene) -> None:

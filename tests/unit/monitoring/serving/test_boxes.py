@@ -2,21 +2,24 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import Predictions
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops.tasks.answers import boxes_of
 from resnet_ops.tasks.watching.at_threshold import at_threshold
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.answer import Scores
 from tests.unit.core.tasks.box_model import CLASSES, LOW, SIDE, BoxModel, drawn
-from tests.unit.monitoring.serving.live import Live, fake_version, serving
+from tests.unit.monitoring.serving.live import DATA, Live, fake_version, serving
 
 MODEL = at_threshold(BoxModel(), 0.4)
 TEST = drawn(60).split("test")
@@ -37,6 +40,42 @@ def test_objects_that_count_come_with_class_score_and_box(live: Live) -> None:
         assert sorted((each["class"], *each["box"]) for each in found["objects"]) == expected
         assert all(each["score"] >= 0.4 for each in found["objects"])
         assert (found["threshold"], found["side"], found["drawn"]) == (0.4, SIDE, None)
+
+
+_STORED = {
+    1: None,
+    3: Image.Transpose.ROTATE_180,
+    6: Image.Transpose.ROTATE_90,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How the pixels of an upright image lie in a file with this EXIF orientation."""
+
+
+@pytest.mark.parametrize(
+    ("fit", "square", "box"),
+    [("crop", (0, 4, 24, 24), (16, 4, 40, 24)), ("pad", (6, 10, 20, 20), (12, 4, 40, 24))],
+)
+def test_a_box_also_comes_in_pixels_of_the_file_as_a_viewer_shows_it(
+    fit: Literal["crop", "pad"], square: tuple[int, ...], box: tuple[int, ...]
+) -> None:
+    """The image is twice as wide as high, with one bright rectangle; crop cuts it."""
+    upright = np.full((32, 64), 125, np.uint8)
+    upright[4:24, 12:40] = 235
+    version = fake_version(MODEL)
+    version.preprocessing = replace(Preprocessing.of(DATA), image_size=SIDE, fit=fit, background=125)
+    with serving(version) as server:
+        for orientation, turn in _STORED.items():
+            content, exif = BytesIO(), Image.Exif()
+            exif[ExifTags.Base.Orientation] = orientation
+            image = Image.fromarray(upright)
+            (image if turn is None else image.transpose(turn)).save(content, "PNG", exif=exif)
+            sent = server.post(data=content.getvalue(), headers={"Content-Type": "image/png"}).json()
+            (found,) = sent["predictions"][0]["objects"]
+            assert found["box"] == pytest.approx(square), orientation
+            assert found["image_box"] == pytest.approx(box), orientation
+        (of_array,) = server.score(TEST.images[1]).json()["predictions"]
+        assert all("image_box" not in each for each in of_array["objects"])
+        assert of_array["objects"]
 
 
 def test_boxes_are_drawn_where_asked(live: Live) -> None:

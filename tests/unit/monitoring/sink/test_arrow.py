@@ -24,9 +24,11 @@ def sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSink]:
         yield made
 
 
-def table(count: int = 3, name: str = "r", **changes: Any) -> pa.Table:
-    """The rows of `row`. changes: columns put in or put off (None)."""
-    rows = [{**row(number, name), "source": None if number else "line 1"} for number in range(count)]
+def table(
+    count: int = 3, name: str = "r", rows: list[dict[str, Any]] | None = None, **changes: Any
+) -> pa.Table:
+    """The rows of `row`, or these. changes: columns put in or put off (None)."""
+    rows = rows or [{**row(number, name), "source": None if number else "line 1"} for number in range(count)]
     found = pa.Table.from_pylist(rows)
     for column, values in changes.items():
         found = found.drop_columns(column) if column in found.column_names else found
