@@ -106,7 +106,7 @@ class BatchScorer:
         names, pixels, broken = list[str](), list[np.ndarray](), list[str]()
         for name, content in zip(*(table[column].to_pylist() for column in _COLUMNS), strict=True):
             try:
-                pixels.append(read_body("image/*", content or b"", self._reading)[0])
+                pixels.append(read_body("image/*", content or b"", self._reading).images[0])
             except Refusal as error:
                 broken.append(f"{name} ({error})")
             else:
