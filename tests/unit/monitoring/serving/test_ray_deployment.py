@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.serving.ray_deployment import Arguments, _application
+from resnet_ops_monitoring.serving.ray_deployment import Arguments, _application, build
 from resnet_ops_monitoring.serving.server import TOKEN
 from resnet_ops_registry.client.promotion import promote
 from resnet_ops_registry.common.connection import connect
@@ -165,7 +166,16 @@ def test_replicas_answer_log_and_follow_as_one_server_does_and_refuse_what_it_re
     assert dict(zip(rows["request_id"], rows["version"], strict=True)) == said
 
 
-def test_a_replica_without_a_token_does_not_start(ready: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TOKEN.variable, raising=False)
+def test_the_documented_file_names_what_is_built_and_its_arguments() -> None:
+    files = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL)
+    (application,) = next(yaml.safe_load(each) for each in files if "import_path" in each)["applications"]
+    assert application["import_path"] == f"{build.__module__}:{build.__name__}"
+    assert Arguments.model_validate(application["args"]).max_replicas == 4
+
+
+def test_a_replica_without_a_token_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (TOKEN.variable, TOKEN.file_variable):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="No token is set"):
-        _application(Arguments(uri=f"models:/{NAME}@champion", folder=ready.folder))
+        _application(Arguments(uri=f"models:/{NAME}@champion", folder=tmp_path))
