@@ -46,6 +46,7 @@ class Arguments(BaseModel):
     ungated: bool = Field(False, description="also what the gate never let pass; every answer says so")
     min_replicas: PositiveInt = 1
     max_replicas: PositiveInt = 1
+    autoscaling: dict[str, Any] = Field({}, description="more of Ray's autoscaling_config")
 
 
 def build(args: Arguments) -> "Application":
@@ -58,6 +59,7 @@ def build(args: Arguments) -> "Application":
     from ray import serve
 
     settings, _ = read_serving_settings(args.folder / args.params)
+    between = {"min_replicas": args.min_replicas, "max_replicas": args.max_replicas}
     graphics: dict[str, Any] = {"num_gpus": 1} if settings.device == "cuda" else {}
 
     def application() -> ASGIApp:
@@ -69,7 +71,7 @@ def build(args: Arguments) -> "Application":
         # each replica refuses by itself what is too much, and logs that; Ray's own queue is for while none is there yet
         max_ongoing_requests=settings.max_connections,
         max_queued_requests=settings.max_requests,
-        autoscaling_config={"min_replicas": args.min_replicas, "max_replicas": args.max_replicas},
+        autoscaling_config=between | args.autoscaling,
         graceful_shutdown_timeout_s=settings.drain_seconds + _FLUSH,
         ray_actor_options={"num_cpus": settings.threads, **graphics},
     )

@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from resnet_ops.errors import ConfigError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
-from resnet_ops_monitoring.serving.ray_deployment import Arguments, _application
+from resnet_ops_monitoring.serving.ray_deployment import Arguments, _application, build
 from resnet_ops_monitoring.serving.server import TOKEN
 from resnet_ops_registry.client.promotion import promote
 from resnet_ops_registry.common.connection import connect
@@ -40,8 +42,9 @@ ray.init(include_dashboard=False, log_to_driver=False, _metrics_export_port=metr
 serve.start(http_options={"host": "127.0.0.1", "port": port})
 try:
     for line in sys.stdin:
-        uri, name, path, replicas = line.split()
-        arguments = Arguments(uri=uri, folder=Path.cwd(), min_replicas=replicas, max_replicas=replicas)
+        uri, name, path = line.split()
+        quickly = {"target_ongoing_requests": 0.1, "upscale_delay_s": 0, "look_back_period_s": 1}
+        arguments = Arguments(uri=uri, folder=Path.cwd(), max_replicas=2, autoscaling=quickly)
         try:
             serve.run(build(arguments), name=name, route_prefix=path)
             print("ready", flush=True)
@@ -61,11 +64,11 @@ class Cluster:
         self._process = process
         self._url, self._metrics = (f"http://127.0.0.1:{each}" for each in (port, metrics))
 
-    def deploy(self, alias: str, path: str, replicas: int) -> str:
+    def deploy(self, alias: str, path: str) -> str:
         """`ready`, or why not."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(f"models:/{NAME}@{alias}", alias, path, replicas, file=self._process.stdin, flush=True)
+        print(f"models:/{NAME}@{alias}", alias, path, file=self._process.stdin, flush=True)
         return self._process.stdout.readline().strip()
 
     def score(self, image: Any, request_id: str, **headers: str) -> requests.Response:
@@ -85,7 +88,7 @@ class Cluster:
         }
 
     def recorded(self) -> set[int]:
-        """Rows for the log that each of the replicas has, which have to differ."""
+        """Rows for the log that each of the replicas has; one number where these are equal."""
         asked = [requests.get(f"{self._url}/v1/status", headers=AUTHORISED, timeout=60) for _ in range(20)]
         return {each.json()["log"]["recorded"] for each in asked}
 
@@ -135,28 +138,27 @@ def ready(scene: Scene) -> Scene:
 def test_replicas_answer_log_and_follow_as_one_server_does_and_refuse_what_it_refuses(ready: Scene) -> None:
     images = ready.served.unseen
     said, told = dict[str, str](), dict[str, float]()
-    with cluster(ready.folder) as ray:
+    with cluster(ready.folder) as ray, ThreadPoolExecutor(8) as clients:
 
-        def ask() -> None:
-            name = f"r{len(said)}"
-            answer = ray.score(images[len(said) % len(images)], name, **AUTHORISED)
+        def ask(row: int) -> None:
+            name = f"r{row}"
+            answer = ray.score(images[row % len(images)], name, **AUTHORISED)
             assert answer.status_code == 200, answer.text
             assert answer.json()["request_id"] == answer.headers["X-Request-Id"] == name
             said[name] = answer.json()["version"]
 
-        assert ray.deploy("champion", "/", 2) == "ready"
+        assert ray.deploy("champion", "/") == "ready"
         assert ray.score(images[0], "without-token").status_code == 401
-        for _ in range(41):
-            ask()
+        while len(ray.recorded() - {0}) < 2:  # until Ray has added a replica
+            list(clients.map(ask, range(len(said), len(said) + 9)))
         assert set(said.values()) == {"3"}
-        until(lambda: len(ray.recorded()) == 2)
-        assert sum(ray.recorded()) == 41
+        assert sum(ray.recorded()) == len(said)
         until(lambda: told.update(ray.answered()) or set(told.values()) == ray.recorded())
         promote(NAME, 2, "champion")
         while set(list(said.values())[-20:]) != {"2"}:
-            ask()
+            ask(len(said))
         connect().set_registered_model_alias(NAME, "unguarded", "3")
-        assert "may not answer for @unguarded" in ray.deploy("unguarded", "/refused", 1)
+        assert "may not answer for @unguarded" in ray.deploy("unguarded", "/refused")
     log = InferenceLog(f"sqlite:///{ready.folder}/var/inference.db")
     rows = log.read(NAME)
     log.close()
@@ -164,7 +166,16 @@ def test_replicas_answer_log_and_follow_as_one_server_does_and_refuse_what_it_re
     assert dict(zip(rows["request_id"], rows["version"], strict=True)) == said
 
 
-def test_a_replica_without_a_token_does_not_start(ready: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TOKEN.variable, raising=False)
+def test_the_documented_file_names_what_is_built_and_its_arguments() -> None:
+    files = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL)
+    (application,) = next(yaml.safe_load(each) for each in files if "import_path" in each)["applications"]
+    assert application["import_path"] == f"{build.__module__}:{build.__name__}"
+    assert Arguments.model_validate(application["args"]).max_replicas == 4
+
+
+def test_a_replica_without_a_token_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (TOKEN.variable, TOKEN.file_variable):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="No token is set"):
-        _application(Arguments(uri=f"models:/{NAME}@champion", folder=ready.folder))
+        _application(Arguments(uri=f"models:/{NAME}@champion", folder=tmp_path))
