@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.table import Table
 
@@ -29,6 +30,11 @@ def shown(score: dict[str, Any]) -> str:
     if score["low"] is None:
         return f"{score['value']:.3f} (n {score['n']})"
     return f"{score['value']:.3f} ({score['low']:.3f}-{score['high']:.3f})"
+
+
+def page_of(model: str, server: str) -> str:
+    """Where a registered model's page opens in MLflow, whatever its name."""
+    return f"{server}/#/models/{quote(model, safe='')}?{TRAINING_VIEW}"
 
 
 def members_table(model: str) -> Table:
@@ -99,7 +105,9 @@ def main() -> None:
         )
     command = "make ui" if Path("Makefile").exists() else "resnet-ops ui"
     console.print(f"Next: {command}, then open" if is_direct() else "Next: open")
-    console.print(f"  {server}/#/models/{model}?{TRAINING_VIEW}   to promote a version to @champion")
+    console.print(
+        f"  {server}/#/models/{quote(model, safe='')}?{TRAINING_VIEW}   to promote a version to @champion"
+    )
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:
         console.print(f"  {server}/{portfolio}   to see what each costs, and which is proposed and why")

@@ -1,12 +1,13 @@
 """A judged window in MLflow: pages and numbers in one run for each monitored model version, and curves over time."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
+from mlflow.entities import Metric, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from resnet_ops.errors import ServiceError
@@ -15,6 +16,7 @@ from resnet_ops_monitoring.drift.verdict import SideVerdict, Verdict, check_wind
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.report.report import EVIDENTLY, PAGE, VERDICT
 from resnet_ops_monitoring.statistics.operating_estimate import SIDES
+from resnet_ops_registry.client.runs import is_there
 from resnet_ops_registry.common.connection import ensure_experiment
 from resnet_ops_registry.common.settings import mask_password
 from resnet_ops_registry.operations.server import TRAINING_VIEW
@@ -23,6 +25,7 @@ __all__ = ["answering", "monitoring_run", "publish_window"]
 
 _DIGEST_TAG = "resnet_ops.monitored_digest"
 _WINDOW_TAG = "resnet_ops.window."
+_WINDOW = re.compile(r"(?P<number>[0-9]{1,9}):(?P<content>.*)")
 
 
 def publish_window(client: MlflowClient, folder: Path) -> str:
@@ -64,21 +67,23 @@ def _content(folder: Path) -> str:
 def _step(run: Run, tag: str) -> tuple[int, str]:
     """The window's number in this run, and the digest it was published with ("" before)."""
     windows = {
-        name: text.split(":", 1) for name, text in run.data.tags.items() if name.startswith(_WINDOW_TAG)
+        name: (int(said["number"]), said["content"])
+        for name, text in run.data.tags.items()
+        # anybody with an account can write a tag
+        if name.startswith(_WINDOW_TAG) and (said := _WINDOW.fullmatch(text))
     }
-    if tag in windows:
-        number, content = windows[tag]
-        return int(number), content
-    return 1 + max((int(number) for number, _ in windows.values()), default=-1), ""
+    return windows.get(tag, (1 + max((number for number, _ in windows.values()), default=-1), ""))
 
 
 def monitoring_run(client: MlflowClient, identity: ModelIdentity) -> Run:
-    """The run that keeps all about one monitored version, made where missing."""
+    """The run that keeps all about one monitored version: restored if it was deleted in the UI, made where missing."""
     experiment = ensure_experiment(client, f"{identity.name}/monitoring")
     query = f"tags.`{_DIGEST_TAG}` = '{identity.digest}' and tags.`resnet_ops.version` = '{identity.version}'"
-    found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"], max_results=1)
-    if found:
-        return found[0]
+    for view in (ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY):
+        found = client.search_runs([experiment], query, view, 1, ["attributes.start_time ASC"])
+        if found:
+            is_there(client, found[0].info.run_id)
+            return found[0]
     tags = {
         _DIGEST_TAG: identity.digest,
         "resnet_ops.model": identity.name,

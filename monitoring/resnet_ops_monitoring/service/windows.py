@@ -46,18 +46,20 @@ def changed_periods(log: InferenceLog, identity: ModelIdentity, periods: list[Pe
 def skipped_time_ranges(
     log: InferenceLog, identity: ModelIdentity, params: RunParams, periods: Sequence[Period]
 ) -> Iterator[TimeRange]:
-    """The windows between those judged that were passed over as empty, and for which rows came later.
+    """The windows before and between those judged that were passed over as empty, and for which rows came later.
 
-    periods: the judged windows, oldest first. Where windows are counted in rows, a whole gap is one window.
+    periods: the windows that were judged last, oldest first. Where windows are counted in rows, a whole gap is one.
     """
     length = timedelta(minutes=params.minutes)
-    for earlier, later in pairwise(periods):
-        cursor = earlier.until
-        while cursor < later.since:
+    judged = [(each.since, each.until) for each in periods]
+    if len(periods) < params.late_windows:  # the first window of all is among them
+        judged.insert(0, (_EPOCH, _EPOCH))
+    for (_, cursor), (until, _) in pairwise(judged):
+        while cursor < until:
             first = _first_at(log, identity, cursor)
-            if first is None or first >= later.since:
+            if first is None or first >= until:
                 break
-            begin, end = cursor, later.since
+            begin, end = first, until
             if length:
                 hour = _EPOCH + (first - _EPOCH) // length * length
                 begin, end = max(cursor, hour), min(end, hour + length)

@@ -93,8 +93,12 @@ def publish(
     with reported(f"Publishing {member}"):
         experiment_id = ensure_experiment(client, experiment)
         runs.close_abandoned(client, experiment_id)
+        known = [
+            each
+            for each in _versions_of(client, registered_model, digest)
+            if runs.is_there(client, each.run_id)
+        ]
         run_id = runs.find_or_create(client, experiment_id, member, digest, evidence.exported_from)
-        known = _versions_of(client, registered_model, digest)
         if dvc_experiment is not None and (own := _of_the_project(known, key)) is not None:
             return Published(registered_model, int(own.version), own.run_id or run_id, False)
         version = next((each for each in known if _is_current(client, each, evidence, key)), None)
@@ -111,8 +115,8 @@ def publish(
                     tags = {WEIGHTS_TAG: digest, MEMBER_TAG: evidence.member}
                     tags |= {EXPERIMENT_TAG: dvc_experiment} if dvc_experiment else {}
                     version = _create_version(client, registered_model, model_id, run_id, tags)
-                    if not _is_ours(client, version, key, folder):
-                        # the registry answered with a version that says these weights of other files
+                    if not (runs.is_there(client, version.run_id) and _is_ours(client, version, key, folder)):
+                        # the registry answered with one that says these weights of other files, or has no run
                         del tags[WEIGHTS_TAG]
                         version = _create_version(client, registered_model, model_id, run_id, tags)
                 send(client, version, evidence, key, _trusted_digest(client, version, key, folder))

@@ -13,6 +13,7 @@ import psutil
 
 from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.common.distinct import distinct
+from resnet_ops_registry.common.mlflow_errors import is_unknown
 from resnet_ops_registry.gate.display import MEMBER_TAG, WEIGHTS_TAG
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "close_abandoned",
     "complete",
     "find_or_create",
+    "is_there",
     "model_id_of",
     "this_process",
 ]
@@ -61,6 +63,21 @@ def _find(client: "MlflowClient", experiment_id: str, digest: str) -> str | None
         max_results=1,
     )
     return str(found[0].info.run_id) if found else None
+
+
+def is_there(client: "MlflowClient", run_id: str | None) -> bool:
+    """Whether a version's run is there, where its card and evidence lie; one that was deleted in the UI is restored."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id) if run_id else None
+    except MlflowException as error:
+        if not is_unknown(error):
+            raise
+        return False
+    if run is not None and run.info.lifecycle_stage == "deleted":
+        client.restore_run(run.info.run_id)
+    return run is not None
 
 
 def this_process() -> str:

@@ -111,11 +111,9 @@ def ui_address(configured: str) -> str:
 
     With the server's prefix, without a slash at the end, name or password.
     """
-    tracking = urlsplit(tracking_uri())
     local = urlsplit(configured).hostname in ("127.0.0.1", "::1", "localhost")
-    if not is_http(tracking_uri()) or not local:
-        return configured.rstrip("/")
-    return urlunsplit(tracking._replace(netloc=tracking.netloc.rpartition("@")[2])).rstrip("/")
+    used = urlsplit(tracking_uri() if local and is_http(tracking_uri()) else configured)
+    return urlunsplit(used._replace(netloc=used.netloc.rpartition("@")[2])).rstrip("/")
 
 
 def is_http(uri: str) -> bool:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mlflow.entities import Run, RunData, RunInfo, RunTag
 
 from resnet_ops.errors import DataError, ServiceError
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.report.publish import publish_window
+from resnet_ops_monitoring.report.publish import _step, publish_window
 from resnet_ops_monitoring.report.report import PageContext, write_window
 from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_monitoring.settings.drift import DriftParams
@@ -105,6 +106,28 @@ def test_a_publication_that_was_cut_off_is_completed_under_its_number(
     client.set_tag(run_id, tag, f"{step}:unfinished")  # as a kill after the artifacts leaves it
     assert publish_window(client, folder) == link
     assert _state(client, link) == whole
+
+
+def test_a_run_that_was_deleted_comes_back_with_all_its_windows(
+    served: Served, params: DriftParams, client: MlflowClient, project: Path
+) -> None:
+    folder = _write(served, params, project, "deleted", rows=60)
+    link = publish_window(client, folder)
+    whole = _state(client, link)
+    client.delete_run(link.split("/")[4])
+    assert publish_window(client, folder) == link
+    assert _state(client, link) == whole
+
+
+@pytest.mark.parametrize("text", ["mine", "", "x:0", "-1:0", "٣:0", f"{'9' * 5000}:0", "1e9:0", "1:\n0"])
+def test_a_tag_that_somebody_else_wrote_keeps_no_window_from_its_page(text: str) -> None:
+    tags = {"resnet_ops.window.a": "7:content", "resnet_ops.window.b": text, "resnet_ops.window.c": text}
+    run = Run(
+        RunInfo("r", "1", "me", "FINISHED", 0, 1, "active"),
+        RunData(tags=[RunTag(*tag) for tag in tags.items()]),
+    )
+    assert _step(run, "resnet_ops.window.a") == (7, "content")
+    assert _step(run, "resnet_ops.window.b") == (8, "")
 
 
 def test_labels_that_come_later_update_the_same_window(

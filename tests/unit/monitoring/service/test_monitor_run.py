@@ -99,6 +99,20 @@ def test_rows_that_come_late_for_an_hour_that_was_passed_over_are_judged(scene: 
     assert scene.once(7.02, run=run).verdicts == ()
 
 
+@pytest.mark.parametrize("rows", [0, 240], ids=["by the hour", "by rows"])
+def test_rows_that_come_late_from_before_the_first_window_are_judged(scene: Scene, rows: int) -> None:
+    run = replace(scene.settings.run, minutes=0 if rows else 60, rows=rows)
+    for hour in (5, 6):
+        scene.traffic(hour)
+    scene.once(7.02, run=run)
+    for hour in (1, 3):
+        scene.traffic(hour)
+    late = scene.once(7.02, run=run).verdicts
+    assert [each.rows for each in late] == ([240] if rows else [120, 120])
+    assert late[0].start == at(1)
+    assert scene.once(7.02, run=run).verdicts == ()
+
+
 def test_one_row_from_the_future_silences_nothing_and_is_told(scene: Scene) -> None:
     scene.traffic(0)
     odd = scene.served.scorer.score(scene.served.unseen[:1], ["odd"], [at(90_000)])

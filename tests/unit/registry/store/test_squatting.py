@@ -9,7 +9,7 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops.model_files import model_digest
 from resnet_ops_registry import load, promote
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
-from tests.unit.registry.conftest import NAME, Publisher
+from tests.unit.registry.conftest import NAME, Publisher, publish_model
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -50,6 +50,20 @@ def test_one_that_comes_later_takes_no_part_either(
     digest = client.get_model_version(NAME, str(made.version)).tags[WEIGHTS_TAG]
     answered = client.create_model_version(NAME, str(project), tags={WEIGHTS_TAG: digest})
     assert int(answered.version) == made.version
+    assert (published().version, published().created) == (made.version, False)
+
+
+@pytest.mark.slow
+def test_a_version_of_the_right_files_without_a_run_keeps_them_out_of_nothing(
+    client: MlflowClient, published: Publisher, model_folder: Path
+) -> None:
+    """There is no place for a card and its evidence."""
+    elsewhere = publish_model(client, model_folder, registered_model="elsewhere")
+    files = client.get_model_version_download_uri("elsewhere", str(elsewhere.version))
+    client.create_registered_model(NAME)
+    client.create_model_version(NAME, files, tags={WEIGHTS_TAG: model_digest(model_folder)})
+    made = published()
+    promote(NAME, made.version, "champion")
     assert (published().version, published().created) == (made.version, False)
 
 
