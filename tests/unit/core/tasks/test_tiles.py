@@ -47,10 +47,10 @@ def make_tiles(**changes: Any) -> Tiles:
     return Tiles(**{"side": 16, "overlap": 4, "pool": "max", "normal": "good", **changes})
 
 
-def in_tiles(tiles: Tiles, masks: bool = False) -> Task:
+def in_tiles(tiles: Tiles, masks: bool = False, head: str = "fcn") -> Task:
     """A class an image, or one a pixel, from tiles."""
     if masks:
-        return chosen("segmentation", make_segmentation(auxiliary=False), None, tiles)
+        return chosen("segmentation", make_segmentation(auxiliary=False, head=head), None, tiles)
     return chosen("classification", None, None, tiles)
 
 
@@ -59,7 +59,8 @@ def pair(task: Task, size: int, channels: int = 1) -> tuple[TrainedModel, Traine
     torch.manual_seed(3)
     tiles = tiles_of(task)
     assert tiles is not None
-    plain = make_segmentation(auxiliary=False) if tiles.pool is None else CLASSIFICATION
+    masks = make_segmentation(auxiliary=False, head=getattr(task, "head", "fcn"))
+    plain = masks if tiles.pool is None else CLASSIFICATION
     whole = head_of(plain).network(TINY, channels, len(CLASSES)).eval()
     tiled = head_of(task, CLASSES).network(TINY, channels, len(CLASSES)).eval()
     tiled.load_state_dict({f"network.{name}": each for name, each in whole.state_dict().items()})
@@ -135,16 +136,17 @@ def test_what_an_image_is_called_is_pooled_from_what_its_tiles_are(pool: Any, ch
     np.testing.assert_allclose(alone, found.probabilities, atol=1e-6)
 
 
-def test_masks_from_tiles_that_share_the_receptive_field_are_those_of_the_whole_image() -> None:
-    # TINY sees 20 pixels to each side, of which bilinear enlargement is 4; its stride is 4
+@pytest.mark.parametrize("head", ["fcn", "unet"])
+def test_masks_from_tiles_that_share_the_receptive_field_are_those_of_the_whole_image(head: str) -> None:
+    # TINY sees 20 pixels to each side, of which bilinear enlargement is 4, a U-Net on it 22; its stride is 4
     images, asked = random_images(2, size=160), make_tiles(side=96, overlap=48, pool=None, normal=None)
-    tiled, whole = pair(in_tiles(asked, masks=True), 160)
+    tiled, whole = pair(in_tiles(asked, masks=True, head=head), 160)
     exact = whole.predict(images)
     found = tiled.predict(images)
     assert found.logits.shape == exact.logits.shape == (2, 3, 160, 160)
     np.testing.assert_allclose(found.logits, exact.logits, atol=1e-5)
     assert np.ptp(exact.logits) > 100 * 1e-5
-    bare, _ = pair(in_tiles(replace(asked, side=80, overlap=0), masks=True), 160)
+    bare, _ = pair(in_tiles(replace(asked, side=80, overlap=0), masks=True, head=head), 160)
     assert np.abs(bare.predict(images).logits - exact.logits).max() > 1e-3, (
         "without overlap they would differ"
     )
