@@ -283,6 +283,7 @@ def test_every_weight_of_a_tiled_network_is_in_a_named_part() -> None:
 
 
 STRICT = Tolerance(max_logit_difference=0.001, min_equal_predictions=0.999, max_accuracy_loss=0.001)
+LOOSE = Tolerance(max_logit_difference=0.5, min_equal_predictions=0.9, max_accuracy_loss=0.3)
 
 
 @pytest.mark.slow
@@ -297,7 +298,7 @@ def test_exports_cut_and_join_as_the_original_does(pool: Any, tmp_path: Path) ->
     data = replace(data, images=images, task=model.task, targets=targets)
     params = ExportParams(
         too_few_images="estimate",
-        formats={"pt2": STRICT, "onnx": STRICT},
+        formats={"pt2": STRICT, "onnx": STRICT, "int8": LOOSE},
         quantisation=Quantisation(calibration="minmax", images=8, reduce_range=True),
     )
     results = export_model(model, "a" * 64, data, params, 0.95, tmp_path)
@@ -307,5 +308,6 @@ def test_exports_cut_and_join_as_the_original_does(pool: Any, tmp_path: Path) ->
         exported = load_exported(tmp_path / format_)
         assert exported.task == model.task
         found = exported.predict(images)
-        np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-4)
+        near = 0.5 if format_ == "int8" else 1e-4
+        np.testing.assert_allclose(found.logits, expected.logits, atol=near)
+        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=near)
