@@ -8,7 +8,7 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.export.decision import DECISION, SCORE, with_decision
 from resnet_ops.export.exported import ExportedModel
 from resnet_ops.model_files import EXPORT_FILES
-from resnet_ops.tasks.task import require_per_image
+from resnet_ops.tasks.task import images_at_once, require_per_image
 from resnet_ops_registry.client.loading import LoadedModel
 from resnet_ops_registry.client.operating_point import operating_point_of
 
@@ -48,7 +48,8 @@ def deciding_onnx(loaded: LoadedModel) -> tuple[OperatingPoint, bytes]:
 def _check(content: bytes, model: ExportedModel, point: OperatingPoint, label: str) -> None:
     import onnxruntime
 
-    shape = (TRIED, model.image_size, model.image_size, model.channels)
+    count = images_at_once(model.task, model.image_size, TRIED)  # what `predict` asks about together
+    shape = (count, model.image_size, model.image_size, model.channels)
     images = np.random.default_rng(0).integers(
         0, white_of(model.depth) + 1, shape, dtype=dtype_of(model.depth)
     )
@@ -64,7 +65,7 @@ def _check(content: bytes, model: ExportedModel, point: OperatingPoint, label: s
         and np.array_equal(decided[clear], (expected >= point.threshold)[clear])
     ):
         raise DataError(
-            f"The ONNX file with a decision answers otherwise than {label} on {TRIED} random images (logits equal: "
+            f"The ONNX file with a decision answers otherwise than {label} on {count} random images (logits equal: "
             f"{same}; largest difference of a score: {np.abs(scores - expected).max():.2g}, needed {ROUNDING:g}). "
             "No file was written; report it with the versions of onnx and onnxruntime."
         )

@@ -23,7 +23,15 @@ from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.predictions import softmax
 from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.reading.reading import reading_of
-from resnet_ops.tasks.task import CLASSIFICATION, Task, chosen, noted_task, task_from_json, tiles_of
+from resnet_ops.tasks.task import (
+    CLASSIFICATION,
+    Segmentation,
+    Task,
+    chosen,
+    noted_task,
+    task_from_json,
+    tiles_of,
+)
 from resnet_ops.tasks.tiles import MOST_TILES, Tiles, cuts, starts
 from resnet_ops.training.loop import fit
 from resnet_ops.training.start import Start
@@ -47,10 +55,13 @@ def make_tiles(**changes: Any) -> Tiles:
     return Tiles(**{"side": 16, "overlap": 4, "pool": "max", "normal": "good", **changes})
 
 
-def in_tiles(tiles: Tiles, masks: bool = False, head: str = "fcn") -> Task:
+MASKS = make_segmentation(auxiliary=False)
+
+
+def in_tiles(tiles: Tiles, masks: Segmentation | None = None) -> Task:
     """A class an image, or one a pixel, from tiles."""
     if masks:
-        return chosen("segmentation", make_segmentation(auxiliary=False, head=head), None, tiles)
+        return chosen("segmentation", masks, None, tiles)
     return chosen("classification", None, None, tiles)
 
 
@@ -59,8 +70,8 @@ def pair(task: Task, size: int, channels: int = 1) -> tuple[TrainedModel, Traine
     torch.manual_seed(3)
     tiles = tiles_of(task)
     assert tiles is not None
-    masks = make_segmentation(auxiliary=False, head=getattr(task, "head", "fcn"))
-    plain = masks if tiles.pool is None else CLASSIFICATION
+    settings = {name: value for name, value in vars(task).items() if name != "tiles"}
+    plain = Segmentation(**settings) if tiles.pool is None else CLASSIFICATION
     whole = head_of(plain).network(TINY, channels, len(CLASSES)).eval()
     tiled = head_of(task, CLASSES).network(TINY, channels, len(CLASSES)).eval()
     tiled.load_state_dict({f"network.{name}": each for name, each in whole.state_dict().items()})
@@ -97,8 +108,10 @@ def test_tiles_lie_row_by_row() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("masks", [False, True])
-def test_an_image_that_fits_into_one_tile_is_answered_to_the_bit_as_without(masks: bool) -> None:
+@pytest.mark.parametrize("masks", [None, MASKS])
+def test_an_image_that_fits_into_one_tile_is_answered_to_the_bit_as_without(
+    masks: Segmentation | None,
+) -> None:
     task = in_tiles(make_tiles(pool=None, normal=None) if masks else make_tiles(), masks)
     tiled, whole = pair(task, size=16)
     images = random_images(5, size=16)
@@ -136,17 +149,20 @@ def test_what_an_image_is_called_is_pooled_from_what_its_tiles_are(pool: Any, ch
     np.testing.assert_allclose(alone, found.probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("head", ["fcn", "unet"])
-def test_masks_from_tiles_that_share_the_receptive_field_are_those_of_the_whole_image(head: str) -> None:
-    # TINY sees 20 pixels to each side, of which bilinear enlargement is 4, a U-Net on it 22; its stride is 4
+@pytest.mark.parametrize("head", [{"head": "fcn", "dilated": 1}, {"head": "unet", "dilated": 0}])
+def test_masks_from_tiles_that_share_the_receptive_field_are_those_of_the_whole_image(
+    head: dict[str, Any],
+) -> None:
+    # with these heads TINY sees less than 24 pixels to each side; its stride is 4
+    masks = make_segmentation(auxiliary=False, **head)
     images, asked = random_images(2, size=160), make_tiles(side=96, overlap=48, pool=None, normal=None)
-    tiled, whole = pair(in_tiles(asked, masks=True, head=head), 160)
+    tiled, whole = pair(in_tiles(asked, masks), 160)
     exact = whole.predict(images)
     found = tiled.predict(images)
     assert found.logits.shape == exact.logits.shape == (2, 3, 160, 160)
     np.testing.assert_allclose(found.logits, exact.logits, atol=1e-5)
     assert np.ptp(exact.logits) > 100 * 1e-5
-    bare, _ = pair(in_tiles(replace(asked, side=80, overlap=0), masks=True, head=head), 160)
+    bare, _ = pair(in_tiles(replace(asked, side=80, overlap=0), masks), 160)
     assert np.abs(bare.predict(images).logits - exact.logits).max() > 1e-3, (
         "without overlap they would differ"
     )
@@ -185,8 +201,8 @@ def test_a_model_remembers_its_tiles_and_others_say_nothing_of_any(tmp_path: Pat
     assert model_digest(tmp_path / "other") != model_digest(tmp_path / "tiled"), "the files' digest is signed"
 
 
-@pytest.mark.parametrize("masks", [False, True])
-def test_a_task_in_tiles_comes_back_from_json(masks: bool) -> None:
+@pytest.mark.parametrize("masks", [None, MASKS])
+def test_a_task_in_tiles_comes_back_from_json(masks: Segmentation | None) -> None:
     task = in_tiles(make_tiles(pool=None, normal=None) if masks else make_tiles(), masks)
     assert task_from_json(noted_task(task)["task"]) == task
     assert tiles_of(task) is not None
@@ -285,6 +301,7 @@ def test_every_weight_of_a_tiled_network_is_in_a_named_part() -> None:
 
 
 STRICT = Tolerance(max_logit_difference=0.001, min_equal_predictions=0.999, max_accuracy_loss=0.001)
+LOOSE = Tolerance(max_logit_difference=0.5, min_equal_predictions=0.9, max_accuracy_loss=0.3)
 
 
 @pytest.mark.slow
@@ -292,14 +309,14 @@ STRICT = Tolerance(max_logit_difference=0.001, min_equal_predictions=0.999, max_
 def test_exports_cut_and_join_as_the_original_does(pool: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     tiles = make_tiles(pool=pool, normal="good" if pool == "max" else None)
-    model, _ = pair(in_tiles(tiles, masks=pool is None), 40)
+    model, _ = pair(in_tiles(tiles, None if pool else MASKS), 40)
     images = random_images(12, size=40)
     data = make_data({"test": [0, 1, 2] * 3, "validation": [0, 1, 2]}, CLASSES)
     targets = None if pool else np.random.default_rng(0).integers(0, 3, (12, 40, 40)).astype(np.uint8)
     data = replace(data, images=images, task=model.task, targets=targets)
     params = ExportParams(
         too_few_images="estimate",
-        formats={"pt2": STRICT, "onnx": STRICT},
+        formats={"pt2": STRICT, "onnx": STRICT, "int8": LOOSE},
         quantisation=Quantisation(calibration="minmax", images=8, reduce_range=True),
     )
     results = export_model(model, "a" * 64, data, params, 0.95, tmp_path)
@@ -309,5 +326,6 @@ def test_exports_cut_and_join_as_the_original_does(pool: Any, tmp_path: Path) ->
         exported = load_exported(tmp_path / format_)
         assert exported.task == model.task
         found = exported.predict(images)
-        np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-4)
+        near = 0.5 if format_ == "int8" else 1e-4
+        np.testing.assert_allclose(found.logits, expected.logits, atol=near)
+        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=near)
