@@ -102,7 +102,7 @@ def _settings(
     if data.segmentation is not None:
         limits = {"max_logit_difference": 0.01, "min_equal_predictions": 0.999, "max_accuracy_loss": 0.001}
     if data.detection is not None:
-        formats, limits = formats[1:], BOX_LIMITS
+        formats, limits = formats[1:] if data.depth == 8 else [], BOX_LIMITS
     gpu = {
         "device": "cuda",
         "threads": 1,

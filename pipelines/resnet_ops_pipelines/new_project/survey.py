@@ -84,14 +84,7 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
     raw = replace(raw, images=raw.images[..., :channels], digests=None)
     column = _group_column(raw) if group == "auto" else None if group == "none" else group
     settled = settle_conflicts(raw, "drop")
-    try:
-        split = split_images(settled, data.split, seed, column)
-    except DataError as error:
-        if group != "auto" or column is None:
-            raise
-        raise DataError(
-            f"The column {column} was taken for groups, by its name. If it is none: --group none. {error}"
-        ) from error
+    split = _split(settled, data, seed, column, guessed=group == "auto")
     kept = [row for row in split.rows if row.split]
     names = data.split.as_dict()
     counts = {name: Counter(row.class_name for row in kept if row.split == name) for name in names}
@@ -125,6 +118,17 @@ def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch:
         else _counted(split.split("test").asked, raw.classes),
         notes=settled.notes,
     )
+
+
+def _split(raw: RawData, data: DataParams, seed: int, column: str | None, guessed: bool) -> PreparedData:
+    try:
+        return split_images(raw, data.split, seed, column)
+    except DataError as error:
+        if not guessed or column is None:
+            raise
+        raise DataError(
+            f"The column {column} was taken for groups, by its name. If it is none: --group none. {error}"
+        ) from error
 
 
 def _may_mirror(raw: RawData, data: DataParams) -> bool:

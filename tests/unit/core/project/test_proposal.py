@@ -225,3 +225,11 @@ def test_images_are_mirrored_where_they_look_alike_and_fewer_steps_are_taken_whe
     short = propose(found(), replace(FIT, share=0.5), "parts", "images", 0, None)
     assert short.recipe.epochs == pytest.approx(plain.epochs / 2, abs=1)
     assert short.minutes["resnet8"] == pytest.approx(proposed(found()).minutes["resnet8"] / 2, rel=0.05)
+
+
+def test_deep_images_with_boxes_become_a_project_without_the_exports_that_these_have_not(
+    tmp_path: Path,
+) -> None:
+    survey = found_boxes()
+    deep = replace(survey, data=replace(survey.data, depth=16, grey_bits=12))
+    assert settings(proposed(deep), tmp_path).export.formats == {}
