@@ -24,7 +24,8 @@ def rename_the_experiment(client: MlflowClient, _: Published) -> None:
 def purge_the_run(client: MlflowClient, made: Published) -> None:
     """As `mlflow gc` does."""
     client.delete_run(made.run_id)
-    SqlAlchemyStore(tracking_uri(), "unused")._hard_delete_run(made.run_id)
+    store = SqlAlchemyStore(tracking_uri(), "unused")  # type: ignore[no-untyped-call]
+    store._hard_delete_run(made.run_id)  # type: ignore[no-untyped-call]
 
 
 def delete_the_logged_model(client: MlflowClient, made: Published) -> None:
