@@ -24,7 +24,7 @@ def main() -> None:
     model = params.register.model
     client = connect()
     if EXPERIMENT is None:
-        for news in apply_first_policies(sorted(Path("policies").glob("*.yaml"))):
+        for news in apply_first_policies(sorted(Path("policies").glob("*.y*ml"))):
             console.print(news)
     registered = read_json(Path("reports/registered.json"))
     told = {name: registered[name] for name in (*params.family, *params.deployments)}

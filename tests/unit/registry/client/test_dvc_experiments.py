@@ -82,7 +82,7 @@ def test_an_experiment_proposes_nothing_and_puts_no_policy_into_force(
 ) -> None:
     published = register(client, data, 0, learned(data))
     (project / "policies").mkdir()
-    (project / "policies/digits.yaml").write_text(POLICY.replace("min: 0.95", "min: 0.0"))
+    (project / "policies/digits.yml").write_text(POLICY.replace("min: 0.95", "min: 0.0"))
     write_json(Path("reports/registered.json"), {"resnet8": {"version": published.version}})
     monkeypatch.setattr(check_gates, "EXPERIMENT", "sunny-pug")
     check_gates.main()
