@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from resnet_ops.data.decoding import decode
+from resnet_ops.data.decoding import Facts, decode
 from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
 from resnet_ops.data.listing.listings import list_images
+from resnet_ops.data.odd_images import bits_needed
 from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.sources import read_source
@@ -72,13 +73,14 @@ def sample(data: DataParams, chosen: Sequence[Path] = (), classes: int = 0) -> S
         return Sample(images, classes, min(sizes[0]), lost, WHITE)
     listed = [] if chosen else list_images(data).images
     paths = list(chosen) or [each.path for each in listed]
-    with quiet_decoders():
-        tried = [
-            decode(path, replace(data, image_size=8), 16) for path in paths[:: max(1, len(paths) // SAMPLE)]
-        ]
+    some = paths[:: max(1, len(paths) // SAMPLE)]
+    tried = _decoded(some, data, 16)
     found = [each for each in tried if not isinstance(each, str)]
     if not found:
         raise DataError(f"{data.root}: none of {len(tried)} images can be read, first of all: {tried[0]}")
+    bits = bits_needed([fact for _, fact in found])
+    if bits < 16:  # known only now
+        found = [each for each in _decoded(some, data, bits) if not isinstance(each, str)]
     sizes = [fact.size for _, fact in found]
     transparent = any(fact.transparent for _, fact in found)
     return Sample(
@@ -88,3 +90,8 @@ def sample(data: DataParams, chosen: Sequence[Path] = (), classes: int = 0) -> S
         lost=median(1 - min(size) / max(size) for size in sizes),
         background=WHITE if transparent else int(np.median([pixels for pixels, _ in found])),
     )
+
+
+def _decoded(paths: Sequence[Path], data: DataParams, grey_bits: int) -> list[tuple[np.ndarray, Facts] | str]:
+    with quiet_decoders():
+        return [decode(path, replace(data, image_size=8), grey_bits) for path in paths]

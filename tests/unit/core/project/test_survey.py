@@ -167,3 +167,13 @@ def test_a_sample_gives_the_typical_side_and_what_a_square_would_lose(tmp_path: 
     root = write_folder(tmp_path / "parts", {"a": 5, "b": 5}, side=(40, 30))
     found = sample(settings(root))
     assert (found.images, found.classes, found.side, found.lost) == (10, 2, 30, 0.25)
+
+
+def test_the_level_beside_deep_grey_is_one_of_the_bits_that_it_uses(tmp_path: Path) -> None:
+    for number in range(8):
+        pixels = np.full((10, 40), 2048 + number, np.uint16)
+        pixels[0, 0] = 4095
+        (tmp_path / "parts" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "parts" / "ab"[number % 2] / f"{number}.png")
+    found = sample(settings(tmp_path / "parts"))
+    assert 127 <= found.background <= 129, "half of 12 bits is half of 8"
