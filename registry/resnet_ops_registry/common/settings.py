@@ -40,6 +40,10 @@ _ENVIRONMENT = {
 }
 
 
+# a password with a blank, which SQLAlchemy takes as it is; a port is none
+_BLANK = re.compile(r"(://[^\s:/@]*:)(?!\d+(?:[/?#\s]|$))(?:(?!://)[^\s@])*[ \t](?:(?!://)[^@\n])*(?=@)")
+
+
 def prepare_environment() -> None:
     """Switch off telemetry, pickles and chatter, unless the user said otherwise. Call before `import mlflow`."""
     for name, value in _ENVIRONMENT.items():
@@ -94,7 +98,7 @@ def artifacts_destination() -> str | None:
 
 def mask_password(text: str) -> str:
     """The text with `***` for each password in its URLs: between `:` and the last `@`, or after `password=`."""
-    return "".join(_mask_word(word) for word in re.split(r"(\s+)", text))
+    return "".join(_mask_word(word) for word in re.split(r"(\s+)", _BLANK.sub(r"\1***", text)))
 
 
 def _mask_word(word: str) -> str:

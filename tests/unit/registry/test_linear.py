@@ -205,6 +205,9 @@ PARSERS: dict[str, tuple[Callable[[str], Any], Callable[[int], str], int]] = {
     ),
     "a date": (lambda text: read_until(text, NOW), lambda n: "9" * n + "d", 20_000),
     "a password": (mask_password, lambda n: "://a:" * n, 20_000),
+    "blanks of a password": (mask_password, lambda n: "://a: b " * n, 20_000),
+    "ends of passwords with blanks": (mask_password, lambda n: "://a: b @" * n, 20_000),
+    "the end of many passwords": (mask_password, lambda n: "://a:" * n + " @", 20_000),
     "a driver's error": (lambda text: cause(Exception(text)), lambda n: "(a." + "a." * n, 20_000),
 }
 
