@@ -39,10 +39,10 @@ REFERENCE, TRIED, PERTURBED = 1000, 1000, 200
 """Images of a reference; that calibrations draw from; and of each perturbation."""
 CALM, GONE, MORE = "none", "no squares", "three times the squares"
 KIN = {
-    "contrast x 0.5": ("contrast", "fog"),
-    "brightness + 30": ("brightness",),
-    "noise 12": ("gaussian_noise", "shot_noise", "impulse_noise"),
-    "blur 1.5": ("defocus_blur", "motion_blur", "zoom_blur", "glass_blur"),
+    **dict.fromkeys(("contrast x 0.97", "contrast x 0.5"), ("contrast", "fog")),
+    **dict.fromkeys(("brightness + 2", "brightness + 30"), ("brightness",)),
+    **dict.fromkeys(("noise 3", "noise 12"), ("gaussian_noise", "shot_noise", "impulse_noise")),
+    **dict.fromkeys(("blur 0.3", "blur 1.5"), ("defocus_blur", "motion_blur", "zoom_blur", "glass_blur")),
 }
 """Perturbations of a change's own kind."""
 
