@@ -173,7 +173,7 @@ def test_kinds_that_move_nothing_are_like_nothing(calibrated_accuracy: Reference
     still = replace(accuracy_calibration, centres=np.zeros_like(accuracy_calibration.centres))
     metric = Whitening.of(calibrated_accuracy.summary.reservoir.embedding)
     shifted = accuracy_calibration.centres[-1].astype(float)
-    assert accuracy_calibration.most_alike(shifted, metric) == "darkened"
+    assert accuracy_calibration.most_alike(shifted, metric) == accuracy_calibration.kinds[-1]
     assert still.most_alike(shifted, metric) is None
     assert accuracy_calibration.most_alike(np.zeros_like(shifted), metric) is None
 
