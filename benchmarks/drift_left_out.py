@@ -42,7 +42,7 @@ PAGE = ROOT / "docs" / "drift-measured.md"
 START, END = "<!-- drift left out: begin -->", "<!-- drift left out: end -->"
 SIZES = (100, 500)
 CALM, MIXES, FROZEN = "none", ("even classes x 3", "odd classes x 3"), "frozen: 5 % one frame"
-DEALS = 20
+DEALS = 12
 """References that windows are judged by."""
 HARMLESS, HARMFUL = 0.01, 0.025
 """Accuracy lost up to which a change is harmless, and from which on it hurts; those between are in neither count."""
