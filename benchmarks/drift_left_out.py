@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.drift_parts.drift_pools import IDENTITY, frame_of, predictions_of
-from benchmarks.drift_parts.left_out_scores import held_out_scores, rehearsed_rows
+from benchmarks.drift_parts.left_out_scores import EACH, held_out_scores, rehearsed_rows
 from benchmarks.drift_parts.left_out_sets import CHANGES, KIN, SETS
 from benchmarks.drift_parts.shifted_images import CLEAN, REHEARSED, Scores
 from benchmarks.drift_power import LEVEL, bbsd, share
@@ -42,8 +42,8 @@ PAGE = ROOT / "docs" / "drift-measured.md"
 START, END = "<!-- drift left out: begin -->", "<!-- drift left out: end -->"
 SIZES = (100, 500)
 CALM, MIXES, FROZEN = "none", ("even classes x 3", "odd classes x 3"), "frozen: 5 % one frame"
-DEALS = 20
-"""References that windows without a change are judged by."""
+DEALS = 12
+"""References that windows are judged by."""
 HARMLESS, HARMFUL = 0.01, 0.025
 """Accuracy lost up to which a change is harmless, and from which on it hurts; those between are in neither count."""
 
@@ -76,15 +76,19 @@ class Version:
     @cached_property
     def rest(self) -> Scores:
         """Clean images that are in no reference."""
-        return self.scores[CLEAN][self._order[self.half :]]
+        return self.changed(CLEAN)
 
-    def dealt(self, change: str, windows: int) -> Iterator[tuple["Version", int]]:
+    def changed(self, change: str) -> Scores:
+        """The images that are in no reference, under a change."""
+        return self.scores[change][self._order[self.half :]]
+
+    def dealt(self, windows: int) -> Iterator[tuple["Version", int]]:
         """References to judge so many windows by, with the number of each.
 
-        One for a change. Without one several, dealt anew: all windows of one deal share what by chance tells its halves
-        apart, so its rate of false alarms can be far from their mean.
+        Several, dealt anew: all windows of one deal share what by chance tells its halves apart, so a rate by it can be
+        far from the mean of such rates.
         """
-        deals = self._deals[:windows] if change == CALM else [self]
+        deals = self._deals[:windows]
         for deal in deals:
             yield deal, windows // len(deals)
 
@@ -118,15 +122,27 @@ class Version:
         return replace(made, accuracy_calibration=accuracy_calibration)
 
     def _tried(self) -> Iterator[Tried]:
-        """Of the first half's images, whichever deal it is: no others were scored perturbed."""
+        """Of the reference's images, the first EACH that were scored perturbed."""
+        ours = self._order[: self.half]
         for place, (kind, severity) in enumerate(PERTURBATIONS):
-            found = self.scores[f"{REHEARSED}{kind} {severity}"]
-            same = self.scores[CLEAN][rehearsed_rows(place, self.half)]
+            rows = rehearsed_rows(place, len(self._order))
+            chosen = np.flatnonzero(np.isin(rows, ours))[:EACH]
+            found, same = (
+                self.scores[f"{REHEARSED}{kind} {severity}"][chosen],
+                self.scores[CLEAN][rows[chosen]],
+            )
             yield Tried(kind, predictions_of(found), predictions_of(same), found.labels)
 
-    def loss(self, change: str) -> float:
-        """Of accuracy, on the very images that are changed."""
-        return float(self.rest.right.mean() - self.scores[change].right.mean())
+    def loss(self, change: str) -> tuple[float, float]:
+        """Of accuracy, on all held-out images, with its standard error."""
+        lost = self.scores[CLEAN].right.astype(float) - self.scores[change].right
+        return float(lost.mean()), float(lost.std() / np.sqrt(len(lost)))
+
+    def worst(self, change: str) -> float:
+        """What the class loses that loses most, as a share of its images."""
+        lost = self.scores[CLEAN].right.astype(float) - self.scores[change].right
+        labels = self.scores[CLEAN].labels
+        return max(float(lost[labels == label].mean()) for label in np.unique(labels))
 
     def window(self, change: str, n: int, rng: np.random.Generator) -> Scores:
         """n rows under a change; where images are dealt twice, their embeddings differ by a hair."""
@@ -137,7 +153,7 @@ class Version:
             frames = max(n // 20, 2)
             one = self.rest[rng.integers(0, len(self.rest), 1).repeat(frames)]
             return _dealt(self.rest, n - frames, rng) + one
-        return _dealt(self.rest if change == CALM else self.scores[change], n, rng)
+        return _dealt(self.rest if change == CALM else self.changed(change), n, rng)
 
 
 def _dealt(scores: Scores, n: int, rng: np.random.Generator, weights: np.ndarray | None = None) -> Scores:
@@ -177,16 +193,21 @@ def measured(
 def _measured(version: Version, change: str, n: int, windows: int, params: DriftParams) -> dict[str, float]:
     rng = np.random.default_rng((7, n))
     own = {family(kind) for kind in KIN.get(change, ())}
-    rows = [
-        row
-        for dealt, each in version.dealt(change, windows)
-        for row in _judged(dealt, change, n, each, params, own, rng)
+    by_reference = [
+        list(_judged(dealt, change, n, each, params, own, rng)) for dealt, each in version.dealt(windows)
     ]
-    return {
+    rows = [row for of_one in by_reference for row in of_one]
+    found = {
         key: float(np.nanmean(values)) if not np.isnan(values).all() else -1.0
         for key in rows[0]
         if len(values := np.array([row[key] for row in rows], dtype=float))
     }
+    return {**found, "spread": _spread([float(np.mean([row["ours"] for row in of])) for of in by_reference])}
+
+
+def _spread(means: list[float]) -> float:
+    """Standard error of the mean of independent means."""
+    return float(np.std(means, ddof=1) / np.sqrt(len(means)))
 
 
 def _judged(
@@ -232,13 +253,15 @@ class Table:
 
     def groups(self, version: Version) -> dict[str, list[str]]:
         """Changes by what they truly cost."""
+        harmless = [change for change in CHANGES if version.loss(change)[0] <= HARMLESS]
         return {
             "none": [CALM],
-            f"harmless (at most {100 * HARMLESS:g} point)": [
-                change for change in CHANGES if version.loss(change) <= HARMLESS
+            f"harmless (at most {100 * HARMLESS:g} point)": harmless,
+            f"of these: no class loses {100 * HARMFUL:g}": [
+                change for change in harmless if version.worst(change) < HARMFUL
             ],
             f"harmful ({100 * HARMFUL:g} points or more)": [
-                change for change in CHANGES if version.loss(change) >= HARMFUL
+                change for change in CHANGES if version.loss(change)[0] >= HARMFUL
             ],
             "other mix of classes": list(MIXES),
             FROZEN: [FROZEN],
@@ -246,8 +269,8 @@ class Table:
 
     def summary(self, versions: list[Version]) -> Iterator[str]:
         yield (
-            "| left out (accuracy) | windows | n | ours | KS on softmax | MMD on embeddings | estimate off by, points "
-            "| assumed unchanged | interval holds | reason right | wrong |"
+            "| left out (accuracy) | windows | n | ours (standard error) | KS on softmax | MMD on embeddings "
+            "| estimate off by, points | assumed unchanged | interval holds | reason right | wrong |"
         )
         yield "|---|---|---|---|---|---|---|---|---|---|---|"
         for version in versions:
@@ -265,16 +288,23 @@ class Table:
             cells = []
             for version in versions:
                 few, many = (share(self.of(version, change, n)["ours"]) for n in SIZES)
-                cost = "" if change in MIXES else f"{100 * version.loss(change):.1f}: "
-                cells.append(f"{cost}{few} / {many}")
+                cells.append(f"{'' if change in MIXES else _cost(version, change)}{few} / {many}")
             yield f"| {change} | {' | '.join(cells)} |"
 
 
+def _cost(version: Version, change: str) -> str:
+    lost, error = version.loss(change)
+    return f"{100 * lost:.1f} ± {100 * error:.1f}, {100 * version.worst(change):.1f}: "
+
+
 def _cells(found: list[dict[str, float]]) -> Iterator[str]:
+    """The error of what is alarmed is over changes, or over references where there is one change."""
     means = {
         key: float(np.mean([each[key] for each in found if each[key] >= 0] or [np.nan])) for key in found[0]
     }
-    yield from (share(means[key]) for key in ("ours", "ks", "mmd"))
+    error = _spread([each["ours"] for each in found]) if len(found) > 1 else found[0]["spread"]
+    yield f"{share(means['ours'])} ({share(error)})"
+    yield from (share(means[key]) for key in ("ks", "mmd"))
     for key in ("error", "same"):
         yield "none" if np.isnan(means[key]) else f"{100 * means[key]:.1f}"
     yield "none" if np.isnan(means["holds"]) else share(means["holds"])
@@ -304,9 +334,11 @@ def main() -> None:
     body = [
         f"Made by `python benchmarks/drift_left_out.py` at commit {str(about['commit'])[:7]}: {about['cpu']}, Python "
         f"{about['python']}, torch {about['torch']}. alpha {LEVEL}; {arguments.calm} windows a row without a change "
-        f"by {DEALS} references, {arguments.windows} by one for each change and size.",
+        f"and {arguments.windows} for each change and size, by up to {DEALS} references. The standard error is over "
+        "changes, and over references where there is one.",
         "\n".join(table.summary(versions)),
-        "Each change: accuracy lost in points, and windows of 100 / 500 that alarm.",
+        "Each change: accuracy lost in points with its standard error, what the class loses that loses most, and "
+        "windows of 100 / 500 that alarm.",
         "\n".join(table.each(versions)),
     ]
     print("\n\n".join(body))

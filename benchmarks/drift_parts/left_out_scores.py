@@ -25,15 +25,17 @@ __all__ = ["EACH", "held_out_scores", "rehearsed_rows"]
 ROOT = Path(__file__).resolve().parents[2]
 EACH = 200
 """Images that each kind and severity is rehearsed on."""
+_SCORED = 700
+"""Images that each is scored on, so that any half of the held-out images has EACH."""
 
 
 def held_out_scores(name: str, data: Path, cache: Path) -> dict[str, Scores]:
     """Scores of a data set by what was done to its images, kept in `cache`.
 
-    CLEAN: all held-out images, in which the first half is for references. A change: the second half, changed. REHEARSED
-    and a kind and severity: the first EACH images that `rehearsed_rows` gives for it.
+    CLEAN: all held-out images. A change: the same, changed. REHEARSED and a kind and severity: the images that
+    `rehearsed_rows` gives for it.
     """
-    path = cache / f"{name}.npz"
+    path = cache / "scores" / f"{name}.npz"
     if not path.exists():
         _keep(path, _scored(name, data))
     with np.load(path) as stored:
@@ -60,20 +62,19 @@ def _scored(name: str, data: Path) -> dict[str, Scores]:
         statistics = np.stack(list(image_stats(chosen).values()), axis=1)
         return Scores(found.probabilities, found.embeddings, of, statistics)
 
-    half = len(held) // 2
     found = {CLEAN: scored(held, truth)}
     for change, apply in CHANGES.items():
-        found[change] = scored(apply(held[half:]), truth[half:])
+        found[change] = scored(apply(held), truth)
         print(f"{name}: {change}, {found[change].right.mean():.3f} right", file=sys.stderr, flush=True)
     for place, (kind, severity) in enumerate(PERTURBATIONS):
-        rows = rehearsed_rows(place, half)
+        rows = rehearsed_rows(place, len(held))
         found[f"{REHEARSED}{kind} {severity}"] = scored(perturbed(held[rows], kind, severity, 0), truth[rows])
     return found
 
 
-def rehearsed_rows(place: int, half: int) -> NDArray[np.int64]:
-    """The images of the first half that the kind and severity number `place` is rehearsed on."""
-    return np.random.default_rng((0, place)).permutation(half)[:EACH]
+def rehearsed_rows(place: int, images: int) -> NDArray[np.int64]:
+    """Those of so many images that the kind and severity number `place` was scored on."""
+    return np.random.default_rng((0, place)).permutation(images)[:_SCORED]
 
 
 def _trained(images: Images, labels: Labels, recipe: str, epochs: int) -> TrainedModel:

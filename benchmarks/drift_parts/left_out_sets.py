@@ -242,6 +242,7 @@ _BLUR = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur")
 _NOISE = ("gaussian_noise", "shot_noise", "impulse_noise")
 KIN: dict[str, tuple[str, ...]] = {
     "one pixel": ("moved",),
+    "zoom 85 %": ("zoomed_in",),
     "brightness x 1.05": ("brightness",),
     **dict.fromkeys(("brightness x 0.9", "brightness x 0.4"), ("darkened", "contrast")),
     **dict.fromkeys(("salt and pepper 3 %", "noise 3", "noise 20"), _NOISE),

@@ -39,12 +39,14 @@ _CALIBRATION, _OPERATING = "calibration.", "operating."
 class Harm:
     """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
     least loss that may alarm; None where the accuracy calibration does not know it. mix: share of the embeddings' move,
-    in [0, 1], that is another mix of classes. side_fell: whether sensitivity or specificity fell by what may alarm."""
+    in [0, 1], that is another mix of classes. side_fell: whether sensitivity or specificity fell by what may alarm.
+    classes_shifted: whether the predicted classes shifted farther than harmless changes shift them."""
 
     loss: float
     guard: float | None = None
     mix: float = 0.0
     side_fell: bool = False
+    classes_shifted: bool = False
 
     def below(self, guard: float) -> bool:
         """Whether the model does about as well, where this is the guard."""
@@ -128,7 +130,8 @@ class AccuracyCalibration:
             guess.alarming
             for guess in self.operating.guesses(self.clean, self.calibration.classes, now).values()
         )
-        return Harm(-found.gain, self.calibration.guard(window.independent), found.explained, lost)
+        shifted = self.calibration.classes_shifted(self.clean, now)
+        return Harm(-found.gain, self.calibration.guard(window.independent), found.explained, lost, shifted)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.

@@ -1,8 +1,8 @@
 """Perturbations: the model meets its labelled held-out images, perturbed in every way that we can think of.
 
 The fifteen common corruptions of `resnet_ops.evaluation` at their five severities, and what they leave out: a camera
-that was turned, moved or got too little light. Other mixes of classes come from the clean images. Images of kinds that
-the model never learned cannot be tried.
+that was turned, moved, put nearer or farther, or got too little light. Other mixes of classes come from the clean
+images. Images of kinds that the model never learned cannot be tried.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -44,21 +44,25 @@ _LEAST = 20
 """A perturbation that leaves fewer usable answers than this is left out."""
 
 
-def _turned(images: Pixels, severity: int) -> Pixels:
-    seen = _by_camera(images.astype(np.float32), "turned", severity, order=1, mode="nearest")
-    return _levels(seen, images)
+_ZOOMS = {"zoomed_in": -1, "zoomed_out": 1}
+"""Powers of the share of the scene that is seen then."""
 
 
-def _moved(images: Pixels, severity: int) -> Pixels:
-    seen = _by_camera(images.astype(np.float32), "moved", severity, order=1, mode="nearest")
+def _seen(images: Pixels, severity: int, kind: str) -> Pixels:
+    seen = _by_camera(images.astype(np.float32), kind, severity, order=1, mode="nearest")
     return _levels(seen, images)
 
 
 def _by_camera(planes: NDArray[Any], kind: str, severity: int, **options: Any) -> NDArray[Any]:
-    """(N, H, W, ...) as after a camera was turned or moved."""
+    """(N, H, W, ...) as after a camera was turned, moved, or put nearer or farther."""
     if kind == "turned":
         degrees = (3, 6, 12, 20, 30)[severity - 1]
         return np.asarray(ndimage.rotate(planes, -degrees, axes=(1, 2), reshape=False, **options))
+    if kind in _ZOOMS:
+        scale = np.ones(planes.ndim)
+        scale[1:3] = (1.03, 1.07, 1.13, 1.25, 1.5)[severity - 1] ** _ZOOMS[kind]
+        middle = (np.array(planes.shape) - 1) / 2
+        return np.asarray(ndimage.affine_transform(planes, scale, middle - scale * middle, **options))
     by = (0, *_shift(severity, planes.shape), *[0] * (planes.ndim - 3))
     return np.asarray(ndimage.shift(planes, by, **options))
 
@@ -83,14 +87,15 @@ def _levels(values: NDArray[np.floating], of: Pixels) -> Pixels:
 
 
 _HANDLING: dict[str, Callable[[Pixels, int], Pixels]] = {
-    "turned": _turned,
-    "moved": _moved,
+    "turned": partial(_seen, kind="turned"),
+    "moved": partial(_seen, kind="moved"),
     "darkened": _darkened,
+    **{kind: partial(_seen, kind=kind) for kind in _ZOOMS},
 }
 PERTURBATIONS = tuple((kind, severity) for kind in (*CORRUPTIONS, *_HANDLING) for severity in SEVERITIES)
 """All kinds at all severities, 1 to 5."""
 _KINDS = {*CORRUPTIONS, *_HANDLING}
-_FOLLOWED = ("turned", "moved")
+_FOLLOWED = ("turned", "moved", *_ZOOMS)
 """What moves the truth with the image, where an answer says where."""
 _UNFOLLOWED = ("elastic_transform",)
 """What moves it in ways that a truth cannot follow exactly: left out there."""

@@ -55,7 +55,8 @@ class Comparison:
 
         Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
         loss reaches the guard, and where it does not, shifted probabilities are no alarm either; nor are shifted
-        classes where the embeddings shifted too, unless another mix of classes is what shifted the embeddings.
+        classes where the embeddings shifted too, unless another mix of classes is what shifted the embeddings, or the
+        classes shifted farther than changes that cost nothing shift them.
         """
         rng = np.random.default_rng(self.params.seed)
         softmax, classes, embeddings, repeated = (
@@ -67,7 +68,7 @@ class Comparison:
             *self._unusable(),
             *self._copies(repeated),
             self._softmax(softmax, rng, suppressed),
-            self._classes(classes, rng, suppressed and self._images_changed(images, classes)),
+            self._classes(classes, rng, suppressed and self._by_harmless_images(images, classes)),
             images,
             *self._image(),
         )
@@ -82,7 +83,7 @@ class Comparison:
             return self._softmax(self.alpha / 2, rng), self._classes(self.alpha / 2, rng)
         images = self._embeddings(self.alpha / 10, rng)
         suppressed = self._suppressed(images)
-        changed = suppressed and self._images_changed(images, self.alpha / 2)
+        changed = suppressed and self._by_harmless_images(images, self.alpha / 2)
         return self._softmax(self.alpha / 2, rng, suppressed), self._classes(self.alpha / 2, rng, changed)
 
     def _suppressed(self, images: Finding) -> bool:
@@ -93,9 +94,11 @@ class Comparison:
             return (images.fired or images.suppressed) and self.harm.loss < 0
         return self.harm.below(self.harm.guard)
 
-    def _images_changed(self, images: Finding, alpha: float) -> bool:
-        """Whether the embeddings shifted, by a test at this level, and no other mix of classes is behind it."""
-        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+    def _by_harmless_images(self, images: Finding, alpha: float) -> bool:
+        """Whether shifted classes are what changed images do that cost nothing: the embeddings shifted, by a test at
+        this level, no other mix of classes is behind it, and the classes shifted no farther than such changes do."""
+        harm = self.harm
+        known = harm is not None and harm.guard is not None and harm.mix < _MIXED and not harm.classes_shifted
         shifted = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
         return known and shifted
 

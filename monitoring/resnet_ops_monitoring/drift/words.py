@@ -23,7 +23,7 @@ _WHERE = {
     **dict.fromkeys(("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"), _BLUR),
     **dict.fromkeys(("gaussian_noise", "shot_noise", "impulse_noise"), _NOISE),
     **dict.fromkeys(("snow", "frost", "fog", "brightness", "contrast", "darkened"), _LIGHT),
-    **dict.fromkeys(("elastic_transform", "turned", "moved"), _PLACE),
+    **dict.fromkeys(("elastic_transform", "turned", "moved", "zoomed_in", "zoomed_out"), _PLACE),
     **dict.fromkeys(("pixelate", "jpeg_compression"), _TRANSFER),
 }
 _CHANGED = "The images themselves changed: look at camera, lens, light and preprocessing first."

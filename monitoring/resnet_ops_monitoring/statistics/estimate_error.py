@@ -47,7 +47,7 @@ _DRAWS = 2
 _LEAST = 10
 """Fewer harmless trials than this set no guard of their own."""
 _ARRAYS = {"moves": "shifts"} | {
-    name: name for name in ("kinds", "sizes", "gains", "noise", "guards", "misses")
+    name: name for name in ("kinds", "sizes", "gains", "noise", "guards", "class_guards", "misses")
 }
 """The arrays as references hold them, and the fields that they are."""
 
@@ -114,7 +114,9 @@ class Guess:
 class Calibration:
     """kinds: (R,). sizes: (S,) rows of windows. shifts: (S, R, 6) of trials drawn as such windows, and what they gained
     beside the mix, gains: (S, R), of which noise: (R,) is the variance by chance. guards: (S,) estimated losses below
-    which there is no alarm. misses: (S, R) errors in standard errors, each kind by a regression without it."""
+    which there is no alarm; class_guards: (S,) shifts of a predicted class's share above which they cannot hold back
+    the alarm about it, 1 in accuracy calibrations of before they were kept. misses: (S, R) errors in standard errors,
+    each kind by a regression without it."""
 
     classes: ClassLooks
     kinds: tuple[str, ...]
@@ -123,6 +125,7 @@ class Calibration:
     gains: Floats
     noise: Floats
     guards: Floats
+    class_guards: Floats
     misses: Floats
 
     def guess(self, clean: Look, now: Look) -> Guess:
@@ -137,6 +140,10 @@ class Calibration:
     def guard(self, rows: int) -> float:
         """Estimated loss, in accuracy, from which on a change of images in a window of so many rows may alarm."""
         return float(self.guards[self._place(rows)])
+
+    def classes_shifted(self, clean: Look, now: Look) -> bool:
+        """Whether the predicted classes shifted farther than harmless perturbations shift them."""
+        return bool(_class_shift(clean, now) > self.class_guards[self._place(now.rows)])
 
     def quantile(self, rows: int, confidence: float) -> float:
         """How many standard errors hold this share of the perturbations, each judged as a stranger."""
@@ -159,14 +166,16 @@ class Calibration:
         """Raises LookupError or ValueError when something is missing or does not fit."""
         start = "classes."
         classes = {name.removeprefix(start): each for name, each in arrays.items() if name.startswith(start)}
-        parts: dict[str, Any] = {field: arrays[name] for name, field in _ARRAYS.items()}
+        whole = {"class_guards": np.ones(len(arrays["guards"])), **arrays}
+        parts: dict[str, Any] = {field: whole[name] for name, field in _ARRAYS.items()}
         found = cls(
             classes=ClassLooks.from_arrays(classes),
             **{**parts, "kinds": tuple(parts["kinds"].tolist())},
         )
         sizes, many = len(found.sizes), len(found.kinds)
-        shapes = [getattr(found, name).shape for name in ("shifts", "gains", "misses", "noise", "guards")]
-        if shapes != [(sizes, many, 6), (sizes, many), (sizes, many), (many,), (sizes,)] or not sizes * many:
+        names = ("shifts", "gains", "misses", "noise", "guards", "class_guards")
+        fit = [(sizes, many, 6), (sizes, many), (sizes, many), (many,), (sizes,), (sizes,)]
+        if [getattr(found, name).shape for name in names] != fit or not sizes * many:
             raise ValueError("the parts of its accuracy calibration do not fit together")
         if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS.values() if name != "kinds"):
             raise ValueError("its accuracy calibration holds numbers that cannot be")
@@ -212,6 +221,7 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
     noise: list[float] = []
     given: list[list[Floats]] = []
     gains: list[list[float]] = []
+    moved: list[list[float]] = []
     for trial in trials:
         m = len(trial.right)
         change = trial.right.astype(np.float64) - trial.before
@@ -224,6 +234,7 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
             noise.append(chance)
             given.append([shifts(mixed.look, now) for now, mixed in found])
             gains.append([truth - mixed.accuracy for _, mixed in found])
+            moved.append([_class_shift(clean, now) for now, _ in found])
     shifted, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
     names, chances = np.array(kinds), np.array(noise)
     strange = [left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
@@ -236,6 +247,9 @@ def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: 
         noise=chances,
         guards=np.array(
             [guard(found, each, names) for (found, _), each in zip(strange, gained, strict=True)]
+        ),
+        class_guards=np.array(
+            [_class_guard(found, each, names) for found, each in zip(np.array(moved).T, gained, strict=True)]
         ),
         misses=np.array(
             [
@@ -299,3 +313,14 @@ def guard(found: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
         *(float(np.quantile(losses, SUPPRESSED)) for losses in groups if len(losses) >= _LEAST),
         0.0,
     )
+
+
+def _class_guard(moved: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float:
+    """Above `SUPPRESSED` of the shifts of predicted classes by harmless changes of images; 1 where too few are."""
+    harmless = (gains >= -HARMLESS) & ~np.isin(kinds, NOT_PERTURBED)
+    return float(np.quantile(moved[harmless], SUPPRESSED)) if harmless.sum() >= _LEAST else 1.0
+
+
+def _class_shift(clean: Look, now: Look) -> float:
+    """Of the share of the predicted class that shifted most."""
+    return float(np.abs(now.shares - clean.shares).max())

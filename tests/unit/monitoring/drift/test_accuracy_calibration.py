@@ -180,6 +180,18 @@ def test_every_perturbation_keeps_shape_and_changes_most_images(served: Served) 
         perturbed(images, "eaten", 1, 0)
 
 
+@pytest.mark.parametrize(("kind", "larger"), [("zoomed_in", True), ("zoomed_out", False)])
+def test_a_camera_put_nearer_or_farther_shows_the_middle_larger_or_smaller(kind: str, larger: bool) -> None:
+    images = np.zeros((2, 33, 33, 1), dtype=np.uint8)
+    images[:, 11:22, 11:22] = 200
+    sizes = [float(perturbed(images, kind, severity, 0)[0].mean()) for severity in range(1, 6)]
+    assert sizes == sorted(sizes, reverse=not larger)
+    assert (sizes[0] > images.mean()) == larger
+    strongest = perturbed(images, kind, 5, 0)
+    assert np.array_equal(strongest, strongest[:, ::-1, ::-1])
+    assert sizes[-1] / images.mean() == pytest.approx(1.5**2 if larger else 1.5**-2, rel=0.1)
+
+
 @dataclass(frozen=True)
 class Broken:
     """A model whose answers on some images are not numbers."""

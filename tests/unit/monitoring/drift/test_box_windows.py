@@ -102,7 +102,12 @@ def test_boxes_follow_a_moved_camera_and_what_they_cannot_follow_is_left_out() -
         )
     )
     kinds = {each.kind for each in tried}
-    assert {kind for kind, _ in PERTURBATIONS} - kinds == {"turned", "elastic_transform"}
+    assert {kind for kind, _ in PERTURBATIONS} - kinds == {
+        "turned",
+        "zoomed_in",
+        "zoomed_out",
+        "elastic_transform",
+    }
     assert steps[-1][0] == steps[-1][1]
     slightly = next(each for each in tried if each.kind == "moved")
     assert slightly.scores is not None

@@ -97,6 +97,23 @@ def test_the_guard_is_never_below_what_counts_as_harmless(reference: Reference) 
     assert _calibration(reference).guard(10**6) == _calibration(reference).guards[-1]
 
 
+def test_the_guard_of_classes_lies_above_what_harmless_perturbations_shift(
+    reference: Reference, made_up: Frames
+) -> None:
+    calibration, accuracy = _calibration(reference), reference.accuracy_calibration
+    assert accuracy is not None
+    guards = calibration.class_guards
+    assert (guards[:-1] > guards[1:]).all(), "small windows shift more by chance"
+    assert 0 < guards[-1] < guards[0] < 0.3
+    clean = accuracy.clean
+    once = replace(clean, rows=1000, shares=clean.shares + np.eye(10)[0] * 1.1 * guards[-1])
+    less = replace(clean, rows=1000, shares=clean.shares + np.eye(10)[0] * 0.9 * guards[-1])
+    assert calibration.classes_shifted(clean, once)
+    assert not calibration.classes_shifted(clean, less)
+    old = {name: each for name, each in calibration.to_arrays().items() if name != "class_guards"}
+    assert not Calibration.from_arrays(old).classes_shifted(clean, once)
+
+
 @pytest.mark.slow
 def test_another_mix_of_classes_is_no_loss_and_its_accuracy_is_estimated(
     made_up: Frames, params: DriftParams
