@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from operator import itemgetter
+from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,7 @@ _ONCE = ("request_id", "digest", "status")
 _EXACT = ("model", "version", "window")
 _OF_A_REPLAY = ("time", "source")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
-_ROWS = 900 // len(RECORDED)  # in one statement: below the same limit
-_AT_ONCE = 1000  # rows in a statement of arrays
+_AT_ONCE = 1000  # rows in a statement, where it may hold so many values
 _ARRAYS = {
     "time": "timestamptz",
     **dict.fromkeys((*STATISTICS, "kept", "drawn", "latency_ms", "queue_ms", "total_ms"), "float8"),
@@ -136,9 +136,11 @@ def _add_to_sqlite(connection: Connection, records: Sequence[dict[str, Any]]) ->
 
     A busy server gets that lock first, each time for 5 ms.
     """
+    values_at_most = connection.connection.driver_connection.getlimit(SQLITE_LIMIT_VARIABLE_NUMBER)  # type: ignore[union-attr]
+    at_once = min(_AT_ONCE, values_at_most // len(RECORDED))
     row, new = f"({', '.join('?' * len(RECORDED))})", 0
-    for begin in range(0, len(records), _ROWS):
-        some = records[begin : begin + _ROWS]
+    for begin in range(0, len(records), at_once):
+        some = records[begin : begin + at_once]
         values = list(chain.from_iterable(map(_in_order, some)))
         values[_TIME :: len(RECORDED)] = map(_as_sqlite, values[_TIME :: len(RECORDED)])
         rows = ", ".join([row] * len(some))
