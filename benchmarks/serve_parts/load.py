@@ -114,6 +114,8 @@ def _opened(port: int, body: bytes, rate: float, seconds: float, seed: int, from
 
     async def ask(due: float) -> None:
         try:
+            while idle and not idle[-1].usable:  # the server has hung up since
+                idle.pop()
             connection = idle.pop() if idle else await _connect(port)
         except OSError:
             statuses[0] += 1
