@@ -22,6 +22,8 @@ __all__ = ["Batcher", "QueueFull"]
 
 _logger = logging.getLogger(__name__)
 _PATIENCE = 5.0  # seconds: who waited for an answer was given up before
+_MOST_BYTES = 1 << 30
+"""Of the images in a queue: a small file may be of a size that fills memory, such as one that is seen in tiles."""
 
 
 class QueueFull(ServiceError):
@@ -38,7 +40,7 @@ class _Job:
 
 
 class Batcher:
-    """One thread, and in front of it a queue that holds `most_waiting` images at most. For one event loop.
+    """One thread, and in front of it a queue of `most_waiting` images and 1 GiB at most. For one event loop.
 
     An idle model is asked at once. One that was busy until now waits `gather` seconds, counted from the oldest
     request, for as many images as it answered last: the clients that it answered just then are likely to ask again.
@@ -52,6 +54,7 @@ class Batcher:
         """Of the requests that are for this model, from before they are put in the queue."""
         self.waiting = 0
         """Images in the queue."""
+        self._bytes = 0  # of these
         self.busy = False
         """Whether the model is at work."""
         self._wanted, self._last, self._ended, self._closing = 1, 1, 0.0, False
@@ -66,10 +69,11 @@ class Batcher:
         """
         job = _Job(model, images, asyncio.get_running_loop().create_future())
         with self._ready:
-            if self._closing or (self.waiting and self.waiting + len(images) > self._most_waiting):
+            if self._closing or (self.waiting and self._would_fill(images)):
                 raise QueueFull(f"{self.waiting} images wait for the model already. Come back later.")
             self._jobs.append(job)
             self.waiting += len(images)
+            self._bytes += images.nbytes
             if self.waiting >= self._wanted:
                 self._ready.notify()
         try:
@@ -85,11 +89,15 @@ class Batcher:
             self._ready.notify()
         self._thread.join(patience)
 
+    def _would_fill(self, images: Pixels) -> bool:
+        return self.waiting + len(images) > self._most_waiting or self._bytes + images.nbytes > _MOST_BYTES
+
     def _give_up(self, job: _Job) -> None:
         with self._ready:
             if job in self._jobs:
                 self._jobs.remove(job)
                 self.waiting -= len(job.images)
+                self._bytes -= job.images.nbytes
 
     def _run(self) -> None:
         while self._answer(
@@ -128,6 +136,7 @@ class Batcher:
             taken.append(self._jobs.popleft())
             size += len(taken[-1].images)
         self.waiting -= size
+        self._bytes -= sum(job.images.nbytes for job in taken)
         self.busy = True
         for job in taken:
             job.waited = time.monotonic() - job.arrived
