@@ -148,11 +148,12 @@ def _is_voc(file: Path) -> bool:
 
 def _folder_of(listing: Listing, root: Path) -> Path:
     """The folder below root from which most names of images lead to one. Raises DataError where none does."""
-    names, there = {Path(image.file) for image in listing.images}, find(root).images
-    known = set(there)
-    folders = {above for path in there for above in path.parents if above.is_relative_to(root)}
-    found = Counter({folder: sum(folder / name in known for name in names) for folder in sorted(folders)})
-    folder, count = found.most_common(1)[0] if found else (root, 0)
+    names, found = {Path(image.file) for image in listing.images}, Counter[Path]()
+    for path in find(root).images:
+        found[root] += path.is_absolute() and path in names
+        for above in path.parents[: len(path.parents) - len(root.parents)]:
+            found[above] += path.relative_to(above) in names
+    folder, count = max(sorted(found.items()), key=lambda each: each[1], default=(root, 0))
     if not count:
         first = listing.images[0].file if listing.images else "none"
         raise DataError(
