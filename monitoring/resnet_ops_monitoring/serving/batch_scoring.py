@@ -65,7 +65,13 @@ class Job:
     """What in a request's id names its group."""
 
     def opened(self) -> "BatchScorer":
-        """Its version, verified, and the log. Raises ConfigError for settings that are wrong; as `version_of`."""
+        """Its version, verified, and the log.
+
+        Raises DataError for a source that the log cannot hold; ConfigError for settings that are wrong; as
+        `version_of`.
+        """
+        if self.source is not None:
+            as_text("source", self.source)
         settings, data = read_serving_settings(self.params)
         version = version_of(self.uri, self.ungated, settings.threads, settings.device)
         scorer = Scorer(version.model, version.identity, settings.max_batch)

@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 
 from resnet_ops.cli import build_app
 from resnet_ops.data import streaming
+from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.serving.batch_scoring import Job
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene
 from tests.unit.registry.conftest import NAME
@@ -128,6 +130,12 @@ def test_a_name_that_the_log_cannot_hold_costs_no_other_image_its_row(
     rows.to_parquet(scene.folder / "new.parquet")
     assert "3 images, 3 new" in score(CHAMPION, str(scene.folder / "new.parquet")).output
     assert len(logged()) == 15
+
+
+@pytest.mark.parametrize("source", ["", "x" * 201, "a\0b"])
+def test_a_source_that_the_log_cannot_hold_is_told_before_anything_is_loaded(source: str) -> None:
+    with pytest.raises(DataError, match="source is no text of 1 to 200"):
+        Job(CHAMPION, Path("nowhere"), source=source).opened()
 
 
 @pytest.mark.slow
