@@ -15,7 +15,7 @@ from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import ServiceError
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.serving.pace import Pace
-from resnet_ops_monitoring.serving.scorer import Scored, score_batch
+from resnet_ops_monitoring.serving.scorer import Scored, largest_batch, score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
 __all__ = ["Batcher", "QueueFull"]
@@ -127,11 +127,9 @@ class Batcher:
 
     def _take(self) -> list[_Job]:
         taken = [self._jobs.popleft()]
-        size = len(taken[0].images)
+        size, most = len(taken[0].images), largest_batch(taken[0].model, self._max_batch)
         while (
-            self._jobs
-            and self._jobs[0].model is taken[0].model
-            and size + len(self._jobs[0].images) <= self._max_batch
+            self._jobs and self._jobs[0].model is taken[0].model and size + len(self._jobs[0].images) <= most
         ):
             taken.append(self._jobs.popleft())
             size += len(taken[-1].images)
