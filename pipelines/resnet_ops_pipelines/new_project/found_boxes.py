@@ -66,10 +66,12 @@ class FoundBoxes:
 def find_boxes(place: Path) -> FoundBoxes | None:
     """The boxes of a folder at any depth, or of a COCO or CSV file beside its images; None where there are none.
 
-    Raises DataError where there are several lists of boxes, their images are missing, or nothing of them can be used.
+    Raises DataError where there are several lists of boxes, their images are missing, nothing of them can be used, or a
+    JSON file is none of them.
     """
     root = place if place.is_dir() else place.parent
-    sources = sorted(set(_sources(root) if place.is_dir() else filter(_is_list, [place])))
+    named = place.suffix.lower() == ".json" or (place.is_file() and _is_list(place))
+    sources = sorted(set(_sources(root))) if place.is_dir() else [place] * named
     if not sources:
         return None
     if len(sources) > 1:
