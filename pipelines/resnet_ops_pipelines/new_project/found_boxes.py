@@ -70,8 +70,10 @@ def find_boxes(place: Path) -> FoundBoxes | None:
     JSON file is none of them.
     """
     root = place if place.is_dir() else place.parent
-    named = place.suffix.lower() == ".json" or (place.is_file() and _is_list(place))
-    sources = sorted(set(_sources(root))) if place.is_dir() else [place] * named
+    if place.is_dir():
+        sources = sorted(set(_sources(root)))
+    else:
+        sources = [place] if place.suffix.lower() == ".json" or _is_list(place) else []
     if not sources:
         return None
     if len(sources) > 1:

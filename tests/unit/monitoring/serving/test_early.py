@@ -20,6 +20,7 @@ from starlette.types import Message, Scope
 
 from resnet_ops_monitoring.inference_log.client.writer import open_writer
 from resnet_ops_monitoring.serving.application import make_app
+from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.web import running
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
 from tests.unit.monitoring.serving.live import Live, fake_version, serving, until
@@ -85,10 +86,14 @@ def test_it_is_so_where_the_application_is_put_below_another_path(monkeypatch: p
         "root_path": "/digits",
         "state": {},
     }
-    scope |= {"headers": [(b"content-length", b"2")], "query_string": b""}
+    scope.update(headers=[(b"content-length", b"2")], query_string=b"")
+
+    async def ask(scoring: Scoring) -> None:
+        await make_app(scoring, None)(scope, receive, send)
+
     with busy() as live:
         monkeypatch.setattr(live.scoring, "answer", None)
-        asyncio.run(make_app(live.scoring, None)(scope, receive, send))
+        asyncio.run(ask(live.scoring))
         assert told[0]["status"] == 503
         assert '{route="/v1/score",status="503"} 1.0' in live.get("/metrics").text
 
