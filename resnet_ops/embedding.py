@@ -10,7 +10,7 @@ import numpy as np
 from resnet_ops.data.depth import dtype_of
 from resnet_ops.data.listing.folders import find, notes_on, require_most
 from resnet_ops.data.params import ReadParams
-from resnet_ops.data.streaming import stream_images
+from resnet_ops.data.streaming import images_in_memory, stream_images
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import write_path
 from resnet_ops.messages import Progress
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "embed_folder"]
 
-BATCH, BYTES = 256, 1 << 30
-"""Images that are held and asked about at once, and rows of a group of the file; and the bytes of these images."""
+BATCH = 256
+"""Images that are held and asked about at once, at most, and rows of a group of the file."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _write(
     ).embeddings.shape[1]
     schema = _schema(width, half, about)
     rows = 0
-    count = max(1, min(BATCH, BYTES // (params.image_size**2 * params.channels * params.depth // 8)))
+    count = images_in_memory(params, BATCH)
     with parquet.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in stream_images(paths, params, count, progress):
             broken += [f"{path.relative_to(folder)} ({why})" for path, why in batch.broken.items()]

@@ -1,6 +1,7 @@
 """Which image each simulated request shows, so that the monitor can judge the windows also where images are few."""
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,9 @@ def requested(
     each other. Where not even all images are enough for a window, each is requested once.
     """
     run = monitor.run
-    wanted = max(round(window.hours * 60 / run.minutes), 1) if run.minutes else run.min_alarms
+    # more times than whole windows would put an image twice into one
+    whole = math.floor(window.hours * 60 / run.minutes + 1e-9) if run.minutes else run.min_alarms
+    wanted = max(whole, 1)
     best, most = list(order), -1
     for rounds in range(1, wanted + 1):
         places = [*order] * rounds

@@ -13,7 +13,10 @@ from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.threads import mapped
 
-__all__ = ["Batch", "stream_images"]
+__all__ = ["Batch", "images_in_memory", "stream_images"]
+
+BYTES = 1 << 30
+"""Of images in memory."""
 
 
 @dataclass
@@ -29,6 +32,11 @@ class Batch:
     def images(self) -> np.ndarray:
         """(N, H, W, C), uint8 or uint16, of the settings' size, N at least 1."""
         return np.stack(self.pixels)
+
+
+def images_in_memory(params: ReadParams, most: int) -> int:
+    """How many images of these settings' size are held at once: `most`, or as many as fit into BYTES."""
+    return max(1, min(most, BYTES // (params.image_size**2 * params.channels * params.depth // 8)))
 
 
 def stream_images(

@@ -13,7 +13,7 @@ import numpy as np
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import noted_depth
 from resnet_ops.export.exported import load_exported
-from resnet_ops.export.onnx_file import NEEDED, onnx_bytes, onnx_bytes_of_one, quantised_bytes
+from resnet_ops.export.onnx_file import BATCH, NEEDED, onnx_bytes, onnx_bytes_of_one, quantised_bytes
 from resnet_ops.export.params import ExportParams, Format, Quantisation
 from resnet_ops.export.parity import Verdict, judge_parity
 from resnet_ops.export.program import deployable, pt2_bytes, trace
@@ -24,7 +24,7 @@ from resnet_ops.model import TrainedModel
 from resnet_ops.model_files import DESCRIPTION, EXPORT_FILES
 from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.parity.parity import parity_of
-from resnet_ops.tasks.task import noted_task
+from resnet_ops.tasks.task import images_at_once, noted_task
 
 __all__ = ["FormatResult", "export_model"]
 
@@ -90,10 +90,11 @@ def _contents(
             else onnx_bytes_of_one(*deployable(model, 1))
         )
     )
+    batch = images_at_once(model.task, model.image_size, BATCH)
     return {
         "pt2": lambda: pt2_bytes(program()),
         "onnx": onnx,
-        "int8": lambda: quantised_bytes(onnx(), calibration, params),
+        "int8": lambda: quantised_bytes(onnx(), calibration, params, batch),
     }
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch.export import ExportedProgram
 
-__all__ = ["NEEDED", "onnx_bytes", "onnx_bytes_of_one", "quantised_bytes"]
+__all__ = ["BATCH", "NEEDED", "onnx_bytes", "onnx_bytes_of_one", "quantised_bytes"]
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
 QUANTISED = ["Conv", "Add", "Relu", "Clip", "MaxPool", "AveragePool"]
 """Where the arithmetic is; the rest stays in 32 bits, because it costs little and loses accuracy."""
 BATCH = 32
-"""Images of a calibration step."""
+"""Images of a calibration step, at most."""
 
 
 def onnx_bytes(program: "ExportedProgram") -> bytes:
@@ -66,8 +66,8 @@ def onnx_bytes_of_one(module: "torch.nn.Module", image: "torch.Tensor") -> bytes
         return _without_notes(onnx.load(file))
 
 
-def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation) -> bytes:
-    """An ONNX file in 8 bits: QDQ, weights by channel, ranges of activations from images (N, H, W, C).
+def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation, batch: int = BATCH) -> bytes:
+    """An ONNX file in 8 bits: QDQ, weights by channel, ranges of activations from images (N, H, W, C), `batch` a step.
 
     What is left in 32 bits: normalisation, the last average, and the head.
     """
@@ -83,7 +83,7 @@ def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation) -> b
         quantize_static(
             prepared,
             quantised,
-            _Batches(images[: params.images]),
+            _Batches(images[: params.images], batch),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTISED,
             nodes_to_exclude=_before_first_convolution(onnx.load(prepared)),
@@ -99,8 +99,8 @@ def quantised_bytes(model: bytes, images: np.ndarray, params: Quantisation) -> b
 class _Batches:
     """What onnxruntime calls a CalibrationDataReader: batches of one size, as its histograms demand."""
 
-    def __init__(self, images: np.ndarray) -> None:
-        size = min(BATCH, len(images))
+    def __init__(self, images: np.ndarray, most: int) -> None:
+        size = min(most, len(images))
         self._batches = iter(images[: len(images) // size * size].reshape(-1, size, *images.shape[1:]))
 
     def get_next(self) -> dict[str, np.ndarray] | None:

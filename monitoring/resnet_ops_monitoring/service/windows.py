@@ -1,5 +1,6 @@
 """Which windows of the inference log are due, as a row without gaps but for the hours in which nothing came."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -48,23 +49,32 @@ def skipped_time_ranges(
 ) -> Iterator[TimeRange]:
     """The windows before and between those judged that were passed over as empty, and for which rows came later.
 
-    periods: the windows that were judged last, oldest first. Where windows are counted in rows, a whole gap is one.
+    periods: the `late_windows` that were judged last, oldest first; where they are fewer, so many windows before them
+    are looked at, the latest. Where windows are counted in rows, a whole gap is one.
     """
     length = timedelta(minutes=params.minutes)
-    judged = [(each.since, each.until) for each in periods]
-    if len(periods) < params.late_windows:  # the first window of all is among them
-        judged.insert(0, (_EPOCH, _EPOCH))
-    for (_, cursor), (until, _) in pairwise(judged):
-        while cursor < until:
-            first = _first_at(log, identity, cursor)
-            if first is None or first >= until:
-                break
-            begin, end = first, until
-            if length:
-                hour = _EPOCH + (first - _EPOCH) // length * length
-                begin, end = max(cursor, hour), min(end, hour + length)
-            yield TimeRange(identity, begin, end)
-            cursor = end
+    if periods and (room := params.late_windows - len(periods)) > 0:
+        # whoever writes old rows into the log decides neither how many windows are judged nor for how long
+        yield from deque(_passed_over(log, identity, length, _EPOCH, periods[0].since), room)
+    for earlier, later in pairwise(periods):
+        yield from _passed_over(log, identity, length, earlier.until, later.since)
+
+
+def _passed_over(
+    log: InferenceLog, identity: ModelIdentity, length: timedelta, since: datetime, until: datetime
+) -> Iterator[TimeRange]:
+    """Windows with rows between two times, oldest first."""
+    cursor = since
+    while cursor < until:
+        first = _first_at(log, identity, cursor)
+        if first is None or first >= until:
+            break
+        begin, end = first, until
+        if length:
+            hour = _EPOCH + (first - _EPOCH) // length * length
+            begin, end = max(cursor, hour), min(end, hour + length)
+        yield TimeRange(identity, begin, end)
+        cursor = end
 
 
 def rows_after(log: InferenceLog, identity: ModelIdentity, moment: datetime) -> int:

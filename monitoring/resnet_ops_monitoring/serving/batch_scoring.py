@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resnet_ops.data.listing.folders import find, require_most
-from resnet_ops.data.streaming import stream_images
+from resnet_ops.data.streaming import images_in_memory, stream_images
 from resnet_ops.errors import DataError
 from resnet_ops.extras import require
 from resnet_ops.messages import Progress
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Tally", "score_with_ray"]
 
 _AT_ONCE = 256
-"""Images in memory."""
+"""Images in memory, at most."""
 _COLUMNS = {"request_id": "string", "image": "binary"}
 
 
@@ -65,7 +65,13 @@ class Job:
     """What in a request's id names its group."""
 
     def opened(self) -> "BatchScorer":
-        """Its version, verified, and the log. Raises ConfigError for settings that are wrong; as `version_of`."""
+        """Its version, verified, and the log.
+
+        Raises DataError for a source that the log cannot hold; ConfigError for settings that are wrong; as
+        `version_of`.
+        """
+        if self.source is not None:
+            as_text("source", self.source)
         settings, data = read_serving_settings(self.params)
         version = version_of(self.uri, self.ungated, settings.threads, settings.device)
         scorer = Scorer(version.model, version.identity, settings.max_batch)
@@ -78,6 +84,7 @@ class BatchScorer:
 
     def __init__(self, job: Job, scorer: Scorer, reading: Reading, log: InferenceLog) -> None:
         self._job, self._scorer, self._reading, self.log = job, scorer, reading, log
+        self._at_once = images_in_memory(reading.params, _AT_ONCE)
         self.identity = scorer.identity
 
     def folder(self, folder: Path, progress: Progress = lambda done, total: None) -> Tally:
@@ -86,8 +93,10 @@ class BatchScorer:
         require_most(str(folder), found)
         if not found.images:
             raise DataError(f"{folder} holds no image at any depth. Name a folder that does.")
-        done = Tally()
-        for batch in stream_images(found.images, self._reading.params, _AT_ONCE, progress):
+        faults = {path: _fault(path.relative_to(folder).as_posix()) for path in found.images}
+        done = Tally(broken=tuple(fault for fault in faults.values() if fault))
+        paths = [path for path, fault in faults.items() if not fault]
+        for batch in stream_images(paths, self._reading.params, self._at_once, progress):
             broken = tuple(f"{path.relative_to(folder)} ({why})" for path, why in batch.broken.items())
             names = [path.relative_to(folder).as_posix() for path in batch.paths]
             done += Tally(len(names), self._logged(names, batch.pixels), broken)
@@ -103,8 +112,15 @@ class BatchScorer:
             raise DataError(
                 f"The columns are {types}; needed are request_id (string) and image (binary), what an image file holds."
             )
+        starts = range(0, table.num_rows, self._at_once)
+        return sum((self._rows(table.slice(start, self._at_once)) for start in starts), Tally())
+
+    def _rows(self, table: "pyarrow.Table") -> Tally:
         names, pixels, broken = list[str](), list[np.ndarray](), list[str]()
         for name, content in zip(*(table[column].to_pylist() for column in _COLUMNS), strict=True):
+            if fault := _fault(name):
+                broken.append(fault)
+                continue
             try:
                 pixels.append(read_body("image/*", content or b"", self._reading).images[0])
             except Refusal as error:
@@ -127,8 +143,6 @@ class BatchScorer:
     def _logged(self, names: list[str], pixels: list[np.ndarray]) -> int:
         if not names:
             return 0
-        for name in names:
-            as_text("request_id", name)
         groups = None if self._job.group is None else [self._group(name) for name in names]
         times = [datetime.now(UTC)] * len(names)
         frame = self._scorer.score(np.stack(pixels), names, times, source=self._job.source, groups=groups)
@@ -138,6 +152,15 @@ class BatchScorer:
         assert self._job.group is not None
         found = self._job.group.search(name)
         return found and found[0]
+
+
+def _fault(name: str | None) -> str | None:
+    """Why the log cannot hold an image's name, in words that can be printed; None where it can."""
+    try:
+        as_text("request_id", name)
+    except DataError as error:
+        return f"{name!a} ({error})"
+    return None
 
 
 def _tables(batches: "Iterable[pyarrow.RecordBatch]") -> "Iterator[pyarrow.Table]":

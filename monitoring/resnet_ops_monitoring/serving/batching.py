@@ -15,13 +15,15 @@ from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import ServiceError
 from resnet_ops.predictions import DeployedModel
 from resnet_ops_monitoring.serving.pace import Pace
-from resnet_ops_monitoring.serving.scorer import Scored, score_batch
+from resnet_ops_monitoring.serving.scorer import Scored, largest_batch, score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 
 __all__ = ["Batcher", "QueueFull"]
 
 _logger = logging.getLogger(__name__)
 _PATIENCE = 5.0  # seconds: who waited for an answer was given up before
+_MOST_BYTES = 1 << 30
+"""Of the images in a queue: a small file may be of a size that fills memory, such as one that is seen in tiles."""
 
 
 class QueueFull(ServiceError):
@@ -38,7 +40,7 @@ class _Job:
 
 
 class Batcher:
-    """One thread, and in front of it a queue that holds `most_waiting` images at most. For one event loop.
+    """One thread, and in front of it a queue of `most_waiting` images and 1 GiB at most. For one event loop.
 
     An idle model is asked at once. One that was busy until now waits `gather` seconds, counted from the oldest
     request, for as many images as it answered last: the clients that it answered just then are likely to ask again.
@@ -52,6 +54,7 @@ class Batcher:
         """Of the requests that are for this model, from before they are put in the queue."""
         self.waiting = 0
         """Images in the queue."""
+        self._bytes = 0  # of these
         self.busy = False
         """Whether the model is at work."""
         self._wanted, self._last, self._ended, self._closing = 1, 1, 0.0, False
@@ -66,10 +69,11 @@ class Batcher:
         """
         job = _Job(model, images, asyncio.get_running_loop().create_future())
         with self._ready:
-            if self._closing or (self.waiting and self.waiting + len(images) > self._most_waiting):
+            if self._closing or (self.waiting and self._would_fill(images)):
                 raise QueueFull(f"{self.waiting} images wait for the model already. Come back later.")
             self._jobs.append(job)
             self.waiting += len(images)
+            self._bytes += images.nbytes
             if self.waiting >= self._wanted:
                 self._ready.notify()
         try:
@@ -85,11 +89,15 @@ class Batcher:
             self._ready.notify()
         self._thread.join(patience)
 
+    def _would_fill(self, images: Pixels) -> bool:
+        return self.waiting + len(images) > self._most_waiting or self._bytes + images.nbytes > _MOST_BYTES
+
     def _give_up(self, job: _Job) -> None:
         with self._ready:
             if job in self._jobs:
                 self._jobs.remove(job)
                 self.waiting -= len(job.images)
+                self._bytes -= job.images.nbytes
 
     def _run(self) -> None:
         while self._answer(
@@ -119,15 +127,14 @@ class Batcher:
 
     def _take(self) -> list[_Job]:
         taken = [self._jobs.popleft()]
-        size = len(taken[0].images)
+        size, most = len(taken[0].images), largest_batch(taken[0].model, self._max_batch)
         while (
-            self._jobs
-            and self._jobs[0].model is taken[0].model
-            and size + len(self._jobs[0].images) <= self._max_batch
+            self._jobs and self._jobs[0].model is taken[0].model and size + len(self._jobs[0].images) <= most
         ):
             taken.append(self._jobs.popleft())
             size += len(taken[-1].images)
         self.waiting -= size
+        self._bytes -= sum(job.images.nbytes for job in taken)
         self.busy = True
         for job in taken:
             job.waited = time.monotonic() - job.arrived

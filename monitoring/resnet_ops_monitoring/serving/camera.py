@@ -1,5 +1,7 @@
 """A simulated camera with dirt and poor light. Nothing here is real traffic, and whoever shows its output says so."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -9,6 +11,8 @@ from resnet_ops.errors import DataError
 
 __all__ = ["SIMULATION", "degrade"]
 
+_VALUES = 1 << 26
+"""Of images that are in memory as floats at once, at most, or of one."""
 SIMULATION = "Simulated: real images passed through a simulated camera with dirt on the lens and poor light."
 
 
@@ -25,10 +29,14 @@ def degrade(images: Pixels, seed: int) -> Pixels:
     height, width = images.shape[1:3]
     lens = (_light(height, width) * _dirt(height, width, rng))[None, :, :, None]
     blur = 0.04 * min(height, width)
-    seen = ndimage.gaussian_filter(images.astype(np.float32), sigma=(0, blur, blur, 0))
-    white = white_of(depth_of(images))
-    noise = rng.normal(0.0, 5.0, images.shape) * (white / 255)
-    return np.asarray(np.clip(np.rint(seen * lens + noise), 0, white), dtype=images.dtype)
+    white, count = white_of(depth_of(images)), max(1, _VALUES // math.prod(images.shape[1:]))
+    found = np.empty(images.shape, images.dtype)
+    for start in range(0, len(images), count):
+        part = images[start : start + count]
+        seen = ndimage.gaussian_filter(part.astype(np.float32), sigma=(0, blur, blur, 0))
+        noise = rng.normal(0.0, 5.0, part.shape) * (white / 255)
+        found[start : start + count] = np.clip(np.rint(seen * lens + noise), 0, white)
+    return found
 
 
 def _light(height: int, width: int) -> NDArray[np.float64]:

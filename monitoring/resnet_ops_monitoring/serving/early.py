@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.web.admission import sends_token
-from resnet_ops_monitoring.web.envelope import problem
+from resnet_ops_monitoring.web.envelope import path_of, problem
 from resnet_ops_monitoring.web.refusal import Refusal
 
 __all__ = ["Early"]
@@ -33,7 +33,7 @@ class Early:
 
     def _refusal(self, request: Request) -> Refusal | None:
         length = request.headers.get("content-length", "")
-        if request.method != "POST" or request.scope["path"] not in _ROUTES:
+        if request.method != "POST" or path_of(request.scope) not in _ROUTES:
             return None
         if not length.isdecimal() or int(length) > _SMALL or not sends_token(request, self._token):
             return None

@@ -14,11 +14,12 @@ from resnet_ops.data.image_stats import image_stats
 from resnet_ops.data.placement import Placement
 from resnet_ops.errors import DataError
 from resnet_ops.predictions import DeployedModel, Predictions
+from resnet_ops.tasks.task import images_at_once
 from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.inference_log.frames import GROUP, LOGGED
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
-__all__ = ["Scored", "Scorer", "score_batch"]
+__all__ = ["Scored", "Scorer", "largest_batch", "score_batch"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Scored:
 def _some(predictions: Predictions, which: slice) -> Predictions:
     parts = {each.name: getattr(predictions, each.name) for each in fields(Predictions)}
     return Predictions(**{name: part[which] for name, part in parts.items() if part is not None})
+
+
+def largest_batch(model: DeployedModel, most: int) -> int:
+    """How many images a model answers together: `most`, or fewer where answers fill memory and images are in tiles."""
+    large = watching_of(model).at_once is not None
+    return images_at_once(model.task, model.image_size, most) if large else most
 
 
 def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored:

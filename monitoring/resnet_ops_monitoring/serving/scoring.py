@@ -18,7 +18,7 @@ from resnet_ops.data.params import ReadParams
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.body import Reading, Sent
 from resnet_ops_monitoring.serving.canary import Canary, Event
-from resnet_ops_monitoring.serving.scorer import Scored
+from resnet_ops_monitoring.serving.scorer import Scored, largest_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.shadow import Answered, Shadow
 from resnet_ops_monitoring.serving.swap import Follower, Swap
@@ -247,7 +247,7 @@ class Scoring:
             raise _Unread(error.status, str(error)) from None
         most = self.settings.max_waiting
         if version.is_large:  # so large is no answer but to a batch
-            most = min(most, self.settings.max_batch)
+            most = min(most, largest_batch(version.model, self.settings.max_batch))
         if len(sent.images) > most:
             raise Refusal(413, f"The body holds {len(sent.images)} images; {most} are taken at once.")
         return sent

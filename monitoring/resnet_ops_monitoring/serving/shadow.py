@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from resnet_ops_monitoring.serving.body import Sent
-from resnet_ops_monitoring.serving.scorer import score_batch
+from resnet_ops_monitoring.serving.scorer import largest_batch, score_batch
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from resnet_ops_monitoring.serving.swap import Follower
 from resnet_ops_monitoring.serving.version import Version
@@ -125,7 +125,8 @@ class Shadow:
         begun = time.perf_counter()
         try:
             images = request.sent(version).images
-            if version.is_large and len(images) > self._batch:  # its answers would fill memory
+            most = largest_batch(version.model, self._batch)
+            if version.is_large and len(images) > most:  # its answers would fill memory
                 self._drop(request)
                 return
             scored = score_batch(version.model, images, self._batch)

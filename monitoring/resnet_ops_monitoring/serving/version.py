@@ -17,7 +17,7 @@ from resnet_ops.tasks.watching.watching import watching_of
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import Route
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.serving.scorer import Scored
+from resnet_ops_monitoring.serving.scorer import Scored, largest_batch
 
 __all__ = ["UNGATED", "Version"]
 
@@ -72,7 +72,7 @@ class Version:
         shape = (self.model.image_size, self.model.image_size, self.model.channels)
         watching, classes = watching_of(self.model), self.model.classes
         width = len(watching.scalars(classes) or classes)
-        for size in (1, max_batch):
+        for size in (1, largest_batch(self.model, max_batch)):
             said = self.model.predict(np.zeros((size, *shape), dtype_of(self.model.depth)), batch_size=size)
             numbers = watching.kept(said).probabilities
             if numbers.shape != (size, width) or not np.isfinite(numbers).all():

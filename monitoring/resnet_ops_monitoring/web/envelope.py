@@ -19,7 +19,7 @@ from resnet_ops_monitoring.web.connection_guard import ARRIVED, CROWDED
 from resnet_ops_monitoring.web.refusal import Refusal
 from resnet_ops_monitoring.web.request_metrics import RequestMetrics
 
-__all__ = ["Envelope", "Problem", "explain_errors", "problem"]
+__all__ = ["Envelope", "Problem", "explain_errors", "path_of", "problem"]
 
 _logger = logging.getLogger(__name__)
 _ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,127}")
@@ -117,12 +117,19 @@ class Envelope:
     def _note(
         self, scope: Scope, status: int, seconds: float, request_id: str, trace: list[tuple[bytes, bytes]]
     ) -> None:
-        route = scope["path"] if scope["path"] in self._routes else "other"
+        path = path_of(scope)
+        route = path if path in self._routes else "other"
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.answered.labels(route).observe(seconds)
         fields = {"route": route, "status": status, "ms": round(1000 * seconds, 2), "request_id": request_id}
         fields |= {name.decode(): value.decode() for name, value in trace}
         _logger.info("answered", extra={"fields": fields | scope["state"].get("told", {})})
+
+
+def path_of(scope: Scope) -> str:
+    """Of a request, below where the application is put, as by Ray's `route_prefix`."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:

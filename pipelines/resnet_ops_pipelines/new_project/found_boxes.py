@@ -66,10 +66,14 @@ class FoundBoxes:
 def find_boxes(place: Path) -> FoundBoxes | None:
     """The boxes of a folder at any depth, or of a COCO or CSV file beside its images; None where there are none.
 
-    Raises DataError where there are several lists of boxes, their images are missing, or nothing of them can be used.
+    Raises DataError where there are several lists of boxes, their images are missing, nothing of them can be used, or a
+    JSON file is none of them.
     """
     root = place if place.is_dir() else place.parent
-    sources = sorted(set(_sources(root) if place.is_dir() else filter(_is_list, [place])))
+    if place.is_dir():
+        sources = sorted(set(_sources(root)))
+    else:
+        sources = [place] if place.suffix.lower() == ".json" or _is_list(place) else []
     if not sources:
         return None
     if len(sources) > 1:
@@ -148,11 +152,12 @@ def _is_voc(file: Path) -> bool:
 
 def _folder_of(listing: Listing, root: Path) -> Path:
     """The folder below root from which most names of images lead to one. Raises DataError where none does."""
-    names, there = {Path(image.file) for image in listing.images}, find(root).images
-    known = set(there)
-    folders = {above for path in there for above in path.parents if above.is_relative_to(root)}
-    found = Counter({folder: sum(folder / name in known for name in names) for folder in sorted(folders)})
-    folder, count = found.most_common(1)[0] if found else (root, 0)
+    names, found = {Path(image.file) for image in listing.images}, Counter[Path]()
+    for path in find(root).images:
+        found[root] += path.is_absolute() and path in names
+        for above in path.parents[: len(path.parents) - len(root.parents)]:
+            found[above] += path.relative_to(above) in names
+    folder, count = max(sorted(found.items()), key=lambda each: each[1], default=(root, 0))
     if not count:
         first = listing.images[0].file if listing.images else "none"
         raise DataError(

@@ -66,17 +66,20 @@ def _find(client: "MlflowClient", experiment_id: str, digest: str) -> str | None
 
 
 def is_there(client: "MlflowClient", run_id: str | None) -> bool:
-    """Whether a version's run is there, where its card and evidence lie; one that was deleted in the UI is restored."""
+    """Whether a version's run is there for us, where its card and evidence lie; one deleted in the UI is restored.
+
+    Whoever may make versions can name a run that only they may see.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         run = client.get_run(run_id) if run_id else None
+        if run is not None and run.info.lifecycle_stage == "deleted":
+            client.restore_run(run.info.run_id)
     except MlflowException as error:
-        if not is_unknown(error):
+        if not is_unknown(error) and error.error_code != "PERMISSION_DENIED":
             raise
         return False
-    if run is not None and run.info.lifecycle_stage == "deleted":
-        client.restore_run(run.info.run_id)
     return run is not None
 
 

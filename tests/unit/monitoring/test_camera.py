@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.serving import camera
 from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
 
 
@@ -28,6 +29,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_dirt() -> None:
     images = np.full((3, 16, 16, 3), 200, np.uint8)
     assert np.array_equal(degrade(images, 1), degrade(images, 1))
     assert not np.array_equal(degrade(images, 1), degrade(images, 2))
+
+
+def test_many_images_are_degraded_in_parts_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    at_once = degrade(images, 1)
+    monkeypatch.setattr(camera, "_VALUES", 2 * images[0].size)
+    assert np.array_equal(degrade(images, 1), at_once)
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 8, 1), (5, 8, 8, 4), (8, 8, 1)])

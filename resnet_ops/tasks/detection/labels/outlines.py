@@ -22,6 +22,9 @@ from resnet_ops.tasks.task import Remedy
 
 __all__ = ["OutlinedImage", "OutlinedObject", "read_outlines"]
 
+LONGEST = 4_000_000
+"""Pixels of a polygon's way around: COCO's own code takes some 100 bytes for each."""
+
 
 @dataclass(frozen=True)
 class OutlinedObject:
@@ -138,18 +141,25 @@ def _fault(points: np.ndarray, size: tuple[int, int]) -> str | None:
     if min(left, top) < -BEYOND or right > size[0] + BEYOND or bottom > size[1] + BEYOND:
         reach = f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
         return f"reaches out of the image of {size[0]}x{size[1]} pixels ({reach})"
+    if _is_long(points):
+        return f"its way around is longer than {LONGEST:,} pixels; draw it again, or remove it"
     if _is_line(points):
         return "its points lie on one line; draw it again, or remove it"
     return None
 
 
 def _can_be_cut(points: np.ndarray, size: tuple[int, int]) -> bool:
-    """Whether some of it may be in the image, and none so far away that drawing it takes long."""
+    """Whether some of it may be in the image, and none so far away, or so long, that drawing it takes long."""
     if len(points) < 3 or not np.isfinite(points).all():
         return False
     low, high, sides = points.min(axis=0), points.max(axis=0), np.array(size)
     near = max(-low.min(), high.max()) < 2 * sides.max()
-    return bool(near and (low < sides).all() and (high > 0).all() and not _is_line(points))
+    there = bool(near and (low < sides).all() and (high > 0).all())
+    return there and not (_is_line(points) or _is_long(points))
+
+
+def _is_long(points: np.ndarray) -> bool:
+    return bool(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() > LONGEST)
 
 
 def _is_line(points: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
 """Images that labels name: each once, there, and of the size that is stated."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -81,10 +82,11 @@ def _message(source: Path, lines: Sequence[str], remedy: str) -> str:
 def _each_once(images: Sequence[StatedImage], faults: list[str]) -> Iterator[StatedImage]:
     first: dict[str, str] = {}
     for image in images:
-        if image.file in first:
-            faults.append(f"{image.where}: the image {image.file} is also described by {first[image.file]}")
+        file = os.path.normpath(image.file)
+        if file in first:
+            faults.append(f"{image.where}: the image {image.file} is also described by {first[file]}")
         else:
-            first[image.file] = image.where
+            first[file] = image.where
             yield image
 
 

@@ -37,11 +37,18 @@ def read_yolo(folder: Path, images: Path) -> Listing:
         for path in sorted(labels.rglob("*.txt"))
         if path.name not in NAMES
     }
+    used: dict[Path, Path] = {}
     for path in sorted(find(images).images):
         file = path.relative_to(images)
-        text = texts.pop(file.with_suffix("").as_posix(), None) or texts.pop(text_beside(file), None)
+        text = texts.get(file.with_suffix("").as_posix()) or texts.get(text_beside(file))
+        if text is not None and text in used:
+            found.faults.append(f"{path}: shares {text.name} with {used[text]}; rename one of them")
+            continue
+        if text is not None:
+            used[text] = path
         _add(found, path, file.as_posix(), text, names)
-    found.faults += [f"{path}: there is no image of this name in {images}" for path in texts.values()]
+    lost = [path for path in texts.values() if path not in used]
+    found.faults += [f"{path}: there is no image of this name in {images}" for path in lost]
     return found
 
 

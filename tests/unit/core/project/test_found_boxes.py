@@ -156,3 +156,14 @@ def test_yolo_text_may_lie_in_folders_beside_those_of_the_images_of_each_part(tm
     found = found_in(root)
     assert (found.settings.images, found.settings.classes, found.faults) == (".", ("nut",), ())
     assert len(found.images) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [('{"images": [', "is not valid JSON"), ('{"images": []}', "is no COCO file")]
+)
+def test_a_json_file_that_is_named_and_holds_no_boxes_is_told_as_such(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    (tmp_path / "boxes.json").write_text(text)
+    with pytest.raises(DataError, match=why):
+        find_boxes(tmp_path / "boxes.json")

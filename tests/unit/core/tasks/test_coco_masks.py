@@ -146,6 +146,10 @@ FAULTS: dict[str, tuple[Annotation, str]] = {
     "half a point": ({"segmentation": [[1, 1, 5, 5, 1, 5, 7]]}, "polygon 1: has fewer than three points"),
     "no number": ({"segmentation": [[1, 1, 5, 5, 1, "x"]]}, "polygon 1: a coordinate is no number"),
     "a line": ({"segmentation": [[1, 1, 5, 5, 9, 9]]}, "polygon 1: its points lie on one line"),
+    "endless": (
+        {"segmentation": [[0, 0, 16, 16] * 130_000 + [16, 0]]},
+        "polygon 1: its way around is longer",
+    ),
     "outside": ({"segmentation": [[12, 2, 20, 2, 20, 6]]}, "polygon 1: reaches out of the image of 16x16"),
     "no outline": ({"segmentation": []}, "has no `segmentation`"),
     "a box alone": ({"bbox": [1, 2, 3, 4]}, "has no `segmentation`"),

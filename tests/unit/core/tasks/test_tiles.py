@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from resnet_ops.data import PreparedData, load_prepared, save_prepared
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import ConfigError
+from resnet_ops.export import formats, onnx_file
 from resnet_ops.export.exported import load_exported
 from resnet_ops.export.formats import export_model
 from resnet_ops.export.params import ExportParams, Quantisation, Tolerance
@@ -302,6 +303,26 @@ def test_every_weight_of_a_tiled_network_is_in_a_named_part() -> None:
 
 STRICT = Tolerance(max_logit_difference=0.001, min_equal_predictions=0.999, max_accuracy_loss=0.001)
 LOOSE = Tolerance(max_logit_difference=0.5, min_equal_predictions=0.9, max_accuracy_loss=0.3)
+
+
+def test_int8_is_calibrated_on_no_more_tiles_at_once_than_are_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, _ = pair(in_tiles(make_tiles()), 40)  # 9 tiles an image
+    steps = list[int]()
+
+    def quantised(onnx: bytes, images: np.ndarray, params: Quantisation, batch: int) -> bytes:
+        batches = onnx_file._Batches(images, batch)
+        while (found := batches.get_next()) is not None:
+            steps.append(len(found["images"]))
+        return b""
+
+    monkeypatch.setattr(formats, "trace", lambda model: None)
+    monkeypatch.setattr(formats, "onnx_bytes", lambda program: b"")
+    monkeypatch.setattr(formats, "quantised_bytes", quantised)
+    settings = Quantisation(calibration="minmax", images=32, reduce_range=True)
+    formats._contents(model, random_images(32, size=40), settings)["int8"]()
+    assert steps == [7, 7, 7, 7]
 
 
 @pytest.mark.slow

@@ -132,6 +132,12 @@ def test_few_images_are_in_several_windows_so_that_each_can_be_judged(count: int
         assert len({*each}) == len(each), "an image twice would be a frozen camera"
 
 
+@pytest.mark.parametrize("hours", [0.7, 1.5, 1.9, 2.6])
+def test_a_part_of_an_hour_puts_no_image_twice_into_a_window(hours: float) -> None:
+    for each in by_hour(100, hours=hours):
+        assert len({*each}) == len(each)
+
+
 def test_groups_are_counted_where_images_have_them() -> None:
     once = by_hour(400, groups=[place // 4 for place in range(400)])
     assert [len(each) for each in once] == [200, 200]

@@ -113,6 +113,16 @@ def test_rows_that_come_late_from_before_the_first_window_are_judged(scene: Scen
     assert scene.once(7.02, run=run).verdicts == ()
 
 
+def test_no_more_windows_from_before_the_first_are_judged_than_the_settings_say(scene: Scene) -> None:
+    run = replace(scene.settings.run, late_windows=3)
+    scene.traffic(9)
+    scene.once(10.02, run=run)
+    for hour in (1, 3, 5, 7):
+        scene.traffic(hour, rows=60)
+    assert [each.start for each in scene.once(10.02, run=run).verdicts] == [at(5), at(7)]
+    assert scene.once(10.02, run=run).verdicts == ()
+
+
 def test_one_row_from_the_future_silences_nothing_and_is_told(scene: Scene) -> None:
     scene.traffic(0)
     odd = scene.served.scorer.score(scene.served.unseen[:1], ["odd"], [at(90_000)])

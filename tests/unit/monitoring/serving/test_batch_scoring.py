@@ -15,7 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from resnet_ops.cli import build_app
+from resnet_ops.data import streaming
+from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.serving.batch_scoring import Job
 from resnet_ops_registry.common.connection import connect
 from tests.unit.monitoring.scene import Scene
 from tests.unit.registry.conftest import NAME
@@ -109,6 +112,30 @@ def test_images_in_parquet_are_read_as_the_server_reads_them(scene: Scene, pixel
     rows = logged().set_index("request_id")
     expected = scene.served.score(pixels)["predicted"]
     assert [rows.loc[f"line 1/{row}", "predicted"] for row in range(12)] == expected.tolist()
+
+
+@pytest.mark.slow
+def test_a_name_that_the_log_cannot_hold_costs_no_other_image_its_row(
+    scene: Scene, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "BYTES", 5 * pixels[0].nbytes)  # as of images so large
+    deep = write_folder(scene.folder / "new", pixels) / "x" / ("y" * 200)
+    deep.mkdir(parents=True)
+    (deep / "z.png").write_bytes(png(pixels[0]))
+    result = score(CHAMPION, str(scene.folder / "new"))
+    assert result.exit_code == 1
+    assert "z.png' (request_id is no text of 1 to 200 characters)" in result.output
+    assert "12 images, 12 new" in result.output
+    rows = pd.DataFrame({"request_id": ["a", None, "b", "c"], "image": [png(each) for each in pixels[:4]]})
+    rows.to_parquet(scene.folder / "new.parquet")
+    assert "3 images, 3 new" in score(CHAMPION, str(scene.folder / "new.parquet")).output
+    assert len(logged()) == 15
+
+
+@pytest.mark.parametrize("source", ["", "x" * 201, "a\0b"])
+def test_a_source_that_the_log_cannot_hold_is_told_before_anything_is_loaded(source: str) -> None:
+    with pytest.raises(DataError, match="source is no text of 1 to 200"):
+        Job(CHAMPION, Path("nowhere"), source=source).opened()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnet_ops_monitoring.serving import batching
 from resnet_ops_monitoring.serving.batching import Batcher, QueueFull
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
@@ -129,6 +130,28 @@ async def test_beyond_the_queue_nothing_is_taken_and_nothing_is_kept(
     assert batcher.waiting == 0
     await batcher.ask(model, image(2))
     assert sum(map(len, model.asked)) == 10
+
+
+@in_a_loop
+async def test_large_images_fill_the_queue_by_their_bytes(
+    model: FakeModel, make: MakeBatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_MOST_BYTES", 3 * image(0).nbytes)
+    batcher = make(most_waiting=8)
+    for _ in range(2):  # what was answered and who gave up leave room
+        model.go.clear()
+        model.begun.clear()
+        first = asyncio.create_task(batcher.ask(model, image(0)))
+        await asked(model)
+        tasks = [asyncio.create_task(batcher.ask(model, image(1))) for _ in range(5)]
+        await settled()
+        assert batcher.waiting == 3
+        assert [task.done() for task in tasks] == [False, False, False, True, True]
+        tasks[0].cancel()
+        await settled()
+        model.go.set()
+        await asyncio.gather(first, *tasks[1:3])
+        assert all(isinstance(task.exception(), QueueFull) for task in tasks[3:])
 
 
 @in_a_loop

@@ -1,5 +1,6 @@
 """Who would wait too long is refused before the routes are asked, as they would refuse them."""
 
+import asyncio
 import gc
 import json
 import socket
@@ -15,8 +16,11 @@ import pytest
 import requests
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from resnet_ops_monitoring.inference_log.client.writer import open_writer
+from resnet_ops_monitoring.serving.application import make_app
+from resnet_ops_monitoring.serving.scoring import Scoring
 from resnet_ops_monitoring.web import running
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
 from tests.unit.monitoring.serving.live import Live, fake_version, serving, until
@@ -64,6 +68,34 @@ def test_the_routes_are_not_asked_and_the_connection_goes_on(
         assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118, no dictionary
         metrics = live.get("/metrics").text
         assert f'{{route="{path}",status="503"}} 2.0' in metrics
+
+
+def test_it_is_so_where_the_application_is_put_below_another_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[Message]()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/digits/v1/score",
+        "root_path": "/digits",
+        "state": {},
+    }
+    scope.update(headers=[(b"content-length", b"2")], query_string=b"")
+
+    async def ask(scoring: Scoring) -> None:
+        await make_app(scoring, None)(scope, receive, send)
+
+    with busy() as live:
+        monkeypatch.setattr(live.scoring, "answer", None)
+        asyncio.run(ask(live.scoring))
+        assert told[0]["status"] == 503
+        assert '{route="/v1/score",status="503"} 1.0' in live.get("/metrics").text
 
 
 def test_who_sends_no_token_is_told_so_however_busy_it_is() -> None:

@@ -1,7 +1,9 @@
 """A version that sees large images in tiles takes each as one image, and answers and logs as it was evaluated."""
 
+import asyncio
 from datetime import UTC, datetime
 from io import BytesIO
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,12 +11,16 @@ import torch
 from PIL import Image
 
 from resnet_ops.model import TrainedModel
+from resnet_ops.predictions import Predictions
 from resnet_ops.tasks.heads.head import head_of
-from resnet_ops.tasks.task import chosen
+from resnet_ops.tasks.task import Task, chosen
 from resnet_ops.tasks.tiles import Tiles
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
+from resnet_ops_monitoring.serving.batching import Batcher
 from resnet_ops_monitoring.serving.scorer import Scorer
+from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
 from tests.unit.core.makers import TINY, random_images
+from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.monitoring.serving.live import fake_version, serving
 
 CLASSES = ("bad", "good")
@@ -22,8 +28,18 @@ CLASSES = ("bad", "good")
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
+    return made(chosen("classification", None, None, Tiles(side=16, overlap=4, pool="max", normal="good")))
+
+
+@pytest.fixture(scope="module")
+def masks() -> TrainedModel:
+    """Of images in 9 tiles, so that 7 of them have no more than 64."""
+    settings = make_segmentation(auxiliary=False, classes={"bad": 0, "good": 1})
+    return made(chosen("segmentation", settings, None, Tiles(side=16, overlap=4, pool=None, normal=None)))
+
+
+def made(task: Task) -> TrainedModel:
     torch.manual_seed(0)
-    task = chosen("classification", None, None, Tiles(side=16, overlap=4, pool="max", normal="good"))
     return TrainedModel(
         network=head_of(task, CLASSES).network(TINY, 1, 2).eval(),
         name="tiny",
@@ -57,3 +73,52 @@ def test_an_image_is_one_row_of_the_log(model: TrainedModel) -> None:
     np.testing.assert_allclose(np.stack(list(rows["probabilities"])), found.probabilities, atol=1e-5)
     np.testing.assert_allclose(np.stack(list(rows["embedding"])), found.embeddings, atol=1e-4)
     assert list(rows["predicted"]) == [CLASSES[place] for place in found.predicted]
+
+
+def test_a_request_for_masks_has_no_more_images_than_are_answered_together(masks: TrainedModel) -> None:
+    images = random_images(8, size=40)
+    with serving(fake_version(masks)) as live:
+        assert live.score(images).status_code == 413
+        assert live.score(images[:7]).status_code == 200
+
+
+def test_requests_for_masks_share_a_batch_up_to_as_many(
+    masks: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun, asked = Event(), Event(), list[int]()
+    predict = TrainedModel.predict
+
+    def slowly(model: TrainedModel, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        asked.append(len(images))
+        begun.set()
+        assert go.wait(60)
+        return predict(model, images, batch_size)
+
+    monkeypatch.setattr(TrainedModel, "predict", slowly)
+
+    async def ask() -> None:
+        batcher = Batcher(max_batch=64, gather=0, most_waiting=64, metrics=ServingMetrics())
+        tasks = [asyncio.create_task(batcher.ask(masks, image[None])) for image in random_images(1, size=40)]
+        await asyncio.to_thread(begun.wait)
+        tasks += [asyncio.create_task(batcher.ask(masks, image[None])) for image in random_images(9, size=40)]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*tasks)
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ask())
+    assert asked == [1, 7, 2]
+
+
+def test_a_version_with_masks_is_tried_with_no_more_before_it_answers(
+    masks: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, predict = list[int](), TrainedModel.predict
+
+    def counted(model: TrainedModel, images: np.ndarray, batch_size: int = 256) -> Predictions:
+        asked.append(len(images))
+        return predict(model, images, batch_size)
+
+    monkeypatch.setattr(TrainedModel, "predict", counted)
+    fake_version(masks).warm(64)
+    assert asked == [1, 7]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops.model_files import model_digest
@@ -62,6 +64,34 @@ def test_a_version_of_the_right_files_without_a_run_keeps_them_out_of_nothing(
     files = client.get_model_version_download_uri("elsewhere", str(elsewhere.version))
     client.create_registered_model(NAME)
     client.create_model_version(NAME, files, tags={WEIGHTS_TAG: model_digest(model_folder)})
+    made = published()
+    promote(NAME, made.version, "champion")
+    assert (published().version, published().created) == (made.version, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("denied", ["get_run", "restore_run"])
+def test_a_version_whose_run_is_somebody_elses_alone_keeps_them_out_of_nothing(
+    client: MlflowClient,
+    published: Publisher,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    denied: str,
+) -> None:
+    elsewhere = publish_model(client, model_folder, registered_model="elsewhere")
+    files = client.get_model_version_download_uri("elsewhere", str(elsewhere.version))
+    theirs = client.create_run(client.create_experiment("theirs")).info.run_id
+    client.create_registered_model(NAME)
+    client.create_model_version(NAME, files, run_id=theirs, tags={WEIGHTS_TAG: model_digest(model_folder)})
+    client.delete_run(theirs)
+    asked = getattr(MlflowClient, denied)
+
+    def refuse(self: MlflowClient, run_id: str) -> object:
+        if run_id == theirs:
+            raise MlflowException("Permission denied", PERMISSION_DENIED)
+        return asked(self, run_id)
+
+    monkeypatch.setattr(MlflowClient, denied, refuse)
     made = published()
     promote(NAME, made.version, "champion")
     assert (published().version, published().created) == (made.version, False)

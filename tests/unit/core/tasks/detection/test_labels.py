@@ -137,6 +137,14 @@ def test_an_image_that_is_described_twice_is_a_fault(tmp_path: Path) -> None:
     assert len(read_labels(tmp_path, "drop").images) == 1
 
 
+@pytest.mark.parametrize("again", ["./a.png", "sub/../a.png", ".//a.png"])
+def test_an_image_described_twice_is_one_however_its_name_is_written(tmp_path: Path, again: str) -> None:
+    content = coco_content()
+    content["images"].append({**content["images"][0], "id": 70, "file_name": again})
+    with pytest.raises(DataError, match=r"the image .*a\.png is also described by"):
+        read_labels(write_coco(tmp_path / "coco.json", content), "refuse")
+
+
 def test_annotations_of_images_and_categories_that_are_not_listed_are_faults(tmp_path: Path) -> None:
     content = coco_content()
     content["annotations"] += [
@@ -179,6 +187,15 @@ def test_yolo_numbers_from_1_pixels_and_lost_labels_are_faults_with_their_line(t
     write_yolo(tmp_path, a="0 .5 .5 .2\n")
     with pytest.raises(DataError, match=r"a\.txt, line 1: has 4 values"):
         read_labels(tmp_path, "drop")
+
+
+def test_two_images_of_one_yolo_text_are_a_fault_and_neither_shows_nothing_by_chance(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", "a.jpg", "a.png", "b.png")
+    write_yolo(tmp_path, a="0 .5 .5 .2 .2\n")
+    with pytest.raises(DataError, match=r"a\.png: shares a\.txt with .*a\.jpg"):
+        read_labels(tmp_path, "refuse")
+    left = read_labels(tmp_path, "drop")
+    assert [(image.file, len(image.boxes)) for image in left.images] == [("a.jpg", 1), ("b.png", 0)]
 
 
 def test_csv_rows_are_named_by_their_line(tmp_path: Path) -> None:
