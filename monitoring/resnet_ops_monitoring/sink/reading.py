@@ -23,8 +23,9 @@ __all__ = ["JSON_TYPE", "Lost", "Read", "Reader"]
 
 JSON_TYPE = "application/json"
 
-_VERSIONS = 256
-"""Whose classes and length of embeddings are remembered: a window with rows of other lengths cannot be judged."""
+_VERSIONS, _NAMES = 256, 1 << 18
+"""Whose classes and length of embeddings are remembered, up to so many names of classes and scalars in all, or those of
+one: a window with rows of other lengths cannot be judged."""
 _OF_AN_ANSWER = ("classes", "probabilities", "embedding", "statistics")
 _OF_ANSWERS_ALONE = (*_OF_AN_ANSWER, "scalars", "predicted", "group", "label", "latency_ms")
 _Names = tuple[list[str], list[str]]
@@ -55,6 +56,7 @@ class Reader:
 
     def __init__(self, most: int) -> None:
         self._most, self._versions = most, OrderedDict[ModelIdentity, tuple[_Names, Incoming]]()
+        self._held = 0  # names of these versions
 
     def read(self, kind: str, body: bytes) -> Read:
         """kind: JSON_TYPE or ARROW_TYPE. Raises Refusal for what is not 1 to `most` rows of it."""
@@ -130,11 +132,17 @@ class Reader:
             predicted=sent.predicted,
             **about,
         )
+        self._remember(identity, names, incoming)
+        return row
+
+    def _remember(self, identity: ModelIdentity, names: _Names, incoming: Incoming) -> None:
+        if identity not in self._versions:
+            self._held += sum(map(len, names))
         self._versions[identity] = names, incoming
         self._versions.move_to_end(identity)
-        if len(self._versions) > _VERSIONS:
-            self._versions.popitem(last=False)
-        return row
+        while len(self._versions) > _VERSIONS or (self._held > _NAMES and len(self._versions) > 1):
+            _, (forgotten, _) = self._versions.popitem(last=False)
+            self._held -= sum(map(len, forgotten))
 
 
 def _checked(sent: Any) -> Inference:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from resnet_ops_monitoring.sink import reading
 from tests.unit.monitoring.sink.sinking import LiveSink, row, sinking
 
 
@@ -118,3 +119,16 @@ def test_a_client_that_never_finishes_is_hung_up_on_and_holds_no_place(sent: byt
                     answered += part
         assert (b" 408 " in answered) == sent.startswith(HEADERS)
         assert still_takes(sink)
+
+
+def test_names_of_many_versions_take_no_more_memory_than_is_set_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = 3 * len(row(0)["classes"])
+    monkeypatch.setattr(reading, "_NAMES", names)
+    reader = reading.Reader(10)
+    for version in ("1", "1", "2", "3", "4", "5"):
+        found = reader.read(reading.JSON_TYPE, json.dumps([row(0, version=version)]).encode())
+        assert not found.refused
+    assert [each.version for each in reader._versions] == ["3", "4", "5"]
+    assert reader._held == names
