@@ -165,6 +165,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=SETS_LEFT_OUT, choices=SETS)
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), choices=CANDIDATES)
     asked = parser.parse_args()
+    if "before" not in asked.only:
+        parser.error("the table is relative to `before`: name it in --only too")
     jobs = [(each, name, seed) for name in asked.sets for seed in range(asked.seeds) for each in asked.only]
     done = measure(jobs, asked.data, asked.kept, asked.workers)
     found = {
