@@ -15,7 +15,6 @@ __all__ = ["add_commands"]
 
 PAD_FROM = 0.1
 """Share of the typical image that the square crop would lose, from which on all of it is kept."""
-SHARES = {"train": 0.6, "validation": 0.1, "test": 0.2, "production": 0.1}
 
 
 class Similar(StrEnum):
@@ -61,12 +60,12 @@ def init(
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
-    from resnet_ops.data.params import DataParams, SplitParams
+    from resnet_ops.data.params import DataParams
     from resnet_ops_pipelines.new_project.found_boxes import find_boxes
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
     from resnet_ops_pipelines.new_project.proposal import propose
-    from resnet_ops_pipelines.new_project.sample import LISTED, sample, source_of
+    from resnet_ops_pipelines.new_project.sample import LISTED, sample, source_of, split_for
     from resnet_ops_pipelines.new_project.survey import survey
     from resnet_ops_pipelines.new_project.telling import tell, tell_faults
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
@@ -86,7 +85,7 @@ def init(
         similar_classes=similar_classes.value,
         conflicts="stop",
         group=None,
-        split=SplitParams(by_time=None, **SHARES),
+        split=split_for(0),
     )
     boxes = find_boxes(images) if data.source in LISTED else None
     beside = boxes or (find_masks(images) if data.source == "imagefolder" else None)
@@ -98,7 +97,8 @@ def init(
     console.print(
         f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."
     )
-    learned = max(1, int(SHARES["train"] * typical.images))
+    data = replace(data, split=split_for(typical.images))
+    learned = max(1, int(data.split.train * typical.images))
     least = max(LEAST_SIZE, beside.least_size if beside else 0)
     fit = fit_machine(typical.side, learned, typical.classes, minutes, seed, data.chosen_task, least)
     data = replace(data, image_size=fit.image_size)

@@ -1,5 +1,6 @@
 """A first look at a data set: how it is read, and what some of its images say of all."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
 from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.odd_images import bits_needed
 from resnet_ops.data.opening import quiet_decoders
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.data.sources import read_source
 from resnet_ops.errors import DataError
 
-__all__ = ["LISTED", "Sample", "sample", "source_of"]
+__all__ = ["LISTED", "Sample", "sample", "source_of", "split_for"]
 
 LISTED = ("imagefolder", "imagenet", "csv")
 """Sources with a file for each image."""
@@ -26,6 +27,18 @@ SAMPLE = 200
 """Images that are looked at before all are read, at most."""
 WHITE = 255
 """Background where images are transparent, as documents and drawings are."""
+VALIDATION, TEST, LEAST_PRODUCTION, MOST_PRODUCTION = 0.1, 0.2, 0.1, 0.2
+"""Shares of the images; the rest is trained on."""
+WATCHED = 65
+"""Images of the production split: a window is judged from 50 on, and which images there are is drawn by hashes."""
+
+
+def split_for(images: int) -> SplitParams:
+    """Of few images more go to production, where that brings a window that can be judged."""
+    wanted = math.ceil(100 * WATCHED / max(images, 1)) / 100
+    production = max(LEAST_PRODUCTION, wanted) if wanted <= MOST_PRODUCTION else LEAST_PRODUCTION
+    train = round(1 - VALIDATION - TEST - production, 2)
+    return SplitParams(train=train, validation=VALIDATION, test=TEST, production=production, by_time=None)
 
 
 def source_of(place: Path) -> Source:

@@ -18,6 +18,7 @@ from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal, propose
+from resnet_ops_pipelines.new_project.sample import split_for
 from resnet_ops_pipelines.new_project.survey import Survey
 from resnet_ops_pipelines.project_checks.names import check_names
 from resnet_ops_pipelines.project_params import Params
@@ -233,3 +234,14 @@ def test_deep_images_with_boxes_become_a_project_without_the_exports_that_these_
     survey = found_boxes()
     deep = replace(survey, data=replace(survey.data, depth=16, grey_bits=12))
     assert settings(proposed(deep), tmp_path).export.formats == {}
+
+
+@pytest.mark.parametrize(
+    ("images", "production"), [(0, 0.1), (324, 0.1), (325, 0.2), (511, 0.13), (650, 0.1), (100_000, 0.1)]
+)
+def test_of_few_images_more_are_production_where_a_window_of_them_can_be_judged(
+    images: int, production: float
+) -> None:
+    split = split_for(images)
+    assert (split.production, split.validation, split.test) == (production, 0.1, 0.2)
+    assert sum(split.as_dict().values()) == pytest.approx(1)
