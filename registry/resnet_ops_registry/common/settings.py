@@ -40,8 +40,11 @@ _ENVIRONMENT = {
 }
 
 
-# a password with a blank, which SQLAlchemy takes as it is; a port is none
-_BLANK = re.compile(r"(://[^\s:/@]*:)(?!\d+(?:[/?#\s]|$))(?:(?!://)[^\s@])*[ \t](?:(?!://)[^@\n])*(?=@)")
+# a password with a blank, which SQLAlchemy takes as it is; a port is none, and a sentence follows a web server's alone
+_BLANK = re.compile(
+    r"((?<!http)(?<!https)://[^\s:/@]*:(?!\d+(?:[/?#]|$))|://[^\s:/@]*:(?!\d+(?:[/?#\s]|$)))"
+    r"(?:(?!://)[^\s@])*[ \t](?:(?!://)[^@\n])*(?=@)"
+)
 
 
 def prepare_environment() -> None:

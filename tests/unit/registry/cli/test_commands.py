@@ -135,6 +135,7 @@ def test_a_database_server_that_is_down_is_said(project: Path, monkeypatch: pyte
         ("'http://host/x?Token=hush'", "'http://host/x?Token=***'"),
         ("gated:postgresql://me:hu sh@host/db is down", "gated:postgresql://me:***@host/db is down"),
         ("postgresql://me: h u@sh@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:12 hush@host/db", "postgresql://me:***@host/db"),
         ("http://host:80 is down, ask kim@host", "http://host:80 is down, ask kim@host"),
         ("http://host:80/x", "http://host:80/x"),
         ("models:/digits@champion", "models:/digits@champion"),
