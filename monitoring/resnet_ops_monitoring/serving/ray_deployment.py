@@ -94,9 +94,11 @@ def _application(args: Arguments) -> ASGIApp:
     )
     from resnet_ops_monitoring.serving.application import make_app
     from resnet_ops_monitoring.serving.status import log_metrics
+    from resnet_ops_monitoring.web.running import keep_what_is_loaded
 
     numbers = _Numbers(lambda: scoring.metrics.text() + log_metrics(scoring))
     Thread(target=numbers.tell_for_ever, name="numbers for Ray", daemon=True).start()
+    keep_what_is_loaded()
     return _OneId(make_app(scoring, token))
 
 
