@@ -1,6 +1,7 @@
 """DVC stage `check_gates`: every candidate against the policy; the best that passes becomes @challenger."""
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from resnet_ops.console import console, report_errors
@@ -24,7 +25,9 @@ def main() -> None:
     model = params.register.model
     client = connect()
     if EXPERIMENT is None:
-        for news in apply_first_policies(sorted(Path("policies").glob("*.y*ml"))):
+        for news in apply_first_policies(
+            sorted(chain(*(Path("policies").glob(f"*{end}") for end in (".yaml", ".yml"))))
+        ):
             console.print(news)
     registered = read_json(Path("reports/registered.json"))
     told = {name: registered[name] for name in (*params.family, *params.deployments)}

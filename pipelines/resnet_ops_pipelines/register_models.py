@@ -12,7 +12,7 @@ from resnet_ops.files import read_json, write_json
 from resnet_ops.measurement import measurements_from_json
 from resnet_ops.model_files import DESCRIPTION, model_digest
 from resnet_ops.preprocessing import Preprocessing
-from resnet_ops.tasks.task import task_from_json
+from resnet_ops.tasks.task import task_from_json, tiles_of
 from resnet_ops.training.history import read_history
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.exported_formats import format_words, refusal_of
@@ -56,8 +56,7 @@ def evidence_of(name: str, params: Params) -> Evidence:
         weights_digest=model_digest(params.model_folder(name)),
         metrics=metrics_from(measurements_from_json(measured))
         | split_sizes(MANIFEST, seen or ())
-        | bits_of(params)
-        | tiles_in(params),
+        | read_by(read_json(params.model_folder(name) / DESCRIPTION)),
         data=data_digests(Path("dvc.lock"), "prepare_data")
         | start_digest(params.recipes[params.family[member]]),
         source=source_of(Path("dvc.lock"), stages_of(name, deployment, params), trained["source"]),
@@ -82,20 +81,15 @@ def task_of(name: str, params: Params) -> dict[str, Any]:
     return {"task": task.name, "headline": Headline.of(task.headline)}
 
 
-def bits_of(params: Params) -> dict[str, Metric]:
-    """How deep the images are, as `data.bits`: nothing of 8 bits, which came first."""
-    bits = params.data.depth
-    return {} if bits == 8 else {"data.bits": Metric(value=bits, n=1, unit="bits")}
-
-
-def tiles_in(params: Params) -> dict[str, Metric]:
-    """How many tiles an image is seen in, as `data.tiles`: nothing where it is seen as a whole."""
-    tiles, side = params.data.tiles, params.data.image_size
-    return (
-        {}
-        if tiles is None
-        else {"data.tiles": Metric(value=len(tiles.places(side, side)), n=1, unit="tiles")}
-    )
+def read_by(description: dict[str, Any]) -> dict[str, Metric]:
+    """How the model itself says that it reads images: `data.bits`, but 8 of them, and `data.tiles`, if in tiles."""
+    found = {}
+    if (bits := description.get("depth", 8)) != 8:
+        found["data.bits"] = Metric(value=bits, n=1, unit="bits")
+    if (tiles := tiles_of(task_from_json(description.get("task")))) is not None:
+        places = tiles.places(description["image_size"], description["image_size"])
+        found["data.tiles"] = Metric(value=len(places), n=1, unit="tiles")
+    return found
 
 
 def positive_of(evaluation: Path) -> tuple[str, ...]:

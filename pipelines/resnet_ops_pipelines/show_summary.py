@@ -105,9 +105,7 @@ def main() -> None:
         )
     command = "make ui" if Path("Makefile").exists() else "resnet-ops ui"
     console.print(f"Next: {command}, then open" if is_direct() else "Next: open")
-    console.print(
-        f"  {server}/#/models/{quote(model, safe='')}?{TRAINING_VIEW}   to promote a version to @champion"
-    )
+    console.print(f"  {page_of(model, server)}   to promote a version to @champion")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:
         console.print(f"  {server}/{portfolio}   to see what each costs, and which is proposed and why")

@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 from resnet_ops.data.depth import Depth
 from resnet_ops.params import Settings
 from resnet_ops.tasks.task import Detection, Segmentation, Task, TaskName, chosen
-from resnet_ops.tasks.tiles import Tiles
+from resnet_ops.tasks.tiles import LARGEST, Tiles
 
 __all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
-LARGEST, LARGEST_IN_TILES = 1024, 4096
-"""Sides of images in pixels."""
+LARGEST_IN_TILES = 4096
+"""Side in pixels of images that are seen in tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import Literal
 from resnet_ops.errors import ConfigError
 from resnet_ops.params import Settings
 
-__all__ = ["MOST_TILES", "Tiles", "cuts", "starts"]
+__all__ = ["LARGEST", "MOST_TILES", "Tiles", "cuts", "starts"]
 
 LARGEST = 1024
+"""Side in pixels of what a network sees at once."""
 MOST_TILES = 64
 """That pass through a network together where its answer is asked for, so that memory does not grow with the images."""
 

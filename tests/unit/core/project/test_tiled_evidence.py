@@ -1,16 +1,21 @@
 """What the evidence says of a version that sees its images in tiles."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from resnet_ops.files import read_json
 from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model_files import DESCRIPTION
 from resnet_ops.params import parse_params
 from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.tasks.task import CLASSIFICATION
 from resnet_ops_pipelines.project_params import Params
-from resnet_ops_pipelines.register_models import task_of, tiles_in
+from resnet_ops_pipelines.register_models import read_by, task_of
 from tests.unit.core.makers import TINY
 from tests.unit.project_imports import ROOT
 
@@ -41,5 +46,18 @@ def test_evidence_of_a_class_an_image_is_of_the_kind_it_always_was_and_counts_th
     assert task_of("resnet8", params) == {}, (
         "so outcomes stay right or wrong, and versions compare with earlier ones"
     )
-    assert tiles_in(params)["data.tiles"].value == 9
-    assert tiles_in(parse_params(ROOT / "params.yaml", Params)) == {}
+    (tmp_path / "params.yaml").unlink()  # what a setting says since then is not what the model does
+    assert {name: each.value for name, each in read_by(described("resnet8")).items()} == {"data.tiles": 9}
+    save_model(replace(model, depth=16), Path("models/deep"))
+    assert {name: each.value for name, each in read_by(described("deep")).items()} == {
+        "data.bits": 16,
+        "data.tiles": 9,
+    }
+    whole = replace(model, network=head_of(CLASSIFICATION).network(TINY, 1, 2), task=CLASSIFICATION)
+    save_model(whole, Path("models/whole"))
+    assert read_by(described("whole")) == {}
+
+
+def described(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(Path("models") / name / DESCRIPTION)
+    return found
