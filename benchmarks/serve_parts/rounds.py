@@ -9,8 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serve_parts.load import closed, opened
-from benchmarks.serve_parts.servers import OURS, PATIENT, Running, commands, one_image, our_command, running
+from benchmarks.serve_parts.load import Load, closed, opened
+from benchmarks.serve_parts.servers import (
+    OURS,
+    PATIENT,
+    ModelTime,
+    Running,
+    commands,
+    one_image,
+    our_command,
+    running,
+)
 from resnet_ops.export.exported import load_deployed
 from resnet_ops.predictions import DeployedModel
 
@@ -29,7 +38,10 @@ Row = dict[str, Any]
 def compared(
     files: Path, device: str, folder: Path, rounds: int, seconds: float, clients: tuple[int, ...]
 ) -> Iterator[Row]:
-    """Of each round and server: answers a second and p99 by clients, p50 of one alone, or the same of the bare loop."""
+    """Of each round and server: answers a second and p99 by clients, p50 of one alone, or the same of the bare loop.
+
+    Ours tells how long the model was at work, too.
+    """
     wanted, left = commands(files, device, folder)
     yield from ({"of": "left out", "device": device, "name": name, "why": why} for name, why in left.items())
     body, model, chance = one_image(files), load_deployed(files, device=device), random.Random(0)
@@ -47,12 +59,22 @@ def compared(
 
 def _served(server: Running, body: bytes, seconds: float, clients: tuple[int, ...]) -> Row:
     loads = {str(count): closed(server.port, body, count, seconds) for count in clients}
+    before = server.model_time()
     alone = closed(server.port, body, 1, seconds * SHARE)
     return {
         "rate": {count: load.rate for count, load in loads.items()},
         "p99": {count: load.quantile(0.99) for count, load in loads.items()},
         "alone": alone.quantile(0.5),
+        **_around_the_model(alone, before, server.model_time()),
     }
+
+
+def _around_the_model(alone: Load, before: ModelTime | None, after: ModelTime | None) -> Row:
+    """Mean ms of a request beside the model's work on it; nothing where the server does not tell."""
+    if before is None or after is None or after.batches == before.batches:
+        return {}
+    model = (after.seconds - before.seconds) / (after.batches - before.batches)
+    return {"around": 1000 * (statistics.mean(alone.seconds) - model)}
 
 
 def _bare(model: DeployedModel, seconds: float) -> Row:

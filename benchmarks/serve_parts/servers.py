@@ -26,6 +26,7 @@ __all__ = [
     "LOGGED",
     "OURS",
     "PATIENT",
+    "ModelTime",
     "Running",
     "commands",
     "make_network",
@@ -101,6 +102,14 @@ def commands(files: Path, device: str, folder: Path) -> tuple[dict[str, list[str
 
 
 @dataclass(frozen=True)
+class ModelTime:
+    """At work since a server's start."""
+
+    seconds: float
+    batches: float
+
+
+@dataclass(frozen=True)
 class Running:
     """A server that answers."""
 
@@ -115,6 +124,17 @@ class Running:
             return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
         except (OSError, StopIteration):
             return float("nan")
+
+    def model_time(self) -> ModelTime | None:
+        """By its own numbers for Prometheus; None where it has none, as all but ours."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+                told = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+            return ModelTime(
+                *(float(told[f"resnet_ops_serving_inference_seconds_{each}"]) for each in ("sum", "count"))
+            )
+        except (OSError, KeyError, ValueError):
+            return None
 
 
 @contextmanager

@@ -65,8 +65,14 @@ def _compared(rows: Sequence[Row], device: str, equal_p99: float) -> Iterator[st
         if more:
             yield (
                 f"A request alone takes {statistics.median(more):.2f} ms ({min(more):.2f}-{max(more):.2f}) more than "
-                f"the model; the bare loop predicts batches of {BATCH}."
+                f"the model in a tight loop; the bare loop predicts batches of {BATCH}."
             )
+    around = [row["around"] for row in of.get(OURS, {}).values() if "around" in row]
+    if around:
+        yield (
+            f"Beside the model's own work on it, as the server counts that, a request alone takes "
+            f"{statistics.median(around):.2f} ms ({min(around):.2f}-{max(around):.2f}) on average."
+        )
 
 
 def _overload(rows: Sequence[Row], device: str) -> Iterator[str]:

@@ -35,6 +35,7 @@ class _Job:
     model: DeployedModel
     images: Pixels
     answer: "asyncio.Future[Scored]"
+    logged: bool
     arrived: float = field(default_factory=time.monotonic)
     waited: float = 0.0
 
@@ -61,13 +62,14 @@ class Batcher:
         self._thread = Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    async def ask(self, model: DeployedModel, images: Pixels) -> Scored:
+    async def ask(self, model: DeployedModel, images: Pixels, logged: bool = True) -> Scored:
         """The model's answer. images: (N, H, W, C), uint8 or uint16 of its size, N at least 1.
+        logged: with the statistics that the log wants.
 
         Who is cancelled while they wait takes their images out of the queue. Raises QueueFull, and what the model
         raises.
         """
-        job = _Job(model, images, asyncio.get_running_loop().create_future())
+        job = _Job(model, images, asyncio.get_running_loop().create_future(), logged)
         with self._ready:
             if self._closing or (self.waiting and self._would_fill(images)):
                 raise QueueFull(f"{self.waiting} images wait for the model already. Come back later.")
@@ -148,7 +150,8 @@ class Batcher:
         result: Scored | Exception
         try:
             images = jobs[0].images if len(jobs) == 1 else np.concatenate([job.images for job in jobs])
-            result = score_batch(jobs[0].model, images, self._max_batch)
+            logged = any(job.logged for job in jobs)
+            result = score_batch(jobs[0].model, images, self._max_batch, statistics=logged)
             self._metrics.batch_images.observe(len(images))
             self._metrics.inference.observe(result.latency_ms * len(images) / 1000)
         except Exception as error:

@@ -94,19 +94,23 @@ def _array(content: dict[str, Any], names: tuple[str, ...]) -> NDArray[Any]:
     if len(found) != 1:
         raise Refusal(400, f"The body has none or several of the keys {', '.join(names)}; give one.")
     try:
-        if not _holds_numbers(content[found[0]]):
-            raise TypeError
-        return np.array(content[found[0]])
-    except (ValueError, TypeError, OverflowError, RecursionError):
+        return _of_numbers(content[found[0]])
+    except (ValueError, TypeError, OverflowError):
         raise Refusal(400, f"{found[0]} is no array of numbers, with rows of equal length.") from None
 
 
-def _holds_numbers(nested: Any) -> bool:
-    """Whether there are numbers alone in lists of lists: an array of texts takes room for the longest in each place."""
-    level, depth = nested, 0
-    while isinstance(level, list) and level and isinstance(level[0], list) and depth < _DEEPEST:
-        level, depth = list(chain.from_iterable(level)), depth + 1
-    return isinstance(level, list) and set(map(type, level)) <= {int, float}
+def _of_numbers(nested: Any) -> NDArray[Any]:
+    """Lists of lists of equal length, with numbers alone in them: an array of texts takes room for the longest in each
+    place. Raises ValueError, TypeError and OverflowError for anything else.
+    """
+    level, shape = [nested], list[int]()
+    while set(map(type, level)) == {list} and len(shape) < _DEEPEST:
+        (length,) = set(map(len, level))
+        shape.append(length)
+        level = list(chain.from_iterable(level))
+    if not set(map(type, level)) <= {int, float}:
+        raise TypeError
+    return np.array(level).reshape(shape)
 
 
 def _npy(body: bytes, depth: Depth) -> NDArray[Any]:

@@ -28,7 +28,7 @@ class Scored:
 
     predictions: Predictions
     statistics: dict[str, NDArray[np.float32]]
-    """Of `resnet_ops.data.image_stats`, (N,) each."""
+    """Of `resnet_ops.data.image_stats`, (N,) each; none where nobody logs them."""
     latency_ms: float
     """Of the forward pass with its preprocessing, divided by the images; without their statistics."""
 
@@ -65,8 +65,10 @@ def largest_batch(model: DeployedModel, most: int) -> int:
     return images_at_once(model.task, model.image_size, most) if large else most
 
 
-def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored:
+def score_batch(model: DeployedModel, images: Pixels, batch_size: int, *, statistics: bool = True) -> Scored:
     """Ask a model, `batch_size` images at once. images: (N, H, W, C), uint8 or uint16, N at least 1.
+
+    statistics: of the images, which the log wants.
 
     Raises DataError when the images are not of the model's size.
     """
@@ -77,7 +79,7 @@ def score_batch(model: DeployedModel, images: Pixels, batch_size: int) -> Scored
     kept = watching.kept(predictions)
     return Scored(
         predictions,
-        image_stats(images),
+        image_stats(images) if statistics else {},
         1000.0 * elapsed / len(images),
         kept=None if kept is predictions else kept,
         images=images if watching.placed else None,

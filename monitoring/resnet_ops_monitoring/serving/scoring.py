@@ -231,7 +231,7 @@ class Scoring:
             sent = await self._decode(version, read)
             holds(len(sent.images))
             try:
-                scored = await batcher.ask(version.model, sent.images)
+                scored = await batcher.ask(version.model, sent.images, version.writer is not None)
             except QueueFull as error:
                 holds(0)  # who comes back waits for the others only
                 raise _Slow(batcher.pace.wait, str(error)) from None

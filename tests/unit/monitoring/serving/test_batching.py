@@ -192,6 +192,14 @@ async def test_images_of_two_versions_are_never_in_one_batch(model: FakeModel, m
 
 
 @in_a_loop
+async def test_statistics_are_for_the_log_alone(model: FakeModel, make: MakeBatcher) -> None:
+    batcher = make()
+    model.go.set()
+    assert (await batcher.ask(model, image(1))).statistics
+    assert not (await batcher.ask(model, image(1), logged=False)).statistics
+
+
+@in_a_loop
 async def test_a_model_that_fails_fails_this_batch_alone(model: FakeModel, make: MakeBatcher) -> None:
     batcher = make()
     model.go.set()
