@@ -66,8 +66,8 @@ class FoundBoxes:
 def find_boxes(place: Path) -> FoundBoxes | None:
     """The boxes of a folder at any depth, or of a COCO or CSV file beside its images; None where there are none.
 
-    Raises DataError where there are several lists of boxes, their images are missing, nothing of them can be used, or a
-    JSON file is none of them.
+    Raises DataError where there are several lists of boxes, their images are missing, nothing of them can be used, a
+    JSON file is none of them, or the rest of one.
     """
     root = place if place.is_dir() else place.parent
     if place.is_dir():
@@ -119,14 +119,23 @@ def _sources(root: Path) -> Iterator[Path]:
 
 
 def _is_list(file: Path) -> bool:
-    """Whether it is a COCO file or a CSV file of boxes."""
+    """Whether it is a COCO file or a CSV file of boxes. Raises DataError for what is left of a COCO file."""
     try:
         if file.suffix.lower() == ".csv":
             return set(read_header(file)) >= COLUMNS
-        content = json.loads(file.read_bytes())
-    except (DataError, OSError, ValueError, RecursionError):
+        content = file.read_bytes()
+    except (DataError, OSError):
         return False
-    return isinstance(content, dict) and content.keys() >= PARTS
+    try:
+        parts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if any(f'"{name}"'.encode() in content for name in PARTS):
+            raise DataError(
+                f"{file} looks like a COCO file of boxes, and is no JSON ({error}). Bring the whole file again, or "
+                "move it out of this folder if it is none."
+            ) from None
+        return False
+    return isinstance(parts, dict) and parts.keys() >= PARTS
 
 
 def _yolo_images(folder: Path) -> Path | None:

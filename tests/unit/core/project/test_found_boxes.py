@@ -135,6 +135,14 @@ def test_images_that_are_not_there_are_named(tmp_path: Path) -> None:
         find_boxes(tmp_path / "parts")
 
 
+def test_the_rest_of_a_coco_file_is_not_passed_over(tmp_path: Path) -> None:
+    write_coco(tmp_path / "parts", tmp_path / "parts")
+    file = tmp_path / "parts/boxes.json"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"boxes\.json"):
+        find_boxes(tmp_path / "parts")
+
+
 def test_class_folders_with_notes_of_any_kind_have_no_boxes(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "parts", {"a": 3, "b": 3})
     (root / "classes.txt").write_text("a\nb\n")
