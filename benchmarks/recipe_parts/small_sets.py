@@ -26,8 +26,10 @@ ROUND = 1.2
 KINDS = ("MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Free", "MT_Uneven")
 FREE = KINDS.index("MT_Free")
 LOOKED_AT = 20
-GREY = 98
-"""The median level of the tiles: what stands beside those that are not square."""
+GREY = 108
+"""The median level of the tiles, as `init` finds it: what stands beside those that are not square."""
+APART, TILES_TESTED = 150, 0.35
+"""Numbers of pictures that are further apart than this are of other places, of which so many are for judging."""
 
 
 def _digits(data: Path, side: int) -> tuple[Labelled, Labelled]:
@@ -87,31 +89,40 @@ def _cells(data: Path, side: int) -> tuple[Labelled, Labelled]:
 
 
 def _tiles(data: Path, side: int) -> tuple[Labelled, Labelled]:
-    """A defect or none. Two of five tiles are for judging; the pictures of one place are neighbours by number."""
+    """A defect or none."""
     (images, kinds), (others, theirs) = _kinds(data, side)
     return (images, (kinds != FREE).astype(np.int64)), (others, (theirs != FREE).astype(np.int64))
 
 
 def _kinds(data: Path, side: int) -> tuple[Labelled, Labelled]:
-    """The same tiles by what is wrong with them: five defects, or none."""
-    images, labels = list[NDArray[np.uint8]](), list[int]()
+    """The tiles by what is wrong with them: five defects, or none. A place was pictured up to six times in other light,
+    with numbers that are neighbours; all of a place are for training, or all for judging.
+    """
+    found = list[tuple[int, str, NDArray[np.uint8]]]()
     with tarfile.open(data / "magnetic-tile/magnetic_tile.tar.xz") as archive:
-        for each in sorted((one for one in archive if one.name.endswith(".jpg")), key=lambda one: one.name):
+        for each in (one for one in archive if one.name.endswith(".jpg")):
             file = archive.extractfile(each)
             assert file is not None
-            picture = Image.open(file).convert("L")
-            scale = side / max(picture.size)
-            small = picture.resize(
-                (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
-            )
-            ground = Image.new("L", (side, side), GREY)
-            ground.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
-            images.append(np.asarray(ground)[..., None])
-            labels.append(KINDS.index(each.name.split("/")[0]))
-    order = np.random.default_rng(0).permutation(len(labels))
-    train, test = order[:310], order[310:]
-    found, classes = np.stack(images), np.array(labels)
-    return (found[train], classes[train]), (found[test], classes[test])
+            number = int(Path(each.name).stem.rpartition("_")[2])
+            found.append((number, each.name, _squared(Image.open(file).convert("L"), side)))
+    found.sort(key=lambda each: each[:2])
+    labels = np.array([KINDS.index(name.split("/")[0]) for _, name, _ in found])
+    places = np.cumsum(np.diff([number for number, _, _ in found], prepend=0) > APART)
+    drawn = np.random.default_rng(0).permutation(np.unique(places))
+    judged = np.isin(places, drawn[: int(TILES_TESTED * len(drawn))])
+    pictures = np.stack([pixels for _, _, pixels in found])
+    return (pictures[~judged], labels[~judged]), (pictures[judged], labels[judged])
+
+
+def _squared(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+    """(side, side, 1): all of the picture, with GREY beside it."""
+    scale = side / max(picture.size)
+    small = picture.resize(
+        (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
+    )
+    ground = Image.new("L", (side, side), GREY)
+    ground.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
+    return np.asarray(ground)[..., None]
 
 
 SETS: dict[str, tuple[Callable[[Path, int], tuple[Labelled, Labelled]], int]] = {

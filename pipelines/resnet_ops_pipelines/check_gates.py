@@ -41,6 +41,8 @@ def main() -> None:
         refresh_card(client, model, candidate.version)
         for target, refusal in candidate.refusals.items():
             console.print(f"{candidate.member} v{candidate.version} {target}: {refusal or 'passes'}")
+        for line in candidate.shortfalls:
+            console.print(f"{candidate.member} v{candidate.version} {line}")
     for name, refusal in refused.items():
         console.print(f"{name}: {refusal}, so it is not a candidate")
     judged = [asdict(candidate) for candidate in candidates]

@@ -1,5 +1,7 @@
 """What a run of the pipeline found, for people: members with verdicts, windows, and what to open next."""
 
+import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -86,11 +88,43 @@ def export_lines(params: Params) -> list[str]:
     return lines
 
 
+def shortfall_lines(params: Params) -> list[str]:
+    """By how much versions miss limits of the policy, and what helps."""
+    model = params.register.model
+    lines = [
+        f"v{each['version']} {each['member']}, {line}"
+        for each in read_json(Path("reports/gates.json"))["candidates"]
+        for line in each["shortfalls"]
+    ]
+    counts = class_counts()
+    if lines and counts and params.data.chosen_task.per_image:
+        rarest, count = min(counts.items(), key=lambda item: item[1])
+        lines.append(
+            f"What helps: more images, above all of {rarest} ({count:,} of {sum(counts.values()):,} now; "
+            f"{params.data.split.test:.0%} of all go to the test split), larger ones (data.image_size), or weights to "
+            "start from (docs/training.md, Starting from other weights). How many images a limit takes: "
+            f"resnet-ops policy power policies/{model}.yaml"
+        )
+    return lines
+
+
+def class_counts() -> Counter[str]:
+    """Images of each class, in all splits; none where the data are elsewhere."""
+    counts = Counter[str]()
+    for manifest in (Path("data/prepared/manifest.csv"), Path("data/production/manifest.csv")):
+        if manifest.exists():
+            with manifest.open(newline="", encoding="utf-8") as file:
+                counts.update(row["class_name"] for row in csv.DictReader(file))
+    return counts
+
+
 def main() -> None:
     params = read_params()
     model, server = params.register.model, ui_address(params.monitor.alerts.mlflow)
     console.print(members_table(model))
     for line in export_lines(params):
+        console.print(line)
+    for line in shortfall_lines(params):
         console.print(line)
     serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
     if serving["version"] is None:

@@ -64,9 +64,9 @@ def init(
     from resnet_ops_pipelines.new_project.found_boxes import find_boxes
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
-    from resnet_ops_pipelines.new_project.proposal import propose
-    from resnet_ops_pipelines.new_project.sample import LISTED, sample, source_of, split_for
-    from resnet_ops_pipelines.new_project.survey import survey
+    from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
+    from resnet_ops_pipelines.new_project.sample import LISTED, TESTED, sample, source_of, split_for
+    from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
     from resnet_ops_pipelines.new_project.telling import tell, tell_faults
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
@@ -104,9 +104,17 @@ def init(
     data = replace(data, image_size=fit.image_size)
     if typical.lost >= PAD_FROM or data.fit == "pad":
         data = replace(data, fit="pad", background=typical.background)
-    with progress_bar("Reading images") as progress, TemporaryDirectory() as scratch:
-        found = survey(data, seed, group, progress, Path(scratch))
-    proposal = propose(found, fit, name, _root(Path(data.root or ""), into), seed, positive or None)
+    root = _root(Path(data.root or ""), into)
+    with TemporaryDirectory() as scratch:
+        with progress_bar("Reading images") as progress:
+            raw = read_all(data, progress, Path(scratch))
+
+        def proposed(test: float) -> tuple[Survey, Proposal]:
+            split = split_for(typical.images, test)
+            found = survey(raw, replace(data, split=split), seed, group)
+            return found, propose(found, fit, name, root, seed, positive or None)
+
+        found, proposal = first_supported(TESTED, proposed)
     write_project(into, proposal.files)
     tell(found, fit, proposal)
     where = "" if into.resolve() == Path.cwd() else f"cd {into} && "

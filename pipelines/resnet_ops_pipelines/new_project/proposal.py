@@ -1,7 +1,7 @@
 """What a project begins with: settings and a policy for what the survey found, as the text of its files."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from resnet_ops.errors import ConfigError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.training.recipe import Recipe
 from resnet_ops_pipelines.new_project.first_policy import (
     ALPHA,
@@ -27,7 +27,7 @@ from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.recipes import RARE, recipe_for
 from resnet_ops_pipelines.new_project.survey import Survey
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["Proposal", "first_supported", "propose"]
 
 RECALL, FEWEST_RECALLED = 0.1, 10
 """No class may be given up: its recall, asked where the test split has so many images of each."""
@@ -48,6 +48,23 @@ class Proposal:
     """The policy's limits for lower ends, by metric."""
     less: str
     """What to change for a shorter training."""
+
+
+def first_supported(
+    tested: Sequence[float], proposed: Callable[[float], tuple[Survey, Proposal]]
+) -> tuple[Survey, Proposal]:
+    """What is proposed with the first share of images to test by that supports a policy.
+
+    Raises the DataError of the first share where none does.
+    """
+    first: DataError | None = None
+    for test in tested:
+        try:
+            return proposed(test)
+        except DataError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def propose(found: Survey, fit: Fit, name: str, root: str, seed: int, positive: str | None) -> Proposal:

@@ -18,7 +18,7 @@ from resnet_ops.data.params import DataParams, SplitParams
 from resnet_ops.data.sources import read_source
 from resnet_ops.errors import DataError
 
-__all__ = ["LISTED", "Sample", "sample", "source_of", "split_for"]
+__all__ = ["LISTED", "TESTED", "Sample", "sample", "source_of", "split_for"]
 
 LISTED = ("imagefolder", "imagenet", "csv")
 """Sources with a file for each image."""
@@ -27,18 +27,20 @@ SAMPLE = 200
 """Images that are looked at before all are read, at most."""
 WHITE = 255
 """Background where images are transparent, as documents and drawings are."""
-VALIDATION, TEST, LEAST_PRODUCTION, MOST_PRODUCTION = 0.1, 0.2, 0.1, 0.2
+VALIDATION, LEAST_PRODUCTION, MOST_PRODUCTION = 0.1, 0.1, 0.2
 """Shares of the images; the rest is trained on."""
+TESTED = (0.2, 0.25, 0.3)
+"""Shares that test: the first that supports a policy is taken."""
 WATCHED = 65
 """Images of the production split: a window is judged from 50 on, and which images there are is drawn by hashes."""
 
 
-def split_for(images: int) -> SplitParams:
-    """Of few images more go to production, where that brings a window that can be judged."""
+def split_for(images: int, test: float = TESTED[0]) -> SplitParams:
+    """Of few images more go to production, where that brings a window that can be judged. test: share that tests."""
     wanted = math.ceil(100 * WATCHED / max(images, 1)) / 100
     production = max(LEAST_PRODUCTION, wanted) if wanted <= MOST_PRODUCTION else LEAST_PRODUCTION
-    train = round(1 - VALIDATION - TEST - production, 2)
-    return SplitParams(train=train, validation=VALIDATION, test=TEST, production=production, by_time=None)
+    train = round(1 - VALIDATION - test - production, 2)
+    return SplitParams(train=train, validation=VALIDATION, test=test, production=production, by_time=None)
 
 
 def source_of(place: Path) -> Source:

@@ -20,7 +20,7 @@ from resnet_ops.tasks.task import IGNORED
 from resnet_ops_pipelines.new_project.mirrors import may_mirror, may_mirror_objects
 from resnet_ops_pipelines.new_project.sample import LISTED
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "read_all", "survey"]
 
 BLOCK = 256
 GROUPS = {"case", "document", "group", "lot", "part", "patient", "serial", "slide", "specimen", "subject"}
@@ -74,12 +74,16 @@ class Survey:
         return max(self.totals.values()) / min(self.totals.values())
 
 
-def survey(data: DataParams, seed: int, group: str, progress: Progress, scratch: Path) -> Survey:
-    """Read all images and split them. group: a column, `none`, or `auto` for one with a telling name.
+def read_all(data: DataParams, progress: Progress, scratch: Path) -> RawData:
+    """Read all images. Raises DataError that names every one which cannot be read."""
+    return reading_of(data.chosen_task).read(replace(data, channels=3, group=None), progress, scratch)
 
-    Raises DataError that names every image which cannot be read, or the class that is too small to be split.
+
+def survey(raw: RawData, data: DataParams, seed: int, group: str) -> Survey:
+    """Split what was read. group: a column, `none`, or `auto` for one with a telling name.
+
+    Raises DataError that names the class which is too small to be split.
     """
-    raw = reading_of(data.chosen_task).read(replace(data, channels=3, group=None), progress, scratch)
     channels: Literal[1, 3] = 3 if _has_colour(raw.images) else 1
     raw = replace(raw, images=raw.images[..., :channels], digests=None)
     column = _group_column(raw) if group == "auto" else None if group == "none" else group

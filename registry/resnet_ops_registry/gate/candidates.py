@@ -1,6 +1,6 @@
 """Candidates of a registered model: what the gate says of each, which one is proposed, which one serves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,15 @@ from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.trust import operators
 from resnet_ops_registry.common.mlflow_errors import reported
 from resnet_ops_registry.common.settings import is_direct
+from resnet_ops_registry.common.target import Target
 from resnet_ops_registry.database import tables
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.gate.display import WEIGHTS_TAG, refresh_tags, verdicts_told
 from resnet_ops_registry.gate.gate import check_all
-from resnet_ops_registry.gate.policies import apply_policy, list_policies
+from resnet_ops_registry.gate.policies import apply_policy, list_policies, policy_for
 from resnet_ops_registry.gate.policy import Policy
 from resnet_ops_registry.gate.policy_file import policy_text, read_policy
+from resnet_ops_registry.gate.shortfall import shortfalls
 from resnet_ops_registry.gate.signed_evidence import evidence_of
 from resnet_ops_registry.gate.verdict import REFUSED, refusal_in
 
@@ -41,11 +43,15 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version up for judgement. `refusals`: for each guarded alias or stage why not; None where it passes."""
+    """A version up for judgement. `refusals`: for each guarded alias or stage why not; None where it passes.
+
+    `shortfalls`: by how much it misses limits for @champion, and what would help; none where only a server knows these.
+    """
 
     member: str
     version: int
     refusals: Mapping[str, str | None]
+    shortfalls: Sequence[str] = ()
 
 
 def apply_first_policies(files: Iterable[Path]) -> list[str]:
@@ -94,9 +100,25 @@ def judge_candidates(client: "MlflowClient", model: str, versions: Mapping[str, 
     Reached as a database the gate judges now; over http its tags on the version say what it found last.
     """
     return [
-        Candidate(member, version, refusals_of(client, model, version))
+        Candidate(
+            member, version, refusals_of(client, model, version), _shortfalls_of(client, model, version)
+        )
         for member, version in versions.items()
     ]
+
+
+def _shortfalls_of(client: "MlflowClient", model: str, version: int) -> list[str]:
+    if not is_direct():
+        return []
+    with open_database() as connection:
+        applied = policy_for(connection, model)
+    if applied is None or applied.problem:
+        return []
+    try:
+        evidence = evidence_of(client, client.get_model_version(model, str(version))).evidence
+    except EvidenceError:  # the refusal says it
+        return []
+    return shortfalls(applied.policy, Target.named(CHAMPION), evidence.metrics, evidence.positive)
 
 
 def refusals_of(client: "MlflowClient", model: str, version: int) -> dict[str, str | None]:

@@ -2,15 +2,17 @@
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scipy.stats import binom
 
 from resnet_ops.evaluation.intervals import wilson
 from resnet_ops_registry.gate.policy import Policy
+from resnet_ops_registry.rules import Rule
 from resnet_ops_registry.rules.threshold import Threshold
 
-__all__ = ["Needed", "images_needed", "needs_of"]
+__all__ = ["Needed", "images_needed", "needs_of", "share_limits"]
 
 MOST = 10_000_000
 MOST_AHEAD = 2_000
@@ -63,17 +65,22 @@ def images_needed(limit: float, true: float, confidence: float, power: float) ->
 def needs_of(policy: Policy, true: float | None, confidence: float, power: float) -> list[Needed]:
     """One line for each threshold on the lower end of a share of images. true: None for halfway from the limit to 1."""
     found: dict[tuple[str, float], Needed] = {}
-    for rule in (rule for guard in policy.guards for rule in guard.rules):
+    for metric, limit in share_limits(rule for guard in policy.guards for rule in guard.rules):
+        assumed = (1 + limit) / 2 if true is None else true
+        needed = images_needed(limit, assumed, confidence, power)
+        flawless = images_needed(limit, 1.0, confidence, power)
+        of = _COUNTED.get(metric, "images")
+        found[metric, limit] = Needed(metric, limit, of, flawless, assumed, needed)
+    return list(found.values())
+
+
+def share_limits(rules: Iterable[Rule]) -> Iterator[tuple[str, float]]:
+    """Metric and limit of each threshold on the lower end of a share of images."""
+    for rule in rules:
         if not isinstance(rule, Threshold) or rule.bound != "low" or rule.min is None or not 0 < rule.min < 1:
             continue
-        if not _SHARE.fullmatch(rule.metric):
-            continue
-        assumed = (1 + rule.min) / 2 if true is None else true
-        needed = images_needed(rule.min, assumed, confidence, power)
-        flawless = images_needed(rule.min, 1.0, confidence, power)
-        of = _COUNTED.get(rule.metric, "images")
-        found[rule.metric, rule.min] = Needed(rule.metric, rule.min, of, flawless, assumed, needed)
-    return list(found.values())
+        if _SHARE.fullmatch(rule.metric):
+            yield rule.metric, rule.min
 
 
 def _reaches(n: int, limit: float, true: float, confidence: float, power: float) -> bool:

@@ -17,8 +17,8 @@ from resnet_ops.params import parse_params
 from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops.training.engine import Engine
 from resnet_ops_pipelines.new_project.members import Fit
-from resnet_ops_pipelines.new_project.proposal import Proposal, propose
-from resnet_ops_pipelines.new_project.sample import split_for
+from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
+from resnet_ops_pipelines.new_project.sample import TESTED, split_for
 from resnet_ops_pipelines.new_project.survey import Survey
 from resnet_ops_pipelines.project_checks.names import check_names
 from resnet_ops_pipelines.project_params import Params
@@ -245,3 +245,17 @@ def test_of_few_images_more_are_production_where_a_window_of_them_can_be_judged(
     split = split_for(images)
     assert (split.production, split.validation, split.test) == (production, 0.1, 0.2)
     assert sum(split.as_dict().values()) == pytest.approx(1)
+
+
+def test_where_few_groups_support_no_policy_more_of_them_are_for_the_test() -> None:
+    def proposed_at(test: float, groups: int) -> tuple[Survey, Proposal]:
+        survey = found(round(5 * groups * test / 0.2), 100, each=5)
+        return survey, propose(survey, FIT, "parts", "images", 0, "bad")
+
+    with pytest.raises(DataError, match="worth 11 equal groups"):
+        proposed_at(TESTED[0], 11)
+    survey, proposal = first_supported(TESTED, lambda test: proposed_at(test, 11))
+    assert survey.counts["test"]["bad"] > 5 * 11
+    assert "operating.sensitivity" in proposal.least
+    with pytest.raises(DataError, match="worth 3 equal groups"):
+        first_supported(TESTED, lambda test: proposed_at(test, 3))

@@ -11,7 +11,7 @@ from resnet_ops.data.params import DataParams
 from resnet_ops.data.streaming import stream_images
 from resnet_ops.errors import DataError
 from resnet_ops_pipelines.new_project.sample import sample, source_of
-from resnet_ops_pipelines.new_project.survey import Survey, survey
+from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
 from tests.unit.core.makers import SHARES, make_data_params
 from tests.unit.core.project.new_images import write_csv, write_folder, write_image
 from tests.unit.core.tasks.masks import make_segmentation
@@ -22,7 +22,9 @@ def settings(root: Path) -> DataParams:
 
 
 def look(root: Path, group: str = "auto") -> Survey:
-    return survey(settings(root), 0, group, lambda done, total: None, root.parent)
+    data = settings(root)
+    raw = read_all(data, lambda done, total: None, root.parent)
+    return survey(raw, data, 0, group)
 
 
 def test_a_grey_folder_is_counted_by_class_format_size_and_split(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_so_few_masks_that_a_split_has_none_are_counted(tmp_path: Path) -> None:
     masks = make_segmentation(masks="_mask.png", classes={"background": 0, "foreground": 1})
     data = replace(settings(root), task="segmentation", segmentation=masks)
     with pytest.raises(DataError, match=r"3 images.* none .*(test|validation)"):
-        survey(data, 0, "none", lambda done, total: None, tmp_path)
+        survey(read_all(data, lambda done, total: None, tmp_path), data, 0, "none")
 
 
 def test_the_kind_of_data_set_is_seen_in_its_files(tmp_path: Path) -> None:

@@ -163,6 +163,19 @@ def test_nobody_is_proposed_where_nobody_passes_and_then_nothing_serves(
 
 
 @pytest.mark.slow
+def test_a_candidate_is_told_by_how_many_images_it_misses_the_policy_in_force(
+    client: MlflowClient, policy: None, published: Publisher, project: Path
+) -> None:
+    folder = make_model(project / "models" / "few", seed=3)
+    few = Metric(value=0.9, n=20, low=0.7, high=0.97, method="wilson 0.95")
+    evidence = evidence_of(folder, 0.96).model_copy(update={"metrics": {"test.top1": few}})
+    version = published(evidence=evidence, folder=folder).version
+    (candidate,) = judge_candidates(client, NAME, {"few": version})
+    (line,) = candidate.shortfalls
+    assert "test.top1: 18 of 20 test images are right" in line
+
+
+@pytest.mark.slow
 def test_the_champion_serves_before_the_challenger(
     client: MlflowClient, policy: None, published: Publisher
 ) -> None:
