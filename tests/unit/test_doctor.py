@@ -8,8 +8,10 @@ import shutil
 import subprocess
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import EntryPoint, PackageNotFoundError
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -35,6 +37,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "RESNET_OPS_KEYS", "RESNET_OPS_INFERENCE_LOG"):
         monkeypatch.delenv(name, raising=False)
     for name in ("OMP_NUM_THREADS", "RESNET_OPS_ALERT_URLS", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "RESNET_OPS_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -93,13 +97,14 @@ def _another_mlflow(patch: Patch) -> None:
     patch.setattr(doctor, "version", lambda name: "99.0" if name == "mlflow" else plain(name))
 
 
-def _without(patch: Patch, name: str) -> None:
+def _without(patch: Patch, name: str, **others: str) -> None:
+    """A package is not installed, and others are of another version."""
     plain = importlib.metadata.version
 
     def version(wanted: str) -> str:
         if wanted == name:
             raise PackageNotFoundError(name)
-        return plain(wanted)
+        return others.get(wanted) or plain(wanted)
 
     patch.setattr(doctor, "version", version)
 
@@ -125,6 +130,15 @@ def _of_the_future(patch: Patch) -> None:
     engine = create_engine("sqlite:///var/mlflow.db")
     with engine.begin() as connection:
         connection.execute(text("UPDATE resnet_ops_alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+
+def _of_another_mlflow(patch: Patch) -> None:
+    patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///old.db")
+    engine = create_engine("sqlite:///old.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('451aebb31d03')"))
     engine.dispose()
 
 
@@ -231,6 +245,66 @@ BROKEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Iterator[Finding]]
         "MLFLOW_TRACKING_URI",
         "Write for",
     ),
+    "a gate before a server": (
+        _set(MLFLOW_REGISTRY_URI="gated:http://ada:secret@127.0.0.1:1"),
+        registry_checks,
+        "wrong",
+        "way to the registry",
+        "Write http://ada:***@127.0.0.1:1",
+    ),
+    "a proxy that is away": (
+        _set(
+            MLFLOW_TRACKING_URI="http://mlflow.example",
+            HTTP_PROXY="http://127.0.0.1:1",
+            http_proxy="http://127.0.0.1:1",
+        ),
+        registry_checks,
+        "wrong",
+        "MLFLOW_TRACKING_URI",
+        "NO_PROXY",
+    ),
+    "a server to be without the gate": (
+        _set(MLFLOW_REGISTRY_STORE_URI="postgresql://ada:secret@127.0.0.1/mlflow"),
+        registry_checks,
+        "wrong",
+        "MLFLOW_REGISTRY_STORE_URI",
+        "Write gated:postgresql://ada:***@",
+    ),
+    "a server whose registry is not named": (
+        _set(MLFLOW_BACKEND_STORE_URI="postgresql://ada:secret@127.0.0.1/mlflow"),
+        registry_checks,
+        "note",
+        "MLFLOW_REGISTRY_STORE_URI",
+        "gated:postgresql://ada:***@",
+    ),
+    "no artifacts": (
+        _set(RESNET_OPS_ARTIFACTS="write-once:./mlartefacts"),
+        registry_checks,
+        "wrong",
+        "RESNET_OPS_ARTIFACTS",
+        "--artifacts-destination",
+    ),
+    "a folder for a database": (
+        _set(MLFLOW_TRACKING_URI="sqlite:///."),
+        registry_checks,
+        "wrong",
+        "MLFLOW_TRACKING_URI",
+        "mlflow.db",
+    ),
+    "a database of another MLflow": (
+        _of_another_mlflow,
+        registry_checks,
+        "wrong",
+        "MLFLOW_TRACKING_URI",
+        "mlflow db upgrade",
+    ),
+    "keys at home": (
+        _set(RESNET_OPS_KEYS="~/keys"),
+        registry_checks,
+        "wrong",
+        "keys",
+        "whole path",
+    ),
     "a file of keys": (_key_file, registry_checks, "wrong", "keys", "RESNET_OPS_KEYS"),
     "tables of the future": (_of_the_future, registry_checks, "wrong", "registry's tables", "--upgrade"),
     "an open key": (_open_key, registry_checks, "wrong", "keys", "chmod 600"),
@@ -270,6 +344,64 @@ def test_what_is_broken_is_named_with_its_remedy(name: str, monkeypatch: pytest.
     assert [each.state for each in found] == [state]
     assert remedy in found[0].text
     assert "secret" not in found[0].text
+
+
+def test_what_an_extra_asks_of_a_package_counts_once_the_extra_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _without(monkeypatch, "evidently", pandas="99.0")
+    assert [each for each in core_checks() if each.state == "wrong"] == []
+    _without(monkeypatch, "nothing", pandas="99.0")
+    assert [each.subject for each in core_checks() if each.state == "wrong"] == ["pandas"]
+
+
+class _Answering(BaseHTTPRequestHandler):
+    """Answers whatever it is asked: to /health that it is fine, to the rest with a status and a text."""
+
+    status, text = 200, "<html>Welcome</html>"
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else self.status)
+        self.end_headers()
+        self.wfile.write(self.text.encode())
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(200, "Correct its address"), (302, "Correct its address"), (401, "MLFLOW_TRACKING_PASSWORD")],
+)
+def test_a_server_that_does_not_answer_as_mlflow_is_named(
+    status: int, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = type("Handler", (_Answering,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        (found,) = [each for each in registry_checks() if each.subject == "server's gate"]
+        server.shutdown()
+        thread.join()
+    assert found.state == "wrong"
+    assert remedy in found.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", [None, "#!/bin/sh\necho /somewhere/else/__init__.py\n"])
+def test_a_python_of_another_environment_before_the_stages_is_named(
+    folder: Path, python: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("dvc.yaml").write_text("stages: {a: {cmd: python -m resnet_ops_pipelines.train_model}}\n")
+    assert [each for each in core_checks() if each.subject == "python"] == []
+    monkeypatch.setenv("PATH", str(folder))
+    if python:
+        Path("python").write_text(python)
+        Path("python").chmod(0o755)
+    (found,) = [each for each in core_checks() if each.subject == "python"]
+    assert found.state == "wrong"
+    assert "bin/activate" in found.text
 
 
 @pytest.mark.slow
@@ -326,3 +458,8 @@ def test_the_command_prints_for_people_and_programs_and_ends_with_1_where_someth
     assert found.exit_code == 1
     wrong = [each["subject"] for each in json.loads(found.stdout) if each["state"] == "wrong"]
     assert wrong == ["way to the registry"]
+
+
+def test_an_address_that_serves_for_both_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert [each.subject for each in registry_checks() if each.state == "wrong"] == ["MLFLOW_TRACKING_URI"]
