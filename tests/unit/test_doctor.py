@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "RESNET_OPS_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("RESNET_OPS_INFERENCE_SPOOL", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -160,6 +161,11 @@ def _open_folder(patch: Patch) -> None:
 def _key_file(patch: Patch) -> None:
     Path("keyfile").touch()
     patch.setenv("RESNET_OPS_KEYS", "keyfile")
+
+
+def _file_of_rows(patch: Patch) -> None:
+    Path("spool").touch()
+    patch.setenv("RESNET_OPS_INFERENCE_SPOOL", "spool/rows")
 
 
 def _log_of_the_future(patch: Patch) -> None:
@@ -325,6 +331,20 @@ BROKEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Iterator[Finding]]
         "inference log",
         "RESNET_OPS",
     ),
+    "a file of waiting rows": (
+        _file_of_rows,
+        monitoring_checks,
+        "wrong",
+        "spool",
+        "RESNET_OPS_INFERENCE_SPOOL",
+    ),
+    "a file where the state lies": (
+        lambda patch: Path("var").touch(),
+        registry_checks,
+        "wrong",
+        "MLFLOW_TRACKING_URI",
+        "Move it away",
+    ),
     "no such alert": (
         _set(RESNET_OPS_ALERT_URLS="nowhere://secret"),
         monitoring_checks,
@@ -414,12 +434,17 @@ def test_a_python_of_another_environment_before_the_stages_is_named(
         ),
         (lambda: shutil.rmtree(".git"), "git init"),
         (lambda: Path("params.yaml").write_text("seed: [\n"), "params.yaml"),
+        (
+            lambda: Path("policies/digits-classifier.yaml").write_text("model: [\n"),
+            "policies/digits-classifier.yaml",
+        ),
     ],
 )
 def test_what_stops_a_project_is_named(folder: Path, breaking: Callable[[], object], remedy: str) -> None:
     shutil.copytree(ROOT / "resnet_ops", folder / "resnet_ops", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "policies", folder / "policies")
     subprocess.run(["git", "init", "-q"], check=True)
     lock = folder / ".dvc/tmp/rwlock"
     lock.parent.mkdir(parents=True)

@@ -86,6 +86,12 @@ def _way() -> str:
 def _answers(variable: str, uri: str) -> str:
     file = _sqlite_file(uri)
     if file is not None and not file.exists():
+        there = next(folder for folder in file.absolute().parents if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise ConfigError(
+                f"{file} cannot be made: {there} is no folder that can be written. Move it away, change its "
+                f"permissions, or name another place in {variable}."
+            )
         return f"{mask_password(uri)}: not there yet, made on first use"
     probe(uri, variable)
     if not is_http(uri):
