@@ -21,6 +21,7 @@ from resnet_ops_registry.common.settings import (
     is_http,
     keys_folder,
     mask_password,
+    prepare_environment,
     registry_uri,
     tracking_uri,
 )
@@ -101,6 +102,7 @@ def _answers(variable: str, uri: str) -> str:
 
 def _know_tables(uri: str) -> None:
     """Raise StorageError where MLflow's tables in a database are not those of the MLflow that is installed."""
+    prepare_environment()
     import mlflow
     from mlflow.store.db.utils import _get_latest_schema_revision
 
