@@ -23,13 +23,14 @@ __all__ = ["Finding", "core_checks", "examined", "run_checks"]
 
 State = Literal["fine", "note", "wrong"]
 NAME = "resnet-ops"
+STAGES = "resnet_ops_pipelines"
 SHADOWED = (
     "dvc",
     "evidently",
     "mlflow",
     "resnet_ops",
     "resnet_ops_monitoring",
-    "resnet_ops_pipelines",
+    STAGES,
     "resnet_ops_registry",
     "torch",
 )
@@ -77,44 +78,51 @@ def core_checks() -> Iterator[Finding]:
     yield _space()
     yield from _threads()
     if _in_project():
+        yield from _stages_python()
         yield from _project()
 
 
 def _packages() -> Iterator[Finding]:
-    """Versions outside of what this release was tested with; which extras are complete."""
+    """Versions outside of what this release was tested with; which extras are complete.
+
+    What an extra asks of a package that others need too counts once that extra is installed.
+    """
     from packaging.requirements import Requirement
 
-    missing: dict[str, list[str]] = {}
-    wrong = False
+    wanted: dict[str, list[Requirement]] = {}
     for requirement in map(Requirement, requires(NAME) or ()):
         extra = next((name for name in (*EXTRAS.values(), "") if _wanted(requirement, name)), None)
-        if extra is None or requirement.name == NAME:
-            continue  # for developers, or for another system
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            missing.setdefault(extra, []).append(requirement.name)
+        if extra is not None and requirement.name != NAME:  # else for developers, or for another system
+            wanted.setdefault(extra, []).append(requirement)
+    wrong: dict[str, str] = {}
+    notes = []
+    for extra, requirements in sorted(wanted.items()):
+        here = {each: _version(each.name) for each in requirements}
+        missing = ", ".join(each.name for each, found in here.items() if found is None)
+        if missing and extra:
+            text = f"not installed ({missing}). Who needs it: pip install '{NAME}[{extra}]'"
+            notes.append(Finding(f"extra {extra}", "note", text))
             continue
-        if not requirement.specifier.contains(found, prereleases=True):
-            wrong = True
-            need = f"{requirement.name}{requirement.specifier}"
-            yield Finding(
-                requirement.name,
-                "wrong",
-                f"{found} is installed, and this release was tested with {need}. Install: pip install '{need}'",
-            )
-    if bare := missing.pop("", []):
-        yield Finding("packages", "wrong", f"{', '.join(bare)} is missing. Install again: pip install {NAME}")
-    elif not wrong:
-        yield Finding(
-            "packages", "fine", f"{NAME} {version(NAME)} on Python {sys.version.split()[0]}, as tested"
-        )
-    for extra, names in sorted(missing.items()):
-        yield Finding(
-            f"extra {extra}",
-            "note",
-            f"not installed ({', '.join(names)}). Who needs it: pip install '{NAME}[{extra}]'",
-        )
+        if missing:
+            wrong["packages"] = f"{missing} is missing. Install again: pip install {NAME}"
+        for each, found in here.items():
+            if found is not None and not each.specifier.contains(found, prereleases=True):
+                need = f"{each.name}{each.specifier}"
+                wrong[each.name] = (
+                    f"{found} is installed, and this release was tested with {need}. Install: pip install '{need}'"
+                )
+    yield from (Finding(subject, "wrong", text) for subject, text in wrong.items())
+    if not wrong:
+        text = f"{NAME} {version(NAME)} on Python {sys.version.split()[0]}, as tested"
+        yield Finding("packages", "fine", text)
+    yield from notes
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _wanted(requirement: object, extra: str) -> bool:
@@ -165,9 +173,22 @@ def _threads() -> Iterator[Finding]:
 def _in_project() -> bool:
     """Whether the stages of this folder's `dvc.yaml` are ours; it may be cut off, or of a merge."""
     try:
-        return "resnet_ops_pipelines" in Path("dvc.yaml").read_text(encoding="utf-8", errors="replace")
+        return STAGES in Path("dvc.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+
+
+def _stages_python() -> Iterator[Finding]:
+    """Whether `python`, by which `dvc repro` runs the stages, finds the same package as this command."""
+    command, ours = shutil.which("python"), find_spec(STAGES)
+    found, where = "", "not there"
+    if command:
+        code = f"from importlib.util import find_spec; print(find_spec('{STAGES}').origin)"
+        found = subprocess.run([command, "-c", code], capture_output=True, text=True).stdout  # noqa: S603
+        where = f"{command}, which does not find the resnet-ops of this command"
+    if ours is not None and found.strip() != ours.origin:
+        text = f"`dvc repro` runs `python`, which is {where}. Run: source {sys.prefix}/bin/activate"
+        yield Finding("python", "wrong", text)
 
 
 def _project() -> Iterator[Finding]:

@@ -1,11 +1,11 @@
 """DVC stage `check_gates`: every candidate against the policy; the best that passes becomes @challenger."""
 
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import read_json, write_json
+from resnet_ops_pipelines.project_checks.policies import policy_files
 from resnet_ops_pipelines.project_params import read_params
 from resnet_ops_pipelines.serving import SERVING
 from resnet_ops_registry.cards.publishing import refresh_card
@@ -25,9 +25,7 @@ def main() -> None:
     model = params.register.model
     client = connect()
     if EXPERIMENT is None:
-        for news in apply_first_policies(
-            sorted(chain(*(Path("policies").glob(f"*{end}") for end in (".yaml", ".yml"))))
-        ):
+        for news in apply_first_policies(policy_files()):
             console.print(news)
     registered = read_json(Path("reports/registered.json"))
     told = {name: registered[name] for name in (*params.family, *params.deployments)}

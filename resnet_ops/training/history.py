@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,20 +18,25 @@ COLUMNS = ("epoch", "learning_rate", "train_loss", "train_score", "validation_lo
 
 
 class History:
-    """Collects epochs; prints one line for about every tenth."""
+    """Collects epochs; prints one line for about every tenth, with the time left at the pace of the last epoch."""
 
     def __init__(self, name: str, epochs: int) -> None:
         self.name = name
         self.total = epochs
         self.epochs: list[Epoch] = []
+        self._before = time.monotonic()
 
     def add(self, epoch: Epoch) -> None:
         """Take one epoch; give it to `fit` as a callback."""
         self.epochs.append(epoch)
+        now = time.monotonic()
+        minutes = (now - self._before) * (self.total - epoch.epoch) / 60
+        self._before = now
         if epoch.epoch == self.total or epoch.epoch % max(1, self.total // 10) == 0:
             say(
                 f"{self.name} epoch {epoch.epoch}/{self.total}  loss {epoch.train_loss:.3f}  "
                 f"validation score {epoch.validation_score:.4f}  {epoch.images_per_second:,.0f} images/s"
+                + (f"  about {minutes:,.0f} min left" if minutes >= 1 else "")
             )
 
     def save(self, path: Path) -> None:

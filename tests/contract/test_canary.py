@@ -24,6 +24,8 @@ STORE = "mlflow.store.model_registry.sqlalchemy_store.SqlAlchemyStore"
 
 REMEDIES: dict[str, dict[str, str]] = {
     "mlflow.store.db.utils": {
+        "_get_latest_schema_revision": "operations/checkup.py tells by it whether a database is another MLflow's: find "
+        "what `mlflow db upgrade` brings one to",
         "_get_managed_session_maker": "store/sessions.py makes the gate's sessions with it: find what makes "
         "SqlAlchemyStore.ManagedSessionMaker now, and give it the judged sessionmaker",
     },

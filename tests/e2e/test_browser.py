@@ -289,7 +289,7 @@ def test_a_versions_page_shows_its_model_card_and_the_whole_of_it_opens_in_the_a
     open_version(page, ui, failing.version)
     worst = measured["test.worst_slice"]["value"]
     expect(row(page, "test.worst_slice")).to_contain_text(f"{worst:.3f} (")
-    expect(page.get_by_text("What it does on images unlike these is not known")).to_be_visible()
+    expect(page.get_by_text("What it does on data unlike these is not known")).to_be_visible()
     link = page.get_by_role("link", name="the whole model card", exact=True)
     page.goto(f"{ui.address}/{link.get_attribute('href')}")
     frame = page.locator("iframe")

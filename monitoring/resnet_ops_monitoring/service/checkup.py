@@ -1,5 +1,6 @@
 """What `resnet-ops doctor` looks at of the monitor: inference log, alert addresses, settings. It changes nothing."""
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ def monitoring_checks() -> Iterator[Finding]:
     if any(find_spec(name) is None for name, extra in EXTRAS.items() if extra == "monitoring"):
         return
     yield examined("inference log", _log)
+    yield examined("spool", _spool)
     yield examined("alerts", _alerts)
     if PARAMS.exists():
         yield examined("monitor settings", _settings)
@@ -51,6 +53,20 @@ def _log() -> str:
         return f"{place}: of an earlier resnet-ops, brought up to date on first use"
     InferenceLog.open().close()  # nothing is missing, so nothing is made
     return f"{place} answers"
+
+
+def _spool() -> str:
+    """Where rows wait while the log's database is away: on a disk of this machine, or they are lost."""
+    from resnet_ops_monitoring.inference_log.client.spool import spool_root
+
+    root = spool_root()
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(
+            f"Rows could not wait in {root}: {there} is no folder that can be written. Move it away, change its "
+            "permissions, or name another in RESNET_OPS_INFERENCE_SPOOL."
+        )
+    return f"rows wait in {root} while the log is away"
 
 
 def _alerts() -> str:

@@ -89,12 +89,12 @@ def fit_machine(
     if total > minutes:
         slowest = max(seconds, key=lambda name: seconds[name])
         dropped = seconds.pop(slowest) * images * recipe.epochs / 60
-        left_out.append(f"{slowest}, {dropped:,.0f} minutes")
+        left_out.append(f"{slowest}, {dropped:,.1f} minutes")
         del members[slowest]
         total = sum(seconds.values()) * images * recipe.epochs / 60  # the other may take forever
     share = max(SHORTEST, min(1.0, minutes / total))
     if share < 1:
-        left_out.append(f"all steps that so many images want, {total:,.0f} minutes")
+        left_out.append(f"all steps that so many images want, {total:,.1f} minutes")
     return Fit(size, batch_size, members, engine, seconds, tuple(left_out), share)
 
 

@@ -63,7 +63,7 @@ def _lines(found: Survey, fit: Fit, proposal: Proposal) -> Iterator[tuple[str, s
             "member",
             f"{name}: {minutes:.1f} minutes on {fit.engine.device}, {fit.engine.threads} thread(s)",
         )
-    yield "training", f"{sum(proposal.minutes.values()):.0f} minutes in all"
+    yield "training", f"{sum(proposal.minutes.values()):.1f} minutes in all"
     for each in fit.left_out:
         yield "not chosen", f"{each}: more than --minutes allows"
     yield "for less time", proposal.less

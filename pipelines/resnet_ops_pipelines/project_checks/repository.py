@@ -1,12 +1,14 @@
 """The project's folder as DVC needs it, because its own words would not help, or `make repro` would not show them."""
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
 
 from resnet_ops.errors import ConfigError
 
-__all__ = ["check_repository"]
+__all__ = ["check_remote", "check_repository"]
 
 _FILES = (Path("dvc.lock"), Path("dvc.yaml"), Path("params.yaml"))
 _CONFLICT = ("<<<<<<< ", "=======", ">>>>>>> ")
@@ -23,6 +25,44 @@ def check_repository() -> None:
         )
     for path in _FILES:
         _check(path)
+    _check_stages()
+
+
+def check_remote() -> str | None:
+    """A remark where `dvc push` would find no remote. Raises ConfigError where DVC's own settings cannot be read."""
+    from dvc.config import Config
+    from dvc.config import ConfigError as Broken
+
+    if not Path(".dvc").is_dir():
+        return None
+    try:
+        settings = Config(str(Path(".dvc").resolve()))
+    except Broken as error:
+        raise ConfigError(
+            f".dvc/config: {error}. Correct it, or restore it: git checkout -- .dvc/config"
+        ) from error
+    default = settings["core"].get("remote")
+    if default and default not in settings["remote"]:
+        return (
+            f".dvc/config: core.remote is {default}, and no remote has that name, so dvc push and dvc pull will fail. "
+            f"Say where it is: dvc remote add {default} ADDRESS"
+        )
+    return None
+
+
+def _check_stages() -> None:
+    """Every stage of ours must be in the release that is installed."""
+    try:
+        text = Path("dvc.yaml").read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return
+    wanted = dict.fromkeys(re.findall(r"python -m (resnet_ops_pipelines\.\w+)", text))
+    missing = [module for module in wanted if find_spec(module) is None]
+    if missing:
+        raise ConfigError(
+            f"dvc.yaml runs {', '.join(missing)}, which the installed resnet-ops does not have. Take its stages: "
+            "resnet-ops upgrade"
+        )
 
 
 def _check(path: Path) -> None:

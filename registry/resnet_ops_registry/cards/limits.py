@@ -22,7 +22,7 @@ def limits_of(evidence: Evidence) -> tuple[str, ...]:
         *_robustness(evidence),
         *_exports(evidence),
         *_noisy(evidence),
-        "Measured on images of the data named here. What it does on images unlike these is not known: "
+        "Measured on the data named here. What it does on data unlike these is not known: "
         "in production a drift monitor has to watch for them.",
     )
 

@@ -1,5 +1,6 @@
 """Whether what the settings name can be used: asked first, answered within seconds, and in words."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -50,24 +51,47 @@ def _database(uri: str, variable: str) -> tuple[str, Path | None]:
 
 
 def _probe_server(uri: str, variable: str) -> None:
+    """Certificates are checked as MLflow's client does, by its own settings."""
     import requests
+    from requests.exceptions import ProxyError, RequestException, SSLError
 
+    insecure = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+    verify = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or not insecure
+    certificate = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None
+    problem, remedy = (
+        "",
+        f"Start it with `make ui`, correct {variable}, or unset it to work on the local database",
+    )
     try:
-        status = requests.get(uri.rstrip("/") + "/health", timeout=SECONDS).status_code
-        problem = f"answers with status {status}" if status == 404 or status >= 500 else ""
-    except requests.RequestException as error:
+        health = f"{uri.rstrip('/')}/health"
+        status = requests.get(health, timeout=SECONDS, verify=verify, cert=certificate).status_code
+        if status == 404 or status >= 500:
+            problem = f"answers with status {status}"
+    except ProxyError:
+        problem = "cannot be reached through the proxy that HTTP_PROXY or HTTPS_PROXY names"
+        remedy = "Name its host in NO_PROXY, or correct the proxy"
+    except SSLError as error:
+        problem = "does not answer to https"
+        remedy = f"Write http:// where it serves without, or correct {variable}"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            problem = "shows a certificate that is not trusted here"
+            remedy = (
+                "Name the file of who signed it in MLFLOW_TRACKING_SERVER_CERT_PATH, or correct the address"
+            )
+    except (RequestException, OSError) as error:  # the latter: a file of certificates that is not there
         problem = f"does not answer ({type(error).__name__})"
     if problem:
-        raise ServiceError(
-            f"The MLflow server at {mask_password(uri)} ({variable}) {problem}. "
-            f"Start it with `make ui`, correct {variable}, or unset it to work on the local database."
-        )
+        raise ServiceError(f"The MLflow server at {mask_password(uri)} ({variable}) {problem}. {remedy}.")
 
 
 def _probe_file(path: Path, variable: str) -> None:
     """Begin a transaction that writes, and take it back: a full or read-only disk is noticed here."""
     from resnet_ops_registry.common.new_database import make_database
 
+    if path.is_dir():
+        raise ConfigError(
+            f"{path} ({variable}) is a folder. Name a file in it: sqlite:///{path / 'mlflow.db'}"
+        )
     try:
         if not path.exists():
             make_database(path)

@@ -212,13 +212,11 @@ def upgrade(engine: Engine) -> None:
             _migrate(connection)
 
 
-def revision(connection: Connection) -> str | None:
-    """The version of our tables in this database; None where there are none."""
+def revision(connection: Connection, table: str = VERSION_TABLE) -> str | None:
+    """The version of our tables in this database, or of those that `table` counts; None where there are none."""
     from alembic.migration import MigrationContext
 
-    return MigrationContext.configure(
-        connection, opts={"version_table": VERSION_TABLE}
-    ).get_current_revision()
+    return MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
 
 
 def _migrate(connection: Connection) -> None:

@@ -21,10 +21,12 @@ from resnet_ops_registry.common.settings import (
     is_http,
     keys_folder,
     mask_password,
+    prepare_environment,
     registry_uri,
     tracking_uri,
 )
 from resnet_ops_registry.database import tables
+from resnet_ops_registry.operations.server_checkup import gate_of_server, server_settings
 
 __all__ = ["registry_checks"]
 
@@ -36,12 +38,19 @@ def registry_checks() -> Iterator[Finding]:
     for group, name in PLUGINS.items():
         yield examined(f"MLflow plugin {name}", partial(_plugin, group, name))
     yield examined("way to the registry", _way)
-    for variable, uri in (("MLFLOW_TRACKING_URI", tracking_uri()), ("MLFLOW_REGISTRY_URI", registry_uri())):
-        answer = examined(variable, partial(_answers, variable, uri.removeprefix(GATED_SCHEME)))
+    places = {tracking_uri(): "MLFLOW_TRACKING_URI"}
+    places.setdefault(registry_uri().removeprefix(GATED_SCHEME), "MLFLOW_REGISTRY_URI")
+    for uri, variable in places.items():
+        answer = examined(variable, partial(_answers, variable, uri))
         yield answer
-    if is_direct() and answer.state == "fine":  # the last one is the registry's
-        yield examined("registry's tables", _tables)
+    if answer.state == "fine":  # the last one is the registry's
+        yield (
+            examined("registry's tables", _tables)
+            if is_direct()
+            else examined("server's gate", gate_of_server)
+        )
     yield examined("keys", _keys)
+    yield from server_settings()
     if os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false").lower() == "true":
         text = "is true: a model file may run any code when it is loaded. Unset it."
         yield Finding("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "note", text)
@@ -62,6 +71,11 @@ def _way() -> str:
     """Whether the registry is reached through the gate."""
     uri = registry_uri()
     shown = mask_password(uri)
+    if is_http(uri.removeprefix(GATED_SCHEME)) and not is_http(uri):
+        raise ConfigError(
+            f"MLFLOW_REGISTRY_URI is {shown}, but {GATED_SCHEME} stands before a database alone; a server has its own "
+            f"gate. Write {shown.removeprefix(GATED_SCHEME)}"
+        )
     if is_http(uri) or uri.startswith(GATED_SCHEME):
         return shown
     raise ConfigError(
@@ -73,9 +87,39 @@ def _way() -> str:
 def _answers(variable: str, uri: str) -> str:
     file = _sqlite_file(uri)
     if file is not None and not file.exists():
+        there = next(folder for folder in file.absolute().parents if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise ConfigError(
+                f"{file} cannot be made: {there} is no folder that can be written. Move it away, change its "
+                f"permissions, or name another place in {variable}."
+            )
         return f"{mask_password(uri)}: not there yet, made on first use"
     probe(uri, variable)
+    if not is_http(uri):
+        _know_tables(uri)
     return f"{mask_password(uri)} answers"
+
+
+def _know_tables(uri: str) -> None:
+    """Raise StorageError where MLflow's tables in a database are not those of the MLflow that is installed."""
+    prepare_environment()
+    import mlflow
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    engine = tables.make_engine(uri)
+    try:
+        with engine.connect() as connection:
+            found = tables.revision(connection, "alembic_version")
+    finally:
+        engine.dispose()
+    wanted = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
+    if found not in (None, wanted):
+        shown = mask_password(uri)
+        raise StorageError(
+            f"{shown} was written by another MLflow: its tables are of version {found}, and MLflow "
+            f"{mlflow.__version__} has {wanted}. If that was older, save a copy and run: mlflow db upgrade {shown}. "
+            "If it was newer, install it."
+        )
 
 
 def _sqlite_file(uri: str) -> Path | None:
@@ -115,6 +159,8 @@ def _tables() -> str:
 
 def _keys() -> str:
     folder = keys_folder()
+    if folder.parts[:1] == ("~",):
+        raise ConfigError(f"{folder}: nothing stands for ~ there. Write the whole path in RESNET_OPS_KEYS.")
     if not folder.exists():
         return f"none in {folder} yet; the pipeline makes its own on first use"
     if not folder.is_dir():

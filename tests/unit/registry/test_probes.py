@@ -4,18 +4,26 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from threading import Thread
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from resnet_ops.errors import ConfigError, ServiceError, StorageError
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.mlflow_errors import cause, is_disk_problem
 from resnet_ops_registry.common.new_database import make_database
+from resnet_ops_registry.common.probes import probe
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -62,6 +70,53 @@ def test_another_web_server_is_not_taken_for_mlflow(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", web_server)
     with pytest.raises(ServiceError, match=r"\(MLFLOW_TRACKING_URI\) answers with status 404"):
         connect()
+
+
+def test_https_to_a_server_without_it_is_told_from_a_certificate_that_is_not_trusted(
+    web_server: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", web_server.replace("http:", "https:"))
+    with pytest.raises(ServiceError, match="Write http://"):
+        connect()
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_mlflows_setting_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "MLFLOW_TRACKING_INSECURE_TLS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "health").write_text("OK")
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        uri = f"https://127.0.0.1:{server.server_port}"
+        with pytest.raises(ServiceError, match="MLFLOW_TRACKING_SERVER_CERT_PATH"):
+            probe(uri, "MLFLOW_TRACKING_URI")
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tmp_path / "own.pem"))
+        probe(uri, "MLFLOW_TRACKING_URI")
+        server.shutdown()
+        thread.join()
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that it signed itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    signed = (
+        made.not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "own.pem").write_bytes(text + signed.public_bytes(Encoding.PEM))
+    return folder / "own.pem"
 
 
 def test_a_damaged_database_is_told_from_one_that_cannot_be_written(project: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from resnet_ops.errors import ConfigError
-from resnet_ops_pipelines.project_checks.repository import check_repository
+from resnet_ops_pipelines.project_checks.policies import check_policies
+from resnet_ops_pipelines.project_checks.repository import check_remote, check_repository
 
 ROOT = Path(__file__).parents[4]
 
@@ -44,6 +45,46 @@ def test_a_file_that_dvc_cannot_read_is_named(
     (project / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError, match=rf"^{name} {message}.*git checkout"):
         check_repository()
+
+
+def test_a_stage_that_the_installed_release_does_not_have_is_named(project: Path) -> None:
+    (project / "dvc.yaml").write_text(
+        "stages:\n  a: {cmd: python -m resnet_ops_pipelines.train_model --member a}\n"
+        "  b: {cmd: python -m resnet_ops_pipelines.fit_model}\n  c: {cmd: python -m ours.fit}\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"^dvc\.yaml runs resnet_ops_pipelines\.fit_model, .*resnet-ops upgrade"
+    ):
+        check_repository()
+
+
+def test_dvcs_settings_are_read_before_hours_of_training(project: Path) -> None:
+    assert check_remote() is None
+    config = project / ".dvc" / "config"
+    config.parent.mkdir()
+    config.write_text("[core]\n    remote = store\n['remote \"other\"']\n    url = /other\n")
+    assert "dvc remote add store" in str(check_remote())
+    config.write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = /store\n")
+    assert check_remote() is None
+    config.write_text("[core\n")
+    with pytest.raises(ConfigError, match=r"git checkout -- \.dvc/config"):
+        check_remote()
+
+
+def test_policies_are_read_before_hours_of_training(project: Path) -> None:
+    with pytest.raises(ConfigError, match="mkdir policies"):
+        check_policies("parts")
+    (project / "policies").mkdir()
+    assert "model: parts" in str(check_policies("parts"))
+    rule = "{rule: threshold, metric: test.top1, bound: low, min: 0.5, why: enough}"
+    text = "model: {}\nevidence_roles: [pipeline]\nguards:\n  - {{aliases: [champion], rules: [{}]}}\n"
+    (project / "policies" / "parts.yml").write_text(text.format("par*", rule))
+    assert check_policies("parts") is None
+    assert "model: others" in str(check_policies("others"))
+    for name in ("a.yaml", "b.yaml"):
+        (project / "policies" / name).write_text(text.format("a", rule.replace("min:", "mn:")))
+    with pytest.raises(ConfigError, match=r"(?s)policies/a\.yaml:4: .*policies/b\.yaml:4: "):
+        check_policies("parts")
 
 
 def test_a_file_that_may_not_be_read_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

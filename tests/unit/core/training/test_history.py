@@ -1,6 +1,7 @@
 """The learning curve on disk."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_about_ten_lines_are_printed_with_the_last_epoch_among_them(
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("resnet8 epoch")]
     assert len(lines) == 11
     assert "31/31" in lines[-1]
+
+
+def test_a_line_says_how_long_the_rest_takes_at_the_pace_of_the_last_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 0.0, 120.0, 300.0, 420.0])  # the first one was taken from a checkpoint
+    monkeypatch.setattr("resnet_ops.training.history.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    save(tmp_path / "curve.csv", 100.0, epochs=4)
+    left = [line.partition("about ")[2] for line in capsys.readouterr().out.splitlines() if "epoch" in line]
+    assert left == ["", "4 min left", "3 min left", ""]
 
 
 @pytest.mark.parametrize("content", [None, "epoch,train_loss\n1,2\n", "no curve\nat all\n"])

@@ -229,7 +229,7 @@ def test_the_limits_are_worked_out_from_the_evidence_and_what_people_wrote_is_ma
         "1 of 2 slices rest on fewer than 100 images; the smallest is site.north: 0.710",
         "On corrupted images it is right less often by 0.200",
         "Speed on edge-cpu was measured on a busy machine.",
-        "What it does on images unlike these is not known",
+        "What it does on data unlike these is not known",
         "Written by people: Only 13 hands.",
     ):
         assert any(expected in limit for limit in limits), expected
