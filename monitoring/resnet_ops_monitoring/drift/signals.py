@@ -244,7 +244,7 @@ class Comparison:
             return None
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
         return accuracy_calibration.most_alike(
-            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
+            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), Whitening.of(before)
         )
 
     @property
