@@ -123,14 +123,16 @@ class AccuracyCalibration:
         """
         if self.calibration is None:
             return Harm(self.right / self.tested - self._guess(window)[0])
-        now = self._look(window)
-        found = self.calibration.guess(self.clean, now)
+        return self.harm_between(self.calibration, self.clean, self._look(window))
+
+    def harm_between(self, calibration: Calibration, clean: Look, now: Look) -> Harm:
+        """The same of images that look like `now`, where `clean` is how they looked. calibration: this one's own."""
+        found = calibration.guess(clean, now)
         lost = self.operating is not None and any(
-            guess.alarming
-            for guess in self.operating.guesses(self.clean, self.calibration.classes, now).values()
+            guess.alarming for guess in self.operating.guesses(clean, calibration.classes, now).values()
         )
-        shifted = self.calibration.classes_shifted(self.clean, now)
-        return Harm(-found.gain, self.calibration.guard(window.independent), found.explained, lost, shifted)
+        shifted = calibration.classes_shifted(clean, now)
+        return Harm(-found.gain, calibration.guard(now.rows), found.explained, lost, shifted)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.

@@ -13,7 +13,7 @@ import pytest
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.likeness import SILENT, margin_of, most_like, named
-from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, calibrate_accuracy, perturbed
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
 from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.words import advice, family, perturbation
@@ -79,15 +79,6 @@ def test_changed_images_that_turn_answers_over_alarm_where_harmless_ones_turn_ov
     comparison = Comparison(reference.summary, now, CLASSES, params, 0.05, harm)
     assert {each.signal for each in comparison.findings() if each.fired} - {"image"} == fired
     assert {each.signal for each in comparison.of_source() if each.fired} == fired
-
-
-@pytest.fixture(scope="module")
-def calibrated_accuracy(served: Served) -> Reference:
-    test = served.data.split("test")
-    model = served.scorer.model
-    return calibrate_accuracy(
-        served.reference, model, test.images, test.labels, each=100, seed=0, progress=lambda done, total: None
-    )
 
 
 @pytest.mark.slow
