@@ -99,22 +99,27 @@ class Comparison:
         return self.harm.below(self.harm.guard)
 
     def _by_harmless_images(self, images: Finding, alpha: float) -> bool:
-        """Whether shifted classes are what changed images do that cost nothing: the embeddings shifted, by a test at
-        this level, no other mix of classes is behind it, and the classes shifted no farther than such changes do."""
-        harm = self.harm
-        known = harm is not None and harm.guard is not None and harm.mix < _MIXED and not harm.classes_shifted
-        shifted = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
-        return known and shifted
+        """Whether shifted classes are what changed images do that cost nothing: no farther than such changes do."""
+        return self.harm is not None and not self.harm.classes_shifted and self._by_images(images, alpha)
+
+    def _by_images(self, images: Finding, alpha: float) -> bool:
+        """Whether changed images shifted the classes: the embeddings shifted, by a test at this level, and no other mix
+        of classes is behind it."""
+        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        return (
+            known and images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        )
 
     def _with_unspent(self, found: Finding, more: float, images: Finding, suppressed: bool) -> Finding:
-        """The test of predicted classes at its own level, and what is unspent of this much more where that decides."""
+        """The test of predicted classes at its own level; and, where that decides, with what is unspent of this much
+        more. That is not for changed images of which the estimate says that they cost nothing."""
         own, p_value = found.threshold or 0.0, found.p_value or 0.0
-        level = own
+        harmless, level = suppressed and self._by_harmless_images(images, own), own
         if self.guarded is not None and own < p_value <= own + more:
+            harmless = suppressed and self._by_images(images, own + more)
             sides = self.before.reservoir, self.now.reservoir.first(self.params.test_rows)
             spent = self.guarded.spent(*sides, more, self._permutations(more), self.params.seed)
             level += max(more - spent, 0.0)
-        harmless = suppressed and self._by_harmless_images(images, level)
         fired = p_value <= level and found.effect >= found.floor and not harmless
         return replace(found, threshold=level, fired=fired)
 
