@@ -40,16 +40,20 @@ def guarded_at(reference: Reference, guard: float) -> Reference:
 
 
 def classes_tested(frame: pd.DataFrame, reference: Reference, params: DriftParams) -> tuple[float, float]:
-    """The p value, and the level as a share of an alpha at which what is unspent decides."""
-    alpha, found = 0.05, []
-    for _ in range(2):
-        verdict = judge(frame, reference, params, window="w", alpha=alpha)
-        found = [each for each in verdict.findings if each.signal == "classes"]
-        level, p_value = found[0].threshold, found[0].p_value
-        assert level is not None
-        assert p_value is not None
-        shares, alpha = level / alpha, min(p_value / (OWN + MORE / 2), 0.9)
-    return p_value, shares
+    """The p value; and the level, as a share of an alpha at which what is unspent decides."""
+    p_value, _ = of_classes(frame, reference, params, 0.05)
+    alpha = min(p_value / (OWN + MORE / 2), 0.9)
+    return p_value, of_classes(frame, reference, params, alpha)[1] / alpha
+
+
+def of_classes(
+    frame: pd.DataFrame, reference: Reference, params: DriftParams, alpha: float
+) -> tuple[float, float]:
+    verdict = judge(frame, reference, params, window="w", alpha=alpha)
+    found = next(each for each in verdict.findings if each.signal == "classes")
+    assert found.p_value is not None
+    assert found.threshold is not None
+    return found.p_value, found.threshold
 
 
 def test_classes_take_what_a_guard_that_nothing_reaches_leaves(
