@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.drift.likeness import SILENT, most_like, named
+from resnet_ops_monitoring.drift.likeness import SILENT, cosines_of, margin_of, most_like, named
 from resnet_ops_monitoring.statistics.accuracy import Estimate, certainty, chance_of
 from resnet_ops_monitoring.statistics.accuracy import confidence as confidence_of
 from resnet_ops_monitoring.statistics.class_mix import Look, shifts
@@ -72,8 +72,8 @@ class AccuracyCalibration:
     kinds: (R,) names of the perturbations. shifts: (R, 6) by `shifts`. hits, tried: (R,) right answers, and images.
     centres: (R, F) how far the images' mean embedding shifted, 0 where they were as they are; (R, 0) in accuracy
     calibrations of before it was kept. calibration: what the estimate is worth; None in accuracy calibrations of before
-    it was kept. margin: by which a likely reason must lead (`likeness`). operating: what was found at the operating
-    point, where the version has one. scalars: as in `SummarySchema`.
+    it was kept. operating: what was found at the operating point, where the version has one. scalars: as in
+    `SummarySchema`.
     """
 
     clean: Look
@@ -85,7 +85,6 @@ class AccuracyCalibration:
     tried: NDArray[np.int64]
     centres: NDArray[np.float32]
     calibration: Calibration | None = None
-    margin: float = SILENT
     operating: OperatingCalibration | None = None
     scalars: tuple[str, ...] = ()
 
@@ -124,26 +123,29 @@ class AccuracyCalibration:
         """
         if self.calibration is None:
             return Harm(self.right / self.tested - self._guess(window)[0])
-        now = self._look(window)
-        found = self.calibration.guess(self.clean, now)
+        return self.harm_between(self.calibration, self.clean, self._look(window))
+
+    def harm_between(self, calibration: Calibration, clean: Look, now: Look) -> Harm:
+        """The same of images that look like `now`, where `clean` is how they looked. calibration: this one's own."""
+        found = calibration.guess(clean, now)
         lost = self.operating is not None and any(
-            guess.alarming
-            for guess in self.operating.guesses(self.clean, self.calibration.classes, now).values()
+            guess.alarming for guess in self.operating.guesses(clean, calibration.classes, now).values()
         )
-        shifted = self.calibration.classes_shifted(self.clean, now)
-        return Harm(-found.gain, self.calibration.guard(window.independent), found.explained, lost, shifted)
+        shifted = calibration.classes_shifted(clean, now)
+        return Harm(-found.gain, calibration.guard(now.rows), found.explained, lost, shifted)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
 
-        shifted: (F,). Kinds that shift it no farther than chance could are left out.
+        shifted: (F,). Kinds that shift it no farther than chance could are left out. Accuracy calibrations of before
+        they had a guard name none.
         """
-        if self.centres.shape[1] != len(shifted):
+        if self.calibration is None or self.centres.shape[1] != len(shifted):
             return None
-        kinds, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
-        return named(
-            most_like(np.array(self.kinds)[far], kinds[far], metric.white(shifted[None])[0]), self.margin
-        )
+        whitened, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
+        kinds, whitened = np.array(self.kinds)[far], whitened[far]
+        found = most_like(kinds, cosines_of(whitened, metric.white(shifted[None])[0]))
+        return named(found, margin_of(kinds, whitened, self.clean.rows))
 
     def _guess(self, window: WindowSummary) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""
@@ -217,7 +219,7 @@ class AccuracyCalibration:
         if self.calibration is None:
             return {}
         found = {f"{_CALIBRATION}{name}": each for name, each in self.calibration.to_arrays().items()}
-        return {**found, "margin": np.array(self.margin)}
+        return {**found, "margin": np.array(SILENT)}  # earlier releases read it, and name no reason
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "AccuracyCalibration":
@@ -238,7 +240,6 @@ class AccuracyCalibration:
             tried=arrays["tried"],
             centres=arrays.get("centres", np.zeros((len(arrays["kinds"]), 0), dtype=np.float32)),
             calibration=Calibration.from_arrays(kept) if kept else None,
-            margin=float(arrays["margin"]) if kept else SILENT,
             operating=OperatingCalibration.from_arrays(decided) if decided else None,
             scalars=tuple(arrays["scalars"].tolist()) if "scalars" in arrays else (),
         )

@@ -23,6 +23,7 @@ from resnet_ops_monitoring.drift.accuracy_calibration import Harm
 from resnet_ops_monitoring.drift.operating_verdict import fallen_words, operating_verdict
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.drift.signals import Comparison
+from resnet_ops_monitoring.drift.unspent import Guarded
 from resnet_ops_monitoring.drift.verdict import ClassShare, Finding, SourceVerdict, Status, Verdict
 from resnet_ops_monitoring.drift.words import explain, percent, perturbation
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, InvalidRows, check_columns
@@ -118,15 +119,12 @@ def judge_summary(
         return _verdict(summary, reference, params, window, "insufficient data", (), alpha, gaps, outcomes)
     parts = _judge_sources(sources or {}, before, reference, params, alpha / 2, gaps)
     whole = alpha / 2 if any(part.status != "insufficient data" for part in parts) else alpha
-    accuracy_calibration, harm = reference.accuracy_calibration, _harm(summary, reference)
-    comparison = Comparison(before, summary, reference.classes, params, whole, harm, reference.schema.scalars)
+    known, harm, scalars = reference.accuracy_calibration, _harm(summary, reference), reference.schema.scalars
+    guarded = Guarded.of(reference, before)
+    comparison = Comparison(before, summary, reference.classes, params, whole, harm, scalars, guarded)
     findings = comparison.findings()
     changed = any(each.fired or each.suppressed for each in findings if each.signal == "embeddings")
-    likely = (
-        comparison.likely_reason(accuracy_calibration)
-        if changed and accuracy_calibration is not None
-        else None
-    )
+    likely = comparison.likely_reason(known) if changed and known is not None else None
     fired = any(finding.fired for finding in findings if finding.signal != "image") or any(
         part.status == "alarm" for part in parts
     )

@@ -21,14 +21,12 @@ from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.watching.move import Move
 from resnet_ops.tasks.watching.watching import Watched, watched, watching_of
-from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, far_shifted, rows_of
-from resnet_ops_monitoring.drift.likeness import margin_of
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.reference import Reference
 from resnet_ops_monitoring.statistics.class_mix import ClassLooks, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Rows, Trial, calibrated
 from resnet_ops_monitoring.statistics.operating_estimate import calibrated_sides
 from resnet_ops_monitoring.statistics.summary import SummarySchema
-from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 __all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed", "trials"]
 
@@ -215,8 +213,7 @@ def calibrated_accuracy(
             trials.append(trial)
     trials += _mixes(known, right, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
-    metric, of_class, point = Whitening.of(clean.embeddings), _classes(known, labels, right), schema.operating
-    white, visible = far_shifted(far, many, look.rows, metric)
+    of_class, point = _classes(known, labels, right), schema.operating
     return AccuracyCalibration(
         clean=look,
         right=right.sum().item(),
@@ -227,7 +224,6 @@ def calibrated_accuracy(
         tried=many,
         centres=far,
         calibration=calibrated(look, of_class, trials, seed),
-        margin=margin_of(np.array(kinds)[visible], white[visible], look.rows, seed),
         operating=None
         if point is None
         else calibrated_sides(look, of_class, point.counted(schema.classes), trials, seed),

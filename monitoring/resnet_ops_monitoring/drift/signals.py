@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
+from resnet_ops_monitoring.drift.unspent import Guarded
 from resnet_ops_monitoring.drift.verdict import Finding, Signal
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
 from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
@@ -39,7 +40,8 @@ class Comparison:
     """Two summaries of one schema, and how they are compared.
 
     alpha: for all that may alarm, together. harm: what the change costs; None where nothing was calibrated. scalars: as
-    in `SummarySchema`; they have the probabilities' part of alpha.
+    in `SummarySchema`; they have the probabilities' part of alpha. guarded: where the window is compared with what the
+    version was calibrated on.
     """
 
     before: WindowSummary
@@ -49,6 +51,7 @@ class Comparison:
     alpha: float
     harm: Harm | None = None
     scalars: tuple[str, ...] = ()
+    guarded: Guarded | None = None
 
     def findings(self) -> tuple[Finding, ...]:
         """All tests: what may alarm first, then image statistics, which are information.
@@ -56,7 +59,8 @@ class Comparison:
         Embeddings see every change of the images, also those that hurt nobody. So they alarm only where the estimated
         loss reaches the guard, and where it does not, shifted probabilities are no alarm either; nor are shifted
         classes where the embeddings shifted too, unless another mix of classes is what shifted the embeddings, or the
-        classes shifted farther than changes that cost nothing shift them.
+        classes shifted farther than changes that cost nothing shift them. What the guard leaves of the probabilities'
+        part of alpha is the classes' (`unspent`).
         """
         rng = np.random.default_rng(self.params.seed)
         softmax, classes, embeddings, repeated = (
@@ -68,7 +72,7 @@ class Comparison:
             *self._unusable(),
             *self._copies(repeated),
             self._softmax(softmax, rng, suppressed),
-            self._classes(classes, rng, suppressed and self._by_harmless_images(images, classes)),
+            self._with_unspent(self._classes(classes, rng), softmax, images, suppressed),
             images,
             *self._image(),
         )
@@ -95,12 +99,29 @@ class Comparison:
         return self.harm.below(self.harm.guard)
 
     def _by_harmless_images(self, images: Finding, alpha: float) -> bool:
-        """Whether shifted classes are what changed images do that cost nothing: the embeddings shifted, by a test at
-        this level, no other mix of classes is behind it, and the classes shifted no farther than such changes do."""
-        harm = self.harm
-        known = harm is not None and harm.guard is not None and harm.mix < _MIXED and not harm.classes_shifted
-        shifted = images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
-        return known and shifted
+        """Whether shifted classes are what changed images do that cost nothing: no farther than such changes do."""
+        return self.harm is not None and not self.harm.classes_shifted and self._by_images(images, alpha)
+
+    def _by_images(self, images: Finding, alpha: float) -> bool:
+        """Whether changed images shifted the classes: the embeddings shifted, by a test at this level, and no other mix
+        of classes is behind it."""
+        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        return (
+            known and images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
+        )
+
+    def _with_unspent(self, found: Finding, more: float, images: Finding, suppressed: bool) -> Finding:
+        """The test of predicted classes at its own level; and, where that decides, with what is unspent of this much
+        more. That is not for changed images of which the estimate says that they cost nothing."""
+        own, p_value = found.threshold or 0.0, found.p_value or 0.0
+        harmless, level = suppressed and self._by_harmless_images(images, own), own
+        if self.guarded is not None and own < p_value <= own + more:
+            harmless = suppressed and self._by_images(images, own + more)
+            sides = self.before.reservoir, self.now.reservoir.first(self.params.test_rows)
+            spent = self.guarded.spent(*sides, more, self._permutations(more), self.params.seed)
+            level += max(more - spent, 0.0)
+        fired = p_value <= level and found.effect >= found.floor and not harmless
+        return replace(found, threshold=level, fired=fired)
 
     def _copies(self, alpha: float) -> Iterator[Finding]:
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
@@ -244,7 +265,7 @@ class Comparison:
             return None
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
         return accuracy_calibration.most_alike(
-            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), self._metric
+            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), Whitening.of(before)
         )
 
     @property

@@ -1,6 +1,6 @@
 """A reservoir: rows drawn at random, the same however they were split up before; of each group of rows one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Reservoir:
 
     def __len__(self) -> int:
         return len(self.priorities)
+
+    def first(self, n: int) -> "Reservoir":
+        """The first n rows, which are a draw of n."""
+        return Reservoir(*(getattr(self, each.name)[:n] for each in fields(self)))
 
     @property
     def grouped(self) -> bool:

@@ -14,6 +14,7 @@ __all__ = [
     "copies",
     "copies_shift",
     "embedding_distances",
+    "farthest_relabelled",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_counts",
     "number_shifts",
@@ -101,7 +102,7 @@ def probability_shift(
     """
     n = len(window)
     rows = np.concatenate([window, reference]).astype(np.float64)
-    statistic, p_value = _discrepancy(np.sqrt(np.maximum(rows, 0)), n, permutations, rng)
+    statistic, p_value = _discrepancy(_roots(rows), n, permutations, rng)
     shift = float(np.abs(rows[:n].mean(axis=0) - rows[n:].mean(axis=0)).sum() / 2)
     return statistic, p_value, shift
 
@@ -116,10 +117,30 @@ def number_shifts(
     [-1, 1]: how much more often a number of the window is above one of the reference than below it.
     """
     n = len(window)
-    rows = np.concatenate([window, reference])
-    ranks = np.apply_along_axis(stats.rankdata, 0, rows) / len(rows)
+    ranks = _ranks(np.concatenate([window, reference]))
     statistic, p_value = _discrepancy(ranks, n, permutations, rng)
     return statistic, p_value, 2 * (ranks[:n].mean(axis=0) - ranks[n:].mean(axis=0))
+
+
+def farthest_relabelled(
+    rows: Floats, n: int, far: int, permutations: int, rng: np.random.Generator, *, ranked: bool
+) -> NDArray[np.bool_]:
+    """(far, N) which of (N, K) rows are the window's, in the relabellings of n rows that shift these the farthest.
+
+    ranked: by the statistic of `number_shifts`, else by that of `probability_shift`.
+    """
+    features = _centred_features(_ranks(rows) if ranked else _roots(rows.astype(np.float64)), rng)
+    labels = _labels(len(rows), n, permutations, rng)[1:]
+    squares = np.square(labels @ features.astype(np.float32)).sum(axis=1)
+    return np.asarray(labels[np.argsort(squares)[::-1][:far]] > 0)
+
+
+def _roots(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sqrt(np.maximum(rows, 0))
+
+
+def _ranks(rows: Floats) -> NDArray[np.float64]:
+    return np.asarray(np.apply_along_axis(stats.rankdata, 0, rows) / len(rows))
 
 
 def _discrepancy(
@@ -127,11 +148,15 @@ def _discrepancy(
 ) -> tuple[float, float]:
     """Squared maximum mean discrepancy of the first n of the points and the others, and its permutation p value."""
     m = len(points) - n
-    features = _gaussian_features(points, rng)
-    features -= features.mean(axis=0)
+    features = _centred_features(points, rng)
     squares = np.square(_relabelled_sums(features, n, permutations, rng)).sum(axis=1)
     as_far = int((squares[1:] >= squares[0] * (1 - 1e-6) - 1e-9).sum())
     return float((1 / m + 1 / n) ** 2 * squares[0]), (1 + as_far) / (1 + permutations)
+
+
+def _centred_features(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    features = _gaussian_features(points, rng)
+    return np.asarray(features - features.mean(axis=0))
 
 
 def _gaussian_features(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -148,11 +173,17 @@ def _relabelled_sums(
     rows: NDArray[np.float64], n: int, permutations: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """(1 + permutations, K) sums of n of the rows, which are centred: of the first n, then of n drawn each time."""
-    labels = np.zeros((permutations + 1, len(rows)), dtype=np.float32)
+    labels = _labels(len(rows), n, permutations, rng)
+    return np.asarray(labels @ rows.astype(np.float32), dtype=np.float64)
+
+
+def _labels(count: int, n: int, permutations: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(1 + permutations, count) of which n are 1 in each row, and the others 0: the first n, then n drawn each time."""
+    labels = np.zeros((permutations + 1, count), dtype=np.float32)
     labels[0, :n] = 1
     for row in labels[1:]:
-        row[rng.choice(len(rows), n, replace=False, shuffle=False)] = 1
-    return np.asarray(labels @ rows.astype(np.float32), dtype=np.float64)
+        row[rng.choice(count, n, replace=False, shuffle=False)] = 1
+    return labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,96 @@
+"""What the guard leaves of the probabilities' part of alpha is the test of predicted classes', and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from resnet_ops_monitoring.drift.detector import judge
+from resnet_ops_monitoring.drift.reference import accept_window
+from resnet_ops_monitoring.drift.unspent import Guarded
+from resnet_ops_monitoring.settings.drift import ALARM_SHARES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resnet_ops_monitoring.drift.reference import Reference
+    from resnet_ops_monitoring.settings.drift import DriftParams
+    from tests.unit.monitoring.conftest import Served
+
+OWN, MORE = ALARM_SHARES["classes"], ALARM_SHARES["softmax"]
+
+
+@pytest.fixture
+def window(served: Served) -> pd.DataFrame:
+    """Another mix of classes."""
+    frame = served.score(served.unseen)
+    fewer = frame[frame["predicted"].isin(list("012"))].iloc[::3]
+    return frame.drop(index=fewer.index)
+
+
+def guarded_at(reference: Reference, guard: float) -> Reference:
+    known = reference.accuracy_calibration
+    assert known is not None
+    assert known.calibration is not None
+    calibration = replace(known.calibration, guards=np.full_like(known.calibration.guards, guard))
+    return replace(reference, accuracy_calibration=replace(known, calibration=calibration))
+
+
+def classes_tested(frame: pd.DataFrame, reference: Reference, params: DriftParams) -> tuple[float, float]:
+    """The p value; and the level, as a share of an alpha at which what is unspent decides."""
+    p_value, _ = of_classes(frame, reference, params, 0.05)
+    alpha = min(p_value / (OWN + MORE / 2), 0.9)
+    return p_value, of_classes(frame, reference, params, alpha)[1] / alpha
+
+
+def of_classes(
+    frame: pd.DataFrame, reference: Reference, params: DriftParams, alpha: float
+) -> tuple[float, float]:
+    verdict = judge(frame, reference, params, window="w", alpha=alpha)
+    found = next(each for each in verdict.findings if each.signal == "classes")
+    assert found.p_value is not None
+    assert found.threshold is not None
+    return found.p_value, found.threshold
+
+
+def test_classes_take_what_a_guard_that_nothing_reaches_leaves(
+    window: pd.DataFrame, calibrated_accuracy: Reference, params: DriftParams
+) -> None:
+    p_value, level = classes_tested(window, guarded_at(calibrated_accuracy, 1.0), params)
+    assert 0.01 < p_value < 0.5
+    assert OWN + 0.9 * MORE < level <= OWN + MORE
+
+
+def test_a_guard_that_all_windows_reach_leaves_nothing(
+    window: pd.DataFrame, calibrated_accuracy: Reference, params: DriftParams
+) -> None:
+    _, level = classes_tested(window, guarded_at(calibrated_accuracy, -1.0), params)
+    assert level == pytest.approx(OWN, abs=0.01)
+
+
+def test_windows_that_are_compared_with_production_keep_to_their_parts(
+    window: pd.DataFrame, served: Served, calibrated_accuracy: Reference
+) -> None:
+    accepted = accept_window(
+        calibrated_accuracy, window, by="me", why="new camera", at=window["time"].iloc[0].to_pydatetime()
+    )
+    assert Guarded.of(accepted, accepted.summary) is None
+    assert Guarded.of(calibrated_accuracy, accepted.summary) is None
+    assert Guarded.of(calibrated_accuracy, calibrated_accuracy.summary) is not None
+
+
+def test_how_often_relabelled_rows_reach_the_guard_is_between_none_and_all(
+    calibrated_accuracy: Reference, window: pd.DataFrame
+) -> None:
+    rows = calibrated_accuracy.summary.reservoir
+    spent = [
+        Guarded(calibrated_accuracy.schema, known).spent(rows, rows.first(100), 0.2, 199, 0)
+        for guard in (-1.0, 0.0, 1.0)
+        if (known := guarded_at(calibrated_accuracy, guard).accuracy_calibration) is not None
+    ]
+    assert spent[0] == pytest.approx(0.2 + 1 / 200, abs=1e-9)
+    assert spent[2] == 1 / 200
+    assert spent[2] < spent[1] < spent[0]
