@@ -22,7 +22,9 @@ _EXACT = ("model", "version", "window")
 _OF_A_REPLAY = ("time", "source")
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
 _AT_ONCE = 1000  # rows in a statement, where it may hold so many values
-_ARRAYS = {
+_MANY = 200  # rows for which COPY is worth its waits for the server: three more than a statement's
+_REPEATS = "inference-log-repeats"  # of a connection: whether rows that it brought last were there already
+_TYPES = {
     "time": "timestamptz",
     **dict.fromkeys((*STATISTICS, "kept", "drawn", "latency_ms", "queue_ms", "total_ms"), "float8"),
     **dict.fromkeys(VECTORS, "bytea"),
@@ -120,8 +122,36 @@ def add_new(connection: Connection, table: Table, key: Sequence[str], rows: Sequ
 
 
 def _add_to_postgresql(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
-    """A column is one value, an array: twice as fast as a row after the other, and nearly as fast as COPY."""
-    arrays = ", ".join(f"%({name})b::{_ARRAYS.get(name, 'text')}[]" for name in RECORDED)
+    """Many by COPY, which knows no ON CONFLICT; where it fails, and while repeats come, by a statement that does."""
+    if len(records) >= _MANY and not connection.info.get(_REPEATS) and _copied(connection, records):
+        return len(records)
+    new = _unnest(connection, records)
+    connection.info[_REPEATS] = new < len(records)
+    return new
+
+
+def _copied(connection: Connection, records: Sequence[dict[str, Any]]) -> bool:
+    """Whether all rows could be added."""
+    from psycopg import Cursor, Error  # which not everybody needs who writes a log
+
+    cursor: Cursor[Any] = connection.connection.cursor()
+    try:
+        with (
+            connection.begin_nested(),
+            cursor,
+            cursor.copy(f"COPY inferences ({_NAMES}) FROM STDIN (FORMAT BINARY)") as copy,
+        ):
+            copy.set_types([_TYPES.get(name, "text") for name in RECORDED])
+            for row in map(_in_order, records):
+                copy.write_row(row)
+    except Error:  # the statement tells what cannot be taken in any way
+        return False
+    return True
+
+
+def _unnest(connection: Connection, records: Sequence[dict[str, Any]]) -> int:
+    """A column is one value, an array: twice as fast as a row after the other."""
+    arrays = ", ".join(f"%({name})b::{_TYPES.get(name, 'text')}[]" for name in RECORDED)
     statement = f"INSERT INTO inferences ({_NAMES}) SELECT * FROM unnest({arrays}) {_OTHERS_STAY}"  # noqa: S608
     new = 0
     for begin in range(0, len(records), _AT_ONCE):

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, get_args
 
 from resnet_ops.errors import DataError
@@ -16,7 +17,7 @@ from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, ROUTES,
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
-__all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
+__all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "encode_texts", "microseconds"]
 
 _TEXTS_BEFORE = ("model", "version", "digest", "request_id", "source", "predicted", "label")
 _TEXTS_UNGROUPED = (*_TEXTS_BEFORE, "route", "status")
@@ -37,16 +38,16 @@ _BEFORE = {
     "kept": 1.0,
     "drawn": 1.0,
 }
-_KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], dict[str, Any]]] = {
-    _ROW: (_HEAD, (*TEXTS, *NUMBERS), {"window": None}),
-    _ROW_UNGROUPED: (_HEAD, (*_TEXTS_UNGROUPED, *NUMBERS), {"window": None, GROUP: None}),
-    _ROW_BEFORE: (
-        struct.Struct("<cqII6d"),
-        (*_TEXTS_BEFORE, *NUMBERS[:6]),
-        {"window": None, GROUP: None, **_BEFORE},
-    ),
+_KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], tuple[str, ...], dict[str, Any]]] = {
+    _ROW: (_HEAD, TEXTS, NUMBERS, {}),
+    _ROW_UNGROUPED: (_HEAD, _TEXTS_UNGROUPED, NUMBERS, {GROUP: None}),
+    _ROW_BEFORE: (struct.Struct("<cqII6d"), _TEXTS_BEFORE, NUMBERS[:6], {GROUP: None, **_BEFORE}),
 }
-"""Head, names of texts and numbers, and what a row says by not saying it."""
+"""Head, names of texts, names of numbers, and what a row says by not saying it."""
+_SHARED, _SHORT = (
+    256,
+    4096,
+)  # texts that many rows share are checked once, where they are not longer, in bytes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
@@ -58,17 +59,17 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def encode_texts(texts: Sequence[str | None] | str) -> bytes:
+    """As JSON."""
+    return _dump(texts).encode()
+
+
 def encode_row(
-    time: int,
-    texts: Sequence[str | None],
-    numbers: Sequence[float],
-    embedding: bytes,
-    probabilities: bytes,
+    time: int, texts: bytes, numbers: Sequence[float], embedding: bytes, probabilities: bytes
 ) -> bytes:
-    """time: microseconds since 1970. texts: those of TEXTS. numbers: those of NUMBERS, NaN for none."""
-    words = _dump(texts).encode()
-    head = _HEAD.pack(_ROW, time, len(words), len(embedding), *numbers)
-    return b"".join((head, words, embedding, probabilities))
+    """time: microseconds since 1970. texts: those of TEXTS, encoded. numbers: those of NUMBERS, NaN for none."""
+    head = _HEAD.pack(_ROW, time, len(texts), len(embedding), *numbers)
+    return b"".join((head, texts, embedding, probabilities))
 
 
 def encode_gap(gap: Gap) -> bytes:
@@ -87,25 +88,38 @@ def decode(payload: bytes) -> dict[str, Any] | Gap:
 
 
 def _row(payload: bytes) -> dict[str, Any]:
-    head, names, unsaid = _KINDS[payload[:1]]
-    _, time, words, embedding, *numbers = head.unpack_from(payload)
+    head, _, names, _ = _KINDS[payload[:1]]
+    kind, time, words, embedding, *numbers = head.unpack_from(payload)
     texts_end = head.size + words
     end = texts_end + embedding
-    texts = _load(str(payload[head.size : texts_end], "utf-8"))
-    for name, text in zip(names, texts, strict=False):
-        _check_text(name, text)
-    known = [None if each != each else each for each in numbers]  # NaN alone is not itself
-    row = dict(zip(names, (*texts, *known), strict=True))
+    model, version, digest, request_id, *others = _load(str(payload[head.size : texts_end], "utf-8"))
+    _check_text("request_id", request_id)
+    shared = _shared if words <= _SHORT else _shared.__wrapped__
+    row = shared(kind, (model, version, digest, *others)).copy()
+    row["request_id"] = request_id
+    row["time"] = _EPOCH + timedelta(microseconds=time)
     row.update(
-        unsaid,
-        time=_EPOCH + timedelta(microseconds=time),
-        embedding=payload[texts_end:end] or None,
-        probabilities=payload[end:] or None,
-    )
-    if row["route"] not in ROUTES or row["status"] not in _STATUSES or row["kept"] is None:
-        raise ValueError("route, status or probability of being kept is none")
+        zip(names, [None if each != each else each for each in numbers], strict=True)
+    )  # NaN alone is not itself
+    row["embedding"] = payload[texts_end:end] or None
+    row["probabilities"] = payload[end:] or None
+    if row["kept"] is None:
+        raise ValueError("the probability of being kept is none")
     if row["status"] == ANSWERED and not (row["predicted"] and row["embedding"] and row["probabilities"]):
         raise ValueError("an answer lacks its class or vectors")
+    return row
+
+
+@lru_cache(_SHARED)
+def _shared(kind: bytes, texts: tuple[Any, ...]) -> dict[str, Any]:
+    """What rows with these texts have in common; texts: all but the request id."""
+    _, names, _, unsaid = _KINDS[kind]
+    row = dict(zip((name for name in names if name != "request_id"), texts, strict=True))
+    for name, text in row.items():
+        _check_text(name, text)
+    row |= {**unsaid, "window": None}
+    if row["route"] not in ROUTES or row["status"] not in _STATUSES:
+        raise ValueError("route or status is none")
     return row
 
 
