@@ -16,6 +16,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.client import segments
 from resnet_ops_monitoring.inference_log.client.segments import Segment, read_segment
 from resnet_ops_monitoring.inference_log.client.spool import Spool, spool_folder
+from resnet_ops_monitoring.inference_log.columns import Row
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import (
@@ -148,7 +149,7 @@ def test_a_record_that_no_table_can_hold_is_a_data_error(content: bytes) -> None
 
 
 def test_what_was_recorded_decodes() -> None:
-    assert isinstance(decode(row()), dict)
+    assert isinstance(decode(row()), Row)
     gap = decode(encode_gap(GAP))
     assert isinstance(gap, Gap)
     assert asdict(gap) == asdict(GAP)
