@@ -1,6 +1,7 @@
 """The columns of the inference log, for code that works without pandas too; `frames` says what is in them."""
 
-from typing import Literal, get_args
+from datetime import datetime
+from typing import Literal, NamedTuple, get_args
 
 __all__ = [
     "ANSWERED",
@@ -12,6 +13,7 @@ __all__ = [
     "SERVED",
     "STATISTICS",
     "Route",
+    "Row",
     "Status",
 ]
 
@@ -43,25 +45,36 @@ COLUMNS = (
 """That a frame must have."""
 LOGGED = (*COLUMNS, GROUP)
 """Of a frame that the log gives."""
-RECORDED = (
-    "request_id",
-    "digest",
-    "time",
-    "model",
-    "version",
-    "route",
-    "status",
-    "kept",
-    "drawn",
-    "source",
-    GROUP,
-    "window",
-    *STATISTICS,
-    "predicted",
-    "latency_ms",
-    "queue_ms",
-    "total_ms",
-    "probabilities",
-    "embedding",
-)
+
+
+class Row(NamedTuple):
+    """A row as the table takes it, without the table's id, and the label that came with it."""
+
+    request_id: str
+    digest: str
+    time: datetime
+    model: str
+    version: str
+    route: Route
+    status: Status
+    kept: float
+    drawn: float | None
+    source: str | None
+    group: str | None
+    window: str | None
+    brightness: float | None
+    contrast: float | None
+    sharpness: float | None
+    saturation: float | None
+    entropy: float | None
+    predicted: str | None
+    latency_ms: float | None
+    queue_ms: float | None
+    total_ms: float | None
+    probabilities: bytes | None
+    embedding: bytes | None
+    label: str | None = None
+
+
+RECORDED = Row._fields[:-1]
 """Of the table, without its id."""

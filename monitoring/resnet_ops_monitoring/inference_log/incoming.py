@@ -5,6 +5,8 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, get_args
 
 import numpy as np
@@ -14,7 +16,7 @@ from resnet_ops.errors import DataError
 from resnet_ops.tasks.task import CONFIDENCE
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, ROUTES, STATISTICS, Route, Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.rows import encode_row, microseconds
+from resnet_ops_monitoring.inference_log.rows import NUMBERS, encode_row, encode_texts, microseconds
 from resnet_ops_monitoring.inference_log.sampling import EVERYTHING, Sampling
 
 __all__ = ["Incoming", "as_text"]
@@ -23,6 +25,10 @@ _LONGEST = 200  # characters of a text in the database
 _FLOAT32 = np.dtype("<f4")
 _UNANSWERED = tuple(each for each in get_args(Status) if each != ANSWERED)
 _Vector = np.ndarray[Any, np.dtype[np.float32]]
+_statistics = itemgetter(*STATISTICS)
+_MEASURED = NUMBERS[:-2]
+"""The others say how the row was kept."""
+_SHARED = 256  # texts that many rows share are checked and encoded once
 
 
 class Incoming:
@@ -61,6 +67,8 @@ class Incoming:
             )
         first = self._scalars.index(CONFIDENCE) if self._scalars else None
         self._sure = slice(None) if first is None else slice(first, first + 1)
+        self._who = encode_texts(self._known)[:-1]
+        self._others = lru_cache(_SHARED)(self._encoded)
 
     def row(
         self,
@@ -98,26 +106,21 @@ class Incoming:
             raise DataError(f"embedding is {len(features)} numbers, but {self._features} in rows before")
         if not isinstance(statistics, Mapping):
             raise DataError("statistics are no mapping from names to numbers")
-        if missing := [name for name in STATISTICS if name not in statistics]:
+        try:
+            given = (*_statistics(statistics), latency_ms, queue_ms, total_ms)
+        except KeyError:
+            missing = ", ".join(name for name in STATISTICS if name not in statistics)
             raise DataError(
-                f"statistics lack {', '.join(missing)}; make them with resnet_ops.data.image_stats"
-            )
-        texts = (
-            *self._known,
-            name,
-            None if source is None else as_text("source", source),
-            _one_of("predicted", predicted, self._classes)
-            if self._scalars
-            else self._classes[int(chances.argmax())],
-            None if label is None else as_text("label", label),
-            _one_of("route", route, ROUTES),
-            ANSWERED,
-            None if group is None else as_text("group", group),
-        )
-        numbers = [_number(each, statistics[each]) for each in STATISTICS]
-        times = {"latency_ms": latency_ms, "queue_ms": queue_ms, "total_ms": total_ms}
-        numbers += [*(_number(each, value) for each, value in times.items()), *kept]
-        row = encode_row(_moment(moment), texts, numbers, features.tobytes(), chances.tobytes())
+                f"statistics lack {missing}; make them with resnet_ops.data.image_stats"
+            ) from None
+        numbers = [
+            each if type(each) is float else _number(_MEASURED[place], each)
+            for place, each in enumerate(given)
+        ]
+        if not self._scalars:
+            predicted = self._classes[int(chances.argmax())]
+        texts = self._texts(name, source, predicted, label, route, ANSWERED, group)
+        row = encode_row(_moment(moment), texts, [*numbers, *kept], features.tobytes(), chances.tobytes())
         self._features = len(features)
         return row
 
@@ -137,19 +140,32 @@ class Incoming:
         kept = self._sampling.kept(name)
         if kept is None:
             return None
-        texts = (
-            *self._known,
-            name,
-            None if source is None else as_text("source", source),
-            None,
-            None,
-            _one_of("route", route, ROUTES),
-            _one_of("status", status, _UNANSWERED),
-            None,
-        )
+        _one_of("status", status, _UNANSWERED)
+        texts = self._texts(name, source, None, None, route, status, None)
         times = (_number("queue_ms", queue_ms), _number("total_ms", total_ms))
         numbers = (*[math.nan] * (len(STATISTICS) + 1), *times, *kept)
         return encode_row(_moment(moment), texts, numbers, b"", b"")
+
+    def _texts(self, request_id: str, *others: Any) -> bytes:
+        """Those of a row; others: what follows in `rows.TEXTS`, checked here."""
+        try:
+            encoded = self._others(*others)
+        except TypeError:  # a list, say, which no cache can look up
+            encoded = self._encoded(*others)
+        return b"".join((self._who, b",", encode_texts(request_id), b",", encoded))
+
+    def _encoded(
+        self, source: Any, predicted: Any, label: Any, route: Any, status: Status, group: Any
+    ) -> bytes:
+        texts = (
+            None if source is None else as_text("source", source),
+            _one_of("predicted", predicted, self._classes) if status == ANSWERED else None,
+            None if label is None else as_text("label", label),
+            _one_of("route", route, ROUTES),
+            status,
+            None if group is None else as_text("group", group),
+        )
+        return encode_texts(texts)[1:]
 
 
 def _vector(name: str, values: ArrayLike) -> _Vector:
@@ -174,8 +190,6 @@ def _converted(name: str, values: ArrayLike) -> _Vector:
 
 
 def _number(name: str, value: Any) -> float:
-    if type(value) is float:  # as nearly all are
-        return value
     if value is None:
         return math.nan
     try:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import add_rows, select_rows
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, SERVED, Route
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, SERVED, Route, Row
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import (
     Utc,
@@ -26,7 +26,7 @@ from resnet_ops_monitoring.inference_log.database import (
 )
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, LOGGED, check_columns
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.records import to_frame, to_records
+from resnet_ops_monitoring.inference_log.records import to_frame, to_rows
 from resnet_ops_registry.common.distinct import distinct
 from resnet_ops_registry.common.settings import EXPERIMENT, STATE
 
@@ -84,7 +84,7 @@ class InferenceLog(LogDatabase):
         is repeated inside `frame` or is there with another answer; then nothing is added.
         """
         check_columns(frame, COLUMNS, "The frame to log")
-        rows = to_records(frame)
+        rows = to_rows(frame)
         try:
             return self._add(rows)
         except IntegrityError:
@@ -202,13 +202,13 @@ class InferenceLog(LogDatabase):
             found = connection.execute(query.order_by(*keys))
             return pd.DataFrame([tuple(row) for row in found], columns=pd.Index(list(found.keys())))
 
-    def _add(self, rows: list[dict[str, Any]]) -> int:
+    def _add(self, rows: Sequence[Row]) -> int:
         with self.transaction("write to") as connection:
             added = add_rows(connection, rows)
             if added.taken:
-                record, different = added.taken[0]
+                row, different = added.taken[0]
                 raise DataError(
-                    f"Request {record['request_id']!r} is already in the log {self.place} with another "
+                    f"Request {row.request_id!r} is already in the log {self.place} with another "
                     f"{', '.join(different)}. Nothing was added. Give a new request its own id."
                 )
         return added.new

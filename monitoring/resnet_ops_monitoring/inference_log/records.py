@@ -1,4 +1,4 @@
-"""Frames of answers as records of the log's table, and back."""
+"""Frames of answers as rows of the log's table, and back."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import pandas as pd
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import VECTORS
-from resnet_ops_monitoring.inference_log.columns import ANSWERED
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, Row
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, GROUP, LOGGED, STATISTICS, vectors
 from resnet_ops_monitoring.inference_log.incoming import as_text
 
-__all__ = ["to_frame", "to_records"]
+__all__ = ["to_frame", "to_rows"]
 
 _PLAIN = {
     "route": "champion",
@@ -26,7 +26,7 @@ _PLAIN = {
 _NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 
 
-def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def to_rows(frame: pd.DataFrame) -> list[Row]:
     """Rows as the table takes them; an empty group is none.
 
     Raises DataError for an id that occurs twice, times without a zone and groups that are no texts.
@@ -37,19 +37,19 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
             f"Request id {repeated.iloc[0]!r} occurs twice in the frame to log; ids must be unique."
         )
     times = _in_utc(frame["time"])
-    records = []
+    rows = []
     more = [name for name in _PLAIN if name in frame.columns and name != "status"]
-    for row, time in zip(frame[[*COLUMNS, *more]].to_dict("records"), times, strict=True):
+    for given, time in zip(frame[[*COLUMNS, *more]].to_dict("records"), times, strict=True):
         record: dict[str, Any] = dict(_PLAIN)
-        record.update((str(name), None if _missing(value) else value) for name, value in row.items())
+        record.update((str(name), None if _missing(value) else value) for name, value in given.items())
         record["time"] = time.floor("us").to_pydatetime()
         for name in VECTORS:
-            record[name] = np.asarray(row[name], dtype="<f4").tobytes()
+            record[name] = np.asarray(given[name], dtype="<f4").tobytes()
         record[GROUP] = as_text(GROUP, record[GROUP]) if record[GROUP] not in (None, "") else None
         for name in _NUMBERS:
             record[name] = None if record[name] is None else float(record[name])
-        records.append(record)
-    return records
+        rows.append(Row(**record))
+    return rows
 
 
 def _in_utc(times: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":

@@ -5,52 +5,52 @@ little-endian float32, empty for none. Rows that a program of before put by are 
 """
 
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, get_args
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, ROUTES, STATISTICS, Status
+from resnet_ops_monitoring.inference_log.columns import ANSWERED, GROUP, ROUTES, STATISTICS, Row, Status
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 
-__all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "microseconds"]
+__all__ = ["NUMBERS", "TEXTS", "decode", "encode_gap", "encode_row", "encode_texts", "microseconds"]
 
-_TEXTS_BEFORE = ("model", "version", "digest", "request_id", "source", "predicted", "label")
-_TEXTS_UNGROUPED = (*_TEXTS_BEFORE, "route", "status")
-TEXTS = (*_TEXTS_UNGROUPED, GROUP)
+TEXTS = (
+    "model",
+    "version",
+    "digest",
+    "request_id",
+    "source",
+    "predicted",
+    "label",
+    "route",
+    "status",
+    GROUP,
+)
 """In this order in the JSON of a row."""
 NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 _MAY_LACK = ("source", "label", "predicted", GROUP)
 _STATUSES = get_args(Status)
-_ROW, _ROW_UNGROUPED, _ROW_BEFORE, _GAP = b"t", b"s", b"r", b"g"
-_HEAD = struct.Struct(
-    "<cqII10d"
-)  # kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
-_BEFORE = {
-    "route": "champion",
-    "status": ANSWERED,
-    "queue_ms": None,
-    "total_ms": None,
-    "kept": 1.0,
-    "drawn": 1.0,
+_ROW, _GAP = b"t", b"g"
+# kind, microseconds since 1970, bytes of texts, bytes of embedding, numbers
+_HEAD = struct.Struct("<cqII10d")
+_KINDS: dict[bytes, tuple[struct.Struct, tuple[str | None, ...], tuple[float, ...]]] = {
+    _ROW: (_HEAD, (), ()),
+    b"s": (_HEAD, (None,), ()),
+    b"r": (struct.Struct("<cqII6d"), ("champion", ANSWERED, None), (math.nan, math.nan, 1.0, 1.0)),
 }
-_KINDS: dict[bytes, tuple[struct.Struct, tuple[str, ...], dict[str, Any]]] = {
-    _ROW: (_HEAD, (*TEXTS, *NUMBERS), {"window": None}),
-    _ROW_UNGROUPED: (_HEAD, (*_TEXTS_UNGROUPED, *NUMBERS), {"window": None, GROUP: None}),
-    _ROW_BEFORE: (
-        struct.Struct("<cqII6d"),
-        (*_TEXTS_BEFORE, *NUMBERS[:6]),
-        {"window": None, GROUP: None, **_BEFORE},
-    ),
-}
-"""Head, names of texts and numbers, and what a row says by not saying it."""
+"""Head, and the last texts and numbers of a row that does not say them."""
+# texts that many rows share are checked once, where they have no more bytes
+_SHARED, _SHORT = 256, 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
-_load = json.JSONDecoder().decode
+_scan = json.JSONDecoder().raw_decode
 
 
 def microseconds(moment: datetime) -> int:
@@ -58,17 +58,17 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def encode_texts(texts: Sequence[str | None] | str) -> bytes:
+    """As JSON."""
+    return _dump(texts).encode()
+
+
 def encode_row(
-    time: int,
-    texts: Sequence[str | None],
-    numbers: Sequence[float],
-    embedding: bytes,
-    probabilities: bytes,
+    time: int, texts: bytes, numbers: Sequence[float], embedding: bytes, probabilities: bytes
 ) -> bytes:
-    """time: microseconds since 1970. texts: those of TEXTS. numbers: those of NUMBERS, NaN for none."""
-    words = _dump(texts).encode()
-    head = _HEAD.pack(_ROW, time, len(words), len(embedding), *numbers)
-    return b"".join((head, words, embedding, probabilities))
+    """time: microseconds since 1970. texts: those of TEXTS, encoded. numbers: those of NUMBERS, NaN for none."""
+    head = _HEAD.pack(_ROW, time, len(texts), len(embedding), *numbers)
+    return b"".join((head, texts, embedding, probabilities))
 
 
 def encode_gap(gap: Gap) -> bytes:
@@ -78,35 +78,73 @@ def encode_gap(gap: Gap) -> bytes:
     return _GAP + _dump(content).encode()
 
 
-def decode(payload: bytes) -> dict[str, Any] | Gap:
-    """A row as the table takes it, or a gap. Raises DataError for other bytes."""
+def decode(payload: bytes) -> Row | Gap:
+    """What these bytes are. Raises DataError where they are neither."""
     try:
         return _gap(payload) if payload[:1] == _GAP else _row(payload)
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error) as error:
         raise DataError(f"These bytes are neither a row nor a gap of an inference log ({error}).") from None
 
 
-def _row(payload: bytes) -> dict[str, Any]:
-    head, names, unsaid = _KINDS[payload[:1]]
-    _, time, words, embedding, *numbers = head.unpack_from(payload)
-    texts_end = head.size + words
-    end = texts_end + embedding
-    texts = _load(str(payload[head.size : texts_end], "utf-8"))
-    for name, text in zip(names, texts, strict=False):
-        _check_text(name, text)
-    known = [None if each != each else each for each in numbers]  # NaN alone is not itself
-    row = dict(zip(names, (*texts, *known), strict=True))
-    row.update(
-        unsaid,
-        time=_EPOCH + timedelta(microseconds=time),
-        embedding=payload[texts_end:end] or None,
-        probabilities=payload[end:] or None,
+def _row(payload: bytes) -> Row:
+    head, texts_unsaid, numbers_unsaid = _KINDS[payload[:1]]
+    _, time, texts_size, embedding_size, *numbers = head.unpack_from(payload)
+    texts_end = head.size + texts_size
+    end = texts_end + embedding_size
+    texts = str(payload[head.size : texts_end], "utf-8")
+    (model, version, digest, request_id, *others), scanned = _scan(texts)
+    _check_text("request_id", request_id)
+    checked = _checked if texts_size <= _SHORT else _checked.__wrapped__
+    model, version, digest, source, predicted, label, route, status, group = checked(
+        model, version, digest, *others, *texts_unsaid
     )
-    if row["route"] not in ROUTES or row["status"] not in _STATUSES or row["kept"] is None:
-        raise ValueError("route, status or probability of being kept is none")
-    if row["status"] == ANSWERED and not (row["predicted"] and row["embedding"] and row["probabilities"]):
+    brightness, contrast, sharpness, saturation, entropy, latency_ms, queue_ms, total_ms, kept, drawn = [
+        None if each != each else each
+        for each in (*numbers, *numbers_unsaid)  # NaN alone is not itself
+    ]
+    embedding, probabilities = payload[texts_end:end] or None, payload[end:] or None
+    if kept is None or scanned != len(texts):
+        raise ValueError("the probability of being kept is none, or the texts are more than an array")
+    if status == ANSWERED and not (predicted and embedding and probabilities):
         raise ValueError("an answer lacks its class or vectors")
-    return row
+    return Row(
+        request_id,
+        digest,
+        _EPOCH + timedelta(0, 0, time),
+        model,
+        version,
+        route,
+        status,
+        kept,
+        drawn,
+        source,
+        group,
+        None,
+        brightness,
+        contrast,
+        sharpness,
+        saturation,
+        entropy,
+        predicted,
+        latency_ms,
+        queue_ms,
+        total_ms,
+        probabilities,
+        embedding,
+        label,
+    )
+
+
+@lru_cache(_SHARED)
+def _checked(*texts: Any) -> tuple[Any, ...]:
+    """The texts of a row but for its request id, once they are known to be such."""
+    names = [name for name in TEXTS if name != "request_id"]
+    row = dict(zip(names, texts, strict=True))
+    for name, text in row.items():
+        _check_text(name, text)
+    if row["route"] not in ROUTES or row["status"] not in _STATUSES:
+        raise ValueError("route or status is none")
+    return texts
 
 
 def _gap(payload: bytes) -> Gap:

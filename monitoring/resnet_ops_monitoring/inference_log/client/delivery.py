@@ -85,7 +85,7 @@ class Delivery:
         self.queue, self.losses = RowQueue(limits.rows, limits.bytes, limits.batch), Losses()
         self.spool = Spool(spool_folder(root, url), limits.disk_bytes, limits.segment_bytes)
         self.destination = Destination(url.render_as_string(hide_password=False), self.losses)
-        self.shipper = Shipper(self.destination, self.spool)
+        self.shipper = Shipper(self.destination, self.spool, self.queue.waiting.set)
         self.trouble, self._spilled = "", 0
         self.busy = Lock()
         self._closing, self._give_up_at = Event(), float("inf")
@@ -130,7 +130,8 @@ class Delivery:
     def _keep(self) -> None:
         while not self._closing.is_set():
             self.queue.waiting.wait(_LOOK)
-            self.queue.enough.wait(_GATHER)
+            if self.queue.rows:
+                self.queue.enough.wait(_GATHER)
             if not self._pass():
                 self._closing.wait(_RETRY)
         while not self._pass() and time.monotonic() < self._give_up_at:

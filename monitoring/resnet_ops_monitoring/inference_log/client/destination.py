@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy.exc import StatementError
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.appending import add_rows
 from resnet_ops_monitoring.inference_log.client.losses import Losses
-from resnet_ops_monitoring.inference_log.columns import Route
+from resnet_ops_monitoring.inference_log.columns import Route, Row
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
@@ -19,7 +18,6 @@ from resnet_ops_monitoring.inference_log.rows import decode
 __all__ = ["Destination"]
 
 _logger = logging.getLogger(__name__)
-_Row = dict[str, Any]
 
 
 class Destination:
@@ -36,13 +34,13 @@ class Destination:
         Raises what `LogDatabase` raises while the database does not take them; then none is written.
         """
         decoded = list(self._decoded(contents))
-        rows = [each for each in decoded if isinstance(each, dict)]
+        rows = [each for each in decoded if isinstance(each, Row)]
         gaps = [each for each in decoded if isinstance(each, Gap)]
         if self._database is None:
             self._database = LogDatabase(self._url)
         self.written += self._insert(self._database, rows, [*gaps, *(_late_gaps(rows) if late else ())])
         if damaged and rows:  # whose the others were, is known by these only
-            self._lose("damaged", rows[0], "a segment is damaged", until=rows[-1]["time"], rows=damaged)
+            self._lose("damaged", rows[0], "a segment is damaged", until=rows[-1].time, rows=damaged)
         else:
             self._losses.counts["damaged"] += damaged
 
@@ -51,7 +49,7 @@ class Destination:
         if self._database is not None:
             self._database.close()
 
-    def _decoded(self, contents: Sequence[bytes]) -> Iterator[_Row | Gap]:
+    def _decoded(self, contents: Sequence[bytes]) -> Iterator[Row | Gap]:
         for content in contents:
             try:
                 yield decode(content)
@@ -59,7 +57,7 @@ class Destination:
                 self._losses.counts["damaged"] += 1
                 _logger.warning("A record that was put by is left out: %s", error)
 
-    def _insert(self, database: LogDatabase, rows: list[_Row], gaps: list[Gap]) -> int:
+    def _insert(self, database: LogDatabase, rows: list[Row], gaps: list[Gap]) -> int:
         try:
             with database.transaction("write to") as connection:
                 added = add_rows(connection, rows)
@@ -77,22 +75,22 @@ class Destination:
         return added.new
 
     def _lose(
-        self, kind: str, row: _Row, reason: str, *, until: datetime | None = None, rows: int = 1
+        self, kind: str, row: Row, reason: str, *, until: datetime | None = None, rows: int = 1
     ) -> None:
-        since, last = sorted((row["time"], until or row["time"]))
-        self._losses.add(kind, _identity(row), row["source"], since, last, reason, rows, row["route"])
+        since, last = sorted((row.time, until or row.time))
+        self._losses.add(kind, _identity(row), row.source, since, last, reason, rows, row.route)
 
 
-def _identity(row: _Row) -> ModelIdentity:
-    return ModelIdentity(row["model"], row["version"], row["digest"])
+def _identity(row: Row) -> ModelIdentity:
+    return ModelIdentity(row.model, row.version, row.digest)
 
 
-def _late_gaps(rows: Sequence[_Row]) -> list[Gap]:
+def _late_gaps(rows: Sequence[Row]) -> list[Gap]:
     """Of each source, from when to when its rows are that waited in a segment."""
     found: dict[tuple[ModelIdentity, str | None, Route], Gap] = {}
     reason = f"waited until {datetime.now(UTC):%Y-%m-%d %H:%M} UTC for the database"
     for row in rows:
-        key = (_identity(row), row["source"], row["route"])
-        gap = Gap(*key[:2], row["time"], row["time"], reason, late=1, route=row["route"])
+        key = (_identity(row), row.source, row.route)
+        gap = Gap(*key[:2], row.time, row.time, reason, late=1, route=row.route)
         found[key] = found[key].joined(gap) if key in found else gap
     return list(found.values())

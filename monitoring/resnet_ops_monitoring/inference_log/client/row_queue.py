@@ -12,7 +12,8 @@ __all__ = ["RowQueue"]
 class RowQueue:
     """Any thread puts, one takes. What was taken still counts as held until it is said to be safe.
 
-    waiting: set while there is something to take; enough: while there is a batch of it. on_safe: called by the thread
+    waiting: set while there is something to take, and by whoever wants the one who takes to look; enough: while there
+    is a batch. on_safe: called by the thread
     that takes, each time rows are safe. A lock that a forked process
     inherits may be held for ever: there, make a new queue.
     """
@@ -36,7 +37,7 @@ class RowQueue:
             if self.rows + len(rows) > self._most_rows or self.bytes + size > self._most_bytes:
                 return None
             now, before = time.monotonic(), len(self._waiting)
-            self._waiting.extend((now, row) for row in rows)
+            self._waiting.extend([(now, row) for row in rows])
             self.recorded += len(rows)
             self.rows += len(rows)
             self.bytes += size
@@ -62,6 +63,8 @@ class RowQueue:
         with self._lock:
             if not self._taken:
                 self._taken = tuple(islice(self._waiting, self._batch))
+            if not self._taken:
+                self.waiting.clear()
             return [row for _, row in self._taken]
 
     def safe(self) -> None:

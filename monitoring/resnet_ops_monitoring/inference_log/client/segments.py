@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 __all__ = ["Found", "Segment", "read_segment"]
 
@@ -19,7 +18,7 @@ _MARK = b"\xf5\xc1\n\xfe"
 """No text that is UTF-8 holds it."""
 _FIELDS = struct.Struct("<4sIII")
 _CHECK = struct.Struct("<I")
-_HEAD = _FIELDS.size + _CHECK.size
+_HEAD = struct.Struct("<4sIIII")
 _READ_AGAIN = 4
 """How often as many bytes as the segment has are looked at for records; then those whose content is damaged are skipped
 whole."""
@@ -83,14 +82,15 @@ def read_segment(path: Path) -> Found:
     patience = _READ_AGAIN * len(content)
     while place < len(content):
         head = _head_at(content, place)
-        begin = place + _HEAD
-        end = begin + head.length if head else begin
-        if head is not None and end <= len(content):
-            record, patience = content[begin:end], patience - head.length
-            if zlib.crc32(record) == head.check:
-                damaged += max(head.number - expected, 0)
-                records.append((head.number, record))
-                expected, place, whole = head.number + 1, end, True
+        begin = place + _HEAD.size
+        number, length, check = head or (0, 0, 0)
+        end = begin + length
+        if head and end <= len(content):
+            record, patience = content[begin:end], patience - length
+            if zlib.crc32(record) == check:
+                damaged += max(number - expected, 0)
+                records.append((number, record))
+                expected, place, whole = number + 1, end, True
                 continue
         following = content.find(_MARK, place + 1 if patience >= 0 else max(end, place + 1))
         place, whole = (len(content) if following < 0 else following), False
@@ -104,17 +104,11 @@ def _framed(contents: Iterable[bytes], first: int) -> Iterable[bytes]:
         yield content
 
 
-class _RecordHead(NamedTuple):
-    number: int
-    length: int
-    check: int
-
-
-def _head_at(content: bytes, place: int) -> _RecordHead | None:
-    """The head of a record, where a whole one begins."""
-    if len(content) < place + _HEAD:
+def _head_at(content: bytes, place: int) -> tuple[int, int, int] | None:
+    """A record's number, its length and the crc32 of its content, where a whole head begins."""
+    if len(content) < place + _HEAD.size:
         return None
-    fields = content[place : place + _FIELDS.size]
-    mark, *head = _FIELDS.unpack(fields)
-    whole = mark == _MARK and _CHECK.unpack_from(content, place + _FIELDS.size)[0] == zlib.crc32(fields)
-    return _RecordHead(*head) if whole else None
+    mark, number, length, check, own = _HEAD.unpack_from(content, place)
+    if mark != _MARK or zlib.crc32(content[place : place + _FIELDS.size]) != own:
+        return None
+    return number, length, check

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
@@ -36,13 +36,13 @@ class _Batch:
 class Shipper(Thread):
     """Writes to the database, which may be away when a server starts; alone uses `destination`, and adopts segments.
 
-    busy: held while the database is at work, for whoever must not disturb it. delay: seconds that the batch or segment
-    waited that was written last.
+    on_segment: called when it is done with a segment. busy: held while the database is at work, for whoever must not
+    disturb it. delay: seconds that the batch or segment waited that was written last.
     """
 
-    def __init__(self, destination: Destination, spool: Spool) -> None:
+    def __init__(self, destination: Destination, spool: Spool, on_segment: Callable[[], None]) -> None:
         super().__init__(name="inference-log-shipper", daemon=True)
-        self._destination, self._spool = destination, spool
+        self._destination, self._spool, self._on_segment = destination, spool, on_segment
         self._changed, self.busy = Condition(), Lock()
         self._batch: _Batch | None = None
         self._segments = deque[Path]()
@@ -94,6 +94,8 @@ class Shipper(Thread):
                     self._working = False
                 if isinstance(job, _Batch):
                     job.done.set()
+                else:
+                    self._on_segment()
         self._destination.close()
 
     def _next(self) -> _Batch | Path | None:

@@ -46,8 +46,9 @@ def spool_folder(root: Path, url: URL) -> Path:
 class Spool:
     """The segments of one process, of which the last may still grow.
 
-    most: bytes that the segments of all processes may take together, looked at once a second; segment: bytes from which
-    a segment is full. Two threads may use it: one writes, the other ships and adopts.
+    most: bytes that the segments of all processes may take together, looked at once a second and before anything is
+    refused; segment: bytes from which a segment is full. Two threads may use it: one writes, the other ships and
+    adopts.
     """
 
     def __init__(self, root: Path, most: int, segment: int) -> None:
@@ -55,7 +56,7 @@ class Spool:
         self._folder: Path | None = None
         self._lock, self._opening = -1, Lock()
         self._growing: Segment | None = None
-        self._looked, self._others = -_LOOK, 0
+        self._looking, self._looked, self._used = Lock(), -_LOOK, 0
 
     @property
     def growing(self) -> bool:
@@ -72,12 +73,16 @@ class Spool:
 
         Raises NoRoom where it is, OSError where the disk refuses; then nothing is put by.
         """
-        if not beyond and self.used() + sum(map(len, contents)) > self._most:
+        size = sum(map(len, contents))
+        if not beyond and self.used() + size > self._most and self.used(within=0.0) + size > self._most:
             raise NoRoom(f"segments hold {self._most:,} bytes, all that they may")
         folder = self._opened()
         if self._growing is None:
             self._growing = Segment(folder / f"{time.time_ns() // 1000:017}-{uuid.uuid4().hex[:8]}{_ENDING}")
+        before = self._growing.size
         self._growing.add(contents)
+        with self._looking:
+            self._used += self._growing.size - before
 
     def seal(self) -> Path | None:
         """End the open segment and say where it is; None where there is none with records."""
@@ -90,13 +95,16 @@ class Spool:
         sealed.path.unlink(missing_ok=True)
         return None
 
-    def used(self) -> int:
-        """Bytes that all processes have put by, this one's as they are now."""
-        if time.monotonic() - self._looked >= _LOOK:
-            mine = self._folder
-            self._others = sum(_size(folder) for folder in _folders(self._root) if folder != mine)
-            self._looked = time.monotonic()
-        return self._others + (_size(self._folder) if self._folder else 0)
+    def used(self, within: float = _LOOK) -> int:
+        """Bytes that all processes had put by so many seconds ago at most, and this one since.
+
+        Files are not looked at for each batch: a thread that does so loses the interpreter's lock at every file.
+        """
+        with self._looking:
+            if time.monotonic() - self._looked >= within:
+                self._used = sum(map(_size, _folders(self._root)))
+                self._looked = time.monotonic()
+            return self._used
 
     def oldest(self) -> float | None:
         """Seconds since 1970 when the oldest record was put by; None without any."""

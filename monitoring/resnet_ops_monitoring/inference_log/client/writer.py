@@ -1,10 +1,9 @@
 """The client of the inference log for a server of one's own: `record` returns at once, threads do the rest."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import Lock
@@ -105,23 +104,25 @@ class Writer:
         Values that are not finite are logged, since the monitor alarms about them. A row that the log cannot hold is
         refused: counted, told once in the program's own log, and part of the gap that the monitor knows of.
         """
-        make = partial(
-            self._incoming.row,
-            probabilities,
-            embedding,
-            statistics,
-            request_id=request_id,
-            moment=time,
-            source=source,
-            group=group,
-            latency_ms=latency_ms,
-            label=label,
-            route=route,
-            queue_ms=queue_ms,
-            total_ms=total_ms,
-            predicted=predicted,
-        )
-        return self._put(make, time, source, route)
+        try:
+            row = self._incoming.row(
+                probabilities,
+                embedding,
+                statistics,
+                request_id=request_id,
+                moment=time,
+                source=source,
+                group=group,
+                latency_ms=latency_ms,
+                label=label,
+                route=route,
+                queue_ms=queue_ms,
+                total_ms=total_ms,
+                predicted=predicted,
+            )
+        except DataError as error:
+            return self._lose("refused", time, source, route, str(error))
+        return self._put(row, time, source, route)
 
     def record_unanswered(
         self,
@@ -135,35 +136,29 @@ class Writer:
         total_ms: float | None = None,
     ) -> bool:
         """Log one request that has no answer, as `record` does: "refused" was not taken, "failed" was."""
-        make = partial(
-            self._incoming.unanswered,
-            status,
-            request_id=request_id,
-            moment=time,
-            source=source,
-            route=route,
-            queue_ms=queue_ms,
-            total_ms=total_ms,
-        )
-        return self._put(make, time, source, route)
-
-    def _put(
-        self, make: Callable[[], bytes | None], time: datetime | None, source: str | None, route: Route
-    ) -> bool:
-        delivery = self._delivery or self._delivering()
         try:
-            row = make()
+            row = self._incoming.unanswered(
+                status,
+                request_id=request_id,
+                moment=time,
+                source=source,
+                route=route,
+                queue_ms=queue_ms,
+                total_ms=total_ms,
+            )
         except DataError as error:
-            self._lose(delivery, "refused", time, source, route, str(error))
-            return False
+            return self._lose("refused", time, source, route, str(error))
+        return self._put(row, time, source, route)
+
+    def _put(self, row: bytes | None, time: datetime | None, source: str | None, route: Route) -> bool:
+        delivery = self._delivery or self._delivering()
         if row is None:
             delivery.queue.leave_out()
             return True
         if delivery.queue.put(row):
             return True
         why = "the writer is closed" if self._closed else delivery.trouble
-        self._lose(delivery, "dropped", time, source, route, why or "more rows came than can be written")
-        return False
+        return self._lose("dropped", time, source, route, why or "more rows came than can be written")
 
     def stats(self) -> WriterStats:
         """What became of the rows of this process."""
@@ -204,14 +199,10 @@ class Writer:
             return self._delivery
 
     def _lose(
-        self,
-        delivery: Delivery,
-        kind: str,
-        moment: datetime | None,
-        source: str | None,
-        route: Route,
-        reason: str,
-    ) -> None:
+        self, kind: str, moment: datetime | None, source: str | None, route: Route, reason: str
+    ) -> bool:
+        """Count a row as lost; False, as who records it is told."""
+        delivery = self._delivery or self._delivering()
         aware = isinstance(moment, datetime) and moment.utcoffset() is not None
         when = moment if moment is not None and aware else datetime.now(UTC)
         named = None
@@ -219,6 +210,7 @@ class Writer:
             named = None if source is None else as_text("source", source)
         known: Route = route if route in ROUTES else "champion"
         delivery.losses.add(kind, self.identity, named, when, when, reason, route=known)
+        return False
 
     def _hold(self) -> list[Lock]:
         """Wait until this process's threads are between two calls, a second each at most; gives what it locked."""

@@ -16,9 +16,17 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.client import segments
 from resnet_ops_monitoring.inference_log.client.segments import Segment, read_segment
 from resnet_ops_monitoring.inference_log.client.spool import Spool, spool_folder
+from resnet_ops_monitoring.inference_log.columns import Row
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.inference_log.rows import NUMBERS, TEXTS, decode, encode_gap, encode_row
+from resnet_ops_monitoring.inference_log.rows import (
+    NUMBERS,
+    TEXTS,
+    decode,
+    encode_gap,
+    encode_row,
+    encode_texts,
+)
 from tests.unit.monitoring.inference_log.writing import logged, record, writer_of
 
 NAME = "00000000000000001-abcdef01.segment"
@@ -104,7 +112,7 @@ GAP = Gap(ModelIdentity("m", "1", "d"), None, datetime.now(UTC), datetime.now(UT
 
 def row(**changes: Any) -> bytes:
     texts = [changes.get(name, text) for name, text in zip(TEXTS, TOLD, strict=True)]
-    return encode_row(1, texts, [0.5] * len(NUMBERS), b"\0" * 4, b"\0" * 16)
+    return encode_row(1, encode_texts(texts), [0.5] * len(NUMBERS), b"\0" * 4, b"\0" * 16)
 
 
 def gap(**changes: Any) -> bytes:
@@ -121,7 +129,7 @@ def gap(**changes: Any) -> bytes:
         row(predicted="\ud800"),
         row(label=7),
         row(group=7),
-        encode_row(1, [], [0.5] * len(NUMBERS), b"", b""),
+        encode_row(1, b"[]", [0.5] * len(NUMBERS), b"", b""),
         row(route="shade"),
         row(status="perhaps"),
         row(predicted=None),
@@ -141,7 +149,7 @@ def test_a_record_that_no_table_can_hold_is_a_data_error(content: bytes) -> None
 
 
 def test_what_was_recorded_decodes() -> None:
-    assert isinstance(decode(row()), dict)
+    assert isinstance(decode(row()), Row)
     gap = decode(encode_gap(GAP))
     assert isinstance(gap, Gap)
     assert asdict(gap) == asdict(GAP)

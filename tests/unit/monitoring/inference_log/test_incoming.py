@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import STATISTICS, Row
 from resnet_ops_monitoring.inference_log.gaps import Gap
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.incoming import Incoming
@@ -32,8 +32,8 @@ def row(*given: Any, **more: Any) -> dict[str, Any]:
     made = Incoming(WHO, CLASSES).row(*(given or answer(0)), **{**KNOWN, **more})
     assert made is not None
     decoded = decode(made)
-    assert isinstance(decoded, dict)
-    return decoded
+    assert isinstance(decoded, Row)
+    return decoded._asdict()
 
 
 def test_what_is_handed_over_comes_out_to_the_bit() -> None:
@@ -93,8 +93,8 @@ def test_what_is_handed_over_is_copied_at_once() -> None:
     before = embedding.tobytes()
     embedding[:] = 0
     decoded = decode(made)
-    assert isinstance(decoded, dict)
-    assert decoded["embedding"] == before
+    assert isinstance(decoded, Row)
+    assert decoded.embedding == before
 
 
 BAD: list[tuple[str, dict[str, Any]]] = [

@@ -14,7 +14,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
 from resnet_ops_monitoring.inference_log.client.writer import open_writer
-from resnet_ops_monitoring.inference_log.columns import Status
+from resnet_ops_monitoring.inference_log.columns import Row, Status
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.labels import count_right
 from resnet_ops_monitoring.inference_log.log import InferenceLog
@@ -167,8 +167,8 @@ def test_the_group_of_an_image_comes_into_the_log_also_from_rows_that_know_none(
     numbers = [*statistics.values(), 2.5, 1.0, 4.0, 1.0, 1.0]
     head = struct.pack("<cqII10d", b"s", 1_767_600_000_000_000, len(words), embedding.nbytes, *numbers)
     row = decode(head + words + embedding.tobytes() + probabilities.tobytes())
-    assert isinstance(row, dict)
-    assert (row["group"], row["route"], row["total_ms"]) == (None, "shadow", 4.0)
+    assert isinstance(row, Row)
+    assert (row.group, row.route, row.total_ms) == (None, "shadow", 4.0)
 
 
 def test_a_replay_is_of_the_groups_that_are_said_now_and_production_of_those_that_were(
@@ -202,9 +202,9 @@ def test_a_row_that_a_program_of_before_put_by_is_read(tmp_path: Path) -> None:
     numbers = [*statistics.values(), 2.5]
     head = struct.pack("<cqII6d", b"r", 1_767_600_000_000_000, len(words), embedding.nbytes, *numbers)
     row = decode(head + words + embedding.tobytes() + probabilities.tobytes())
-    assert isinstance(row, dict)
-    assert (row["route"], row["status"], row["kept"], row["drawn"]) == ("champion", "ok", 1.0, 1.0)
-    assert row["group"] is None
-    assert (row["request_id"], row["label"], row["latency_ms"]) == ("old", "EU", 2.5)
-    assert row["embedding"] == embedding.tobytes()
-    assert row["probabilities"] == probabilities.tobytes()
+    assert isinstance(row, Row)
+    assert (row.route, row.status, row.kept, row.drawn) == ("champion", "ok", 1.0, 1.0)
+    assert row.group is None
+    assert (row.request_id, row.label, row.latency_ms) == ("old", "EU", 2.5)
+    assert row.embedding == embedding.tobytes()
+    assert row.probabilities == probabilities.tobytes()

@@ -342,7 +342,7 @@ def test_a_row_that_the_database_never_takes_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def picky(connection: Any, rows: Any) -> Any:
-        if any(row["request_id"] == "r-7" for row in rows):
+        if any(row.request_id == "r-7" for row in rows):
             raise DataError("value too long")
         return add_rows(connection, rows)
 

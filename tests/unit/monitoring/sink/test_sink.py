@@ -11,7 +11,7 @@ import pytest
 
 from resnet_ops_monitoring.inference_log.client.delivery import LIMITS as QUEUE
 from resnet_ops_monitoring.inference_log.client.segments import read_segment
-from resnet_ops_monitoring.inference_log.columns import STATISTICS
+from resnet_ops_monitoring.inference_log.columns import STATISTICS, Row
 from resnet_ops_monitoring.inference_log.gaps import list_gaps
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.inference_log.rows import decode
@@ -76,10 +76,10 @@ def test_what_was_answered_is_on_the_disk_while_the_database_is_away_and_comes_o
             for _ in range(2):
                 assert sink.send([row(number) for number in range(20)]).status_code == 200
             kept = {
-                found["request_id"]
+                found.request_id
                 for path in segments(tmp_path)
                 for _, content in read_segment(path).records
-                if isinstance(found := decode(content), dict)
+                if isinstance(found := decode(content), Row)
             }
             assert kept == {f"r-{number}" for number in range(20)}
             assert sink.get("/readyz").status_code == 200
