@@ -30,7 +30,7 @@ def check_repository() -> None:
 
 def check_remote() -> str | None:
     """A remark where `dvc push` would find no remote. Raises ConfigError where DVC's own settings cannot be read."""
-    from dvc.config import Config
+    from dvc.config import Config  # type: ignore[import-untyped]
     from dvc.config import ConfigError as Broken
 
     if not Path(".dvc").is_dir():
