@@ -9,7 +9,8 @@ from resnet_ops.params import Settings, parse_params
 __all__ = ["ALARM_SHARES", "DriftParams", "ReferenceParams", "read_drift_params", "read_reference_params"]
 
 ALARM_SHARES = {"softmax": 0.4, "classes": 0.45, "embeddings": 0.1, "copies": 0.05}
-"""Of alpha. Least for the embeddings: what hurts shifts them far, and they alarm only where the estimate fell."""
+"""Of alpha. Least for the embeddings: what hurts shifts them far, and they alarm only where the estimate fell. What the
+guard leaves of softmax is the classes' (`drift.unspent`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
