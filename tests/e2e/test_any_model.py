@@ -204,6 +204,7 @@ def test_a_worse_version_is_refused_with_the_reason(walk: Walk) -> None:
     assert re.search(r"points against @champion v1 \(\d+ won, \d+ lost of 899", walk.said[WORSE])
     assert walk.said[WORSE].count("FAILS") == 2, "every rule"
     assert re.search(r"alias @champion \W+ digits v2 \W+ refused", walk.said[WORSE]), "the ledger"
+    assert "gate explain digits 2, on the server's machine" in walk.said[WORSE]
     assert walk.champions[WORSE] == "1"
     asked = {"name": "digits", "alias": "champion", "version": "2"}
     address = f"{walk.reader.address}/api/2.0/mlflow/registered-models/alias"

@@ -65,7 +65,7 @@ def promote(
     set_alias(model, version, alias)
     name = alias.removeprefix("@")
     console.print(f"{model} v{version} is @{name} now.")
-    console.print(f"Use it: resnet_ops_registry.load('models:/{model}@{name}')")
+    console.print(f"Its address: models:/{model}@{name}")
     console.print(f"Who decided what: resnet-ops ledger show --model {model}")
 
 
