@@ -12,6 +12,7 @@ import pandas as pd
 import psycopg
 import pytest
 
+from resnet_ops.errors import DataError
 from resnet_ops_monitoring.drift.reference import build_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
 from resnet_ops_monitoring.inference_log.client.writer import open_writer
@@ -98,6 +99,35 @@ def test_what_somebody_was_given_takes_the_place_of_the_same_answer_in_shadow(lo
     with log.transaction("write to") as connection:
         add_gaps(connection, [Gap(MODEL, None, SINCE, SINCE, "full", lost=5, route="shadow")])
     assert STRETCH.period(log).lost == 0
+
+
+def test_many_rows_come_once_and_as_they_are_whether_or_not_there_are_repeats_among_them(
+    log: InferenceLog,
+) -> None:
+    rows = frame(900, 1).assign(digest="e" * 64, version="2", latency_ms=None)
+    rows.loc[:2, "brightness"] = [np.nan, np.inf, -np.inf]
+    rows.loc[0, "source"] = "größer 📷"
+    for some, new in (
+        (rows[:300], 300),
+        (rows[:400], 100),
+        (rows[:250], 0),
+        (rows[400:650], 250),
+        (rows[650:], 250),
+    ):
+        assert log.append(some) == new
+    found = log.read("made-up", digest="e" * 64)
+    assert [*found["request_id"]] == [*rows["request_id"]]
+    assert [*found["time"]] == [*rows["time"]]
+    assert found["source"][0] == "größer 📷"
+    assert found["latency_ms"].isna().all()
+    np.testing.assert_array_equal(found["brightness"], rows["brightness"].astype(float))
+    for name in ("embedding", "probabilities"):
+        np.testing.assert_array_equal(
+            np.stack(found[name].tolist()), np.stack(rows[name].tolist()).astype("<f4")
+        )
+    with pytest.raises(DataError, match="another probabilities"):
+        log.append(rows.assign(probabilities=rows["probabilities"].to_numpy()[::-1]))
+    assert len(log.read("made-up", digest="e" * 64)) == 900
 
 
 def test_a_program_of_before_can_write_nothing_into_a_new_log(uri: str) -> None:

@@ -146,7 +146,7 @@ def _copied(connection: Connection, rows: Sequence[Row]) -> bool:
             copy.set_types([_TYPES.get(name, "text") for name in RECORDED])
             for row in rows:
                 copy.write_row(row[:-1])
-    except Error:  # the statement tells what cannot be taken in any way
+    except (Error, TypeError, ValueError):  # the statement tells what cannot be taken in any way
         return False
     return True
 

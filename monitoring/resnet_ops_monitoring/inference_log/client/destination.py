@@ -1,7 +1,7 @@
 """Records into the log's database, in one transaction; what that will never take is lost alone, and counted."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import StatementError
@@ -15,7 +15,7 @@ from resnet_ops_monitoring.inference_log.gaps import Gap, add_gaps
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.inference_log.rows import decode
 
-__all__ = ["Destination"]
+__all__ = ["Destination", "decoded"]
 
 _logger = logging.getLogger(__name__)
 
@@ -28,14 +28,13 @@ class Destination:
         self._database: LogDatabase | None = None
         self.written = 0
 
-    def write(self, contents: Sequence[bytes], *, late: bool = False, damaged: int = 0) -> None:
+    def write(self, records: Sequence[Row | Gap], *, late: bool = False, damaged: int = 0) -> None:
         """Write records. late: they have waited; damaged: so many beside them are lost.
 
         Raises what `LogDatabase` raises while the database does not take them; then none is written.
         """
-        decoded = list(self._decoded(contents))
-        rows = [each for each in decoded if isinstance(each, Row)]
-        gaps = [each for each in decoded if isinstance(each, Gap)]
+        rows = [each for each in records if isinstance(each, Row)]
+        gaps = [each for each in records if isinstance(each, Gap)]
         if self._database is None:
             self._database = LogDatabase(self._url)
         self.written += self._insert(self._database, rows, [*gaps, *(_late_gaps(rows) if late else ())])
@@ -48,14 +47,6 @@ class Destination:
         """Give the connections back."""
         if self._database is not None:
             self._database.close()
-
-    def _decoded(self, contents: Sequence[bytes]) -> Iterator[Row | Gap]:
-        for content in contents:
-            try:
-                yield decode(content)
-            except DataError as error:  # whole, but of another program
-                self._losses.counts["damaged"] += 1
-                _logger.warning("A record that was put by is left out: %s", error)
 
     def _insert(self, database: LogDatabase, rows: list[Row], gaps: list[Gap]) -> int:
         try:
@@ -79,6 +70,18 @@ class Destination:
     ) -> None:
         since, last = sorted((row.time, until or row.time))
         self._losses.add(kind, _identity(row), row.source, since, last, reason, rows, row.route)
+
+
+def decoded(contents: Iterable[bytes]) -> tuple[list[Row | Gap], int]:
+    """Records, and how many others there are: whole, but of another program."""
+    records, others = list[Row | Gap](), 0
+    for content in contents:
+        try:
+            records.append(decode(content))
+        except DataError as error:
+            others += 1
+            _logger.warning("A record that was put by is left out: %s", error)
+    return records, others
 
 
 def _identity(row: Row) -> ModelIdentity:

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
@@ -11,9 +12,11 @@ from threading import Condition, Event, Lock, Thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from resnet_ops.errors import ResnetOpsError
-from resnet_ops_monitoring.inference_log.client.destination import Destination
+from resnet_ops_monitoring.inference_log.client.destination import Destination, decoded
 from resnet_ops_monitoring.inference_log.client.segments import read_segment
 from resnet_ops_monitoring.inference_log.client.spool import Spool
+from resnet_ops_monitoring.inference_log.columns import Row
+from resnet_ops_monitoring.inference_log.gaps import Gap
 
 __all__ = ["Shipper"]
 
@@ -33,6 +36,15 @@ class _Batch:
     abandoned: bool = False
 
 
+@dataclass(frozen=True)
+class _Content:
+    """Of a segment. damaged: how many other records there must have been."""
+
+    path: Path
+    records: Sequence[Row | Gap]
+    damaged: int
+
+
 class Shipper(Thread):
     """Writes to the database, which may be away when a server starts; alone uses `destination`, and adopts segments.
 
@@ -47,6 +59,7 @@ class Shipper(Thread):
         self._batch: _Batch | None = None
         self._segments = deque[Path]()
         self._repeats: Collection[bytes] = ()  # written after they had been put by, too
+        self._ahead: _Content | None = None
         self._working, self._stop_at = False, float("inf")
         self._retry_at, self._wait, self._adopt_at = 0.0, _FIRST_WAIT, 0.0
         self.delay = 0.0
@@ -129,26 +142,57 @@ class Shipper(Thread):
             self.add(segment)
 
     def _ship(self, job: _Batch | Path) -> None:
-        if isinstance(job, _Batch):
-            self._destination.write(job.contents)
-            job.written = True
-            if job.abandoned:
-                self._repeats = frozenset(job.contents)
-            self.delay = job.age + time.monotonic() - job.since
+        if isinstance(job, Path):
+            self._ship_segment(job)
             return
-        found, waited = read_segment(job), max(time.time() - int(job.name[:17]) / 1e6, 0.0)
-        contents = [content for _, content in found.records if content not in self._repeats]
-        self._destination.write(contents, late=waited > _LATE, damaged=found.damaged)
-        if found.damaged:
-            _logger.warning("%d records of the segment %s are damaged and left out.", found.damaged, job)
-        job.unlink()
+        records, damaged = decoded(job.contents)
+        self._destination.write(records, damaged=damaged)
+        job.written = True
+        if job.abandoned:
+            self._repeats = frozenset(job.contents)
+        self.delay = job.age + time.monotonic() - job.since
+
+    def _ship_segment(self, path: Path) -> None:
+        waited = max(time.time() - int(path.name[:17]) / 1e6, 0.0)
+        content, self._ahead = self._ahead, None
+        if content is None or content.path != path:
+            content = self._read(path)
+        with self._changed:
+            following = self._segments[1] if len(self._segments) > 1 else None
+        with self._reading_ahead(following):
+            self._destination.write(content.records, late=waited > _LATE, damaged=content.damaged)
+        if content.damaged:
+            _logger.warning("%d records of the segment %s are damaged and left out.", content.damaged, path)
+        path.unlink()
         with self._changed:
             self._segments.popleft()
             if not self._segments:
                 self._repeats = ()
         self.delay = waited
 
+    def _read(self, path: Path) -> _Content:
+        found = read_segment(path)
+        records, others = decoded(content for _, content in found.records if content not in self._repeats)
+        return _Content(path, records, found.damaged + others)
+
+    @contextmanager
+    def _reading_ahead(self, path: Path | None) -> Iterator[None]:
+        """Meanwhile read and decode this segment in a thread, to which the database leaves the interpreter's lock."""
+
+        def read(path: Path) -> None:
+            with suppress(OSError):  # that is told when its turn comes
+                self._ahead = self._read(path)
+
+        reader = Thread(target=read, args=(path,), name="inference-log-reader", daemon=True)
+        reads = path is not None and _started(reader)
+        try:
+            yield
+        finally:
+            if reads:
+                reader.join()
+
     def _failed(self, job: _Batch | Path, error: Exception) -> None:
+        self._ahead = None  # the database may be away for long
         if isinstance(job, Path) and isinstance(error, OSError):
             _logger.error(
                 "A segment of the inference log cannot be read or removed, and stays where it is: %s", error
@@ -163,3 +207,12 @@ class Shipper(Thread):
         )
         self._retry_at = time.monotonic() + self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
+
+
+def _started(thread: Thread) -> bool:
+    """Whether it could be: none starts any more when the interpreter ends."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops_monitoring.inference_log.appending import add_rows
 from resnet_ops_monitoring.inference_log.client import delivery, destination, shipper
-from resnet_ops_monitoring.inference_log.client.segments import read_segment
+from resnet_ops_monitoring.inference_log.client.segments import Found, read_segment
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
 from resnet_ops_monitoring.inference_log.gaps import Gap, list_gaps
@@ -353,6 +353,39 @@ def test_a_row_that_the_database_never_takes_stops_no_other(
         assert log.stats().refused == 1
     (gap,) = gaps_of(tmp_path)
     assert (gap.lost, gap.reason) == (1, "the database refuses it")
+
+
+class NoThread(threading.Thread):
+    """When the interpreter ends, none starts."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+
+@pytest.mark.parametrize("kind", [threading.Thread, NoThread])
+def test_of_many_segments_one_that_cannot_be_read_stops_no_other_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[threading.Thread]
+) -> None:
+    with away(tmp_path), writer_of(tmp_path, limits=delivery.Limits(**{**vars(SMALL), "rows": 200})) as log:
+        assert record(log, 200) == 200
+    unreadable = segments(tmp_path)[1].name
+
+    def read(path: Path) -> Found:
+        if path.name == unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_segment(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shipper, "read_segment", read)
+        patched.setattr(shipper, "Thread", kind)
+        with writer_of(tmp_path) as log:
+            eventually(lambda: len(segments(tmp_path)) == 1, "the others are written")
+    assert [path.name for path in segments(tmp_path)] == [unreadable]
+    there = len(logged(tmp_path))
+    assert 100 < there < 200
+    with writer_of(tmp_path) as log:
+        eventually(lambda: log.stats().written == 200 - there, "the last segment is written")
+    assert {*logged(tmp_path)["request_id"]} == {f"r-{i}" for i in range(200)}
 
 
 @pytest.fixture
