@@ -1,7 +1,7 @@
 """The routes of the sink."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
+from sqlalchemy.engine import URL
 from starlette.types import ASGIApp
 
 from resnet_ops_monitoring.inference_log.client.delivery import Delivery
@@ -17,6 +18,7 @@ from resnet_ops_monitoring.inference_log.client.writer_metrics import export_del
 from resnet_ops_monitoring.sink.arrow import ARROW_TYPE
 from resnet_ops_monitoring.sink.inference import Inference
 from resnet_ops_monitoring.sink.intake import Intake
+from resnet_ops_monitoring.sink.labelling import Labelling, labels_schema
 from resnet_ops_monitoring.sink.limits import SinkLimits
 from resnet_ops_monitoring.sink.reading import JSON_TYPE, Read, Reader
 from resnet_ops_monitoring.web.admission import Admission, token_check
@@ -53,6 +55,14 @@ class PartlyTaken(Problem):
     refused: list[RefusedRow] = Field([], description=f"the first {_MOST_NAMED}")
 
 
+class Labelled(BaseModel):
+    """Labels that are in the log. changed: those that are new, or others than those before them."""
+
+    request_id: str
+    labels: int
+    changed: int
+
+
 _PROBLEMS = problems(
     {
         401: "the token is missing or wrong",
@@ -67,21 +77,40 @@ _PROBLEMS[400] = {
     "model": PartlyTaken,
     "description": "the body is no array of rows; or rows are refused, and the others are taken",
 }
+_LABEL_PROBLEMS = problems(
+    {
+        400: "the body is none, a request has no answer in the log, or a label is no class: nothing is labelled",
+        401: "the token is missing or wrong",
+        408: "the body came too slowly",
+        413: "the body is too large, or has too many labels",
+        415: "the body is not JSON by its content type, or is compressed",
+        503: "the log cannot be written to, or too much is under way: send them again after Retry-After seconds",
+        504: "no answer in time: the labels may be written nonetheless, and can be sent again",
+    }
+)
 
 
-def make_sink(delivery: Delivery, token: str | None, limits: SinkLimits) -> ASGIApp:
-    """The application that brings rows to `delivery`. token: that clients must send; None for none."""
+def make_sink(log: URL, delivery: Delivery, token: str | None, limits: SinkLimits) -> ASGIApp:
+    """The application that brings rows to `delivery`, and labels into the same log.
+
+    token: that clients must send; None for none.
+    """
     intake, metrics = Intake(delivery, limits.safe_seconds), RequestMetrics("resnet_ops_sink_")
     export_delivery(delivery, metrics.registry)
     reading = ThreadPoolExecutor(1, thread_name_prefix="reader")
+    reader = Reader(limits.max_rows)
+    labelling = Labelling(log.render_as_string(hide_password=False), limits.max_rows, reader.classes_of)
+    writing = ThreadPoolExecutor(1, thread_name_prefix="labeller")  # which may wait for the database
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake.start()
         yield
         reading.shutdown()
+        writing.shutdown()
+        labelling.close()
 
-    app = new_app("resnet-ops log serve", "Takes rows of the inference log.", lifespan)
+    app = new_app("resnet-ops log serve", "Takes rows of the inference log, and labels.", lifespan)
     admission = Admission(
         max_requests=limits.max_requests,
         max_bytes=limits.max_bytes,
@@ -90,7 +119,8 @@ def make_sink(delivery: Delivery, token: str | None, limits: SinkLimits) -> ASGI
     )
     metrics.under_way.set_function(lambda: admission.under_way)
     guarded = [Depends(token_check(token))]
-    _add_intake(app, intake, admission, Reader(limits.max_rows), reading, guarded)
+    _add_intake(app, intake, admission, reader, reading, guarded)
+    _add_labels(app, labelling, admission, writing, guarded)
     _add_state(app, delivery, metrics, guarded)
     return enveloped(app, metrics, limits.answer_seconds)
 
@@ -117,17 +147,47 @@ def _add_intake(
     async def inferences(request: Request) -> Response:
         """Log rows, each once for its request id, digest and status however often it is sent."""
         with admission.admit() as receive:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind not in _KINDS:
-                raise Refusal(415, f"The content type is none of {', '.join(_KINDS)}.")
-            if request.headers.get("content-encoding", "identity") != "identity":
-                raise Refusal(415, "The body is compressed. Send it as it is.")
+            kind = _kind(request, _KINDS)
             body = await receive(request)
             found = await asyncio.get_running_loop().run_in_executor(reading, reader.read, kind, body)
             if found.rows:
                 await intake.store(found.rows)
         request.state.told = {"rows": len(found.rows), "refused": len(found.refused)}
         return _answer(request.state.request_id, found, intake.delivery)
+
+
+def _add_labels(
+    app: FastAPI,
+    labelling: Labelling,
+    admission: Admission,
+    writing: ThreadPoolExecutor,
+    guarded: list[Any],
+) -> None:
+    @app.post(
+        "/v1/labels",
+        response_model=Labelled,
+        responses=_LABEL_PROBLEMS,
+        dependencies=guarded,
+        openapi_extra=takes({JSON_TYPE: {"schema": labels_schema()}}),
+    )
+    async def labels(request: Request) -> dict[str, Any]:
+        """Write down true classes of logged requests, all or none. The latest of a request counts, all are kept."""
+        with admission.admit() as receive:
+            _kind(request, (JSON_TYPE,))
+            body = await receive(request)
+            given, changed = await asyncio.get_running_loop().run_in_executor(writing, labelling.write, body)
+        request.state.told = {"labels": given, "changed": changed}
+        return {"request_id": request.state.request_id, "labels": given, "changed": changed}
+
+
+def _kind(request: Request, known: Sequence[str]) -> str:
+    """The body's content type. Raises Refusal for another, and where it is compressed."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in known:
+        raise Refusal(415, f"The content type is not {' or '.join(known)}.")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refusal(415, "The body is compressed. Send it as it is.")
+    return kind
 
 
 def _row_schema() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from resnet_ops.tasks.task import CONFIDENCE
 from resnet_ops_monitoring.inference_log.columns import Route, Status
 
-__all__ = ["Inference", "Statistics"]
+__all__ = ["Inference", "Statistics", "Strict"]
 
 _FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _Number = Annotated[float | None, Field(description="null: not a number")]
@@ -23,7 +23,9 @@ def _in_range(moment: datetime) -> datetime:
     return moment
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Of these names alone, and of these types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
@@ -35,7 +37,7 @@ class _Strict(BaseModel):
         return sent
 
 
-class Statistics(_Strict):
+class Statistics(Strict):
     """Of the image as the network takes it, as docs/inference-log.md defines them."""
 
     brightness: _Number
@@ -45,7 +47,7 @@ class Statistics(_Strict):
     entropy: _Number
 
 
-class Inference(_Strict):
+class Inference(Strict):
     """A request to a version and what it answered; or, with status refused or failed, that it did not."""
 
     request_id: str = Field(

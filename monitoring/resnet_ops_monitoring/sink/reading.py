@@ -19,7 +19,7 @@ from resnet_ops_monitoring.sink.arrow import VECTORS, arrow_rows
 from resnet_ops_monitoring.sink.inference import Inference
 from resnet_ops_monitoring.web.refusal import Refusal
 
-__all__ = ["JSON_TYPE", "Lost", "Read", "Reader"]
+__all__ = ["JSON_TYPE", "Lost", "Read", "Reader", "why_refused"]
 
 JSON_TYPE = "application/json"
 
@@ -66,9 +66,14 @@ class Reader:
             try:
                 rows.append(self._row(_checked(each)))
             except (ValidationError, DataError) as error:
-                refused[place] = _why(error)
+                refused[place] = why_refused(error)
                 lost += _whose(each)
         return Read(rows, refused, lost)
+
+    def classes_of(self, identity: ModelIdentity) -> Sequence[str] | None:
+        """The classes of a version, where it is remembered. In any thread."""
+        known = self._versions.get(identity)
+        return None if known is None else known[0][0]
 
     def _json(self, body: bytes) -> list[Any]:
         try:
@@ -156,7 +161,7 @@ def _checked(sent: Any) -> Inference:
     return found
 
 
-def _why(error: ValidationError | DataError) -> str:
+def why_refused(error: ValidationError | DataError) -> str:
     """Names columns, and no value."""
     if isinstance(error, DataError):
         return str(error)

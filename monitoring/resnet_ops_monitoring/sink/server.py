@@ -44,7 +44,7 @@ class Sink:
             _delivering(url) as delivery,
         ):
             config = configuration(
-                make_sink(delivery, token, LIMITS),
+                make_sink(url, delivery, token, LIMITS),
                 receive_seconds=LIMITS.receive_seconds,
                 max_connections=LIMITS.max_connections,
                 drain_seconds=LIMITS.drain_seconds,

@@ -46,9 +46,18 @@ class LiveSink:
     def send(self, rows: Any, **more: Any) -> requests.Response:
         return requests.post(f"{self.url}/v1/inferences", json=rows, timeout=60, **more)
 
-    def send_bytes(self, body: bytes, kind: str = "application/json", **more: str) -> requests.Response:
+    def label(
+        self, labels: dict[str, str], by: str = "ada", origin: str = "random", **more: Any
+    ) -> requests.Response:
+        pairs = [{"request_id": name, "label": label} for name, label in labels.items()]
+        content: dict[str, Any] = {"labels": pairs, "by": by, "origin": origin}
+        return requests.post(f"{self.url}/v1/labels", json=content, timeout=60, **more)
+
+    def send_bytes(
+        self, body: bytes, kind: str = "application/json", to: str = "inferences", **more: str
+    ) -> requests.Response:
         headers = {"Content-Type": kind, **more}
-        return requests.post(f"{self.url}/v1/inferences", data=body, headers=headers, timeout=60)
+        return requests.post(f"{self.url}/v1/{to}", data=body, headers=headers, timeout=60)
 
     def get(self, path: str) -> requests.Response:
         return requests.get(self.url + path, timeout=60)
@@ -60,9 +69,10 @@ def sinking(
 ) -> Iterator[LiveSink]:
     """Into the log of `writing` in this folder. changes: of the limits."""
     limits = replace(LIMITS, **changes)
-    delivery = Delivery(parse(f"sqlite:///{folder}/log.db"), folder / "spool", queue)
+    url = parse(f"sqlite:///{folder}/log.db")
+    delivery = Delivery(url, folder / "spool", queue)
     config = configuration(
-        make_sink(delivery, token, limits),
+        make_sink(url, delivery, token, limits),
         receive_seconds=limits.receive_seconds,
         max_connections=limits.max_connections,
         drain_seconds=limits.drain_seconds,
