@@ -210,7 +210,7 @@ def as_text(name: str, value: object, longest: int = _LONGEST) -> str:
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> str:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise DataError(f"{name} is none of {', '.join(known)}")
     return str(value)
 

@@ -119,6 +119,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     (r"source holds half a character", {"source": "\ud800"}),
     (r"label is no text", {"label": 3}),
     (r"latency_ms is no number", {"latency_ms": "fast"}),
+    (r"route is none of champion, shadow", {"route": np.array(["shadow"])}),
+    (r"route is none of champion, shadow", {"route": np.array(["shadow", "shadow"])}),
 ]
 
 
