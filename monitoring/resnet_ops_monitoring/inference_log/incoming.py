@@ -104,8 +104,10 @@ class Incoming:
         features = _vector("embedding", embedding)
         if len(features) != (self._features or len(features)):
             raise DataError(f"embedding is {len(features)} numbers, but {self._features} in rows before")
-        if not isinstance(statistics, Mapping):
-            raise DataError("statistics are no mapping from names to numbers")
+        if type(statistics) is not dict:  # one with defaults lacks nothing
+            if not isinstance(statistics, Mapping):
+                raise DataError("statistics are no mapping from names to numbers")
+            statistics = dict(statistics)
         try:
             given = (*_statistics(statistics), latency_ms, queue_ms, total_ms)
         except KeyError:
