@@ -94,7 +94,7 @@ def shortfall_lines(params: Params) -> list[str]:
     lines = [
         f"v{each['version']} {each['member']}, {line}"
         for each in read_json(Path("reports/gates.json"))["candidates"]
-        for line in each["shortfalls"]
+        for line in each.get("shortfalls", ())
     ]
     counts = class_counts()
     if lines and counts and params.data.chosen_task.per_image:

@@ -245,3 +245,17 @@ def test_the_writer_loses_nothing_while_postgresql_is_away_and_brings_nothing_tw
         (50, "its request id is in the log with another answer")
     ]
     opened.close()
+
+
+def test_a_text_that_a_database_has_no_letters_for_stops_no_other_row(uri: str, tmp_path: Path) -> None:
+    with psycopg.connect(f"{uri}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0")
+    about: dict[str, Any] = {"model": "made-up", "version": "1", "digest": "d" * 64, "classes": ANSWERS}
+    with open_writer(f"{uri}/latin", **about, folder=tmp_path) as log:
+        for number, source in enumerate(("größer", "猫", "cam")):
+            assert log.record(*answer(number), request_id=f"r-{number}", source=source)
+        eventually(lambda: log.stats().written == 2, "the others are written")
+        assert log.stats().refused == 1
+    opened = InferenceLog(f"{uri}/latin")
+    assert [*opened.read("made-up")["source"]] == ["größer", "cam"]
+    opened.close()

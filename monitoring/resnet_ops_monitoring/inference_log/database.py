@@ -190,10 +190,11 @@ def parse(url: str) -> URL:
 
 def make_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {}
-    # a network that swallows everything is an error, not a wait for ever; other drivers know no such words
+    # a network that swallows everything is an error, not a wait for ever, and the server says which texts it cannot
+    # hold, not the driver in its own way; other drivers know no such words
     if url.get_backend_name() == "postgresql" and url.get_driver_name() in ("psycopg", "psycopg2"):
-        patience = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
-        arguments |= {name: value for name, value in patience.items() if name not in url.query}
+        wanted = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "client_encoding": "utf8"}
+        arguments |= {name: value for name, value in wanted.items() if name not in url.query}
     if url.get_backend_name() == "sqlite":
         arguments["timeout"] = 30  # seconds to wait for another writer
         if url.database and url.database != ":memory:" and not url.database.startswith("file:"):

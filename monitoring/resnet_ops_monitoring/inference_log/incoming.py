@@ -104,8 +104,10 @@ class Incoming:
         features = _vector("embedding", embedding)
         if len(features) != (self._features or len(features)):
             raise DataError(f"embedding is {len(features)} numbers, but {self._features} in rows before")
-        if not isinstance(statistics, Mapping):
-            raise DataError("statistics are no mapping from names to numbers")
+        if type(statistics) is not dict:  # one with defaults lacks nothing
+            if not isinstance(statistics, Mapping):
+                raise DataError("statistics are no mapping from names to numbers")
+            statistics = dict(statistics)
         try:
             given = (*_statistics(statistics), latency_ms, queue_ms, total_ms)
         except KeyError:
@@ -210,7 +212,7 @@ def as_text(name: str, value: object, longest: int = _LONGEST) -> str:
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> str:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise DataError(f"{name} is none of {', '.join(known)}")
     return str(value)
 

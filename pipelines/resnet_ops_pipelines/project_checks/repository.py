@@ -37,10 +37,12 @@ def check_remote() -> str | None:
         return None
     try:
         settings = Config(str(Path(".dvc").resolve()))
-    except Broken as error:
+    except (Broken, OSError) as error:
+        why = re.sub(r"\(.*\) ", "", str(error))  # a line that is no setting may hold a password
         raise ConfigError(
-            f".dvc/config: {error}. Correct it, or restore it: git checkout -- .dvc/config"
-        ) from error
+            f"DVC's settings cannot be read: {why}. Correct .dvc/config.local or your own, or restore the project's: "
+            "git checkout -- .dvc/config"
+        ) from None
     default = settings["core"].get("remote")
     if default and default not in settings["remote"]:
         return (

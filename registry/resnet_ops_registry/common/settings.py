@@ -100,7 +100,9 @@ def artifacts_destination() -> str | None:
 
 
 def mask_password(text: str) -> str:
-    """The text with `***` for each password in its URLs: between `:` and the last `@`, or after `password=`."""
+    """The text with `***` for each password in its URLs or libpq's words: between `:` and the last `@`, or after
+    `password=`.
+    """
     return "".join(_mask_word(word) for word in re.split(r"(\s+)", _BLANK.sub(r"\1***", text)))
 
 
@@ -110,7 +112,7 @@ def _mask_word(word: str) -> str:
     user, colon, _ = login.partition(":")
     if found and at and colon and "/" not in user:
         word = f"{head}://{user}:***@{place}"
-    return re.sub(r"(?i)([?&]\w*(?:password|passwd|pwd|secret|token)=)[^&#\s'\")]+", r"\1***", word)
+    return re.sub(r"(?i)((?:^|[?&:])\w*(?:password|passwd|pwd|secret|token)=)[^&#\s'\")]+", r"\1***", word)
 
 
 def ui_address(configured: str) -> str:

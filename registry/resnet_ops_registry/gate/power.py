@@ -65,7 +65,8 @@ def images_needed(limit: float, true: float, confidence: float, power: float) ->
 def needs_of(policy: Policy, true: float | None, confidence: float, power: float) -> list[Needed]:
     """One line for each threshold on the lower end of a share of images. true: None for halfway from the limit to 1."""
     found: dict[tuple[str, float], Needed] = {}
-    for metric, limit in share_limits(rule for guard in policy.guards for rule in guard.rules):
+    for rule, limit in share_limits(rule for guard in policy.guards for rule in guard.rules):
+        metric = rule.metric
         assumed = (1 + limit) / 2 if true is None else true
         needed = images_needed(limit, assumed, confidence, power)
         flawless = images_needed(limit, 1.0, confidence, power)
@@ -74,13 +75,13 @@ def needs_of(policy: Policy, true: float | None, confidence: float, power: float
     return list(found.values())
 
 
-def share_limits(rules: Iterable[Rule]) -> Iterator[tuple[str, float]]:
-    """Metric and limit of each threshold on the lower end of a share of images."""
+def share_limits(rules: Iterable[Rule]) -> Iterator[tuple[Threshold, float]]:
+    """Each threshold on the lower end of a share of images, and its limit."""
     for rule in rules:
         if not isinstance(rule, Threshold) or rule.bound != "low" or rule.min is None or not 0 < rule.min < 1:
             continue
         if _SHARE.fullmatch(rule.metric):
-            yield rule.metric, rule.min
+            yield rule, rule.min
 
 
 def _reaches(n: int, limit: float, true: float, confidence: float, power: float) -> bool:

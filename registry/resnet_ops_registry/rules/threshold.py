@@ -1,6 +1,7 @@
 """Rule `threshold`: a number in the evidence, or a bound of its interval, within limits."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
@@ -39,7 +40,7 @@ class Threshold(Rule):
         return self
 
     def judge(self, case: Case) -> RuleResult:
-        found = self._matching(case.evidence.metrics)
+        found = self.matching(case.evidence.metrics)
         if not found:
             return self._result(False, "missing", f"{self.metric} is missing from the evidence")
         if len(found) < (self.at_least or 1):
@@ -68,7 +69,8 @@ class Threshold(Rule):
     def _result(self, passed: bool, measured: str, reason: str) -> RuleResult:
         return self.result(passed, self.metric, measured, self._needed(), reason)
 
-    def _matching(self, metrics: dict[str, Metric]) -> dict[str, Metric]:
+    def matching(self, metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+        """Those that the rule is about."""
         pattern = re.compile(".*".join(map(re.escape, self.metric.split("*"))), re.DOTALL)
         return {name: metric for name, metric in sorted(metrics.items()) if pattern.fullmatch(name)}
 

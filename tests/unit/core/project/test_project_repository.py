@@ -69,6 +69,19 @@ def test_dvcs_settings_are_read_before_hours_of_training(project: Path) -> None:
     config.write_text("[core\n")
     with pytest.raises(ConfigError, match=r"git checkout -- \.dvc/config"):
         check_remote()
+    config.unlink()
+    config.mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        check_remote()
+
+
+def test_a_password_in_dvcs_settings_is_not_told(project: Path) -> None:
+    local = project / ".dvc" / "config.local"
+    local.parent.mkdir()
+    local.write_text("['remote \"store\"']\n    secret_access_key (hunter2)\n")
+    with pytest.raises(ConfigError, match=r"Invalid line at line 2.* \.dvc/config\.local") as caught:
+        check_remote()
+    assert "hunter2" not in str(caught.value)
 
 
 def test_policies_are_read_before_hours_of_training(project: Path) -> None:

@@ -1,5 +1,6 @@
 """What a server hands over: taken exactly, or refused with words that say what to correct."""
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -108,6 +109,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     (r"statistics are no mapping", {"statistics": None}),
     (r"latency_ms is no number", {"latency_ms": 10**400}),
     (r"statistics lack entropy", {"statistics": dict.fromkeys(STATISTICS[:-1], 0.5)}),
+    (r"statistics lack brightness", {"statistics": defaultdict(float)}),
     (r"entropy is no number", {"statistics": {**dict.fromkeys(STATISTICS, 0.5), "entropy": "much"}}),
     (r"entropy is no number", {"statistics": {**dict.fromkeys(STATISTICS, 0.5), "entropy": np.ones(2)}}),
     (r"time is no moment with a time zone", {"moment": datetime(2026, 1, 31)}),
@@ -119,6 +121,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     (r"source holds half a character", {"source": "\ud800"}),
     (r"label is no text", {"label": 3}),
     (r"latency_ms is no number", {"latency_ms": "fast"}),
+    (r"route is none of champion, shadow", {"route": np.array(["shadow"])}),
+    (r"route is none of champion, shadow", {"route": np.array(["shadow", "shadow"])}),
 ]
 
 

@@ -132,6 +132,8 @@ def test_a_database_server_that_is_down_is_said(project: Path, monkeypatch: pyte
             "postgresql://host/db?password=***&sslmode=require",
         ),
         ("postgresql:///db?user=me&sslpassword=hush", "postgresql:///db?user=me&sslpassword=***"),
+        ("host=db user=me password=hush dbname=x", "host=db user=me password=*** dbname=x"),
+        ("gated:password=hush", "gated:password=***"),
         ("'http://host/x?Token=hush'", "'http://host/x?Token=***'"),
         ("gated:postgresql://me:hu sh@host/db is down", "gated:postgresql://me:***@host/db is down"),
         ("postgresql://me: h u@sh@host/db", "postgresql://me:***@host/db"),
