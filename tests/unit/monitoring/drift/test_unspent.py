@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from resnet_ops_monitoring.drift.accuracy_calibration import Harm
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.reference import accept_window
+from resnet_ops_monitoring.drift.reference import accept_window, build_reference
+from resnet_ops_monitoring.drift.signals import Comparison
 from resnet_ops_monitoring.drift.unspent import Guarded
+from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import ALARM_SHARES
+from resnet_ops_monitoring.statistics.summary import summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from resnet_ops_monitoring.drift.reference import Reference
     from resnet_ops_monitoring.settings.drift import DriftParams
+    from resnet_ops_monitoring.statistics.reservoir import Reservoir
     from tests.unit.monitoring.conftest import Served
 
+CLASSES = tuple("0123456789")
 OWN, MORE = ALARM_SHARES["classes"], ALARM_SHARES["softmax"]
 
 
@@ -94,3 +102,36 @@ def test_how_often_relabelled_rows_reach_the_guard_is_between_none_and_all(
     assert spent[0] == pytest.approx(0.2 + 1 / 200, abs=1e-9)
     assert spent[2] == 1 / 200
     assert spent[2] < spent[1] < spent[0]
+
+
+class NothingSpent(Guarded):
+    """A guard that is never reached."""
+
+    def spent(self, before: Reservoir, now: Reservoir, alpha: float, permutations: int, seed: int) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("shift", "fired"), [(0.0, True), (0.5, False)])
+def test_it_is_not_for_changed_images_that_cost_nothing(
+    made_up: Callable[..., pd.DataFrame],
+    calibrated_accuracy: Reference,
+    params: DriftParams,
+    shift: float,
+    fired: bool,
+) -> None:
+    known = calibrated_accuracy.accuracy_calibration
+    assert known is not None
+    rng = np.random.default_rng(0)
+    identity = ModelIdentity("made-up", "1", "d" * 64)
+    reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
+    now = summarise(made_up(rng, 400, shift=shift, weights=[0.06] + [0.1] * 8 + [0.14]), reference.schema)
+    harm = Harm(-0.1, guard=0.02, classes_shifted=True)
+    comparison = Comparison(reference.summary, now, CLASSES, params, 0.9, harm)
+    p_value = next(each.p_value for each in comparison.findings() if each.signal == "classes")
+    assert p_value is not None
+    decided = replace(
+        comparison, alpha=p_value / (OWN + MORE / 2), guarded=NothingSpent(reference.schema, known)
+    )
+    found = next(each for each in decided.findings() if each.signal == "classes")
+    assert found.threshold == pytest.approx((OWN + MORE) * decided.alpha)
+    assert found.fired == fired
