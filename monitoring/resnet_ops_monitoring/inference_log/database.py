@@ -197,6 +197,8 @@ def make_engine(url: URL) -> Engine:
         arguments |= {name: value for name, value in wanted.items() if name not in url.query}
     if url.get_backend_name() == "sqlite":
         arguments["timeout"] = 30  # seconds to wait for another writer
+        # of rows that are added every number has a statement of its own, of megabytes
+        arguments["cached_statements"] = 4
         if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
             folder = Path(url.database).parent
             try:
