@@ -39,7 +39,14 @@ def page_of(model: str, server: str) -> str:
     return f"{server}/#/models/{quote(model, safe='')}?{TRAINING_VIEW}"
 
 
-def members_table(model: str) -> Table:
+def aliases_of(candidate: dict[str, Any], challenger: str | None, serving: dict[str, Any]) -> list[str]:
+    """Of the two that a run gives or follows, those that a candidate carries."""
+    held = {"champion": serving["alias"] == "champion" and serving["version"] == candidate["version"]}
+    held["challenger"] = candidate["member"] == challenger
+    return [f"@{alias}" for alias, holds in held.items() if holds]
+
+
+def members_table(model: str, serving: dict[str, Any]) -> Table:
     headline = read_params().data.chosen_task.headline
     gates = read_json(Path("reports/gates.json"))
     reports = [measured(candidate["member"]) for candidate in gates["candidates"]]
@@ -59,9 +66,9 @@ def members_table(model: str) -> Table:
         table.add_column(name)
     for candidate, found in zip(gates["candidates"], reports, strict=True):
         score = found[f"test.{headline.name}"]
-        mark = "\n@challenger" if candidate["member"] == gates["challenger"] else ""
+        aliases = aliases_of(candidate, gates["challenger"], serving)
         table.add_row(
-            f"v{candidate['version']} {candidate['member']}{mark}",
+            "\n".join([f"v{candidate['version']} {candidate['member']}", *aliases]),
             shown(score),
             " / ".join(p95(found, profile) for profile in profiles),
             f"{found['size.bytes']['value'] / 1000:,.0f}",
@@ -121,12 +128,12 @@ def class_counts() -> Counter[str]:
 def main() -> None:
     params = read_params()
     model, server = params.register.model, ui_address(params.monitor.alerts.mlflow)
-    console.print(members_table(model))
+    serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
+    console.print(members_table(model, serving))
     for line in export_lines(params):
         console.print(line)
     for line in shortfall_lines(params):
         console.print(line)
-    serving, windows = read_json(SERVING), read_json(Path("reports/drift/summary.json"))
     if serving["version"] is None:
         console.print(
             f"{NOBODY} The table says what each version lacks. In full: resnet-ops gate explain {model} VERSION"
@@ -139,7 +146,8 @@ def main() -> None:
         )
     command = "make ui" if Path("Makefile").exists() else "resnet-ops ui"
     console.print(f"Next: {command}, then open" if is_direct() else "Next: open")
-    console.print(f"  {page_of(model, server)}   to promote a version to @champion")
+    todo = "to see its versions" if serving["alias"] == "champion" else "to promote a version to @champion"
+    console.print(f"  {page_of(model, server)}   {todo}")
     portfolio = read_json(Path("reports/portfolio/published.json"))["link"]
     if portfolio:
         console.print(f"  {server}/{portfolio}   to see what each costs, and which is proposed and why")

@@ -7,7 +7,7 @@ import pytest
 from resnet_ops.files import write_json
 from resnet_ops.params import parse_params
 from resnet_ops_pipelines.project_params import Params
-from resnet_ops_pipelines.show_summary import shortfall_lines
+from resnet_ops_pipelines.show_summary import aliases_of, shortfall_lines
 
 PARAMS = Path(__file__).parents[4] / "params.yaml"
 
@@ -37,3 +37,17 @@ def test_a_refused_version_is_followed_by_the_class_with_the_fewest_images(
     del said["shortfalls"]  # as an earlier release wrote it
     write_json(Path("reports/gates.json"), {"candidates": [said]})
     assert shortfall_lines(params) == []
+
+
+@pytest.mark.parametrize(
+    ("serving", "said"),
+    [
+        ({"version": 2, "alias": "champion"}, ["@challenger"]),
+        ({"version": 1, "alias": "champion"}, ["@champion", "@challenger"]),
+        ({"version": 1, "alias": "challenger"}, ["@challenger"]),
+        ({"version": None, "alias": None}, ["@challenger"]),
+    ],
+)
+def test_a_version_in_the_table_carries_what_it_holds(serving: dict[str, object], said: list[str]) -> None:
+    assert aliases_of({"member": "resnet8", "version": 1}, "resnet8", serving) == said
+    assert "@challenger" not in aliases_of({"member": "resnet8", "version": 1}, None, serving)
