@@ -61,6 +61,7 @@ CANDIDATES: dict[str, Change] = {
     "average, four times the steps": {"ema": 0.99, "longer": 4},
     "classes as they are, four times the steps": {"imbalance": None, "longer": 4},
     "RandAugment, four times the steps": {"rand_augment": 5, "rand_augment_spread": 0.5, "longer": 4},
+    "ten times the weight decay, four times the steps": {"weight_decay": 0.005, "longer": 4},
 }
 """Before: SGD, 1,200 steps and one for 10 images. `init` proposes four times as many. All mirror where it finds that
 this fits."""

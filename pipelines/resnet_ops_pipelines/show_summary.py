@@ -106,8 +106,9 @@ def shortfall_lines(params: Params) -> list[str]:
     counts = class_counts()
     if lines and counts and params.data.chosen_task.per_image:
         rarest, count = min(counts.items(), key=lambda item: item[1])
+        others = f" of other groups ({params.data.group})" if params.data.group else ""
         lines.append(
-            f"What helps: more images, above all of {rarest} ({count:,} of {sum(counts.values()):,} now; "
+            f"What helps: more images{others}, above all of {rarest} ({count:,} of {sum(counts.values()):,} now; "
             f"{params.data.split.test:.0%} of all go to the test split), larger ones (data.image_size), or weights to "
             "start from (docs/training.md, Starting from other weights). How many images a limit takes: "
             f"resnet-ops policy power policies/{model}.yaml"
