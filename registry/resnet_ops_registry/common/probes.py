@@ -78,8 +78,11 @@ def _probe_server(uri: str, variable: str) -> None:
             remedy = (
                 "Name the file of who signed it in MLFLOW_TRACKING_SERVER_CERT_PATH, or correct the address"
             )
-    except (RequestException, OSError) as error:  # the latter: a file of certificates that is not there
+    except RequestException as error:
         problem = f"does not answer ({type(error).__name__})"
+    except OSError:
+        problem = "cannot be asked: a file of certificates is not there"
+        remedy = "Correct MLFLOW_TRACKING_SERVER_CERT_PATH or MLFLOW_TRACKING_CLIENT_CERT_PATH"
     if problem:
         raise ServiceError(f"The MLflow server at {mask_password(uri)} ({variable}) {problem}. {remedy}.")
 

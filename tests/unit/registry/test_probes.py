@@ -78,6 +78,11 @@ def test_https_to_a_server_without_it_is_told_from_a_certificate_that_is_not_tru
     monkeypatch.setenv("MLFLOW_TRACKING_URI", web_server.replace("http:", "https:"))
     with pytest.raises(ServiceError, match="Write http://"):
         connect()
+    for name in ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH"):
+        with monkeypatch.context() as patched:
+            patched.setenv(name, str(project / "gone.pem"))
+            with pytest.raises(ServiceError, match=f"Correct .*{name}"):
+                connect()
 
 
 def test_a_certificate_of_ones_own_is_trusted_where_mlflows_setting_names_it(
