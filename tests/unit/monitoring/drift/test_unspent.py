@@ -132,7 +132,7 @@ def test_it_is_not_for_changed_images_that_cost_nothing(
     p_value = next(each.p_value for each in comparison.findings() if each.signal == "classes")
     assert p_value is not None
     decided = replace(
-        comparison, alpha=p_value / (OWN + MORE / 2), guarded=NothingSpent(reference.schema, known)
+        comparison, alpha=p_value / (OWN + MORE / 2), guarded=NothingSpent(reference.schema, known, None)
     )
     found = next(each for each in decided.findings() if each.signal == "classes")
     assert found.threshold == pytest.approx((OWN + MORE) * decided.alpha)
