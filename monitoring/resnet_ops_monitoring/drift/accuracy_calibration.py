@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from resnet_ops_monitoring.drift.likeness import SILENT, cosines_of, margin_of, most_like, named
 from resnet_ops_monitoring.statistics.accuracy import Estimate, certainty, chance_of
 from resnet_ops_monitoring.statistics.accuracy import confidence as confidence_of
-from resnet_ops_monitoring.statistics.class_mix import Look, shifts
+from resnet_ops_monitoring.statistics.class_mix import Look, MixSpace, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Calibration, Rows, regression, scale_of
 from resnet_ops_monitoring.statistics.operating_estimate import OperatingCalibration
 from resnet_ops_monitoring.statistics.summary import SCORE_UNIT, SummarySchema, WindowSummary
@@ -38,13 +38,14 @@ _CALIBRATION, _OPERATING = "calibration.", "operating."
 @dataclass(frozen=True)
 class Harm:
     """What a window's changed images cost, by the estimate. loss: of accuracy, below 0 where it is higher. guard: the
-    least loss that may alarm; None where the accuracy calibration does not know it. mix: share of the embeddings' move,
-    in [0, 1], that is another mix of classes. side_fell: whether sensitivity or specificity fell by what may alarm.
-    classes_shifted: whether the predicted classes shifted farther than harmless changes shift them."""
+    least loss that may alarm; None where the accuracy calibration does not know it. mixed: whether another mix of
+    classes, and not changed images, is behind the embeddings' shift. side_fell: whether sensitivity or specificity fell
+    by what may alarm. classes_shifted: whether the predicted classes shifted farther than harmless changes shift
+    them."""
 
     loss: float
     guard: float | None = None
-    mix: float = 0.0
+    mixed: bool = False
     side_fell: bool = False
     classes_shifted: bool = False
 
@@ -88,13 +89,17 @@ class AccuracyCalibration:
     operating: OperatingCalibration | None = None
     scalars: tuple[str, ...] = ()
 
-    def estimate(self, window: WindowSummary, confidence: float) -> Estimate:
+    def mix_space(self, metric: Whitening) -> MixSpace | None:
+        """Where another mix of classes shifts embeddings that vary so; None where nothing is known of classes."""
+        return None if self.calibration is None else MixSpace.of(self.calibration.classes, metric)
+
+    def estimate(self, window: WindowSummary, confidence: float, space: MixSpace | None) -> Estimate:
         """The share of right answers in a window with usable rows, and an interval for it.
 
         Variances add up: of the window's rows, of the reference's, and of the method (the last one scaled so that it
-        holds `confidence` of the perturbations, each kind judged by the others).
+        holds `confidence` of the perturbations, each kind judged by the others). space: as `mix_space` gives it.
         """
-        value, error = self._guess(window)
+        value, error = self._guess(window, space)
         if self.calibration is None:
             missed = float(np.quantile(self._misses, confidence))
         else:
@@ -102,11 +107,14 @@ class AccuracyCalibration:
         tested = self.right * self._worth, self.tested * self._worth
         return _estimate(value, window.independent, tested, error, missed, confidence)
 
-    def sides(self, window: WindowSummary, confidence: float) -> dict[str, SideEstimate]:
+    def sides(
+        self, window: WindowSummary, confidence: float, space: MixSpace | None
+    ) -> dict[str, SideEstimate]:
         """Sensitivity and specificity in the window, as `estimate` does it; none without an operating point."""
-        if self.calibration is None or self.operating is None:
+        if self.calibration is None or self.operating is None or space is None:
             return {}
-        guesses = self.operating.guesses(self.clean, self.calibration.classes, self._look(window))
+        now = self._look(window)
+        guesses = self.operating.guesses(self.calibration.mixed(self.clean, now, space), now)
         found = {}
         for name, guess in guesses.items():
             side = self.operating.sides[name]
@@ -117,22 +125,23 @@ class AccuracyCalibration:
             found[name] = SideEstimate(right, tested, estimate, guess.alarming)
         return found
 
-    def harm(self, window: WindowSummary) -> Harm:
+    def harm(self, window: WindowSummary, space: MixSpace | None) -> Harm:
         """What the change of the images costs, beside that of another mix of classes where the accuracy calibration
         knows it.
         """
-        if self.calibration is None:
-            return Harm(self.right / self.tested - self._guess(window)[0])
-        return self.harm_between(self.calibration, self.clean, self._look(window))
+        if self.calibration is None or space is None:
+            return Harm(self.right / self.tested - self._guess(window, space)[0])
+        return self.harm_between(self.calibration, space, self.clean, self._look(window))
 
-    def harm_between(self, calibration: Calibration, clean: Look, now: Look) -> Harm:
+    def harm_between(self, calibration: Calibration, space: MixSpace, clean: Look, now: Look) -> Harm:
         """The same of images that look like `now`, where `clean` is how they looked. calibration: this one's own."""
-        found = calibration.guess(clean, now)
+        mixed = calibration.mixed(clean, now, space)
+        gain = calibration.guess(mixed, now).gain
         lost = self.operating is not None and any(
-            guess.alarming for guess in self.operating.guesses(clean, calibration.classes, now).values()
+            guess.alarming for guess in self.operating.guesses(mixed, now).values()
         )
         shifted = calibration.classes_shifted(clean, now)
-        return Harm(-found.gain, calibration.guard(now.rows), found.explained, lost, shifted)
+        return Harm(-gain, calibration.guard(now.rows), mixed.behind, lost, shifted)
 
     def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
@@ -147,10 +156,11 @@ class AccuracyCalibration:
         found = most_like(kinds, cosines_of(whitened, metric.white(shifted[None])[0]))
         return named(found, margin_of(kinds, whitened, self.clean.rows))
 
-    def _guess(self, window: WindowSummary) -> tuple[float, float]:
+    def _guess(self, window: WindowSummary, space: MixSpace | None) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""
-        if self.calibration is not None:
-            found = self.calibration.guess(self.clean, self._look(window))
+        if self.calibration is not None and space is not None:
+            now = self._look(window)
+            found = self.calibration.guess(self.calibration.mixed(self.clean, now, space), now)
             return found.value, found.error
         gain, error = self._predicted(self._regression, shifts(self.clean, self._look(window))[None])
         return min(max(self.right / self.tested + float(gain[0]), 0.0), 1.0), float(error[0])

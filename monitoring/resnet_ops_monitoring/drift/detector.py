@@ -229,7 +229,8 @@ def _judge_source(
 
 
 def _harm(summary: WindowSummary, reference: Reference) -> Harm | None:
-    return None if reference.accuracy_calibration is None else reference.accuracy_calibration.harm(summary)
+    calibration = reference.accuracy_calibration
+    return None if calibration is None else calibration.harm(summary, reference.mix_space)
 
 
 def _estimate(
@@ -242,7 +243,7 @@ def _estimate(
     if not findings or any(each.fired for each in findings if each.signal == "copies"):
         return None
     if reference.accuracy_calibration is not None:
-        return reference.accuracy_calibration.estimate(summary, confidence)
+        return reference.accuracy_calibration.estimate(summary, confidence, reference.mix_space)
     right, tested = (each * reference.worth for each in (reference.right, reference.confusion.sum()))
     shifted = max(each.effect for each in findings if each.signal in ("softmax", "scalars", "embeddings"))
     confident = summary.confident * summary.worth

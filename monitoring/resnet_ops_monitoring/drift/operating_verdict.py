@@ -21,7 +21,7 @@ def operating_verdict(
         "specificity": (summary.cleared, summary.labelled - summary.positives),
     }
     sides = {}
-    for name, found in calibration.sides(summary, confidence).items():
+    for name, found in calibration.sides(summary, confidence, reference.mix_space).items():
         tested = counted_accuracy(found.right, found.tested, confidence, reference.worth)
         real = counted_accuracy(*labels[name], confidence, summary.worth)
         if tested is not None:

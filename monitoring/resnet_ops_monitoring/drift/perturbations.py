@@ -23,10 +23,11 @@ from resnet_ops.tasks.watching.move import Move
 from resnet_ops.tasks.watching.watching import Watched, watched, watching_of
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.reference import Reference
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, shifts
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, MixSpace, shifts
 from resnet_ops_monitoring.statistics.estimate_error import Rows, Trial, calibrated
 from resnet_ops_monitoring.statistics.operating_estimate import calibrated_sides
 from resnet_ops_monitoring.statistics.summary import SummarySchema
+from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 __all__ = ["PERTURBATIONS", "Tried", "calibrate_accuracy", "calibrated_accuracy", "perturbed", "trials"]
 
@@ -214,6 +215,9 @@ def calibrated_accuracy(
     trials += _mixes(known, right, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)
     of_class, point = _classes(known, labels, right), schema.operating
+    space = MixSpace.of(of_class, Whitening.of(clean.embeddings))
+    calibration = calibrated(look, of_class, trials, space, seed)
+    mixes = space, calibration.mix_guards
     return AccuracyCalibration(
         clean=look,
         right=right.sum().item(),
@@ -223,10 +227,10 @@ def calibrated_accuracy(
         hits=np.array(hits),
         tried=many,
         centres=far,
-        calibration=calibrated(look, of_class, trials, seed),
+        calibration=calibration,
         operating=None
         if point is None
-        else calibrated_sides(look, of_class, point.counted(schema.classes), trials, seed),
+        else calibrated_sides(look, of_class, point.counted(schema.classes), trials, mixes, seed),
         scalars=schema.scalars,
     )
 

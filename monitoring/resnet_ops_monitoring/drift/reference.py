@@ -8,6 +8,7 @@ import io
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from resnet_ops_monitoring.statistics.accuracy import (
     counted_accuracy,
 )
 from resnet_ops_monitoring.statistics.bins import edges_of
+from resnet_ops_monitoring.statistics.class_mix import MixSpace
 from resnet_ops_monitoring.statistics.summary import (
     SummarySchema,
     WindowSummary,
@@ -45,6 +47,7 @@ from resnet_ops_monitoring.statistics.summary import (
     load_summary,
     summarise,
 )
+from resnet_ops_monitoring.statistics.two_sample import Whitening
 
 __all__ = ["Acceptance", "Reference", "Scored", "accept_window", "build_reference", "load_reference"]
 
@@ -110,6 +113,13 @@ class Reference:
     def right(self) -> float:
         """Labelled held-out rows that were right, or the sum of their scores."""
         return int(np.trace(self.confusion)) if self.scores is None else self.scores
+
+    @cached_property
+    def mix_space(self) -> MixSpace | None:
+        """Where another mix of classes shifts the embeddings; None where the version was not calibrated for it."""
+        if self.accuracy_calibration is None:
+            return None
+        return self.accuracy_calibration.mix_space(Whitening.of(self.summary.reservoir.embedding))
 
     def accuracy(self, confidence: float) -> Accuracy:
         """When it was tested, on labelled held-out rows."""

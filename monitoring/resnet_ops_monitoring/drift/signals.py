@@ -29,8 +29,6 @@ from resnet_ops_monitoring.statistics.two_sample import (
 __all__ = ["Comparison"]
 
 Drawn = TypeVar("Drawn", np.float32, np.int64)
-_MIXED = 0.5
-"""Share of the embeddings' move from which on another mix of classes, and not changed images, is behind it."""
 _COPIES = 0.02
 """Least share of a window's rows that are copies and may alarm: a request that is sent twice is no frozen camera."""
 
@@ -105,7 +103,7 @@ class Comparison:
     def _by_images(self, images: Finding, alpha: float) -> bool:
         """Whether changed images shifted the classes: the embeddings shifted, by a test at this level, and no other mix
         of classes is behind it."""
-        known = self.harm is not None and self.harm.guard is not None and self.harm.mix < _MIXED
+        known = self.harm is not None and self.harm.guard is not None and not self.harm.mixed
         return (
             known and images.p_value is not None and images.p_value <= alpha and images.effect >= images.floor
         )
@@ -261,7 +259,7 @@ class Comparison:
 
     def likely_reason(self, accuracy_calibration: AccuracyCalibration) -> str | None:
         """The perturbation that shifts embeddings most as this window's shifted; None where none may be named."""
-        if self.harm is not None and self.harm.mix >= _MIXED:
+        if self.harm is not None and self.harm.mixed:
             return None
         before, now = (side.reservoir.embedding for side in (self.before, self.now))
         return accuracy_calibration.most_alike(

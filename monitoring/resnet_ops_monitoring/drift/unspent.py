@@ -12,6 +12,7 @@ import numpy as np
 
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.reference import Reference
+from resnet_ops_monitoring.statistics.class_mix import MixSpace
 from resnet_ops_monitoring.statistics.reservoir import Reservoir
 from resnet_ops_monitoring.statistics.summary import SummarySchema, WindowSummary
 from resnet_ops_monitoring.statistics.two_sample import farthest_relabelled
@@ -25,6 +26,7 @@ class Guarded:
 
     schema: SummarySchema
     calibration: AccuracyCalibration
+    space: MixSpace | None
 
     @classmethod
     def of(cls, reference: Reference, before: WindowSummary) -> "Guarded | None":
@@ -32,12 +34,12 @@ class Guarded:
         known = reference.accuracy_calibration
         if known is None or reference.accepted is not None or before is not reference.summary:
             return None
-        return cls(reference.schema, known)
+        return cls(reference.schema, known, reference.mix_space)
 
     def spent(self, before: Reservoir, now: Reservoir, alpha: float, permutations: int, seed: int) -> float:
         """Share of relabellings in which probabilities, or scalars, alarm at alpha. now: the rows that are tested."""
         known = self.calibration.calibration
-        if known is None:
+        if known is None or self.space is None:
             return alpha
         probabilities, embeddings, predicted = (
             np.concatenate([getattr(side, name) for side in (now, before)])
@@ -55,6 +57,6 @@ class Guarded:
         alarms = 0
         for window in far:
             sides = (rows.look(np.flatnonzero(which)) for which in (~window, window))
-            harm = self.calibration.harm_between(known, *sides)
+            harm = self.calibration.harm_between(known, self.space, *sides)
             alarms += harm.guard is not None and not harm.below(harm.guard)
         return (1 + alarms) / (1 + permutations)

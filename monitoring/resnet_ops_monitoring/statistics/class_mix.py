@@ -1,4 +1,6 @@
-"""Another mix of classes: what the images as they were would look like under it, and how far it is to be believed."""
+"""Another mix of classes: what the images as they were would look like under it, how far it is to be believed, and
+whether it, or changed images, is what shifted the embeddings.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassLooks", "Look", "Mixed", "shifts"]
+from resnet_ops_monitoring.statistics.two_sample import Whitening
+
+__all__ = ["HALF", "ClassLooks", "Look", "MixSpace", "Mixed", "shifts"]
 
 Floats = NDArray[np.float64]
 _ARRAYS = ("confusion", "certain", "confidence", "centre", "called", "score")
 _SCORES = "scores"
+HALF = 0.5
+"""Share of the embeddings' shift from which on a mix is behind it, where perturbations set no guard of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +43,12 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
-    """The look of the images as they were under another mix of classes, their accuracy then, and how much of the
-    embeddings' move the mix explains, in [0, 1]. classes: (K,) how often each class truly comes in it."""
+    """The look of the images as they were under another mix of classes, their accuracy then, and whether that mix, and
+    not changed images, is behind the embeddings' shift. classes: (K,) how often each class truly comes in it."""
 
     look: Look
     accuracy: float
-    explained: float
+    behind: bool
     classes: Floats
 
 
@@ -91,15 +97,18 @@ class ClassLooks:
             return None
         return np.asarray(np.linalg.inv(self.given), dtype=np.float64)
 
-    def at_the_mix_of(self, clean: Look, now: Look) -> Mixed:
+    def at_the_mix_of(self, clean: Look, now: Look, space: "MixSpace", guard: float) -> Mixed:
         """`clean` under the mix of classes of `now`: black box shift estimation (Lipton et al. 2018), shrunk twice.
 
         Towards the old mix by as much as chance shifts the predicted classes (as James and Stein do), and to the part
-        that it explains: another mix shifts the mean embedding to where its classes lie, changed images do not.
+        that it explains: another mix shifts the mean embedding to where its classes lie. Changed images may shift it
+        nearly there too, but beside it as well: where the share by `space` stays below the guard, there is no other
+        mix. guard: below 0 where none is known.
         """
         change = self._change(clean, now)
         explained = _explained(clean, now, change @ self.centre)
-        change = change * explained
+        behind = explained >= HALF if guard < 0 else space.share(clean, now) > guard
+        change = change * explained * (behind or guard < 0)
         look = Look(
             rows=clean.rows,
             certain=clean.certain + float(change @ self.certain),
@@ -112,7 +121,7 @@ class ClassLooks:
         )
         classes = np.clip(self.shares + change, 0, None)
         of_class = np.diag(self.given) if self.scores is None else self.scores
-        return Mixed(look, self.accuracy + float(change @ of_class), explained, classes)
+        return Mixed(look, self.accuracy + float(change @ of_class), behind, classes)
 
     def _change(self, clean: Look, now: Look) -> Floats:
         """(K,) of the true classes' shares, shrunk by chance."""
@@ -145,6 +154,46 @@ class ClassLooks:
         if not fit or not found.confusion.sum() > 0:
             raise ValueError("the classes of its accuracy calibration do not fit together")
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class MixSpace:
+    """Where another mix of classes can shift the mean embedding. metric: how embeddings vary; directions: (F, D),
+    whitened by it, of length one and at right angles."""
+
+    metric: Whitening
+    directions: Floats
+
+    @classmethod
+    def of(cls, classes: ClassLooks, metric: Whitening) -> "MixSpace":
+        """At most half of all directions: those that tell the classes apart most."""
+        apart = metric.white(classes.centre - classes.shares @ classes.centre)
+        _, lengths, rows = np.linalg.svd(apart * np.sqrt(classes.shares)[:, None], full_matrices=False)
+        many = min(int((lengths > 1e-9).sum()), apart.shape[1] // 2)
+        return cls(metric, rows[:many].T)
+
+    def share(self, clean: Look, now: Look) -> float:
+        """Of the mean embedding's shift, in [0, 1]: the part in these directions, both parts less what chance adds.
+
+        Whitened, a shift counts as much where embeddings hardly vary as where the classes lie apart. 1 where all of it
+        may be chance.
+        """
+        shifted, chance = self._shifted(clean, now)
+        part = self.directions.shape[1] / len(shifted)
+        within = float(np.square(self.directions.T @ shifted).sum())
+        beside = max(float(np.square(shifted).sum()) - within - chance * (1 - part), 0.0)
+        within = max(within - chance * part, 0.0)
+        return within / (within + beside) if within + beside > 0 else 1.0
+
+    def far(self, clean: Look, now: Look) -> bool:
+        """Whether the mean embedding shifted farther than chance shifts it."""
+        shifted, chance = self._shifted(clean, now)
+        return float(np.square(shifted).sum()) > 2 * chance
+
+    def _shifted(self, clean: Look, now: Look) -> tuple[Floats, float]:
+        """(F,) whitened, and its squared length by chance alone."""
+        shifted = self.metric.white((now.centre - clean.centre)[None])[0]
+        return shifted, len(shifted) * (1 / clean.rows + 1 / now.rows)
 
 
 def _explained(clean: Look, now: Look, by_mix: Floats) -> float:

@@ -4,7 +4,8 @@ watched.
 Windows of the usual sizes are drawn from each perturbation, so that what the regression learns includes the chance
 in such windows. Then each kind of change is estimated by a regression that does not know it. How far that misses
 is the estimate's error for changes that nobody thought of; how low it puts changes that cost nothing is the guard: an
-estimated loss below it raises no alarm.
+estimated loss below it raises no alarm. Two more guards come from the same windows: how far harmless changes shift the
+predicted classes, and how much changed images look like another mix of classes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, Mixed, shifts
+from resnet_ops_monitoring.statistics.class_mix import HALF, ClassLooks, Look, Mixed, MixSpace, shifts
 
 __all__ = [
     "HARMLESS",
@@ -40,14 +41,16 @@ HARMLESS = 0.01
 NOT_PERTURBED = ("as they are", "class gone", "other mix")
 """Kinds of trials whose images are as they were."""
 SUPPRESSED = 0.9
-"""Share of harmless trials, each of a kind unknown to the regression, whose estimated loss the guard lies above."""
+"""Share of trials that a guard lies above: for that of the loss, of harmless ones, each of a kind unknown to the
+regression."""
 SIZES = (50, 100, 200, 500, 1000)
 """Rows of the windows that trials are drawn as."""
 _DRAWS = 2
 _LEAST = 10
-"""Fewer harmless trials than this set no guard of their own."""
+"""Fewer trials than this set no guard of their own."""
+_GUARDS = ("guards", "class_guards", "mix_guards")
 _ARRAYS = {"moves": "shifts"} | {
-    name: name for name in ("kinds", "sizes", "gains", "noise", "guards", "class_guards", "misses")
+    name: name for name in ("kinds", "sizes", "gains", "noise", *_GUARDS, "misses")
 }
 """The arrays as references hold them, and the fields that they are."""
 
@@ -101,13 +104,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Guess:
-    """value: accuracy. gain: what changed images add to it (below 0: cost). error: the regression's, in accuracy.
-    explained: share of the embeddings' move that is another mix of classes."""
+    """value: accuracy. gain: what changed images add to it (below 0: cost). error: the regression's, in accuracy."""
 
     value: float
     gain: float
     error: float
-    explained: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +116,9 @@ class Calibration:
     """kinds: (R,). sizes: (S,) rows of windows. shifts: (S, R, 6) of trials drawn as such windows, and what they gained
     beside the mix, gains: (S, R), of which noise: (R,) is the variance by chance. guards: (S,) estimated losses below
     which there is no alarm; class_guards: (S,) shifts of a predicted class's share above which they cannot hold back
-    the alarm about it, 1 in accuracy calibrations of before they were kept. misses: (S, R) errors in standard errors,
-    each kind by a regression without it."""
+    the alarm about it, 1 in accuracy calibrations of before they were kept; mix_guards: (S,) shares of the embeddings'
+    shift (`MixSpace.share`) above which another mix of classes is behind it, -1 in such ones. misses: (S, R) errors in
+    standard errors, each kind by a regression without it."""
 
     classes: ClassLooks
     kinds: tuple[str, ...]
@@ -126,16 +128,20 @@ class Calibration:
     noise: Floats
     guards: Floats
     class_guards: Floats
+    mix_guards: Floats
     misses: Floats
 
-    def guess(self, clean: Look, now: Look) -> Guess:
-        """The accuracy of a window that looks like `now`."""
-        mixed = self.classes.at_the_mix_of(clean, now)
+    def mixed(self, clean: Look, now: Look, space: MixSpace) -> Mixed:
+        """The images as they were, at the mix of classes of a window that looks like `now`."""
+        return self.classes.at_the_mix_of(clean, now, space, float(self.mix_guards[self._place(now.rows)]))
+
+    def guess(self, mixed: Mixed, now: Look) -> Guess:
+        """The accuracy of a window that looks like `now`, beside the same images as they were."""
         place = self._place(now.rows)
         model, scale = self._regressions[place]
         gain, error = model.predict(shifts(mixed.look, now)[None] / scale, return_std=True)
         value = min(max(mixed.accuracy + float(gain[0]), 0.0), 1.0)
-        return Guess(value, float(gain[0]), float(error[0]), mixed.explained)
+        return Guess(value, float(gain[0]), float(error[0]))
 
     def guard(self, rows: int) -> float:
         """Estimated loss, in accuracy, from which on a change of images in a window of so many rows may alarm."""
@@ -166,15 +172,16 @@ class Calibration:
         """Raises LookupError or ValueError when something is missing or does not fit."""
         start = "classes."
         classes = {name.removeprefix(start): each for name, each in arrays.items() if name.startswith(start)}
-        whole = {"class_guards": np.ones(len(arrays["guards"])), **arrays}
+        ones = np.ones(len(arrays["guards"]))
+        whole = {"class_guards": ones, "mix_guards": -ones, **arrays}
         parts: dict[str, Any] = {field: whole[name] for name, field in _ARRAYS.items()}
         found = cls(
             classes=ClassLooks.from_arrays(classes),
             **{**parts, "kinds": tuple(parts["kinds"].tolist())},
         )
         sizes, many = len(found.sizes), len(found.kinds)
-        names = ("shifts", "gains", "misses", "noise", "guards", "class_guards")
-        fit = [(sizes, many, 6), (sizes, many), (sizes, many), (many,), (sizes,), (sizes,)]
+        names = ("shifts", "gains", "misses", "noise", *_GUARDS)
+        fit = [(sizes, many, 6), (sizes, many), (sizes, many), (many,), *[(sizes,)] * len(_GUARDS)]
         if [getattr(found, name).shape for name in names] != fit or not sizes * many:
             raise ValueError("the parts of its accuracy calibration do not fit together")
         if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS.values() if name != "kinds"):
@@ -214,57 +221,62 @@ def regression(given: Floats, gains: Floats, noise: Floats) -> Any:
     return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(given, gains)
 
 
-def calibrated(clean: Look, classes: ClassLooks, trials: Iterable[Trial], seed: int) -> Calibration:
+def calibrated(
+    clean: Look, classes: ClassLooks, trials: Iterable[Trial], space: MixSpace, seed: int
+) -> Calibration:
     """From trials, of which windows of each size are drawn by the seed."""
     rng = np.random.default_rng((seed, 2))
     kinds: list[str] = []
     noise: list[float] = []
-    given: list[list[Floats]] = []
-    gains: list[list[float]] = []
-    moved: list[list[float]] = []
+    truths: list[float] = []
+    drawn: list[list[Look]] = []
     for trial in trials:
-        m = len(trial.right)
-        change = trial.right.astype(np.float64) - trial.before
-        chance = float(change.var() + 0.5 / m) / m
-        truth = classes.accuracy + float(change.mean())
-        if trial.weights is not None:
-            truth = float(trial.weights @ trial.right)
-        for found in windows_of(clean, classes, trial, rng):
+        truth, chance = _truth(trial, classes)
+        for found in windows_of(clean, trial, rng):
             kinds.append(trial.kind)
             noise.append(chance)
-            given.append([shifts(mixed.look, now) for now, mixed in found])
-            gains.append([truth - mixed.accuracy for _, mixed in found])
-            moved.append([_class_shift(clean, now) for now, _ in found])
-    shifted, gained = np.array(given).transpose(1, 0, 2), np.array(gains).T
-    names, chances = np.array(kinds), np.array(noise)
+            truths.append(truth)
+            drawn.append(found)
+    names, chances, by_size = np.array(kinds), np.array(noise), list(zip(*drawn, strict=True))
+    mix_guards = [_mix_guard(clean, of_size, kinds, space) for of_size in by_size]
+    shifted, gained = [], []
+    for of_size, least in zip(by_size, mix_guards, strict=True):
+        mixed = [classes.at_the_mix_of(clean, now, space, least) for now in of_size]
+        shifted.append(np.array([shifts(each.look, now) for each, now in zip(mixed, of_size, strict=True)]))
+        gained.append(np.array(truths) - [each.accuracy for each in mixed])
+    moved = np.array([[_class_shift(clean, now) for now in of_size] for of_size in by_size])
     strange = [left_out(*each, names, chances) for each in zip(shifted, gained, strict=True)]
+    sized = list(zip(strange, gained, strict=True))
     return Calibration(
         classes=classes,
         kinds=tuple(kinds),
         sizes=np.array(SIZES, dtype=np.int64),
-        shifts=shifted,
-        gains=gained,
+        shifts=np.array(shifted),
+        gains=np.array(gained),
         noise=chances,
-        guards=np.array(
-            [guard(found, each, names) for (found, _), each in zip(strange, gained, strict=True)]
-        ),
+        guards=np.array([guard(found, each, names) for (found, _), each in sized]),
         class_guards=np.array(
-            [_class_guard(found, each, names) for found, each in zip(np.array(moved).T, gained, strict=True)]
+            [_class_guard(found, each, names) for found, each in zip(moved, gained, strict=True)]
         ),
+        mix_guards=np.array(mix_guards),
         misses=np.array(
-            [
-                np.abs(found - each) / np.sqrt(error**2 + chances)
-                for (found, error), each in zip(strange, gained, strict=True)
-            ]
+            [np.abs(found - each) / np.sqrt(error**2 + chances) for (found, error), each in sized]
         ),
     )
 
 
-def windows_of(
-    clean: Look, classes: ClassLooks, trial: Trial, rng: np.random.Generator
-) -> Iterator[list[tuple[Look, Mixed]]]:
+def _truth(trial: Trial, classes: ClassLooks) -> tuple[float, float]:
+    """Accuracy under the trial's change, and the variance of what it costs by chance."""
+    m, change = len(trial.right), trial.right.astype(np.float64) - trial.before
+    truth = classes.accuracy + float(change.mean())
+    if trial.weights is not None:
+        truth = float(trial.weights @ trial.right)
+    return truth, float(change.var() + 0.5 / m) / m
+
+
+def windows_of(clean: Look, trial: Trial, rng: np.random.Generator) -> Iterator[list[Look]]:
     """The trial drawn as a window of each of `SIZES`, a few times over: how it looks, less what its images differ
-    from all as they were, and what the images as they were would look like at its mix of classes.
+    from all as they were.
     """
     same = trial.same.look()
     for _ in range(_DRAWS):
@@ -273,7 +285,7 @@ def windows_of(
             now = trial.changed.look(rng.choice(len(trial.right), size, p=trial.weights))
             if trial.weights is None:
                 now = _paired(now, same, clean)
-            found.append((now, classes.at_the_mix_of(clean, now)))
+            found.append(now)
         yield found
 
 
@@ -319,6 +331,16 @@ def _class_guard(moved: Floats, gains: Floats, kinds: NDArray[np.str_]) -> float
     """Above `SUPPRESSED` of the shifts of predicted classes by harmless changes of images; 1 where too few are."""
     harmless = (gains >= -HARMLESS) & ~np.isin(kinds, NOT_PERTURBED)
     return float(np.quantile(moved[harmless], SUPPRESSED)) if harmless.sum() >= _LEAST else 1.0
+
+
+def _mix_guard(clean: Look, windows: Iterable[Look], kinds: list[str], space: MixSpace) -> float:
+    """Above `SUPPRESSED` of the shares that another mix seems to have in far shifts by changed images; else half."""
+    shares = [
+        space.share(clean, now)
+        for kind, now in zip(kinds, windows, strict=True)
+        if kind not in NOT_PERTURBED and space.far(clean, now)
+    ]
+    return float(np.quantile(shares, SUPPRESSED)) if len(shares) >= _LEAST else HALF
 
 
 def _class_shift(clean: Look, now: Look) -> float:

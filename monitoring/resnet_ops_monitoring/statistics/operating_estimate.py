@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_ops_monitoring.statistics.accuracy import chance_of
-from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, Mixed, shifts
+from resnet_ops_monitoring.statistics.class_mix import ClassLooks, Look, Mixed, MixSpace, shifts
 from resnet_ops_monitoring.statistics.estimate_error import (
     SIZES,
     SUPPRESSED,
@@ -96,10 +96,9 @@ class OperatingCalibration:
         """By the names of `SIDES`."""
         return {"sensitivity": self.sensitivity, "specificity": self.specificity}
 
-    def guesses(self, clean: Look, classes: ClassLooks, now: Look) -> dict[str, SideGuess]:
-        """Of a window that looks like `now`, for each side."""
-        mixed, place = classes.at_the_mix_of(clean, now), _place(now.rows)
-        found = {}
+    def guesses(self, mixed: Mixed, now: Look) -> dict[str, SideGuess]:
+        """Of a window that looks like `now`, beside the images as they were at its mix of classes, for each side."""
+        place, found = _place(now.rows), {}
         for name, side in self.sides.items():
             model, scale = self._regression(name, place)
             gain, error = model.predict(_shifts(mixed, now)[None] / scale, return_std=True)
@@ -158,9 +157,10 @@ def calibrated_sides(
     classes: ClassLooks,
     positive: NDArray[np.bool_],
     trials: Sequence[Trial],
+    mixes: tuple[MixSpace, Floats],
     seed: int,
 ) -> OperatingCalibration | None:
-    """From the trials, drawn anew by the seed. positive: (K,) which classes are.
+    """From the trials, drawn anew by the seed. positive: (K,) which classes are. mixes: with `Calibration.mix_guards`.
 
     None where a side has no images, or too few trials with any.
     """
@@ -175,7 +175,11 @@ def calibrated_sides(
     noise: dict[str, list[float]] = {name: [] for name in SIDES}
     for trial in trials:
         truths = {name: _truth(trial, name, of, rates[name], held) for name, of in counted.items()}
-        for found in windows_of(clean, classes, trial, rng):
+        for looks in windows_of(clean, trial, rng):
+            found = [
+                (now, classes.at_the_mix_of(clean, now, mixes[0], float(least)))
+                for now, least in zip(looks, mixes[1], strict=True)
+            ]
             kinds.append(trial.kind)
             shifted.append([_shifts(mixed, now) for now, mixed in found])
             for name, (truth, chance) in truths.items():

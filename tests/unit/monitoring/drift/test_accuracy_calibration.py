@@ -246,7 +246,7 @@ def test_a_window_of_one_class_and_equal_embeddings_still_has_an_estimate(
     )  # copies of one image say nothing of others
     assert calibrated_accuracy.accuracy_calibration is not None
     guess = calibrated_accuracy.accuracy_calibration.estimate(
-        summarise(same, calibrated_accuracy.schema), 0.95
+        summarise(same, calibrated_accuracy.schema), 0.95, calibrated_accuracy.mix_space
     )
     assert 0 <= guess.low <= guess.value <= guess.high <= 1
     assert guess.high - guess.low > 0.3
@@ -270,10 +270,10 @@ def test_the_summary_of_a_window_looks_as_its_rows_do(served: Served, calibrated
     assert calibrated_accuracy.accuracy_calibration is not None
     frame = served.score(degrade(served.unseen, 0))
     whole = calibrated_accuracy.accuracy_calibration.estimate(
-        summarise(frame, calibrated_accuracy.schema), 0.95
+        summarise(frame, calibrated_accuracy.schema), 0.95, calibrated_accuracy.mix_space
     )
     narrower = calibrated_accuracy.accuracy_calibration.estimate(
-        summarise(frame, calibrated_accuracy.schema), 0.5
+        summarise(frame, calibrated_accuracy.schema), 0.5, calibrated_accuracy.mix_space
     )
     assert whole.value == narrower.value
     assert whole.low <= narrower.low < narrower.high <= whole.high

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from resnet_ops_monitoring.drift.accuracy_calibration import look_of_summary
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
@@ -17,6 +18,7 @@ from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.estimate_error import Calibration
+from resnet_ops_monitoring.statistics.summary import summarise
 from resnet_ops_monitoring.statistics.two_sample import copies, copies_shift
 from tests.unit.monitoring.conftest import as_predictions, make_predictions
 
@@ -44,14 +46,18 @@ def _changed(
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
+    return _reference(_KINDS)
+
+
+def _reference(kinds: tuple[str, ...], weights: list[float] | None = None) -> Reference:
     rng = np.random.default_rng(0)
-    frame = make_predictions(rng, 1000)
+    frame = make_predictions(rng, 1000, weights=weights)
     made = build_reference(frame, ModelIdentity("made-up", "1", "d" * 64), CLASSES, rows=1000, seed=0)
     labels = np.array(frame["label"], dtype=np.int64)
 
     def tried() -> list[Tried]:
         found = []
-        for kind in _KINDS:
+        for kind in kinds:
             direction = rng.normal(0, 0.3, 8)
             for severity in range(5):
                 rows = rng.permutation(len(frame))[:200]
@@ -112,6 +118,45 @@ def test_the_guard_of_classes_lies_above_what_harmless_perturbations_shift(
     assert not calibration.classes_shifted(clean, less)
     old = {name: each for name, each in calibration.to_arrays().items() if name != "class_guards"}
     assert not Calibration.from_arrays(old).classes_shifted(clean, once)
+
+
+@pytest.mark.slow
+def test_the_guard_of_the_mix_lies_between_what_perturbations_and_mixes_shift(made_up: Frames) -> None:
+    even, rng = [0.25] * 4 + [0] * 6, np.random.default_rng(6)
+    reference = _reference(_KINDS[:3], even)
+    calibration, accuracy = _calibration(reference), reference.accuracy_calibration
+    assert accuracy is not None
+    assert reference.mix_space is not None
+    assert all(0 < each < 1 for each in calibration.mix_guards)
+    behind: dict[str, list[bool]] = {"mix": [], "images": []}
+    for number in range(10):
+        some = [*np.roll([0.1, 0.15, 0.25, 0.5], number), *[0] * 6]
+        images = _changed(made_up(rng, 500, weights=even), rng.normal(0, 0.3, 8), 0.0, rng)
+        for name, frame in (("mix", made_up(rng, 500, weights=some)), ("images", images)):
+            now = look_of_summary(summarise(frame, reference.schema))
+            behind[name].append(calibration.mixed(accuracy.clean, now, reference.mix_space).behind)
+    assert sum(behind["mix"]) >= 9
+    assert sum(behind["images"]) <= 3
+
+
+def test_a_calibration_of_before_there_was_a_guard_of_the_mix_guesses_as_it_did(
+    reference: Reference, made_up: Frames
+) -> None:
+    calibration, accuracy, space = (
+        _calibration(reference),
+        reference.accuracy_calibration,
+        reference.mix_space,
+    )
+    assert accuracy is not None
+    assert space is not None
+    arrays = calibration.to_arrays()
+    old = Calibration.from_arrays({name: each for name, each in arrays.items() if name != "mix_guards"})
+    mix = made_up(np.random.default_rng(8), 500, weights=[0.02] * 5 + [0.18] * 5)
+    now = look_of_summary(summarise(mix, reference.schema))
+    found = old.mixed(accuracy.clean, now, space)
+    assert found.behind
+    always = calibration.classes.at_the_mix_of(accuracy.clean, now, space, 0.0)
+    assert found.accuracy == always.accuracy != accuracy.right / accuracy.tested
 
 
 @pytest.mark.slow

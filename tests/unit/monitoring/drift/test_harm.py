@@ -66,16 +66,19 @@ def test_another_mix_of_classes_alarms_whatever_the_estimate_says(
     assert {each.signal for each in found if each.fired} == {"classes"}
 
 
-@pytest.mark.parametrize(("shifted", "fired"), [(True, {"classes"}), (False, set())])
+@pytest.mark.parametrize(
+    ("shifted", "mixed", "fired"),
+    [(True, False, {"classes"}), (False, True, {"classes"}), (False, False, set())],
+)
 def test_changed_images_that_turn_answers_over_alarm_where_harmless_ones_turn_over_fewer(
-    made_up: Frames, params: DriftParams, shifted: bool, fired: set[str]
+    made_up: Frames, params: DriftParams, shifted: bool, mixed: bool, fired: set[str]
 ) -> None:
     """Accuracy may stay where a class loses what another one gains: the estimate alone does not see that."""
     rng = np.random.default_rng(1)
     identity = ModelIdentity("made-up", "1", "d" * 64)
     reference = build_reference(made_up(rng, 1000), identity, CLASSES, rows=1000, seed=0)
     now = summarise(made_up(rng, 400, shift=0.5, weights=[0.05] * 8 + [0.55, 0.05]), reference.schema)
-    harm = Harm(-0.1, guard=0.02, classes_shifted=shifted)
+    harm = Harm(-0.1, guard=0.02, mixed=mixed, classes_shifted=shifted)
     comparison = Comparison(reference.summary, now, CLASSES, params, 0.05, harm)
     assert {each.signal for each in comparison.findings() if each.fired} - {"image"} == fired
     assert {each.signal for each in comparison.of_source() if each.fired} == fired

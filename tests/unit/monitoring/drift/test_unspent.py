@@ -95,7 +95,9 @@ def test_how_often_relabelled_rows_reach_the_guard_is_between_none_and_all(
 ) -> None:
     rows = calibrated_accuracy.summary.reservoir
     spent = [
-        Guarded(calibrated_accuracy.schema, known).spent(rows, rows.first(100), 0.2, 199, 0)
+        Guarded(calibrated_accuracy.schema, known, calibrated_accuracy.mix_space).spent(
+            rows, rows.first(100), 0.2, 199, 0
+        )
         for guard in (-1.0, 0.0, 1.0)
         if (known := guarded_at(calibrated_accuracy, guard).accuracy_calibration) is not None
     ]
@@ -130,7 +132,7 @@ def test_it_is_not_for_changed_images_that_cost_nothing(
     p_value = next(each.p_value for each in comparison.findings() if each.signal == "classes")
     assert p_value is not None
     decided = replace(
-        comparison, alpha=p_value / (OWN + MORE / 2), guarded=NothingSpent(reference.schema, known)
+        comparison, alpha=p_value / (OWN + MORE / 2), guarded=NothingSpent(reference.schema, known, None)
     )
     found = next(each for each in decided.findings() if each.signal == "classes")
     assert found.threshold == pytest.approx((OWN + MORE) * decided.alpha)

@@ -131,7 +131,7 @@ def test_the_estimate_holds_the_truth_under_changes_that_were_not_tried(
     assert calibration.operating is not None
     for _ in range(25):
         frame = _softened(made_up(rng, 400), by, noise, rng)
-        found = calibration.sides(summarise(frame, reference.schema), params.confidence)
+        found = calibration.sides(summarise(frame, reference.schema), params.confidence, reference.mix_space)
         for side, truth in zip(("sensitivity", "specificity"), _truth(frame), strict=True):
             estimate = found[side].estimate
             held.append(estimate.low <= truth <= estimate.high)
