@@ -186,7 +186,7 @@ def _stages_python() -> Iterator[Finding]:
         code = f"from importlib.util import find_spec; print(find_spec('{STAGES}').origin)"
         found = subprocess.run([command, "-c", code], capture_output=True, text=True).stdout  # noqa: S603
         where = f"{command}, which does not find the resnet-ops of this command"
-    if ours is not None and found.strip() != ours.origin:
+    if ours is not None and os.path.realpath(found.strip()) != os.path.realpath(str(ours.origin)):
         text = f"`dvc repro` runs `python`, which is {where}. Run: source {sys.prefix}/bin/activate"
         yield Finding("python", "wrong", text)
 

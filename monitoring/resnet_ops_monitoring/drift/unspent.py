@@ -30,9 +30,16 @@ class Guarded:
 
     @classmethod
     def of(cls, reference: Reference, before: WindowSummary) -> "Guarded | None":
-        """None where windows are compared with other rows: there an estimated loss has no such share."""
-        known = reference.accuracy_calibration
-        if known is None or reference.accepted is not None or before is not reference.summary:
+        """None where windows are compared with other rows: there an estimated loss has no such share.
+
+        Nor is there any where classes are all that is predicted: changed images that cost nothing turn these over, and
+        would alarm more often.
+        """
+        known, own = (
+            reference.accuracy_calibration,
+            before is reference.summary and reference.accepted is None,
+        )
+        if known is None or not own or not reference.schema.scalars:
             return None
         return cls(reference.schema, known, reference.mix_space)
 

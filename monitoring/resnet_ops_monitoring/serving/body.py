@@ -1,6 +1,5 @@
 """A request's body as images of the model's size: files as the pipeline reads them, or arrays of that size."""
 
-import json
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from resnet_ops.data.decoding import decode_bytes
 from resnet_ops.data.depth import Depth, Pixels, dtype_of, white_of
@@ -81,9 +81,9 @@ def _decoded(body: bytes, reading: Reading) -> Sent:
 
 def _json(body: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body is no JSON ({type(error).__name__}).") from None
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise Refusal(400, "The body is no JSON.") from None
     if not isinstance(content, dict):
         raise Refusal(400, "The body is JSON, but no object.")
     return content

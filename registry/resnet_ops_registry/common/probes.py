@@ -92,7 +92,7 @@ def _probe_file(path: Path, variable: str) -> None:
     from resnet_ops_registry.common.new_database import make_database
 
     if path.is_dir():
-        raise ConfigError(
+        raise StorageError(
             f"{path} ({variable}) is a folder. Name a file in it: sqlite:///{path / 'mlflow.db'}"
         )
     try:

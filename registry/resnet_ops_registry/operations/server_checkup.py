@@ -68,17 +68,22 @@ def server_settings() -> Iterator[Finding]:
     name = "MLFLOW_REGISTRY_STORE_URI"
     backend, store = os.environ.get("MLFLOW_BACKEND_STORE_URI"), os.environ.get(name)
     if store and not store.startswith(GATED_SCHEME):
-        shown = mask_password(store)
+        shown = _shown(store)
         text = f"is {shown}: an MLflow server that starts with it has no gate. Write {GATED_SCHEME}{shown}"
         yield Finding(name, "wrong", text)
     elif backend and not store:
         text = (
             "is not set, but MLFLOW_BACKEND_STORE_URI is: an MLflow server that starts so has no gate. Set it to "
-            f"{GATED_SCHEME}{mask_password(backend)}, or name that by --registry-store-uri."
+            f"{GATED_SCHEME}{_shown(backend)}, or name that by --registry-store-uri."
         )
         yield Finding(name, "note", text)
     if os.environ.get("RESNET_OPS_ARTIFACTS"):
         yield examined("RESNET_OPS_ARTIFACTS", _artifacts)
+
+
+def _shown(uri: str) -> str:
+    """Without passwords; not at all where it is no URI, and nobody knows which part is one."""
+    return mask_password(uri) if "://" in uri else "URI"
 
 
 def _artifacts() -> str:

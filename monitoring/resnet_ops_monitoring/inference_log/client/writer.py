@@ -208,7 +208,7 @@ class Writer:
         named = None
         with suppress(DataError):
             named = None if source is None else as_text("source", source)
-        known: Route = route if route in ROUTES else "champion"
+        known: Route = route if isinstance(route, str) and route in ROUTES else "champion"
         delivery.losses.add(kind, self.identity, named, when, when, reason, route=known)
         return False
 

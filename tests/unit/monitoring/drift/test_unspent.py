@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resnet_ops_monitoring.drift.reference import Reference
     from resnet_ops_monitoring.settings.drift import DriftParams
     from resnet_ops_monitoring.statistics.reservoir import Reservoir
+    from resnet_ops_monitoring.statistics.summary import WindowSummary
     from tests.unit.monitoring.conftest import Served
 
 CLASSES = tuple("0123456789")
@@ -64,6 +65,18 @@ def of_classes(
     return found.p_value, found.threshold
 
 
+@pytest.fixture
+def for_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the probabilities were a task's numbers."""
+
+    def of(reference: Reference, before: WindowSummary) -> Guarded:
+        assert reference.accuracy_calibration is not None
+        return Guarded(reference.schema, reference.accuracy_calibration, reference.mix_space)
+
+    monkeypatch.setattr(Guarded, "of", of)
+
+
+@pytest.mark.usefixtures("for_classes")
 def test_classes_take_what_a_guard_that_nothing_reaches_leaves(
     window: pd.DataFrame, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
@@ -72,6 +85,7 @@ def test_classes_take_what_a_guard_that_nothing_reaches_leaves(
     assert OWN + 0.9 * MORE < level <= OWN + MORE
 
 
+@pytest.mark.usefixtures("for_classes")
 def test_a_guard_that_all_windows_reach_leaves_nothing(
     window: pd.DataFrame, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
@@ -79,15 +93,18 @@ def test_a_guard_that_all_windows_reach_leaves_nothing(
     assert level == pytest.approx(OWN, abs=0.01)
 
 
-def test_windows_that_are_compared_with_production_keep_to_their_parts(
-    window: pd.DataFrame, served: Served, calibrated_accuracy: Reference
+def test_it_is_for_the_numbers_of_a_task_and_its_own_reference(
+    window: pd.DataFrame, calibrated_accuracy: Reference
 ) -> None:
-    accepted = accept_window(
-        calibrated_accuracy, window, by="me", why="new camera", at=window["time"].iloc[0].to_pydatetime()
-    )
-    assert Guarded.of(accepted, accepted.summary) is None
-    assert Guarded.of(calibrated_accuracy, accepted.summary) is None
-    assert Guarded.of(calibrated_accuracy, calibrated_accuracy.summary) is not None
+    schema = replace(calibrated_accuracy.schema, scalars=("confidence",))
+    numbers = replace(calibrated_accuracy, schema=schema)
+    assert Guarded.of(numbers, numbers.summary) is not None
+    assert Guarded.of(calibrated_accuracy, calibrated_accuracy.summary) is None
+    at = window["time"].iloc[0].to_pydatetime()
+    accepted = accept_window(calibrated_accuracy, window, by="me", why="new camera", at=at)
+    other = replace(accepted, schema=schema)
+    assert Guarded.of(other, other.summary) is None
+    assert Guarded.of(numbers, other.summary) is None
 
 
 def test_how_often_relabelled_rows_reach_the_guard_is_between_none_and_all(

@@ -14,13 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from resnet_ops.errors import ConfigError, DataError
-from resnet_ops_monitoring.inference_log.appending import add_rows
-from resnet_ops_monitoring.inference_log.client import delivery, destination, shipper
-from resnet_ops_monitoring.inference_log.client.segments import Found, read_segment
+from resnet_ops_monitoring.inference_log.client import delivery
+from resnet_ops_monitoring.inference_log.client.segments import read_segment
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.client.writer_metrics import export_metrics
-from resnet_ops_monitoring.inference_log.gaps import Gap, list_gaps
-from resnet_ops_monitoring.inference_log.log import InferenceLog
 from tests.unit.monitoring.inference_log.writing import (
     CLASSES,
     DIGEST,
@@ -28,6 +25,7 @@ from tests.unit.monitoring.inference_log.writing import (
     answer,
     away,
     eventually,
+    gaps_of,
     locked,
     logged,
     record,
@@ -36,14 +34,6 @@ from tests.unit.monitoring.inference_log.writing import (
 )
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def gaps_of(folder: Path) -> list[Gap]:
-    log = InferenceLog(f"sqlite:///{folder}/log.db")
-    try:
-        return list_gaps(log)
-    finally:
-        log.close()
 
 
 def test_three_lines_log_an_answer_exactly(tmp_path: Path) -> None:
@@ -103,14 +93,19 @@ def test_bad_input_fails_no_request_and_leaves_a_gap(
         assert not log.record(
             probabilities, embedding, statistics, time=datetime(2026, 1, 31), source="\ud800"
         )
+        nameless: Any = np.array(["champion", "shadow"])
+        assert not log.record(
+            probabilities, embedding, statistics, route=nameless, source="line 1", time=NOON
+        )
         assert log.record(probabilities, embedding, statistics)
-        assert (log.stats().refused, log.stats().recorded) == (4, 1)
+        assert (log.stats().refused, log.stats().recorded) == (5, 1)
     told = [entry.message for entry in caplog.records if entry.levelname == "WARNING"]
     assert [text.partition("counted: ")[2] for text in told] == [
         "probabilities are 2 numbers, but the classes 4",
         "source holds half a character, which is no text",
+        "route is none of champion, shadow, canary",
     ]
-    assert [(gap.source, gap.lost) for gap in gaps_of(tmp_path)] == [("line 1", 3), (None, 1)]
+    assert [(gap.source, gap.lost) for gap in gaps_of(tmp_path)] == [("line 1", 4), (None, 1)]
 
 
 def test_a_database_that_is_away_costs_no_row_and_no_request(tmp_path: Path) -> None:
@@ -290,117 +285,10 @@ def test_two_writers_and_many_threads_log_at_once(tmp_path: Path) -> None:
     assert {*rows["request_id"]} == {*taken}
 
 
-def put_by(folder: Path, rows: int) -> Path:
-    """A segment that a writer left."""
-    with away(folder):
-        log = writer_of(folder)
-        assert record(log, rows, time=NOON, source="line 1") == rows
-        log.close()
-        (path,) = segments(folder)
-    return path
-
-
 def trouble_of(log: Writer) -> str:
     """Why rows find no place now."""
     assert log._delivery is not None
     return log._delivery.trouble
-
-
-@pytest.mark.parametrize("place", [30, 700, -1], ids=["first record", "in the middle", "last record"])
-def test_of_a_damaged_segment_the_rest_is_replayed_and_the_damage_is_a_gap(
-    tmp_path: Path, place: int
-) -> None:
-    path = put_by(tmp_path, 10)
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0xFF
-    path.write_bytes(bytes(content))
-    with writer_of(tmp_path) as log:
-        eventually(lambda: (log.stats().written, log.stats().damaged) == (9, 1), "the segment is written")
-        eventually(lambda: segments(tmp_path) == [], "the segment goes")
-    assert len(logged(tmp_path)) == 9
-    (gap,) = gaps_of(tmp_path)
-    assert (gap.lost, gap.source, gap.since, gap.reason) == (1, "line 1", NOON, "a segment is damaged")
-
-
-def test_records_of_another_program_are_left_out_and_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = put_by(tmp_path, 3)
-    from resnet_ops_monitoring.inference_log.client.segments import Segment
-
-    other = Segment(path.with_name("0" * 17 + "-other.segment"))
-    other.add([b"r", b"z12", b'g{"id": 1}'])
-    other.close()
-    with writer_of(tmp_path) as log:
-        eventually(lambda: log.stats().written == 3, "the other segment is written")
-        assert log.stats().damaged == 3
-    assert "A record that was put by is left out" in caplog.text
-    assert segments(tmp_path) == []
-
-
-def test_a_row_that_the_database_never_takes_stops_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def picky(connection: Any, rows: Any) -> Any:
-        if any(row.request_id == "r-7" for row in rows):
-            raise DataError("value too long")
-        return add_rows(connection, rows)
-
-    monkeypatch.setattr(destination, "add_rows", picky)
-    with writer_of(tmp_path) as log:
-        assert record(log, 20, time=NOON) == 20
-        eventually(lambda: log.stats().written == 19, "the others are written")
-        assert log.stats().refused == 1
-    (gap,) = gaps_of(tmp_path)
-    assert (gap.lost, gap.reason) == (1, "the database refuses it")
-
-
-class NoThread(threading.Thread):
-    """When the interpreter ends, none starts."""
-
-    def start(self) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-
-@pytest.mark.parametrize("kind", [threading.Thread, NoThread])
-def test_of_many_segments_one_that_cannot_be_read_stops_no_other_and_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[threading.Thread]
-) -> None:
-    with away(tmp_path), writer_of(tmp_path, limits=delivery.Limits(**{**vars(SMALL), "rows": 200})) as log:
-        assert record(log, 200) == 200
-    unreadable = segments(tmp_path)[1].name
-
-    def read(path: Path) -> Found:
-        if path.name == unreadable:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return read_segment(path)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(shipper, "read_segment", read)
-        patched.setattr(shipper, "Thread", kind)
-        with writer_of(tmp_path) as log:
-            eventually(lambda: len(segments(tmp_path)) == 1, "the others are written")
-    assert [path.name for path in segments(tmp_path)] == [unreadable]
-    there = len(logged(tmp_path))
-    assert 100 < there < 200
-    with writer_of(tmp_path) as log:
-        eventually(lambda: log.stats().written == 200 - there, "the last segment is written")
-    assert {*logged(tmp_path)["request_id"]} == {f"r-{i}" for i in range(200)}
-
-
-@pytest.fixture
-def soon_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipper, "_LATE", 0.0)
-
-
-@pytest.mark.usefixtures("soon_late")
-def test_rows_that_waited_long_are_marked_as_late(tmp_path: Path) -> None:
-    put_by(tmp_path, 10)
-    with writer_of(tmp_path) as log:
-        eventually(lambda: log.stats().written == 10, "the segment is written")
-    (gap,) = gaps_of(tmp_path)
-    assert (gap.lost, gap.late, gap.source, gap.since, gap.until) == (0, 10, "line 1", NOON, NOON)
-    assert gap.reason.startswith("waited until ")
 
 
 def test_prometheus_reads_the_numbers(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from resnet_ops_monitoring.inference_log.client.delivery import Limits
 from resnet_ops_monitoring.inference_log.client.writer import Writer, open_writer
 from resnet_ops_monitoring.inference_log.columns import STATISTICS
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
+from resnet_ops_monitoring.inference_log.gaps import Gap, list_gaps
 from resnet_ops_monitoring.inference_log.labels import Origin, give_labels
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 
@@ -107,3 +108,11 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         connection.rollback()
         connection.close()
+
+
+def gaps_of(folder: Path) -> list[Gap]:
+    log = InferenceLog(f"sqlite:///{folder}/log.db")
+    try:
+        return list_gaps(log)
+    finally:
+        log.close()

@@ -159,7 +159,7 @@ WRONG = {
         "application/json",
         json.dumps({"images": [[[[float("nan")]] * 8] * 8]}).encode(),
         400,
-        "whole",
+        "no JSON",
     ),
     "too large": ("application/json", json.dumps({"images": [[[[256]] * 8] * 8]}).encode(), 400, "0 to 255"),
     "halves": (
