@@ -71,7 +71,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="resnet20", help="a member of params.yaml")
+    parser.add_argument(
+        "--model",
+        default="resnet20",
+        help="a member of params.yaml, or of 32 x 32 pixels in `resnet-ops families`",
+    )
     parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), default=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(

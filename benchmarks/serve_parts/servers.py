@@ -43,19 +43,21 @@ _PATIENCE = 90.0  # seconds until a server answers
 
 
 def make_network(name: str, folder: Path) -> Path:
-    """A network of params.yaml with fresh weights, for the digits or for 32x32 in colour."""
+    """A network of params.yaml, or of the catalogue, with fresh weights: for the digits, or for 32x32 in colour."""
     import torch
 
     from resnet_ops.families.build import build_network
+    from resnet_ops.families.catalogue import CATALOGUE
     from resnet_ops.model import TrainedModel, save_model
 
     params = parse_params(ROOT / "params.yaml", Params)
     side, channels = (params.data.image_size, params.data.channels) if name in params.family else (32, 3)
+    member = {**{each.name: each.member for each in CATALOGUE}, **params.members}[name]
     torch.manual_seed(0)
-    network = build_network(params.members[name], channels, 10).eval()
+    network = build_network(member, channels, 10).eval()
     classes = tuple(str(each) for each in range(10))
     scale = ((0.5,) * channels, (0.25,) * channels)
-    save_model(TrainedModel(network, name, params.members[name], classes, side, channels, *scale), folder)
+    save_model(TrainedModel(network, name, member, classes, side, channels, *scale), folder)
     return folder
 
 
