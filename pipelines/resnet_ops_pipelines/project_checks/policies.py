@@ -28,7 +28,7 @@ def check_policies(model: str) -> str | None:
         except ConfigError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(" ".join(problems))
     if not any(policy.governs(model) for policy in policies):
         return (
             f"No file in {FOLDER} is about {model} (register.model in params.yaml): unless a policy in force is, no "
