@@ -96,15 +96,12 @@ def export_lines(params: Params) -> list[str]:
 
 
 def shortfall_lines(params: Params) -> list[str]:
-    """By how much versions miss limits of the policy, and what helps."""
-    model = params.register.model
-    lines = [
-        f"v{each['version']} {each['member']}, {line}"
-        for each in read_json(Path("reports/gates.json"))["candidates"]
-        for line in each.get("shortfalls", ())
-    ]
+    """By how much versions miss limits of the policy, and, where each misses some, what helps."""
+    model, candidates = params.register.model, read_json(Path("reports/gates.json"))["candidates"]
+    missed = {f"v{each['version']} {each['member']}": each.get("shortfalls", ()) for each in candidates}
+    lines = [f"{who}, {line}" for who, found in missed.items() for line in found]
     counts = class_counts()
-    if lines and counts and params.data.chosen_task.per_image:
+    if lines and all(missed.values()) and counts and params.data.chosen_task.per_image:
         rarest, count = min(counts.items(), key=lambda item: item[1])
         others = f" of other groups ({params.data.group})" if params.data.group else ""
         lines.append(

@@ -32,6 +32,9 @@ def test_a_refused_version_is_followed_by_the_class_with_the_fewest_images(
     _, helps = shortfall_lines(params)
     assert "good (1 of 4 now" in helps
     assert f"policy power policies/{params.register.model}.yaml" in helps
+    other = said | {"version": 2, "shortfalls": []}
+    write_json(Path("reports/gates.json"), {"candidates": [said, other]})
+    assert shortfall_lines(params) == ["v1 resnet8, operating.specificity: 12 of 26"]
     write_json(Path("reports/gates.json"), {"candidates": [said | {"shortfalls": []}]})
     assert shortfall_lines(params) == []
     del said["shortfalls"]  # as an earlier release wrote it
