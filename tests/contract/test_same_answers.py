@@ -8,6 +8,7 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
+import mlflow
 import pytest
 import requests
 
@@ -175,6 +176,10 @@ SEARCHES: list[Call] = [
     ("GET", f"{VERSIONS}/search", {"max_results": 0}),
     ("GET", f"{VERSIONS}/search", {"order_by": ["stage ASC"]}),
 ]
+MLFLOW = tuple(int(part) for part in mlflow.__version__.split(".")[:2])
+ALIAS_OF_DELETED: Call = ("GET", f"{MODELS}/alias", {"name": "b", "alias": "challenger"})
+"""MLflow 3.16 keeps the alias of a version that is deleted, and finds no version for it; the gate takes it off, as
+MLflow 3.17 does."""
 ENDINGS: list[Call] = [
     ("POST", f"{MODELS}/rename", {"name": "a", "new_name": "b"}),
     ("POST", f"{MODELS}/rename", {"name": "many-01", "new_name": "many-02"}),
@@ -185,7 +190,7 @@ ENDINGS: list[Call] = [
     ("DELETE", f"{VERSIONS}/delete", version("b", 2)),
     ("DELETE", f"{VERSIONS}/delete", version("b", 2)),
     ("GET", f"{VERSIONS}/get", version("b", 2)),
-    ("GET", f"{MODELS}/alias", {"name": "b", "alias": "challenger"}),
+    ALIAS_OF_DELETED,
     ("POST", f"{VERSIONS}/create", {"name": "b", "source": "s3://bucket/9"}),
     ("DELETE", f"{MODELS}/delete", {"name": "b"}),
     ("DELETE", f"{MODELS}/delete", {"name": "b"}),
@@ -231,7 +236,11 @@ def test_the_gated_server_answers_as_plain_mlflow_does(
 ) -> None:
     plain, gated = servers
     for call in calls:
-        assert send(gated, call) == send(plain, call), call
+        through, without = send(gated, call), send(plain, call)
+        if call == ALIAS_OF_DELETED and MLFLOW < (3, 17):
+            assert (through[0], without[0]) == (400, 404), call
+        else:
+            assert through == without, call
 
 
 def test_pages_are_cut_alike(servers: tuple[Running, Running]) -> None:
@@ -335,4 +344,8 @@ def test_prompts_work_alike(servers: tuple[Running, Running]) -> None:
     ]
     plain, gated = servers
     for call in calls:
-        assert send(gated, call) == send(plain, call), call
+        through, without = send(gated, call), send(plain, call)
+        if call == ALIAS_OF_DELETED and MLFLOW < (3, 17):
+            assert (through[0], without[0]) == (400, 404), call
+        else:
+            assert through == without, call
