@@ -13,9 +13,8 @@ class RowQueue:
     """Any thread puts, one takes. What was taken still counts as held until it is said to be safe.
 
     waiting: set while there is something to take, and by whoever wants the one who takes to look; enough: while there
-    is a batch. on_safe: called by the thread
-    that takes, each time rows are safe. A lock that a forked process
-    inherits may be held for ever: there, make a new queue.
+    is a batch. on_safe: called by the thread that takes, each time rows are safe. A lock that a forked process inherits
+    may be held for ever: there, make a new queue.
     """
 
     def __init__(self, rows: int, size: int, batch: int) -> None:
