@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -87,7 +88,9 @@ def test_the_project_holds_no_code(project: TeamProject) -> None:
 def test_stages_run_again_when_the_installed_code_of_theirs_changes_and_only_then(
     project: TeamProject, tmp_path: Path
 ) -> None:
-    assert "Running stage 'train_model" not in project.repro("train_model@resnet14")
+    members = yaml.safe_load((project.folder / "params.yaml").read_text())["family"]
+    stage = f"train_model@{next(iter(members))}"
+    assert "Running stage 'train_model" not in project.repro(stage)
     for name in PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
@@ -96,7 +99,7 @@ def test_stages_run_again_when_the_installed_code_of_theirs_changes_and_only_the
     upgraded = TeamProject(project.folder, code=tmp_path)
     assert upgraded.run("dvc", "repro", "lock_code").returncode == 0
     stale = json.loads(upgraded.run("dvc", "status", "--json").stdout)
-    assert "train_model@resnet14" in stale
+    assert stage in stale
     assert not {"prepare_data", "validate_data"} & {*stale}
     project.repro("lock_code")
-    assert "train_model@resnet14" not in json.loads(project.run("dvc", "status", "--json").stdout)
+    assert stage not in json.loads(project.run("dvc", "status", "--json").stdout)
