@@ -11,7 +11,22 @@ from functools import cache
 from multiprocessing.pool import Pool
 from typing import Any
 
-__all__ = ["Load", "closed", "opened"]
+__all__ = ["Body", "Load", "closed", "opened"]
+
+
+@dataclass(frozen=True)
+class Body:
+    """What is sent, to which route."""
+
+    content: bytes
+    route: str = "/invocations"
+    kind: str = "application/json"
+
+    @property
+    def request(self) -> bytes:
+        """With its headers, as HTTP/1.1 has it."""
+        headers = f"Host: x\r\nContent-Type: {self.kind}\r\nContent-Length: {len(self.content)}"
+        return f"POST {self.route} HTTP/1.1\r\n{headers}\r\n\r\n".encode() + self.content
 
 
 @dataclass(frozen=True)
@@ -79,15 +94,8 @@ async def _connect(port: int) -> _Connection:
     return protocol
 
 
-def _request(body: bytes) -> bytes:
-    kind = "Content-Type: application/json\r\n"
-    return (
-        f"POST /invocations HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    )
-
-
-def _closed(port: int, body: bytes, clients: int, seconds: float) -> Load:
-    request, taken = _request(body), list[float]()
+def _closed(port: int, body: Body, clients: int, seconds: float) -> Load:
+    request, taken = body.request, list[float]()
 
     async def client(until: float) -> None:
         connection = await _connect(port)
@@ -107,8 +115,8 @@ def _closed(port: int, body: bytes, clients: int, seconds: float) -> Load:
     return Load(len(taken) / elapsed, sorted(taken), Counter({200: len(taken)}))
 
 
-def _opened(port: int, body: bytes, rate: float, seconds: float, seed: int, from_due: bool) -> Load:
-    request, taken, statuses, late = _request(body), list[float](), Counter[int](), list[float]()
+def _opened(port: int, body: Body, rate: float, seconds: float, seed: int, from_due: bool) -> Load:
+    request, taken, statuses, late = body.request, list[float](), Counter[int](), list[float]()
     idle: list[_Connection] = []
     chance = random.Random(seed)
 
@@ -165,13 +173,13 @@ def _clients() -> Pool:
     return multiprocessing.get_context("spawn").Pool(1)
 
 
-def closed(port: int, body: bytes, clients: int, seconds: float) -> Load:
+def closed(port: int, body: Body, clients: int, seconds: float) -> Load:
     """So many clients, each with one request under way; from another process, whose lock is not this one's."""
     return _clients().apply(_closed, (port, body, clients, seconds))
 
 
 def opened(
-    port: int, body: bytes, rate: float, seconds: float, seed: int = 0, *, from_due: bool = True
+    port: int, body: Body, rate: float, seconds: float, seed: int = 0, *, from_due: bool = True
 ) -> Load:
     """So many requests a second on average, each at its time whether or not others are answered; status 0: hung up on.
 

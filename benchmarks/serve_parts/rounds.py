@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serve_parts.load import Load, closed, opened
+from benchmarks.serve_parts.load import Body, closed, opened
 from benchmarks.serve_parts.servers import (
     OURS,
     PATIENT,
-    ModelTime,
     Running,
     commands,
+    one_array,
     one_image,
     our_command,
     running,
@@ -40,11 +40,12 @@ def compared(
 ) -> Iterator[Row]:
     """Of each round and server: answers a second and p99 by clients, p50 of one alone, or the same of the bare loop.
 
-    Ours tells how long the model was at work, too.
+    Ours tells how long the model was at work, too, and is asked with raw arrays besides.
     """
     wanted, left = commands(files, device, folder)
     yield from ({"of": "left out", "device": device, "name": name, "why": why} for name, why in left.items())
-    body, model, chance = one_image(files), load_deployed(files, device=device), random.Random(0)
+    body, array = one_image(files), one_array(files)
+    model, chance = load_deployed(files, device=device), random.Random(0)
     with running(wanted, body, folder) as servers:
         for each in servers.values():
             closed(each.port, body, max(clients), 0.5)  # warm
@@ -54,27 +55,29 @@ def compared(
                 found = (
                     _bare(model, seconds) if name == BARE else _served(servers[name], body, seconds, clients)
                 )
+                if name == OURS:
+                    found["raw"] = _alone(servers[name], array, seconds)
                 yield {"of": "compared", "device": device, "round": number, "name": name, **found}
 
 
-def _served(server: Running, body: bytes, seconds: float, clients: tuple[int, ...]) -> Row:
+def _served(server: Running, body: Body, seconds: float, clients: tuple[int, ...]) -> Row:
     loads = {str(count): closed(server.port, body, count, seconds) for count in clients}
-    before = server.model_time()
-    alone = closed(server.port, body, 1, seconds * SHARE)
     return {
         "rate": {count: load.rate for count, load in loads.items()},
         "p99": {count: load.quantile(0.99) for count, load in loads.items()},
-        "alone": alone.quantile(0.5),
-        **_around_the_model(alone, before, server.model_time()),
+        **_alone(server, body, seconds),
     }
 
 
-def _around_the_model(alone: Load, before: ModelTime | None, after: ModelTime | None) -> Row:
-    """Mean ms of a request beside the model's work on it; nothing where the server does not tell."""
-    if before is None or after is None or after.batches == before.batches:
-        return {}
-    model = (after.seconds - before.seconds) / (after.batches - before.batches)
-    return {"around": 1000 * (statistics.mean(alone.seconds) - model)}
+def _alone(server: Running, body: Body, seconds: float) -> Row:
+    """p50 of one client, in ms; and what surrounds the model's work on a request on average, where the server tells."""
+    before = server.model_time()
+    load = closed(server.port, body, 1, seconds * SHARE)
+    after, found = server.model_time(), {"alone": load.quantile(0.5)}
+    if before is not None and after is not None and after.batches > before.batches:
+        model = (after.seconds - before.seconds) / (after.batches - before.batches)
+        found["around"] = 1000 * (statistics.mean(load.seconds) - model)
+    return found
 
 
 def _bare(model: DeployedModel, seconds: float) -> Row:
@@ -128,7 +131,7 @@ def _ours(files: Path, device: str, folder: Path, max_wait_ms: float) -> dict[st
     return {OURS: [*our_command(files, device, folder, max_wait_ms=max_wait_ms), "--no-log", "--port"]}
 
 
-def _opened(server: Running, body: bytes, rate: float, seconds: float, number: int) -> Row:
+def _opened(server: Running, body: Body, rate: float, seconds: float, number: int) -> Row:
     before = server.resident
     load = opened(server.port, body, rate, seconds, number, from_due=False)
     total = sum(load.statuses.values())

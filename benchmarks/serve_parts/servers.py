@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
+from benchmarks.serve_parts.load import Body
 from resnet_ops.params import parse_params
 from resnet_ops_pipelines.project_params import Params
 
@@ -30,6 +33,7 @@ __all__ = [
     "Running",
     "commands",
     "make_network",
+    "one_array",
     "one_image",
     "our_command",
     "running",
@@ -61,12 +65,22 @@ def make_network(name: str, folder: Path) -> Path:
     return folder
 
 
-def one_image(files: Path) -> bytes:
-    """A body for `/invocations`, which all of them know."""
+def one_image(files: Path) -> Body:
+    """For `/invocations`, which all of them know."""
+    return Body(json.dumps({"inputs": _image(files).tolist()}).encode())
+
+
+def one_array(files: Path) -> Body:
+    """The same image as `numpy.save` writes it, for ours."""
+    file = BytesIO()
+    np.save(file, _image(files))
+    return Body(file.getvalue(), "/v1/score", "application/x-npy")
+
+
+def _image(files: Path) -> NDArray[np.uint8]:
     description = json.loads((files / "member.json").read_text())
     side, channels = description["image_size"], description["channels"]
-    image = np.random.default_rng(0).integers(0, 256, (1, side, side, channels), dtype=np.uint8)
-    return json.dumps({"inputs": image.tolist()}).encode()
+    return np.random.default_rng(0).integers(0, 256, (1, side, side, channels), dtype=np.uint8)
 
 
 def our_command(files: Path, device: str, folder: Path, **changes: Any) -> list[str]:
@@ -140,7 +154,7 @@ class Running:
 
 
 @contextmanager
-def running(wanted: dict[str, list[str]], body: bytes, folder: Path) -> Iterator[dict[str, Running]]:
+def running(wanted: dict[str, list[str]], body: Body, folder: Path) -> Iterator[dict[str, Running]]:
     """All of them, started side by side, once each has answered."""
     with ExitStack() as stack:
         found = {name: stack.enter_context(_started(command, folder)) for name, command in wanted.items()}
@@ -176,9 +190,9 @@ def _started(command: list[str], folder: Path) -> Iterator[Running]:
             process.wait()
 
 
-def _await_answer(server: Running, body: bytes, until: float, folder: Path) -> None:
-    kind = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/invocations", body, kind)
+def _await_answer(server: Running, body: Body, until: float, folder: Path) -> None:
+    where = f"http://127.0.0.1:{server.port}{body.route}"
+    request = urllib.request.Request(where, body.content, {"Content-Type": body.kind})
     while True:
         try:
             with urllib.request.urlopen(request, timeout=10):

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.serve_parts.rounds import BARE, BATCH, NOMINAL, WAIT
+from benchmarks.serve_parts.rounds import BARE, NOMINAL, WAIT
 from benchmarks.serve_parts.servers import LOGGED, OURS
 
 __all__ = ["tables"]
@@ -58,21 +58,24 @@ def _compared(rows: Sequence[Row], device: str, equal_p99: float) -> Iterator[st
     if LOGGED in most:
         cost = [1 - 1 / each for each in _ratios(most[OURS], most[LOGGED])]
         yield f"Logging costs {_percent(cost)} of the answers/s at most. "
-    if BARE in of:
-        more = [
-            of[OURS][number]["alone"] - row["alone"] for number, row in of[BARE].items() if number in of[OURS]
-        ]
-        if more:
-            yield (
-                f"A request alone takes {statistics.median(more):.2f} ms ({min(more):.2f}-{max(more):.2f}) more than "
-                f"the model in a tight loop; the bare loop predicts batches of {BATCH}."
-            )
-    around = [row["around"] for row in of.get(OURS, {}).values() if "around" in row]
-    if around:
+    ours, bare = of.get(OURS, {}), of.get(BARE, {})
+    raw = {number: row["raw"] for number, row in ours.items() if "raw" in row}
+    yield from _alone("A request alone", ours, bare)
+    yield from _alone("One with a raw array", raw, bare)
+
+
+def _alone(what: str, ours: dict[int, Row], bare: dict[int, Row]) -> Iterator[str]:
+    more = [row["alone"] - bare[number]["alone"] for number, row in ours.items() if number in bare]
+    around = [row["around"] for row in ours.values() if "around" in row]
+    if more and around:
         yield (
-            f"Beside the model's own work on it, as the server counts that, a request alone takes "
-            f"{statistics.median(around):.2f} ms ({min(around):.2f}-{max(around):.2f}) on average."
+            f"{what} takes {_spread(more)} ms more than the model in a tight loop, and on average {_spread(around)} ms "
+            "more than the model's own work on it in the server."
         )
+
+
+def _spread(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.2f} ({min(found):.2f}-{max(found):.2f})"
 
 
 def _overload(rows: Sequence[Row], device: str) -> Iterator[str]:
