@@ -1,5 +1,6 @@
 """A request's body as images of the model's size: files as the pipeline reads them, or arrays of that size."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -108,8 +109,12 @@ def _of_numbers(nested: Any) -> NDArray[Any]:
         (length,) = set(map(len, level))
         shape.append(length)
         level = list(chain.from_iterable(level))
-    if not set(map(type, level)) <= {int, float}:
+    kinds = set(map(type, level))
+    if not kinds <= {int, float}:
         raise TypeError
+    if kinds == {int}:
+        with suppress(ValueError):  # not all of them are bytes
+            return np.frombuffer(bytes(level), np.uint8).reshape(shape)
     return np.array(level).reshape(shape)
 
 
