@@ -3,6 +3,8 @@
 What SQL can count, it counts: rows, sources and labels. So labels that come late change no kept summary.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -118,7 +120,8 @@ def summarise_time_range(
     pieces = hours(log, name, digest, start, end) if window is None else [(start, end)]
     for begin, until in pieces:
         if begin is not None and window is None and until == begin + _HOUR:
-            found = _hour(log, schema, begin, split)
+            numbers = counted if (begin, until) == (start, end) else None
+            found = _hour(log, schema, begin, split, numbers)
         else:
             found = _read(log, schema, split, {"start": begin, "end": until, **choice})
         for part, summary in found.items():
@@ -167,9 +170,12 @@ def _floor(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _hour(log: InferenceLog, schema: SummarySchema, hour: datetime, split: bool) -> dict[str, WindowSummary]:
+def _hour(
+    log: InferenceLog, schema: SummarySchema, hour: datetime, split: bool, counted: dict[str, Count] | None
+) -> dict[str, WindowSummary]:
+    """counted: its rows, where they are known."""
     choice = {"digest": schema.identity.digest, "start": hour, "end": hour + _HOUR}
-    counted = log.count(schema.identity.name, **choice)
+    counted = log.count(schema.identity.name, **choice) if counted is None else counted
     numbers = {f"={name}": each for name, each in counted.items()} if split else _together(counted)
     kept = kept_summaries(log, schema.identity.digest, hour, schema.digest)
     fresh = {part for part, each in numbers.items() if kept.get(part, ())[:2] == (each.rows, each.last_id)}
@@ -198,17 +204,7 @@ def _same_labels(kept: WindowSummary, now: Count) -> bool:
 
 
 def _together(counted: dict[str, Count]) -> dict[str, Count]:
-    each = counted.values()
-    if not each:
-        return {}
-    return {
-        _ALL: Count(
-            rows=sum(one.rows for one in each),
-            last_id=max(one.last_id for one in each),
-            labelled=sum(one.labelled for one in each),
-            right=sum(one.right for one in each),
-        )
-    }
+    return {_ALL: functools.reduce(operator.add, counted.values())} if counted else {}
 
 
 def _read(
@@ -216,8 +212,12 @@ def _read(
 ) -> dict[str, WindowSummary]:
     found: dict[str, WindowSummary] = {}
     for rows in log.stream(schema.identity.name, **choice):
-        parts = "=" + rows["source"].fillna("").astype(str) if split else [_ALL] * len(rows)
-        for part, some in rows.groupby(parts):
+        for part, some in _by_source(rows) if split else [(_ALL, rows)]:
             summary = summarise(some, schema)
-            found[str(part)] = merge(schema, [found[str(part)], summary]) if part in found else summary
+            found[part] = merge(schema, [found[part], summary]) if part in found else summary
     return found
+
+
+def _by_source(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for part, some in rows.groupby("=" + rows["source"].fillna("").astype(str)):
+        yield str(part), some

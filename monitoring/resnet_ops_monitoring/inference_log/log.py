@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, Table, delete, exists, func, not_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Table,
+    delete,
+    exists,
+    func,
+    not_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import IntegrityError
 
 from resnet_ops.errors import DataError
@@ -44,6 +56,14 @@ class Count:
     last_id: int
     labelled: int
     right: int
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(
+            self.rows + other.rows,
+            max(self.last_id, other.last_id),
+            self.labelled + other.labelled,
+            self.right + other.right,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,16 +136,15 @@ class InferenceLog(LogDatabase):
         """What can be counted without reading the rows, by source ("" for none). choice: as in `read`."""
         table, chosen = _chosen(model, **choice)
         source = func.coalesce(table.c.source, "")
-        query = select(
-            source,
-            func.count(),
-            func.max(table.c.id),
-            func.count(table.c.label),
-            func.count().filter(table.c.label == table.c.predicted),
-        )
+        right = table.c.label == table.c.predicted  # named once: a label is looked up each time
+        query = select(source, right, func.count(), func.max(table.c.id)).where(*chosen)
+        counted: dict[str, Count] = {}
         with self._explained("read"), self._engine.connect() as connection:
-            found = connection.execute(query.where(*chosen).group_by(source))
-            return {name: Count(*numbers) for name, *numbers in found}
+            for name, each, rows, last in connection.execute(query.group_by(source, right)):
+                labelled = 0 if each is None else rows
+                one = Count(rows, last, labelled, rows if each else 0)
+                counted[name] = one if name not in counted else counted[name] + one
+        return counted
 
     def outcomes(self, model: str, **choice: Any) -> Outcomes:
         """What became of requests. choice: as in `read`."""
@@ -215,7 +234,9 @@ class InferenceLog(LogDatabase):
 
     def _query(self, model: str, choice: dict[str, Any]) -> tuple[Select[Any], Subquery]:
         table, chosen = _chosen(model, **choice)
-        return select(*(table.c[name] for name in LOGGED)).where(*chosen), table
+        # `to_frame` makes times aware, all at once
+        naive = {"time": type_coerce(table.c.time, Utc.impl)}
+        return select(*(naive.get(name, table.c[name]) for name in LOGGED)).where(*chosen), table
 
 
 def _chosen(

@@ -78,7 +78,7 @@ def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
 def to_frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Rows of the table, in the order of LOGGED, as a frame."""
     frame = pd.DataFrame(found, columns=pd.Index(LOGGED))
-    frame["time"] = pd.to_datetime(frame["time"], utc=True)
+    frame["time"] = pd.to_datetime(frame["time"], utc=True, cache=False)
     for name in VECTORS:
         frame[name] = _unpacked(frame[name].tolist())
     for name in (*STATISTICS, "latency_ms"):

@@ -9,7 +9,7 @@ import pytest
 
 from resnet_ops.errors import DataError
 from resnet_ops_monitoring.inference_log.labels import Origin, count_right, expect_labels
-from resnet_ops_monitoring.inference_log.log import InferenceLog
+from resnet_ops_monitoring.inference_log.log import Count, InferenceLog
 from tests.unit.monitoring.conftest import make_predictions
 from tests.unit.monitoring.inference_log.writing import label
 
@@ -113,3 +113,12 @@ def test_labels_go_with_the_last_row_of_their_request(log: InferenceLog) -> None
     assert [row[0] for row in kept(log)] == ["r0"]
     assert log.forget(datetime(2026, 1, 7, tzinfo=UTC)) == 1
     assert kept(log) == []
+
+
+def test_rows_are_counted_by_source_with_those_that_have_a_label_and_those_that_are_right(
+    log: InferenceLog,
+) -> None:
+    more = make_predictions(np.random.default_rng(1), 5).assign(label=None, predicted="3", source="line 2")
+    log.append(more.assign(request_id=[f"s{place}" for place in range(5)]))
+    label(log, ["r0", "r1", "r2", "s0"], ["7", "3", "7", "7"])
+    assert log.count("made-up") == {"": Count(10, 10, 3, 2), "line 2": Count(5, 15, 1, 0)}
