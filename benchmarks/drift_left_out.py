@@ -32,8 +32,9 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.files import read_json, write_json
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, Tried, calibrated_accuracy
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.words import family
 from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
+from resnet_ops_monitoring.drift.trials import calibrate_accuracy
 from tests.unit.monitoring.conftest import PARAMS, make_served
 from tests.unit.monitoring.drift.test_accuracy_calibration import UNREHEARSED, held_out, in_silence
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from benchmarks.drift_parts.shifted_images import CLEAN, REHEARSED, SHIFTS, UNSEEN, Case, Scores
 from resnet_ops.predictions import Predictions
-from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, Tried, calibrated_accuracy
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS
 from resnet_ops_monitoring.drift.reference import Reference, build_reference
+from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, STATISTICS
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 

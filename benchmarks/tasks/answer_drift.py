@@ -24,8 +24,8 @@ from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.provenance import environment, git_state, hardware
 from resnet_ops.tasks.watching.watching import watched, watching_of
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy, trials
 from resnet_ops_monitoring.drift.reference import Reference, Scored, build_reference
+from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy, trials
 from resnet_ops_monitoring.drift.words import family
 from resnet_ops_monitoring.inference_log.frames import COLUMNS
 from resnet_ops_monitoring.settings.drift import DriftParams, read_drift_params

@@ -32,7 +32,7 @@ find_moved(
         "newest_images": "report.most_novel",
         "params": "settings.drift",
         "rehearsal": "drift.accuracy_calibration",
-        "rehearsing": "drift.perturbations",
+        "rehearsing": "drift.trials",
         "rounds": "service.monitor_service",
         "run_params": "settings.service",
         "runner": "service.monitor",

@@ -14,13 +14,13 @@ import numpy as np
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
 from resnet_ops_monitoring.drift.reference import load_reference
+from resnet_ops_monitoring.drift.simulated_camera import told
 from resnet_ops_monitoring.drift.verdict import Verdict
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.report.stored_reference import fetch_reference, store_reference
 from resnet_ops_monitoring.service.monitor import Monitor, Showing
 from resnet_ops_monitoring.service.watched import Watched, registered_digests
 from resnet_ops_monitoring.service.windows import due_time_ranges
-from resnet_ops_monitoring.serving.camera import SIMULATION
 from resnet_ops_pipelines.project_params import Params, TrafficWindow, read_params
 from resnet_ops_pipelines.serving import Serving, read_serving
 from resnet_ops_pipelines.traffic import PRODUCTION, replay
@@ -29,7 +29,6 @@ from resnet_ops_registry.client.publish import KEY_NAME
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import EXPERIMENT
 
-REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
 REPORTS = Path("reports/drift")
 
 
@@ -51,14 +50,13 @@ def images_of(serving: Serving, params: Params, name: str) -> Showing:
     """The images of a replay's requests, as the camera delivered them."""
     sent = replay(name, params, serving.unseen(PRODUCTION, "production"), serving.identity)
     places = {each: place for place, each in enumerate(sent.ids)}
-    dirty = params.monitor.windows[name].camera == "dirty"
 
     def of(ids: Sequence[str]) -> np.ndarray | None:
         # a window may hold another replay's requests, or real ones
         return sent.images[[places[each] for each in ids]] if places.keys() >= {*ids} else None
 
     usual = serving.unseen(Path("data/prepared"), "test").images
-    return Showing(of, usual, SIMULATION if dirty else REPLAY)
+    return Showing(of, usual, told(params.monitor.windows[name].camera))
 
 
 def judged(monitor: Monitor, window: TrafficWindow) -> Iterator[Verdict]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Discriminator, Tag
 
@@ -92,14 +92,20 @@ class RegisterParams(Settings):
 class TrafficWindow(Settings):
     """One range of simulated production traffic: the production split, replayed."""
 
-    camera: Literal["as_recorded", "dirty"]
-    """`dirty` passes the images through a simulated camera with dirt on the lens and poor light."""
+    camera: str
+    """`as_recorded`; `dirty`: dirt on the lens and poor light together; or one change with its severity, such as
+    `darkened 4`, of those by which the accuracy calibration knows changes too."""
     start: AwareDatetime
     """Time of the first request, with its zone."""
     hours: float
     """How long the requests take, at equal distances."""
 
     def __post_init__(self) -> None:
+        from resnet_ops_monitoring.drift.simulated_camera import (
+            check_camera,  # it loads torch, which most stages need not
+        )
+
+        check_camera(self.camera)
         if not 0 < self.hours <= 24 * 366:
             raise ValueError(f"hours is {self.hours}, but must be above 0, and at most a year's")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from resnet_ops.console import console, report_errors
 from resnet_ops.files import write_json
+from resnet_ops_monitoring.drift.simulated_camera import CAMERAS
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_pipelines.outside_state import outside_state
@@ -14,7 +15,6 @@ from resnet_ops_pipelines.traffic import PRODUCTION, replay
 
 WINDOWS = Path("reports/windows.json")
 SOURCE = "simulated {} camera"
-CAMERAS = ("as_recorded", "dirty")
 
 
 def main() -> None:
@@ -43,10 +43,9 @@ def main() -> None:
         )
         written[name] = {"rows": len(frame), "model": str(identity), "digest": identity.digest}
     today = {each for ids in requests.values() for each in ids}
-    for camera in CAMERAS:
-        log.drop_replays(
-            SOURCE.format(camera), identity, today
-        )  # of other images, times or names than today's
+    log.drop_replays(
+        [SOURCE.format(camera) for camera in CAMERAS], identity, today
+    )  # of other images, times or names than today's
     outside = outside_state(identity, log, requests)
     write_json(WINDOWS, {"windows": written, "outside": outside})
 

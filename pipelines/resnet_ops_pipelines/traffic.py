@@ -9,8 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from resnet_ops.data import PreparedData
+from resnet_ops_monitoring.drift.simulated_camera import seen
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
-from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_pipelines.project_params import Params
 from resnet_ops_pipelines.replay_order import request_times, requested, shuffled
 
@@ -48,6 +48,6 @@ def replay(name: str, params: Params, data: PreparedData, identity: ModelIdentit
     return Replay(
         ids=[str(uuid5(NAMESPACE_URL, each)) for each in ids],
         times=request_times(window, len(places)),
-        images=degrade(images, params.seed) if window.camera == "dirty" else images,
+        images=seen(images, window.camera, params.seed),
         groups=None if numbers is None else numbers.astype(str).tolist(),
     )

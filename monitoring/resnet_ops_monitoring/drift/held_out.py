@@ -10,8 +10,8 @@ from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel
 from resnet_ops.tasks.watching.watching import watched, watching_of
-from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, Scored, build_reference
+from resnet_ops_monitoring.drift.trials import calibrate_accuracy
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams

@@ -184,13 +184,13 @@ class InferenceLog(LogDatabase):
             _drop_orphans(connection)
         return gone
 
-    def drop_replays(self, source: str, identity: ModelIdentity, kept: Collection[str]) -> int:
-        """Delete what a version answered in replays from a simulated source, but for these requests; returns how many.
+    def drop_replays(self, sources: Collection[str], identity: ModelIdentity, kept: Collection[str]) -> int:
+        """Delete what a version answered in replays from simulated sources, but for these requests; returns how many.
 
         Rows of production belong to no replay (`window`), so none of them can go.
         """
         today, mine = set(kept), inferences.c.digest == identity.digest
-        chosen = (inferences.c.model == identity.name, mine, inferences.c.source == source)
+        chosen = (inferences.c.model == identity.name, mine, inferences.c.source.in_(sources))
         query = select(inferences.c.request_id).where(*chosen, inferences.c.window.is_not(None))
         with self.transaction("write to") as connection:
             old = [name for name in connection.execute(query).scalars() if name not in today]

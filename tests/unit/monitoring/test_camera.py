@@ -1,11 +1,18 @@
 """The simulated camera."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
+from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
+from resnet_ops_monitoring.drift.simulated_camera import CAMERAS, seen, told
 from resnet_ops_monitoring.serving import camera
 from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
+from resnet_ops_pipelines.project_params import TrafficWindow
 
 
 @pytest.mark.parametrize("shape", [(5, 8, 8, 1), (4, 32, 32, 3), (2, 48, 64, 3)])
@@ -46,3 +53,32 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_it_says_that_it_is_simulated() -> None:
     assert SIMULATION.startswith("Simulated")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("as_recorded", lambda images: images),
+        ("dirty", lambda images: degrade(images, 3)),
+        ("darkened 4", lambda images: perturbed(images, "darkened", 4, 3)),
+        ("defocus_blur 2", lambda images: perturbed(images, "defocus_blur", 2, 3)),
+    ],
+)
+def test_simulated_traffic_passes_the_camera_that_its_window_names(
+    name: str, expected: Callable[[Pixels], Pixels]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    assert np.array_equal(seen(images, name, 3), expected(images))
+
+
+def test_every_camera_is_told_apart_and_as_simulated() -> None:
+    told_of = [told(name) for name in CAMERAS]
+    assert len({*told_of}) == len(CAMERAS) == 2 + len(PERTURBATIONS)
+    assert all(each.startswith("Simulated") for each in told_of)
+    assert "defocus blur" in told("defocus_blur 3")
+
+
+@pytest.mark.parametrize("name", ["darkened", "darkened 6", "darkened 0", "dirty 2", "dusty", ""])
+def test_a_camera_that_there_is_not_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match=r"as_recorded, dirty, .*severity.*defocus_blur.*darkened"):
+        TrafficWindow(camera=name, start=datetime(2026, 1, 5, tzinfo=UTC), hours=2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resnet_ops_monitoring.drift.perturbations import calibrate_accuracy
+from resnet_ops_monitoring.drift.trials import calibrate_accuracy
 
 if TYPE_CHECKING:
     from resnet_ops_monitoring.drift.reference import Reference

@@ -18,8 +18,9 @@ from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, calibrate_accuracy, perturbed
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, load_reference
+from resnet_ops_monitoring.drift.trials import calibrate_accuracy
 from resnet_ops_monitoring.serving.camera import degrade
 from resnet_ops_monitoring.settings.drift import DriftParams
 from resnet_ops_monitoring.statistics.class_mix import shifts

@@ -13,8 +13,9 @@ from resnet_ops.tasks.watching.at_threshold import at_threshold
 from resnet_ops.tasks.watching.watching import watched
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.held_out import held_out_reference
-from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, trials
+from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, load_reference
+from resnet_ops_monitoring.drift.trials import trials
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.settings.drift import ReferenceParams

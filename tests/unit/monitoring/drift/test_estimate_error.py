@@ -12,8 +12,8 @@ import pytest
 
 from resnet_ops_monitoring.drift.accuracy_calibration import look_of_summary
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
+from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.settings.drift import DriftParams

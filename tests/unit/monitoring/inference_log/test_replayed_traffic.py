@@ -76,9 +76,12 @@ def test_of_replays_only_the_requests_of_today_stay(served: Served, tmp_path: Pa
     sent("by its old name", (4, 5))
     production, other = sent(None, (0, 1)), sent("calm", (6,), "a camera")
     today = sent("calm", (0, 1, 2, 3))
-    assert log.drop_replays("simulated", replace(served.identity, digest="e" * 64), today) == 0
-    assert log.drop_replays("simulated", served.identity, today) == 5
-    assert log.drop_replays("simulated", served.identity, today) == 0
+    assert (
+        log.drop_replays(["another camera", "simulated"], replace(served.identity, digest="e" * 64), today)
+        == 0
+    )
+    assert log.drop_replays(["another camera", "simulated"], served.identity, today) == 5
+    assert log.drop_replays(["another camera", "simulated"], served.identity, today) == 0
     left = set(log.read(served.identity.name)["request_id"])
     assert left == {*production, *other, *today}
     log.close()

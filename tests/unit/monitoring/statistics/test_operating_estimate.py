@@ -14,9 +14,9 @@ import pytest
 
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.perturbations import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, build_reference, load_reference
 from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.verdict import OperatingVerdict, load_verdict
 from resnet_ops_monitoring.inference_log.frames import matrix
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity

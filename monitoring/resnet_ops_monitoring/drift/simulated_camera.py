@@ -1,0 +1,40 @@
+"""The camera of simulated traffic: as it recorded, dirty, or changed in one way. Nothing here is real traffic."""
+
+from resnet_ops.data.depth import Pixels
+from resnet_ops_monitoring.drift.perturbations import KINDS, PERTURBATIONS, perturbed
+from resnet_ops_monitoring.drift.words import perturbation
+from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
+
+__all__ = ["CAMERAS", "check_camera", "seen", "told"]
+
+AS_RECORDED, DIRTY = "as_recorded", "dirty"
+REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
+_CHANGES = {f"{kind} {severity}": (kind, severity) for kind, severity in PERTURBATIONS}
+"""One change each, by which the accuracy calibration knows them too."""
+CAMERAS = (AS_RECORDED, DIRTY, *_CHANGES)
+
+
+def check_camera(camera: str) -> None:
+    """Raise ValueError where there is no such camera."""
+    if camera not in CAMERAS:
+        raise ValueError(
+            f"camera is {camera[:50]!r}, but must be {AS_RECORDED}, {DIRTY}, or one change with its severity from 1 to "
+            f"5, such as darkened 4; changes are {', '.join(KINDS)}"
+        )
+
+
+def seen(images: Pixels, camera: str, seed: int) -> Pixels:
+    """(N, H, W, C) images as one of CAMERAS delivers them; the same seed gives the same ones."""
+    if camera == DIRTY:
+        return degrade(images, seed)
+    return images if camera == AS_RECORDED else perturbed(images, *_CHANGES[camera], seed)
+
+
+def told(camera: str) -> str:
+    """What a page says of such traffic."""
+    if camera == DIRTY:
+        return SIMULATION
+    if camera == AS_RECORDED:
+        return REPLAY
+    kind, severity = _CHANGES[camera]
+    return f"Simulated: real images, changed on purpose: {perturbation(kind)}, severity {severity} of 5."
