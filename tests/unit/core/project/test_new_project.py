@@ -29,9 +29,6 @@ from resnet_ops_pipelines.project_params import Params
 from resnet_ops_registry.gate.policy_file import read_policy
 from tests.unit.core.project.new_images import write_csv, write_folder
 
-ROOT = Path(__file__).parents[4]
-PACKAGES = ("resnet_ops", "registry", "monitoring", "pipelines")
-
 
 def init(*words: str) -> tuple[int, str]:
     app = build_app()
