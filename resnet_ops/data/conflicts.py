@@ -1,6 +1,7 @@
 """Equal images with different labels."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ __all__ = ["settle_conflicts"]
 
 
 def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> RawData:
-    """The data with one label for each image, and a note of what that took.
+    """The data with one label for each image, and notes of what that took and of copies in several given splits.
 
     `drop` leaves out all images that are there with two labels, `first` gives them the label that comes first. Raises
     DataError that names every such image where `how` is `stop`.
@@ -27,7 +28,7 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
         for digest, same in places.items()
         if len(same) > 1 and len({asked[place].tobytes() for place in same}) > 1
     }
-    known = replace(raw, digests=digests)
+    known = replace(raw, digests=digests, notes=(*raw.notes, *_in_several(raw, places.values())))
     if not at_odds:
         return known
     count = sum(map(len, at_odds.values()))
@@ -43,11 +44,23 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
         )
     if how == "drop":
         note = f"{count} images are left out: they appear with two labels (data.conflicts: drop)"
-        return replace(known, left_out=frozenset(at_odds), notes=(*raw.notes, note))
+        return replace(known, left_out=frozenset(at_odds), notes=(*known.notes, note))
     labels, targets = raw.labels.copy(), None if raw.targets is None else raw.targets.copy()
     for same in at_odds.values():
         labels[same] = labels[same[0]]
         if targets is not None:
             targets[same] = targets[same[0]]
     note = f"{count} images appear with two labels, of which the first counts (data.conflicts: first)"
-    return replace(known, labels=labels, targets=targets, notes=(*raw.notes, note))
+    return replace(known, labels=labels, targets=targets, notes=(*known.notes, note))
+
+
+def _in_several(raw: RawData, copies: Iterable[list[int]]) -> Iterator[str]:
+    """A note where equal images are given for different splits."""
+    allowed = raw.allowed or []
+    several = [same for same in copies if allowed and len({allowed[place] for place in same}) > 1]
+    if several:
+        first, second = (raw.paths[place] for place in several[0][:2])
+        yield (
+            f"{len(several)} images are given for more than one split, such as {first} and its copy {second}. All "
+            "copies of an image are in one split here, so that none is tested by what was learned from"
+        )

@@ -108,9 +108,9 @@ class DataParams(Settings):
 
     source: Literal["digits", "imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is
-    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `csv` is a file with columns path, class (or label_1, label_2 ...
-    by several people) and perhaps split; `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100`
-    are their binary versions."""
+    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE, or test, or both; `csv` is a file with columns path, class (or
+    label_1, label_2 ... by several people) and perhaps split; `idx` are the four files of MNIST or Fashion-MNIST;
+    `cifar10` and `cifar100` are their binary versions."""
     root: str | None
     """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits
     too: the pipeline names the file that reads them. Not read for digits."""

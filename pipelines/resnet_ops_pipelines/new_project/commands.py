@@ -67,7 +67,7 @@ def init(
     from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
     from resnet_ops_pipelines.new_project.sample import LISTED, TESTED, sample, source_of, split_for
     from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
-    from resnet_ops_pipelines.new_project.telling import tell, tell_faults
+    from resnet_ops_pipelines.new_project.telling import tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
     name = _given(name) if name else _name(into.resolve().name)
@@ -88,11 +88,12 @@ def init(
         split=split_for(0),
     )
     boxes = find_boxes(images) if data.source in LISTED else None
-    beside = boxes or (find_masks(images) if data.source == "imagefolder" else None)
+    beside = boxes or (find_masks(images) if data.source in ("imagefolder", "imagenet") else None)
     if beside is not None:
         data = beside.of(data)
         refuse_overlap(Path(data.root or ""), into)
         tell_faults(beside.faults, data.root or "")
+        tell_joined(Path(data.root or ""))
     typical = sample(data, beside.images if beside else (), beside.classes if beside else 0)
     console.print(
         f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."

@@ -61,7 +61,7 @@ class FoundMasks:
 
     def of(self, data: DataParams) -> DataParams:
         """These settings with what was found."""
-        return replace(data, task=self.settings.name, segmentation=self.settings)
+        return replace(data, source="imagefolder", task=self.settings.name, segmentation=self.settings)
 
 
 def find_masks(folder: Path) -> FoundMasks | None:
@@ -100,7 +100,7 @@ def _ending(files: list[Path]) -> str | None:
     there, found = set(files), Counter[str]()
     for ending in (word + each for word in WORDS for each in ENDINGS):
         masks = {path for path in files if path.name.endswith(ending)}
-        images = there - masks
+        images = there - masks if masks else set()
         paired = sum(path.with_name(path.stem + ending) in masks for path in images)
         if 2 * paired >= max(len(images), len(masks)) > 0:
             found[ending] = paired

@@ -11,6 +11,7 @@ import numpy as np
 
 from resnet_ops.data.decoding import Facts, decode
 from resnet_ops.data.formats import CIFAR10_FILES, CIFAR100_FILES
+from resnet_ops.data.listing.given_splits import given_splits
 from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.odd_images import bits_needed
 from resnet_ops.data.opening import quiet_decoders
@@ -49,11 +50,9 @@ def source_of(place: Path) -> Source:
         return "csv"
     if not place.is_dir():
         raise DataError(f"{place} does not exist. Name a folder of class folders, or a CSV file.")
-    names = {path.name for path in place.iterdir()}
-    if {"train", "val"} <= names and not any(
-        (place / name).is_dir() for name in names - {"train", "val"} if not name.startswith(".")
-    ):
+    if given_splits(place):
         return "imagenet"
+    names = {path.name for path in place.iterdir()}
     if set(CIFAR10_FILES) <= names:
         return "cifar10"
     if set(CIFAR100_FILES) <= names:

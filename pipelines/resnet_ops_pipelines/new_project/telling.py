@@ -1,16 +1,18 @@
 """What `resnet-ops init` says of a data set and of what it proposes."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from resnet_ops.console import console
+from resnet_ops.data.listing.given_splits import split_folders
 from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal
 from resnet_ops_pipelines.new_project.survey import Survey
 
-__all__ = ["tell", "tell_faults"]
+__all__ = ["tell", "tell_faults", "tell_joined"]
 
 MOST_FAULTS = 10
 """That are shown."""
@@ -103,3 +105,13 @@ def tell_faults(faults: Sequence[str], root: str) -> None:
         "resnet-ops boxes check",
         markup=False,
     )
+
+
+def tell_joined(root: Path) -> None:
+    """Print it where masks or boxes lie in folders that are called like splits, which their readers do not keep."""
+    if folders := [folder.name for folder in split_folders(root).values()]:
+        console.print(
+            f"The images of {', '.join(folders)} are put together and split anew: with masks or boxes, folders are not "
+            "taken for splits.",
+            markup=False,
+        )

@@ -6,16 +6,19 @@ from pathlib import Path
 
 from resnet_ops.data.listing.class_names import spelling_of
 from resnet_ops.data.listing.csv_listing import list_csv
-from resnet_ops.data.listing.folders import Found, find, is_dropping, notes_on, require_most
+from resnet_ops.data.listing.folders import Found, find, notes_on, require_most
+from resnet_ops.data.listing.given_splits import (
+    class_folders,
+    given_splits,
+    refuse_split_names,
+    require_same_classes,
+)
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
 __all__ = ["Listing", "list_images"]
-
-_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "production"}
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,14 @@ def list_images(params: DataParams) -> Listing:
     root = Path(params.root or "")
     match params.source:
         case "imagenet":
-            images, notes = _list_imagenet(root)
+            images, notes = _list_given(root)
         case "csv":
             images, notes = list_csv(root, set(params.split.as_dict()))
             root = root.parent
         case _:
+            _require_folder(root)
+            refuse_split_names(root)
             images, notes = _list_folder(root)
-            _refuse_splits(root, images)
     counts = Counter(name for each in images for name in (each.class_name, *ratings_of(each)) if name)
     spelling = spelling_of(counts, params.similar_classes, str(params.root))
     images, tied = by_majority([_spelt(each, spelling) for each in images], params.conflicts)
@@ -58,29 +62,37 @@ def _spelt(image: Listed, spelling: dict[str, str]) -> Listed:
     )
 
 
-def _list_imagenet(root: Path) -> tuple[list[Listed], list[str]]:
-    """ROOT/train/CLASS/IMAGE for training and validation, ROOT/val/CLASS/IMAGE for test and production."""
-    parts = {name: _list_folder(root / name) for name in ("train", "val")}
-    train, val = ({listed.class_name for listed in images} for images, _ in parts.values())
-    if train != val:
+def _list_given(root: Path) -> tuple[list[Listed], list[str]]:
+    """ROOT/train/CLASS/IMAGE with val or test beside it, in the spellings of `given_splits`."""
+    _require_folder(root)
+    parts = given_splits(root)
+    if not parts:
         raise DataError(
-            f"{root}: class {', '.join(sorted(train ^ val))} is in only one of train and val. "
-            "Give both the same class folders."
+            f"{root}: data.source is imagenet, but there is no train/CLASS/IMAGE with val/CLASS/IMAGE or "
+            "test/CLASS/IMAGE beside it. Lay images out like that, or set data.source in params.yaml to imagefolder."
         )
-    given = {"train": LEARNED, "val": HELD_OUT}
-    images = [replace(each, allowed=given[part]) for part, (found, _) in parts.items() for each in found]
-    return images, [f"{part}: {note}" for part, (_, notes) in parts.items() for note in notes]
+    require_same_classes(root, list(parts))
+    images, notes = [], []
+    for part, splits in parts.items():
+        found, passed = _list_folder(part)
+        images += [replace(each, allowed=splits) for each in found]
+        notes += [f"{part.name}: {note}" for note in passed]
+    given = "; ".join(f"{part.name} for {' and '.join(splits)}" for part, splits in parts.items())
+    others = [folder.name for folder in class_folders(root) if folder not in parts]
+    skipped = [f"Skipped the folders beside them: {', '.join(others)}"] if others else []
+    return images, [f"Folders say the splits of their images: {given}", *skipped, *notes]
 
 
-def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
-    """The images of ROOT/CLASS/IMAGE, in deeper folders too. Raises DataError when classes are missing or empty."""
+def _require_folder(root: Path) -> None:
     if not root.is_dir():
         raise DataError(
             f"The image folder {root} is missing. Set data.root in params.yaml to a folder of class folders."
         )
-    classes = sorted(
-        folder.name for folder in root.iterdir() if folder.is_dir() and not is_dropping(folder.name)
-    )
+
+
+def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
+    """The images of ROOT/CLASS/IMAGE, in deeper folders too. Raises DataError when classes are missing or empty."""
+    classes = [folder.name for folder in class_folders(root)]
     files = {name: find(root / name) for name in classes}
     for name in classes:
         require_most(f"{root}/{name}", files[name])
@@ -108,13 +120,3 @@ def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
                 f"Lay them out as {root}/CLASS/IMAGE, or remove them."
             )
     return images, notes
-
-
-def _refuse_splits(root: Path, images: list[Listed]) -> None:
-    classes = {each.class_name for each in images}
-    if {name.lower() for name in classes} <= _SPLITS:
-        raise DataError(
-            f"{root}: the folders {', '.join(sorted(classes))} are called like splits, and would be the classes. For "
-            "ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE set data.source: imagenet in params.yaml, else name the "
-            "split of each image in a CSV file (data.source: csv)."
-        )

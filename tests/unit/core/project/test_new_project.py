@@ -23,6 +23,7 @@ from resnet_ops.tasks.task import Segmentation
 from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops_pipelines.new_project.code_locks import code_digest, project_pipeline, stages
 from resnet_ops_pipelines.new_project.commands import add_commands
+from resnet_ops_pipelines.new_project.telling import tell_joined
 from resnet_ops_pipelines.new_project.writing import (
     MADE,
     refuse_existing,
@@ -83,6 +84,44 @@ def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_
     with (project / "data/prepared/manifest.csv").open() as file:
         splits = Counter(row["split"] for row in csv.DictReader(file))
     assert all(f"{split} {count}" in said for split, count in splits.items()), (splits, said)
+
+
+@pytest.mark.slow
+def test_images_in_folders_of_splits_become_a_project_that_keeps_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(
+        place / "parts", {"train/good": 90, "train/bad": 90, "test/good": 60, "test/bad": 60, "notes": 1}
+    )
+    status, said = init("parts", "--into", "kept", "--minutes", "1")
+    assert status == 0, said
+    assert "train for train and validation; test for test and production" in said
+    project = place / "kept"
+    assert parse_params(project / "params.yaml", Params).data.source == "imagenet"
+    monkeypatch.chdir(project)
+    prepare_data.main()
+    found = Counter[tuple[str, str]]()
+    for folder in ("prepared", "production"):
+        with (project / f"data/{folder}/manifest.csv").open() as file:
+            found.update((row["path"].split("/")[0], row["split"]) for row in csv.DictReader(file))
+    assert found.keys() == {
+        ("train", "train"),
+        ("train", "validation"),
+        ("test", "test"),
+        ("test", "production"),
+    }
+    assert found.total() == 300
+
+
+def test_it_is_told_that_masks_and_boxes_in_folders_of_splits_are_put_together(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train/images", "valid/images"):
+        (place / name).mkdir(parents=True)
+    tell_joined(place)
+    assert "train, valid are put together" in capsys.readouterr().out
+    tell_joined(place / "train")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow

@@ -155,12 +155,19 @@ def test_so_few_masks_that_a_split_has_none_are_counted(tmp_path: Path) -> None:
 
 def test_the_kind_of_data_set_is_seen_in_its_files(tmp_path: Path) -> None:
     write_folder(tmp_path / "net", {"train/a": 1, "val/a": 1})
+    write_folder(tmp_path / "parted", {"Training/a": 1, "Testing/a": 1, "notes": 1})
     write_folder(tmp_path / "plain", {"train": 1, "val": 1, "good": 1})
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"")
     (tmp_path / "list.csv").write_text("path,class\n")
-    kinds = {name: source_of(tmp_path / name) for name in ("net", "plain", "mnist", "list.csv")}
-    assert kinds == {"net": "imagenet", "plain": "imagefolder", "mnist": "idx", "list.csv": "csv"}
+    kinds = {name: source_of(tmp_path / name) for name in ("net", "parted", "plain", "mnist", "list.csv")}
+    assert kinds == {
+        "net": "imagenet",
+        "parted": "imagenet",
+        "plain": "imagefolder",
+        "mnist": "idx",
+        "list.csv": "csv",
+    }
     with pytest.raises(DataError, match=r"does not exist. Name a folder"):
         source_of(tmp_path / "gone")
 

@@ -1,0 +1,110 @@
+"""Folders that are called like splits say where their images go, in whatever spelling."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from resnet_ops.data.conflicts import settle_conflicts
+from resnet_ops.data.listing import listings
+from resnet_ops.data.listing.given_splits import given_splits
+from resnet_ops.data.sources import check_source, read_source
+from resnet_ops.data.splits import split_images
+from resnet_ops.errors import DataError
+from tests.unit.core.data.image_folders import folder_params
+from tests.unit.core.project.new_images import write_folder
+
+LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
+
+
+def tree(root: Path, *folders: str) -> Path:
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("folders", "wanted"),
+    [
+        (("train", "test"), (LEARNED, HELD_OUT)),
+        (("Training", "Testing"), (LEARNED, HELD_OUT)),
+        (("TRAIN", "val"), (LEARNED, HELD_OUT)),
+        (("train", "valid"), (LEARNED, HELD_OUT)),
+        (("train", "validation"), (LEARNED, HELD_OUT)),
+        (("train", "valid", "test"), (("train",), ("validation",), HELD_OUT)),
+        (("train", "validation", "test", "production"), tuple((each,) for each in LEARNED + HELD_OUT)),
+        (("train", "test", "production"), (LEARNED, ("test",), ("production",))),
+        (("train", "val", "production"), (("train",), ("validation",), HELD_OUT)),
+    ],
+)
+def test_each_spelling_is_known_and_what_is_not_given_is_cut_from_its_neighbour(
+    tmp_path: Path, folders: tuple[str, ...], wanted: tuple[tuple[str, ...], ...]
+) -> None:
+    root = tree(tmp_path, *(f"{folder}/cat" for folder in folders), "extra/cat", ".cache/cat")
+    assert given_splits(root) == dict(zip((root / each for each in folders), wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    "folders", [(), ("train/cat",), ("test/cat", "val/cat"), ("train/cat", "test"), ("cat", "train", "test")]
+)
+def test_without_class_folders_in_two_parts_there_are_no_given_splits(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    assert given_splits(tree(tmp_path, *folders)) == {}
+
+
+def test_images_go_where_their_folders_say_and_what_lies_beside_is_told(tmp_path: Path) -> None:
+    counts = {f"{part}/{name}": 12 for part in ("train", "valid", "test") for name in ("cat", "dog")}
+    root = write_folder(tmp_path, {**counts, "extra/cow": 2})
+    raw = read_source(replace(folder_params(root), source="imagenet"))
+    assert raw.classes == ("cat", "dog")
+    said = raw.notes[0]
+    assert "train for train; valid for validation; test for test and production" in said
+    assert raw.notes[1].endswith("extra")
+    rows = split_images(raw, folder_params(root).split, 0).rows
+    found = {(row.path.split("/")[0], row.split) for row in rows}
+    assert found == {("train", "train"), ("valid", "validation"), ("test", "test"), ("test", "production")}
+
+
+def test_folders_that_disagree_in_classes_stop_the_run_before_a_file_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path, "train/cat", "train/dog", "test/cat", "test/unknown")
+    monkeypatch.setattr(listings, "find", None)
+    with pytest.raises(
+        DataError, match=r"unknown is not in train; class dog is not in test.* init \S+/train"
+    ):
+        check_source(replace(folder_params(root), source="imagenet"))
+
+
+def test_a_test_folder_without_class_folders_is_left_to_a_person(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"train/cat": 2, "train/dog": 2, "test": 2})
+    with pytest.raises(DataError, match=r"test, train are called like splits.* init \S+/train"):
+        check_source(folder_params(root))
+    with pytest.raises(DataError, match=r"source is imagenet, but there is no"):
+        check_source(replace(folder_params(root), source="imagenet"))
+
+
+def test_two_folders_for_one_split_are_named(tmp_path: Path) -> None:
+    root = tree(tmp_path, "train/cat", "val/cat", "valid/cat")
+    with pytest.raises(DataError, match=r"val and valid .* validation"):
+        given_splits(root)
+
+
+def test_copies_over_given_splits_are_counted_and_kept_together(tmp_path: Path) -> None:
+    root = write_folder(
+        tmp_path, {f"{part}/{name}": 8 for part in ("train", "test") for name in ("cat", "dog")}
+    )
+    copy = root / "test/cat/copy.png"
+    copy.write_bytes((root / "train/cat/001.png").read_bytes())
+    params = replace(folder_params(root), source="imagenet")
+    raw = settle_conflicts(read_source(params), "stop")
+    assert raw.notes[-1].startswith(
+        "1 images are given for more than one split, such as train/cat/001.png and"
+    )
+    splits = {row.path: row.split for row in split_images(raw, params.split, 0).rows}
+    assert splits["test/cat/copy.png"] == splits["train/cat/001.png"] in LEARNED
+    copy.unlink()
+    assert not any(
+        "more than one split" in note for note in settle_conflicts(read_source(params), "stop").notes
+    )
