@@ -127,7 +127,12 @@ def _is_list(file: Path) -> bool:
     except (DataError, OSError):
         return False
     try:
-        parts = json.loads(content)
+        text = content.decode(json.detect_encoding(content)).strip()
+        parts, end = json.JSONDecoder().raw_decode(text)
+        if not isinstance(parts, dict) or not parts.keys() >= PARTS:
+            return False  # whatever follows: JSON Lines have a value a line
+        if end < len(text):
+            raise ValueError(f"it goes on after its end, from character {end} on")
     except (ValueError, RecursionError) as error:
         if any(f'"{name}"'.encode() in content for name in PARTS):
             raise DataError(
@@ -135,7 +140,7 @@ def _is_list(file: Path) -> bool:
                 "move it out of this folder if it is none."
             ) from None
         return False
-    return isinstance(parts, dict) and parts.keys() >= PARTS
+    return True
 
 
 def _yolo_images(folder: Path) -> Path | None:

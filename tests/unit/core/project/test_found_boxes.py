@@ -135,12 +135,14 @@ def test_images_that_are_not_there_are_named(tmp_path: Path) -> None:
         find_boxes(tmp_path / "parts")
 
 
-def test_the_rest_of_a_coco_file_is_not_passed_over(tmp_path: Path) -> None:
+def test_the_rest_of_a_coco_file_is_not_passed_over_nor_one_with_something_behind_it(tmp_path: Path) -> None:
     write_coco(tmp_path / "parts", tmp_path / "parts")
     file = tmp_path / "parts/boxes.json"
-    file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"boxes\.json"):
-        find_boxes(tmp_path / "parts")
+    whole = file.read_bytes()
+    for broken in (whole[:200], whole + b"}"):
+        file.write_bytes(broken)
+        with pytest.raises(DataError, match=r"boxes\.json looks like a COCO file"):
+            find_boxes(tmp_path / "parts")
 
 
 def test_class_folders_with_notes_of_any_kind_have_no_boxes(tmp_path: Path) -> None:
@@ -148,6 +150,7 @@ def test_class_folders_with_notes_of_any_kind_have_no_boxes(tmp_path: Path) -> N
     (root / "classes.txt").write_text("a\nb\n")
     (root / "a/001.json").write_text('{"camera": 1}')
     (root / "a/broken.json").write_text("{")
+    (root / "chat.json").write_text('\ufeff{"images": ["a/001.png"], "text": "a nut"}\n{"images": []}\n{"ima')
     (root / "list.csv").write_text("path,class\na/001.png,a\n")
     (root / "export.xml").write_text("<report/>")
     assert find_boxes(root) is None
