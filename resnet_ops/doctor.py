@@ -77,6 +77,7 @@ def core_checks() -> Iterator[Finding]:
     yield from _shadows()
     yield _space()
     yield from _threads()
+    yield from _git()
     if _in_project():
         yield from _stages_python()
         yield from _project()
@@ -167,6 +168,19 @@ def _threads() -> Iterator[Finding]:
             "note",
             f"is {said}, but this process may use {cores} core(s): threads that wait for each other are slower "
             "than fewer. Unset it.",
+        )
+
+
+def _git() -> Iterator[Finding]:
+    """Whether git is there, which a project's repository is of."""
+    here = Path.cwd()
+    if shutil.which("git") is None:
+        lost = _in_project() and any((folder / ".git").exists() for folder in (here, *here.parents))
+        yield Finding(
+            "git",
+            "wrong" if lost else "note",
+            "is in no folder of PATH: evidence will not say from which commit a version is, and `resnet-ops init` "
+            "cannot make a repository. Install git, or add its folder to PATH.",
         )
 
 

@@ -22,7 +22,7 @@ from resnet_ops.training.machine import remarks, require_gpu
 from resnet_ops.training.plan import Plan
 from resnet_ops_pipelines.project_checks.names import check_names, left_from_digits
 from resnet_ops_pipelines.project_checks.policies import check_policies
-from resnet_ops_pipelines.project_checks.repository import check_remote, check_repository
+from resnet_ops_pipelines.project_checks.repository import check_remotes, check_repository
 from resnet_ops_pipelines.project_params import Params, read_params
 
 LOCK = Path(".dvc/tmp/rwlock")
@@ -102,7 +102,7 @@ if __name__ == "__main__":
                 f"{', '.join(left)}. Name your own use case there, and apply a policy for it, before you register.",
                 style="yellow",
             )
-        for remark in (check_remote(), check_policies(params.register.model)):
+        for remark in (*check_remotes(), check_policies(params.register.model)):
             if remark:
                 console.print(remark, style="yellow")
         check_images(params.data)

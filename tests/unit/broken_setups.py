@@ -54,6 +54,11 @@ def _full_disk(patch: Patch) -> None:
     patch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 10**8))
 
 
+def _no_git(patch: Patch) -> None:
+    there = shutil.which
+    patch.setattr(shutil, "which", lambda name, **how: None if name == "git" else there(name, **how))
+
+
 def _plugins(patch: Patch, times: int) -> None:
     point = EntryPoint("gated", "json:loads", "mlflow.model_registry_store")
     patch.setattr(checkup, "entry_points", lambda group: (point,) * times)
@@ -144,6 +149,7 @@ BROKEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Iterator[Finding]]
     "a shadow": (_shadow, core_checks, "wrong", "folder mlflow", "Rename the folder"),
     "a full disk": (_full_disk, core_checks, "wrong", "disk", "Free some space"),
     "many threads": (_set(OMP_NUM_THREADS="4096"), core_checks, "note", "OMP_NUM_THREADS", "Unset it"),
+    "no git": (_no_git, core_checks, "note", "git", "add its folder to PATH"),
     "no plugin": (
         lambda patch: _plugins(patch, 0),
         registry_checks,

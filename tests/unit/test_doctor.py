@@ -133,6 +133,20 @@ def test_a_server_that_does_not_answer_as_mlflow_is_named(
     assert remedy in found.text
 
 
+def test_git_that_is_missing_is_wrong_where_a_repository_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_in_project", lambda: True)
+    monkeypatch.setattr(doctor, "_stages_python", list)
+    monkeypatch.setattr(doctor, "_project", list)
+    monkeypatch.setenv("PATH", str(folder))
+    assert [each.state for each in core_checks() if each.subject == "git"] == ["note"]
+    Path(".git").mkdir()
+    assert [each.state for each in core_checks() if each.subject == "git"] == ["wrong"]
+    Path("git").touch(mode=0o755)
+    assert [each.state for each in core_checks() if each.subject == "git"] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("python", [None, "#!/bin/sh\necho /somewhere/else/__init__.py\n"])
 def test_a_python_of_another_environment_before_the_stages_is_named(

@@ -3,12 +3,13 @@
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from resnet_ops.errors import ConfigError
 
-__all__ = ["check_remote", "check_repository"]
+__all__ = ["check_remotes", "check_repository"]
 
 _FILES = (Path("dvc.lock"), Path("dvc.yaml"), Path("params.yaml"))
 _CONFLICT = ("<<<<<<< ", "=======", ">>>>>>> ")
@@ -28,13 +29,15 @@ def check_repository() -> None:
     _check_stages()
 
 
-def check_remote() -> str | None:
-    """A remark where `dvc push` would find no remote. Raises ConfigError where DVC's own settings cannot be read."""
+def check_remotes() -> list[str]:
+    """A remark for each reason for which `dvc push` and `dvc pull` will fail: a default that is no remote, and a remote
+    whose plugin for DVC is not installed. Raises ConfigError where DVC's own settings cannot be read.
+    """
     from dvc.config import Config  # type: ignore[import-untyped]
     from dvc.config import ConfigError as Broken
 
     if not Path(".dvc").is_dir():
-        return None
+        return []
     try:
         settings = Config(str(Path(".dvc").resolve()))
     except (Broken, OSError) as error:
@@ -43,13 +46,29 @@ def check_remote() -> str | None:
             f"DVC's settings cannot be read: {why}. Correct .dvc/config.local or your own, or restore the project's: "
             "git checkout -- .dvc/config"
         ) from None
-    default = settings["core"].get("remote")
-    if default and default not in settings["remote"]:
-        return (
+    remotes, default = settings["remote"], settings["core"].get("remote")
+    remarks = [_without_plugin(name, remote["url"]) for name, remote in remotes.items() if "url" in remote]
+    if default and default not in remotes:
+        remarks.append(
             f".dvc/config: core.remote is {default}, and no remote has that name, so dvc push and dvc pull will fail. "
             f"Say where it is: dvc remote add {default} ADDRESS"
         )
-    return None
+    return [remark for remark in remarks if remark]
+
+
+def _without_plugin(name: str, address: str) -> str | None:
+    """A remark where the package is missing by which DVC reaches an address; these may hold a password."""
+    from dvc_objects.fs import known_implementations
+
+    scheme = urlsplit(address).scheme
+    reached = known_implementations.get(scheme)
+    package = reached["class"].partition(".")[0] if reached else None
+    if package is None or find_spec(package) is not None:
+        return None
+    return (
+        f".dvc/config: the remote {name} is at {scheme}://, and DVC's plugin for it is not installed, so dvc push and "
+        f"dvc pull will fail. Install it: pip install {package.replace('_', '-')}"
+    )
 
 
 def _check_stages() -> None:

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from resnet_ops.errors import ConfigError
 from resnet_ops_pipelines.project_checks.policies import check_policies
-from resnet_ops_pipelines.project_checks.repository import check_remote, check_repository
+from resnet_ops_pipelines.project_checks.repository import check_remotes, check_repository
 
 ROOT = Path(__file__).parents[4]
+FINDER = "resnet_ops_pipelines.project_checks.repository.find_spec"
 
 
 @pytest.fixture
@@ -59,20 +61,50 @@ def test_a_stage_that_the_installed_release_does_not_have_is_named(project: Path
 
 
 def test_dvcs_settings_are_read_before_hours_of_training(project: Path) -> None:
-    assert check_remote() is None
+    assert check_remotes() == []
     config = project / ".dvc" / "config"
     config.parent.mkdir()
     config.write_text("[core]\n    remote = store\n['remote \"other\"']\n    url = /other\n")
-    assert "dvc remote add store" in str(check_remote())
+    assert "dvc remote add store" in check_remotes()[0]
     config.write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = /store\n")
-    assert check_remote() is None
+    assert check_remotes() == []
     config.write_text("[core\n")
     with pytest.raises(ConfigError, match=r"git checkout -- \.dvc/config"):
-        check_remote()
+        check_remotes()
     config.unlink()
     config.mkdir()
     with pytest.raises(ConfigError, match="Is a directory"):
-        check_remote()
+        check_remotes()
+
+
+@pytest.mark.parametrize(
+    ("address", "package"),
+    [
+        ("s3://bucket/parts", "dvc-s3"),
+        ("gs://bucket/parts", "dvc-gs"),
+        ("azure://container/parts", "dvc-azure"),
+        ("ssh://ada:hunter2@host/parts", "dvc-ssh"),
+        ("https://host/parts", None),
+        ("/parts", None),
+        ("remote://other/parts", None),
+    ],
+)
+def test_a_remote_whose_plugin_is_missing_is_named_with_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch, address: str, package: str | None
+) -> None:
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text(
+        f"['remote \"store\"']\n    url = {address}\n['remote \"other\"']\n    url = /other\n"
+    )
+    optional = ("dvc_s3", "dvc_gs", "dvc_azure", "dvc_ssh")
+    monkeypatch.setattr(FINDER, lambda name: None if name in optional else find_spec(name))
+    found = check_remotes()
+    assert [f"remote store is at {address.partition('://')[0]}" in each for each in found] == [True] * bool(
+        package
+    )
+    assert all(each.endswith(f"pip install {package}") and "hunter2" not in each for each in found)
+    monkeypatch.setattr(FINDER, lambda name: object())
+    assert check_remotes() == []
 
 
 def test_a_password_in_dvcs_settings_is_not_told(project: Path) -> None:
@@ -80,7 +112,7 @@ def test_a_password_in_dvcs_settings_is_not_told(project: Path) -> None:
     local.parent.mkdir()
     local.write_text("['remote \"store\"']\n    secret_access_key (hunter2)\n")
     with pytest.raises(ConfigError, match=r"Invalid line at line 2.* \.dvc/config\.local") as caught:
-        check_remote()
+        check_remotes()
     assert "hunter2" not in str(caught.value)
 
 
