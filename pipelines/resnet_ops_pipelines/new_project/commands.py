@@ -61,6 +61,7 @@ def init(
     from tempfile import TemporaryDirectory
 
     from resnet_ops.data.params import DataParams
+    from resnet_ops.tasks.detection.labels.yolo import NAMES
     from resnet_ops_pipelines.new_project.found_boxes import find_boxes
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
@@ -70,6 +71,8 @@ def init(
     from resnet_ops_pipelines.new_project.telling import tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
+    if images.name in NAMES:  # a file by which YOLO's own tools know a data set
+        images = images.parent
     name = _given(name) if name else _name(into.resolve().name)
     refuse_existing(into, name)
     refuse_overlap(images, into)
@@ -93,7 +96,7 @@ def init(
         data = beside.of(data)
         refuse_overlap(Path(data.root or ""), into)
         tell_faults(beside.faults, data.root or "")
-        tell_joined(Path(data.root or ""))
+        tell_joined(beside.images, Path(data.root or ""))
     typical = sample(data, beside.images if beside else (), beside.classes if beside else 0)
     console.print(
         f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."

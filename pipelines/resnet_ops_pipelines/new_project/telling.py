@@ -1,12 +1,13 @@
 """What `resnet-ops init` says of a data set and of what it proposes."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from resnet_ops.console import console
-from resnet_ops.data.listing.given_splits import split_folders
+from resnet_ops.data.listing.given_splits import is_split_name
 from resnet_ops.tasks.task import Detection, Segmentation
 from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal
@@ -107,11 +108,12 @@ def tell_faults(faults: Sequence[str], root: str) -> None:
     )
 
 
-def tell_joined(root: Path) -> None:
-    """Print it where masks or boxes lie in folders that are called like splits, which their readers do not keep."""
-    if folders := [folder.name for folder in split_folders(root).values()]:
+def tell_joined(images: Sequence[Path], root: Path) -> None:
+    """Print it where images with masks or boxes lie in folders that are called like splits; their readers keep none."""
+    above = {part for path in images for part in Path(os.path.relpath(path.parent, root)).parts}
+    if len(parted := sorted(filter(is_split_name, above))) > 1:
         console.print(
-            f"The images of {', '.join(folders)} are put together and split anew: with masks or boxes, folders are not "
+            f"The images of {', '.join(parted)} are put together and split anew: with masks or boxes, folders are not "
             "taken for splits.",
             markup=False,
         )

@@ -6,7 +6,14 @@ from resnet_ops.data.listing.folders import is_dropping
 from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
-__all__ = ["class_folders", "given_splits", "refuse_split_names", "require_same_classes", "split_folders"]
+__all__ = [
+    "class_folders",
+    "given_splits",
+    "is_split_name",
+    "refuse_split_names",
+    "require_same_classes",
+    "split_folders",
+]
 
 _SPLIT_OF = {
     "train": "train",
@@ -31,31 +38,34 @@ def class_folders(root: Path) -> list[Path]:
         ) from error
 
 
-def split_folders(root: Path) -> dict[str, Path]:
-    """The folders of ROOT that are called like splits, by split; none where there is nothing beside training.
+def is_split_name(name: str) -> bool:
+    """Whether a folder of this name is called like a split."""
+    return name.casefold() in _SPLIT_OF
 
-    Raises DataError where two are called like one split.
-    """
-    found: dict[str, Path] = {}
-    for folder in class_folders(root):
-        split = _SPLIT_OF.get(folder.name.casefold())
-        if split in found:
-            raise DataError(
-                f"{root}: the folders {found[split].name} and {folder.name} are both called like the {split} split. "
-                "Join them, or move one away."
-            )
-        if split is not None:
-            found[split] = folder
-    return found if "train" in found and len(found) > 1 else {}
+
+def split_folders(root: Path) -> list[Path]:
+    """The folders of ROOT that are called like splits; none where one for training, or any beside it, is missing."""
+    found = [each for each in class_folders(root) if is_split_name(each.name)]
+    called = {_SPLIT_OF[each.name.casefold()] for each in found}
+    return found if "train" in called and len(called) > 1 else []
 
 
 def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
     """Of ROOT/train/CLASS/IMAGE and the like, the splits that the images of each folder may go to; else none.
 
     A split that is not given is cut from its neighbour: validation from train, production from test, test from
-    production. Without either of these, what is called validation is held out, as in ImageNet.
+    production. Without either of these, what is called validation is held out, as in ImageNet. Raises DataError where
+    two folders are called like one split.
     """
-    found = {split: folder for split, folder in split_folders(root).items() if class_folders(folder)}
+    found: dict[str, Path] = {}
+    for folder in filter(class_folders, split_folders(root)):
+        split = _SPLIT_OF[folder.name.casefold()]
+        if split in found:
+            raise DataError(
+                f"{root}: the folders {found[split].name} and {folder.name} are both called like the {split} split. "
+                "Join them, or move one away."
+            )
+        found[split] = folder
     if not found.keys() & set(HELD_OUT) and "validation" in found:
         found["test"] = found.pop("validation")
     if "train" not in found or not found.keys() & set(HELD_OUT):
@@ -88,9 +98,9 @@ def require_same_classes(root: Path, parts: list[Path]) -> None:
 def refuse_split_names(root: Path) -> None:
     """Raise DataError where all folders, which would be the classes, are called like splits."""
     folders = class_folders(root)
-    if not folders or any(each.name.casefold() not in _SPLIT_OF for each in folders):
+    if not folders or not all(is_split_name(each.name) for each in folders):
         return
-    remedy = "name the split of each image in a CSV file (data.source: csv)"
+    remedy = "lay images out as ROOT/CLASS/IMAGE, or list them in a CSV file with the columns path, class and split"
     if given_splits(root):
         remedy = "set data.source: imagenet in params.yaml, which reads ROOT/train/CLASS/IMAGE"
     elif deep := next((each for each in folders if class_folders(each)), None):

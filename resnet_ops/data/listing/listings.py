@@ -12,6 +12,7 @@ from resnet_ops.data.listing.given_splits import (
     given_splits,
     refuse_split_names,
     require_same_classes,
+    split_folders,
 )
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.raters import by_majority, rating_columns, ratings_of
@@ -96,22 +97,15 @@ def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
     files = {name: find(root / name) for name in classes}
     for name in classes:
         require_most(f"{root}/{name}", files[name])
-    empty = [name for name in classes if not files[name].images]
-    if len(classes) < 2 or empty:
-        what = (
-            f"no image in class folder {', '.join(empty)}"
-            if empty
-            else f"{len(classes)} class folder(s), not 2"
-        )
-        raise DataError(
-            f"{root}: {what}. Lay images out as {root}/CLASS/IMAGE, and remove folders that are not classes."
-        )
+    _require_classes(root, files)
     images = [Listed(path, name) for name in classes for path in files[name].images]
     beside = find(root, deep=False)
     everything = Found(droppings=beside.droppings)
     for each in files.values():
         everything += each
     notes = notes_on(everything)
+    if parted := [name for name in classes if split_folders(root / name)]:
+        notes.append(f"Folders called like splits inside of {', '.join(parted)} are not taken for these")
     if beside.images:
         notes.append(f"Skipped {len(beside.images)} images that lie beside the class folders")
         if len(beside.images) > len(images):
@@ -120,3 +114,21 @@ def _list_folder(root: Path) -> tuple[list[Listed], list[str]]:
                 f"Lay them out as {root}/CLASS/IMAGE, or remove them."
             )
     return images, notes
+
+
+def _require_classes(root: Path, files: dict[str, Found]) -> None:
+    if empty := [name for name, found in files.items() if not found.images]:
+        boxes = " YOLO's text needs data.yaml or classes.txt beside it." if "labels" in empty else ""
+        raise DataError(
+            f"{root}: no image in class folder {', '.join(empty)}. Lay images out as {root}/CLASS/IMAGE, and remove "
+            f"folders that are not classes.{boxes}"
+        )
+    if len(files) < 2:
+        others = [folder for folder in class_folders(root) if class_folders(folder)] + sorted(
+            root.glob("*.csv")
+        )
+        there = f": {', '.join(map(str, others[:3]))}, perhaps" if others else ""
+        raise DataError(
+            f"{root}: {len(files)} class folder(s), not 2. Lay images out as {root}/CLASS/IMAGE, or name a folder that "
+            f"has them so, or a CSV file with the columns path and class{there}."
+        )

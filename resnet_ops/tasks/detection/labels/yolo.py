@@ -35,7 +35,7 @@ def read_yolo(folder: Path, images: Path) -> Listing:
     texts = {
         path.relative_to(labels).with_suffix("").as_posix(): path
         for path in sorted(labels.rglob("*.txt"))
-        if path.name not in NAMES
+        if path.name not in NAMES and not path.name.casefold().startswith("readme")
     }
     used: dict[Path, Path] = {}
     for path in sorted(find(images).images):

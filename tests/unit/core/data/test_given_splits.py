@@ -108,3 +108,28 @@ def test_copies_over_given_splits_are_counted_and_kept_together(tmp_path: Path) 
     assert not any(
         "more than one split" in note for note in settle_conflicts(read_source(params), "stop").notes
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "table", "said"),
+    [
+        ({"archive/data/cat": 1, "archive/data/dog": 1}, None, r"not 2.* \S+/archive, perhaps"),
+        ({"images": 2}, "labels.csv", r"not 2.* columns path and class: \S+/labels\.csv, perhaps"),
+        ({"train": 2, "test": 2}, "train.csv", r"columns path, class and split"),
+        ({"images": 2, "labels": 0}, None, r"no image in class folder labels.* data\.yaml"),
+    ],
+)
+def test_what_is_laid_out_otherwise_is_refused_with_what_is_there(
+    tmp_path: Path, counts: dict[str, int], table: str | None, said: str
+) -> None:
+    root = write_folder(tree(tmp_path, *counts), counts)
+    if table:
+        (root / table).write_text("id,label\n")
+    with pytest.raises(DataError, match=said):
+        check_source(folder_params(root))
+
+
+def test_it_is_told_that_splits_inside_of_the_classes_are_not_kept(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"cat/train": 2, "cat/test": 2, "dog": 2})
+    (note,) = read_source(folder_params(root)).notes
+    assert "inside of cat are not" in note

@@ -164,6 +164,7 @@ def test_yolo_text_may_lie_in_folders_beside_those_of_the_images_of_each_part(tm
         (root / part / "labels").mkdir()
         (root / part / "labels" / f"{name}.txt").write_text("0 .5 .5 .2 .2\n")
     (root / "data.yaml").write_text("names: [nut]\n")
+    (root / "README.roboflow.txt").write_text("where it comes from")
     found = found_in(root)
     assert (found.settings.images, found.settings.classes, found.faults) == (".", ("nut",), ())
     assert len(found.images) == 2

@@ -113,15 +113,30 @@ def test_images_in_folders_of_splits_become_a_project_that_keeps_them(
     assert found.total() == 300
 
 
+def test_the_file_by_which_yolos_own_tools_know_a_data_set_stands_for_its_folder(place: Path) -> None:
+    (place / "parts").mkdir()
+    (place / "parts/data.yaml").write_text("names: [nut]\n")
+    status, said = init("parts/data.yaml", "--into", "parts/project")
+    assert status != 0
+    assert "inside of the image folder parts," in said
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (("train/images", "valid/images"), "train, valid are put together"),
+        (("images/Train", "images/test"), "Train, test are put together"),
+        (("train", "nuts"), ""),
+        ((".",), ""),
+    ],
+)
 def test_it_is_told_that_masks_and_boxes_in_folders_of_splits_are_put_together(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folders: tuple[str, ...], told: str
 ) -> None:
-    for name in ("train/images", "valid/images"):
-        (place / name).mkdir(parents=True)
-    tell_joined(place)
-    assert "train, valid are put together" in capsys.readouterr().out
-    tell_joined(place / "train")
-    assert capsys.readouterr().out == ""
+    tell_joined([tmp_path / folder / "1.png" for folder in folders], tmp_path)
+    said = capsys.readouterr().out
+    assert told in said
+    assert bool(told) == bool(said)
 
 
 @pytest.mark.slow
