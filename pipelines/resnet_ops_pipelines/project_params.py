@@ -101,11 +101,11 @@ class TrafficWindow(Settings):
     """How long the requests take, at equal distances."""
 
     def __post_init__(self) -> None:
-        from resnet_ops_monitoring.drift.simulated_camera import (
-            check_camera,  # it loads torch, which most stages need not
-        )
+        if self.camera not in ("as_recorded", "dirty"):
+            # only here, as it loads torch, which most stages need not
+            from resnet_ops_monitoring.drift.simulated_camera import check_camera
 
-        check_camera(self.camera)
+            check_camera(self.camera)
         if not 0 < self.hours <= 24 * 366:
             raise ValueError(f"hours is {self.hours}, but must be above 0, and at most a year's")
 
