@@ -97,7 +97,8 @@ def postgresql() -> Iterator[str]:
     ]
     subprocess.run([*prefix, *initdb], check=True, capture_output=True, cwd=folder)
     command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
-    command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    # mlflow keeps its engines for the life of the process, and one process may run all attacks
+    command += ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=500"]
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
         # a test run that is killed must not leave it behind
         dies = ["--pdeathsig=QUIT"] if prefix else []
