@@ -28,7 +28,8 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
         for digest, same in places.items()
         if len(same) > 1 and len({asked[place].tobytes() for place in same}) > 1
     }
-    known = replace(raw, digests=digests, notes=(*raw.notes, *_in_several(raw, places.values())))
+    agreed = [same for digest, same in places.items() if digest not in at_odds]
+    known = replace(raw, digests=digests, notes=(*raw.notes, *_in_several(raw, agreed)))
     if not at_odds:
         return known
     count = sum(map(len, at_odds.values()))
