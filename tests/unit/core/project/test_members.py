@@ -91,12 +91,12 @@ def test_the_smaller_member_stays_though_others_slowed_it_down(monkeypatch: pyte
         "_seconds_per_image",
         lambda plan, size, classes, task: 2e-3 if plan.name == "resnet14" else 1e-3,
     )
-    monkeypatch.setattr(members.torch.cuda, "is_available", lambda: False)  # type: ignore[attr-defined]
     found = fit_machine(32, 1000, 3, 0.1, 0)
     assert list(found.members) == ["resnet14"]
     assert found.left_out[0].startswith("resnet20, ")
 
 
+@pytest.mark.usefixtures("speed")
 def test_a_member_that_no_memory_holds_is_left_out_without_fewer_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
