@@ -30,6 +30,7 @@ OWN = {
     **dict.fromkeys(("rotated 15", "rotated 30"), ("turned",)),
     "moved 1/8": ("moved",),
     "one class gone": ("class gone",),
+    "channels swapped": ("inverted",),  # grey images, which have no channels to swap, come as negatives
 }
 """The kinds of perturbation that are of a shift's own kind; the others have none."""
 

@@ -251,5 +251,6 @@ KIN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("contrast x 0.9", "contrast x 0.4"), ("contrast", "fog")),
     **dict.fromkeys(("JPEG q90", "JPEG q30"), ("jpeg_compression", "pixelate")),
     **dict.fromkeys(("rotated 4", "rotated 20"), ("turned",)),
+    "negative": ("inverted",),
 }
 """The rehearsed kinds that are right as a likely reason, and are left out where a change is judged as a stranger."""

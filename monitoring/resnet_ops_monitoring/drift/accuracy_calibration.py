@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.drift.likeness import SILENT, cosines_of, margin_of, most_like, named
+from resnet_ops_monitoring.drift.likeness import (
+    SILENT,
+    TRIED_ONCE,
+    apart,
+    cosines_of,
+    margin_of,
+    most_like,
+    named,
+    reach_of,
+)
 from resnet_ops_monitoring.statistics.accuracy import Estimate, certainty, chance_of
 from resnet_ops_monitoring.statistics.accuracy import confidence as confidence_of
 from resnet_ops_monitoring.statistics.class_mix import Look, MixSpace, shifts
@@ -143,18 +152,34 @@ class AccuracyCalibration:
         shifted = calibration.classes_shifted(clean, now)
         return Harm(-gain, calibration.guard(now.rows), mixed.behind, lost, shifted)
 
-    def most_alike(self, shifted: Floats, metric: Whitening) -> str | None:
+    def most_alike(self, shifted: Floats, numbers: Floats, rows: int, metric: Whitening) -> str | None:
         """The kind that shifts the mean embedding in most nearly this direction; None where none may be named.
 
-        shifted: (F,). Kinds that shift it no farther than chance could are left out. Accuracy calibrations of before
-        they had a guard name none.
+        shifted: (F,). numbers: (6,) by `shifts`, of a window of so many rows; farther from the kind's than those of
+        nine in ten perturbations, it is no such change. Kinds that shift embeddings no farther than chance could are
+        left out. Accuracy calibrations of before they had a guard name none.
         """
         if self.calibration is None or self.centres.shape[1] != len(shifted):
             return None
         whitened, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
-        kinds, whitened = np.array(self.kinds)[far], whitened[far]
-        found = most_like(kinds, cosines_of(whitened, metric.white(shifted[None])[0]))
-        return named(found, margin_of(kinds, whitened, self.clean.rows))
+        kinds, whitened, known = np.array(self.kinds)[far], whitened[far], (self.shifts / self._scale)[far]
+        now = metric.white(shifted[None])[0]
+        kind = named(most_like(kinds, cosines_of(whitened, now)), margin_of(kinds, whitened, self.clean.rows))
+        if kind is None:
+            return None
+        shown = (self._shown(self.calibration, rows) / self._scale)[far]
+        of, reach = kinds == kind, reach_of(kinds, whitened, known, shown, self.clean.rows)
+        return kind if apart(whitened[of], known[of], now, numbers / self._scale) <= reach else None
+
+    def _shown(self, calibration: Calibration, rows: int) -> Floats:
+        """(R, 6) `shifts` as a window of about so many rows shows them; of kinds that were not drawn as such, as all
+        their images do."""
+        kinds, shown = np.array(self.kinds), self.shifts.copy()
+        tried = ~np.isin(kinds, ("class gone", *TRIED_ONCE))
+        drawn = calibration.as_windows(kinds[tried], rows)
+        if drawn is not None:
+            shown[tried] = drawn
+        return shown
 
     def _guess(self, window: WindowSummary, space: MixSpace | None) -> tuple[float, float]:
         """Accuracy, and the regression's standard error."""

@@ -1,5 +1,8 @@
-"""Which perturbation a window's is most like, and when that may be said: where it is right nine times in ten."""
+"""Which perturbation a window's is most like, and when that may be said: where it is right nine times in ten, and the
+window is as near to the kind in other numbers, too.
+"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +10,21 @@ from numpy.typing import NDArray
 
 from resnet_ops_monitoring.drift.words import family
 
-__all__ = ["SILENT", "Likeness", "cosines_of", "margin_of", "most_like", "named"]
+__all__ = [
+    "SILENT",
+    "TRIED_ONCE",
+    "Likeness",
+    "apart",
+    "cosines_of",
+    "margin_of",
+    "most_like",
+    "named",
+    "reach_of",
+]
 
 Floats = NDArray[np.float64]
+TRIED_ONCE = ("inverted",)
+"""Kinds that have no severities and a family of their own: tried for their names alone."""
 SILENT = float("inf")
 """The margin of a version whose perturbations tell no reasons apart: none is named."""
 _ALIKE = 0.7
@@ -59,13 +74,14 @@ def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int) -> float:
 
     kinds: (R,). shifted: (R, F) of them, whitened. Each change, as a window of `_ROWS` rows shows it, is compared with
     the others three times: without itself, without its kind, and without its family. A reason is right when it is of
-    the change's family, so the third time none is. rows: behind what is compared with.
+    the change's family, so the third time none is. `TRIED_ONCE` is left out: without itself nothing is right for it.
+    rows: behind what is compared with.
     """
-    rng = np.random.default_rng(_SEED)
+    graded = ~np.isin(kinds, TRIED_ONCE)
+    kinds, shifted = kinds[graded], shifted[graded]
     families = np.array([family(kind) for kind in kinds.tolist()])
     leads, right = [], []
-    for place in range(len(kinds)):
-        now = shifted[place] + rng.normal(0, np.sqrt(1 / _ROWS + 1 / rows), shifted.shape[1])
+    for place, now in _as_windows(shifted, rows):
         cosines, itself = cosines_of(shifted, now), np.arange(len(kinds)) == place
         for out in (itself, kinds == kinds[place], families == families[place]):
             found = most_like(kinds[~out], cosines[~out])
@@ -76,6 +92,46 @@ def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int) -> float:
     share = np.cumsum(np.array(right, dtype=float)[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero((share >= _RIGHT) & (np.arange(len(order)) >= _LEAST - 1))
     return float(np.array(leads)[order][good[-1]]) if len(good) else SILENT
+
+
+def reach_of(kinds: NDArray[np.str_], shifted: Floats, numbers: Floats, shown: Floats, rows: int) -> float:
+    """How far `apart` from the named kind nine in ten perturbations lie that get a name of their family; 0: none does.
+
+    kinds, shifted, rows: as for `margin_of`. numbers: (R, K) of each, and shown: as a window shows them. Each is
+    compared with the others.
+    """
+    found = []
+    for place, now in _as_windows(shifted, rows):
+        others = np.arange(len(kinds)) != place
+        like = most_like(kinds[others], cosines_of(shifted[others], now))
+        if like is not None and family(like.kind) == family(str(kinds[place])):
+            of = others & (kinds == like.kind)
+            found.append(apart(shifted[of], numbers[of], now, shown[place]))
+    return float(np.quantile(found, _RIGHT)) if found else 0.0
+
+
+def apart(shifted: Floats, numbers: Floats, now: Floats, known: Floats) -> float:
+    """How far a window's numbers are from those of a kind that is as strong.
+
+    shifted, numbers: (S, F) and (S, K) of the kind's severities; between them, and from no change to the least, it goes
+    straight. now, known: (F,) and (K,) of the window; it is compared with where its shift is nearest.
+    """
+    order = np.argsort(np.linalg.norm(shifted, axis=1))
+    ends = np.concatenate([np.zeros((1, shifted.shape[1])), shifted[order]])
+    values = np.concatenate([np.zeros((1, numbers.shape[1])), numbers[order]])
+    steps = np.diff(ends, axis=0)
+    along = ((now - ends[:-1]) * steps).sum(axis=1) / np.maximum(np.square(steps).sum(axis=1), 1e-30)
+    along = np.clip(along, 0, 1)[:, None]
+    nearest = int(np.square(now - ends[:-1] - along * steps).sum(axis=1).argmin())
+    there = values[nearest] + along[nearest] * (values[nearest + 1] - values[nearest])
+    return float(np.linalg.norm(known - there))
+
+
+def _as_windows(shifted: Floats, rows: int) -> Iterator[tuple[int, Floats]]:
+    """The place of each of (R, F) shifts, and the (F,) shift that a window of `_ROWS` rows shows of it."""
+    rng = np.random.default_rng(_SEED)
+    for place, each in enumerate(shifted):
+        yield place, each + rng.normal(0, np.sqrt(1 / _ROWS + 1 / rows), len(each))
 
 
 def named(found: Likeness | None, margin: float) -> str | None:

@@ -1,7 +1,7 @@
 """Perturbations: what may befall images, at five severities each.
 
 The fifteen common corruptions of `resnet_ops.evaluation`, and what they leave out: a camera that was turned, moved, put
-nearer or farther, or got too little light.
+nearer or farther, or got too little light. Black and white exchanged have no severities.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from scipy import ndimage
 from resnet_ops.data.depth import Pixels, depth_of, white_of
 from resnet_ops.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from resnet_ops.tasks.watching.move import Move
+from resnet_ops_monitoring.drift.likeness import TRIED_ONCE
 
 __all__ = ["FOLLOWED", "KINDS", "PERTURBATIONS", "UNFOLLOWED", "move_of", "perturbed"]
 
@@ -57,6 +58,11 @@ def _darkened(images: Pixels, severity: int) -> Pixels:
     return _levels(images * np.float32((0.9, 0.8, 0.65, 0.5, 0.35)[severity - 1]), images)
 
 
+def _inverted(images: Pixels, _: int) -> Pixels:
+    """White for black, as where a file's photometric interpretation is taken for the other one."""
+    return np.asarray(white_of(depth_of(images)) - images, dtype=images.dtype)
+
+
 def _levels(values: NDArray[np.floating], of: Pixels) -> Pixels:
     return np.asarray(np.clip(np.rint(values), 0, white_of(depth_of(of))), dtype=of.dtype)
 
@@ -66,10 +72,16 @@ _HANDLING: dict[str, Callable[[Pixels, int], Pixels]] = {
     "moved": partial(_seen, kind="moved"),
     "darkened": _darkened,
     **{kind: partial(_seen, kind=kind) for kind in _ZOOMS},
+    "inverted": _inverted,
 }
 KINDS = (*CORRUPTIONS, *_HANDLING)
-PERTURBATIONS = tuple((kind, severity) for kind in KINDS for severity in SEVERITIES)
-"""All kinds at all severities, 1 to 5."""
+PERTURBATIONS = tuple(
+    (kind, severity)
+    for kind in KINDS
+    for severity in SEVERITIES
+    if kind not in TRIED_ONCE or severity == SEVERITIES[-1]
+)
+"""All kinds at all severities, 1 to 5; those tried once at the last."""
 FOLLOWED = ("turned", "moved", *_ZOOMS)
 """What moves the truth with the image, where an answer says where."""
 UNFOLLOWED = ("elastic_transform",)

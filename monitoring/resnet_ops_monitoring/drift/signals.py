@@ -9,11 +9,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
+from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm, look_of_summary
 from resnet_ops_monitoring.drift.unspent import Guarded
 from resnet_ops_monitoring.drift.verdict import Finding, Signal
 from resnet_ops_monitoring.inference_log.frames import STATISTICS
 from resnet_ops_monitoring.settings.drift import ALARM_SHARES, DriftParams
+from resnet_ops_monitoring.statistics.class_mix import shifts
 from resnet_ops_monitoring.statistics.summary import WindowSummary
 from resnet_ops_monitoring.statistics.two_sample import (
     Whitening,
@@ -261,9 +262,10 @@ class Comparison:
         """The perturbation that shifts embeddings most as this window's shifted; None where none may be named."""
         if self.harm is not None and self.harm.mixed:
             return None
-        before, now = (side.reservoir.embedding for side in (self.before, self.now))
+        before, now = (look_of_summary(side, self.scalars) for side in (self.before, self.now))
+        metric = Whitening.of(self.before.reservoir.embedding)
         return accuracy_calibration.most_alike(
-            now.mean(axis=0, dtype=float) - before.mean(axis=0, dtype=float), Whitening.of(before)
+            now.centre - before.centre, shifts(before, now), now.rows, metric
         )
 
     @property

@@ -1,6 +1,7 @@
 """The camera of simulated traffic: as it recorded, dirty, or changed in one way. Nothing here is real traffic."""
 
 from resnet_ops.data.depth import Pixels
+from resnet_ops_monitoring.drift.likeness import TRIED_ONCE
 from resnet_ops_monitoring.drift.perturbations import KINDS, PERTURBATIONS, perturbed
 from resnet_ops_monitoring.drift.words import perturbation
 from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
@@ -19,7 +20,7 @@ def check_camera(camera: str) -> None:
     if camera not in CAMERAS:
         raise ValueError(
             f"camera is {camera[:50]!r}, but must be {AS_RECORDED}, {DIRTY}, or one change with its severity from 1 to "
-            f"5, such as darkened 4; changes are {', '.join(KINDS)}"
+            f"5, such as darkened 4; changes are {', '.join(KINDS)} ({', '.join(TRIED_ONCE)}: 5 alone)"
         )
 
 

@@ -1,7 +1,8 @@
 """Trials: the model meets its labelled held-out images, perturbed in every way that we can think of.
 
-The ways are those of `perturbations`. Other mixes of classes come from the clean images. Images of kinds that the model
-never learned cannot be tried.
+The ways are those of `perturbations`; those that are tried once are for their names alone, and the estimate of accuracy
+does not learn from them. Other mixes of classes come from the clean images. Images of kinds that the model never
+learned cannot be tried.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from resnet_ops.messages import Progress
 from resnet_ops.predictions import DeployedModel, Predictions
 from resnet_ops.tasks.watching.watching import Watched, watched, watching_of
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, rows_of
+from resnet_ops_monitoring.drift.likeness import TRIED_ONCE
 from resnet_ops_monitoring.drift.perturbations import (
     FOLLOWED,
     KINDS,
@@ -149,7 +151,7 @@ def calibrated_accuracy(
         hits.append(trial.right.sum())
         counts.append(len(trial.right))
         centres.append((now.centre - same.centre) * (each.kind in KINDS))
-        if each.kind != "class gone":
+        if each.kind not in ("class gone", *TRIED_ONCE):
             trials.append(trial)
     trials += _mixes(known, right, labels, seed)
     many, far = np.array(counts, dtype=np.int64), np.array(centres, dtype=np.float32)

@@ -19,12 +19,17 @@ _NOISE = "Look at the light, the gain and the exposure: the images are noisier."
 _LIGHT = "Look at the lamp, the exposure, and for dirt, frost or haze before the lens."
 _PLACE = "Look at how the camera is mounted, and how the images are cropped and scaled."
 _TRANSFER = "Look at what compresses or scales the images between camera and model."
+_LEVELS = (
+    "Look at what reads the images: black and white are exchanged (photometric interpretation, such as MONOCHROME1 or "
+    "white is zero)."
+)
 _WHERE = {
     **dict.fromkeys(("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"), _BLUR),
     **dict.fromkeys(("gaussian_noise", "shot_noise", "impulse_noise"), _NOISE),
     **dict.fromkeys(("snow", "frost", "fog", "brightness", "contrast", "darkened"), _LIGHT),
     **dict.fromkeys(("elastic_transform", "turned", "moved", "zoomed_in", "zoomed_out"), _PLACE),
     **dict.fromkeys(("pixelate", "jpeg_compression"), _TRANSFER),
+    "inverted": _LEVELS,
 }
 _CHANGED = "The images themselves changed: look at camera, lens, light and preprocessing first."
 _UNCHANGED = (

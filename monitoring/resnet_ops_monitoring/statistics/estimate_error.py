@@ -151,6 +151,13 @@ class Calibration:
         """Whether the predicted classes shifted farther than harmless perturbations shift them."""
         return bool(_class_shift(clean, now) > self.class_guards[self._place(now.rows)])
 
+    def as_windows(self, kinds: NDArray[np.str_], rows: int) -> Floats | None:
+        """(T, 6) shifts of the first T trials as a window of about so many rows shows them; None where these are not of
+        the (T,) kinds."""
+        if tuple(kinds.tolist()) != self.kinds[::_DRAWS][: len(kinds)]:
+            return None
+        return np.asarray(self.shifts[self._place(rows), ::_DRAWS][: len(kinds)], dtype=np.float64)
+
     def quantile(self, rows: int, confidence: float) -> float:
         """How many standard errors hold this share of the perturbations, each judged as a stranger."""
         return float(np.quantile(self.misses[self._place(rows)], confidence))

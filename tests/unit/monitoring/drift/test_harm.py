@@ -12,7 +12,7 @@ import pytest
 
 from resnet_ops_monitoring.drift.accuracy_calibration import AccuracyCalibration, Harm
 from resnet_ops_monitoring.drift.detector import judge
-from resnet_ops_monitoring.drift.likeness import SILENT, margin_of, most_like, named
+from resnet_ops_monitoring.drift.likeness import SILENT, apart, margin_of, most_like, named, reach_of
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.drift.reference import Reference, build_reference, load_reference
 from resnet_ops_monitoring.drift.signals import Comparison
@@ -151,13 +151,80 @@ def test_what_is_many_times_nearer_is_told_from_families_that_are_alike() -> Non
     assert named(most_like(kinds[::5], np.array([0.9, 0.3, 0])), margin) is None
 
 
+@pytest.mark.parametrize("change", ["negative, not tried", "mirrored"])
 def test_no_reason_is_made_up_for_a_change_that_was_not_tried(
-    served: Served, calibrated_accuracy: Reference, params: DriftParams
+    served: Served, calibrated_accuracy: Reference, params: DriftParams, change: str
 ) -> None:
-    verdict = judge(served.score(255 - served.unseen), calibrated_accuracy, params, window="w")
+    images, known = served.unseen[:, :, ::-1], calibrated_accuracy
+    if change.startswith("negative"):
+        images, known = 255 - served.unseen, without(known, "inverted")
+    verdict = judge(served.score(images), known, params, window="w")
     assert verdict.status == "alarm"
     assert verdict.likely_reason is None
     assert "perturbation" not in verdict.reason
+
+
+def without(reference: Reference, kind: str) -> Reference:
+    """As if the kind had not been tried."""
+    known = reference.accuracy_calibration
+    assert known is not None
+    kept = np.array(known.kinds) != kind
+    rest = {part: getattr(known, part)[kept] for part in ("shifts", "hits", "tried", "centres")}
+    kinds = tuple(each for each in known.kinds if each != kind)
+    return replace(reference, accuracy_calibration=replace(known, kinds=kinds, **rest))
+
+
+def test_black_for_white_is_named_and_the_estimate_learns_nothing_from_it(
+    served: Served, calibrated_accuracy: Reference, params: DriftParams
+) -> None:
+    verdict = judge(served.score(255 - served.unseen), calibrated_accuracy, params, window="w")
+    assert verdict.likely_reason == "inverted"
+    assert "MONOCHROME1" in advice(verdict, params.min_rows)[0]
+    known = calibrated_accuracy.accuracy_calibration
+    assert known is not None
+    assert known.calibration is not None
+    assert known.kinds.count("inverted") == 1
+    assert "inverted" not in known.calibration.kinds
+    deep = np.array([[0, 100, 65535]], dtype=np.uint16)[..., None, None]
+    assert perturbed(deep, "inverted", 5, 0).ravel().tolist() == [65535, 65435, 0]
+
+
+def test_numbers_are_compared_with_those_of_a_kind_that_is_as_strong() -> None:
+    shifted, numbers = np.array([[4.0, 0], [2.0, 0]]), np.array([[3.0, 1], [1.0, 1]])
+    for along, there in ((0.0, [0, 0]), (1.0, [0.5, 0.5]), (3.0, [2, 1]), (9.0, [3, 1])):
+        now = np.array([along, 0.5])
+        assert apart(shifted, numbers, now, np.array(there, dtype=float)) == pytest.approx(0)
+        assert apart(shifted, numbers, now, np.add(there, [0, 2])) == pytest.approx(2)
+
+
+def test_what_shifts_embeddings_like_a_kind_and_other_numbers_unlike_it_has_no_reason(
+    calibrated_accuracy: Reference,
+) -> None:
+    """As negatives do whose embeddings go where darkened images' go, but do not become alike as those do."""
+    known = calibrated_accuracy.accuracy_calibration
+    assert known is not None
+    metric = Whitening.of(calibrated_accuracy.summary.reservoir.embedding)
+    place = max(place for place, kind in enumerate(known.kinds) if kind == "darkened")
+    shifted, numbers = known.centres[place].astype(float), known.shifts[place]
+    assert known.most_alike(shifted, numbers, 500, metric) == "darkened"
+    beside = np.add(numbers, [0, 0, 0, 0, 0, 10 * known.shifts[:, 5].std()])
+    assert known.most_alike(shifted, beside, 500, metric) is None
+
+
+def test_how_far_numbers_may_be_apart_is_what_nine_in_ten_perturbations_are() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(["gaussian_noise", "fog", "turned"], 5)
+    strength = np.tile(np.arange(1.0, 6), 3)[:, None]
+    shifted = 20 * strength * np.repeat(np.eye(3), 5, axis=0)
+    numbers = strength * np.ones(6)
+    near, far = (
+        reach_of(kinds, shifted, numbers, numbers + rng.normal(0, spread, (15, 6)), 1000)
+        for spread in (0.01, 3)
+    )
+    assert near == pytest.approx(6**0.5, rel=0.1)  # the strongest of each kind, one step beyond the others
+    assert far > 2 * near
+    assert reach_of(kinds[::5], shifted[::5], numbers[::5], numbers[::5], 1000) == 0
+    assert reach_of(kinds[:0], shifted[:0], numbers[:0], numbers[:0], 1000) == 0
 
 
 def test_windows_as_they_are_have_no_reason(
@@ -192,10 +259,10 @@ def test_kinds_that_move_nothing_are_like_nothing(calibrated_accuracy: Reference
     assert accuracy_calibration is not None
     still = replace(accuracy_calibration, centres=np.zeros_like(accuracy_calibration.centres))
     metric = Whitening.of(calibrated_accuracy.summary.reservoir.embedding)
-    shifted = accuracy_calibration.centres[-1].astype(float)
-    assert accuracy_calibration.most_alike(shifted, metric) == accuracy_calibration.kinds[-1]
-    assert still.most_alike(shifted, metric) is None
-    assert accuracy_calibration.most_alike(np.zeros_like(shifted), metric) is None
+    shifted, numbers = accuracy_calibration.centres[-1].astype(float), accuracy_calibration.shifts[-1]
+    assert accuracy_calibration.most_alike(shifted, numbers, 500, metric) == accuracy_calibration.kinds[-1]
+    assert still.most_alike(shifted, numbers, 500, metric) is None
+    assert accuracy_calibration.most_alike(np.zeros_like(shifted), numbers, 500, metric) is None
 
 
 def test_advice_about_a_missing_class_does_not_blame_the_lamp(
@@ -218,6 +285,6 @@ def test_every_kind_of_spoiling_says_where_to_look(
     served: Served, calibrated_accuracy: Reference, params: DriftParams
 ) -> None:
     verdict = judge(served.score(255 - served.unseen), calibrated_accuracy, params, window="w")
-    plain = advice(verdict, params.min_rows)[0]
+    plain = advice(replace(verdict, likely_reason=None), params.min_rows)[0]
     for kind, _ in PERTURBATIONS:
         assert advice(replace(verdict, likely_reason=kind), params.min_rows)[0] != plain, kind
