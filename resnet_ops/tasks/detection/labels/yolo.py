@@ -15,6 +15,7 @@ NAMES = ("data.yaml", "classes.txt")
 """Where the names of the classes stand, in the folder of labels: a mapping with `names`, or a name a line."""
 
 _LONGEST = 4_000
+_READMES = ("readme.txt", "readme.dataset.txt", "readme.roboflow.txt")
 
 
 def read_yolo(folder: Path, images: Path) -> Listing:
@@ -35,7 +36,7 @@ def read_yolo(folder: Path, images: Path) -> Listing:
     texts = {
         path.relative_to(labels).with_suffix("").as_posix(): path
         for path in sorted(labels.rglob("*.txt"))
-        if path.name not in NAMES and not path.name.casefold().startswith("readme")
+        if path.name not in NAMES and path.name.casefold() not in _READMES
     }
     used: dict[Path, Path] = {}
     for path in sorted(find(images).images):
