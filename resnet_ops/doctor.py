@@ -175,7 +175,7 @@ def _git() -> Iterator[Finding]:
     """Whether git is there, which a project's repository is of."""
     here = Path.cwd()
     if shutil.which("git") is None:
-        lost = _in_project() and any((folder / ".git").exists() for folder in (here, *here.parents))
+        lost = _in_project() and any(os.access(folder / ".git", os.F_OK) for folder in (here, *here.parents))
         yield Finding(
             "git",
             "wrong" if lost else "note",

@@ -56,12 +56,16 @@ def settle_conflicts(raw: RawData, how: Literal["stop", "drop", "first"]) -> Raw
 
 
 def _in_several(raw: RawData, copies: Iterable[list[int]]) -> Iterator[str]:
-    """A note where equal images are given for different splits."""
-    allowed = raw.allowed or []
-    several = [same for same in copies if allowed and len({allowed[place] for place in same}) > 1]
+    """A note where equal images are given for different splits, of which none may hold them all."""
+    if raw.allowed is None:
+        return
+    allowed = raw.allowed
+    several = [same for same in copies if not set.intersection(*(set(allowed[place]) for place in same))]
     if several:
-        first, second = (raw.paths[place] for place in several[0][:2])
+        first, *others = several[0]
+        second = next(place for place in others if allowed[place] != allowed[first])
         yield (
-            f"{len(several)} images are given for more than one split, such as {first} and its copy {second}. All "
+            f"{len(several)} images are given for more than one split, such as {raw.paths[first]} and its copy "
+            f"{raw.paths[second]}. All "
             "copies of an image are in one split here, so that none is tested by what was learned from"
         )

@@ -9,7 +9,7 @@ from resnet_ops.params import Settings
 from resnet_ops.tasks.task import Detection, Segmentation, Task, TaskName, chosen
 from resnet_ops.tasks.tiles import LARGEST, Tiles
 
-__all__ = ["DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
+__all__ = ["LISTED", "DataParams", "FitParams", "ReadParams", "SplitParams", "WindowParams"]
 
 LARGEST_IN_TILES = 4096
 """Side in pixels of images that are seen in tiles."""
@@ -102,15 +102,19 @@ class ReadParams(FitParams, Protocol):
         """Bits that are used of 16-bit grey pixels."""
 
 
+LISTED = ("imagefolder", "imagenet", "split_folders", "csv")
+"""Sources with a file for each image."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataParams(Settings):
     """Which images, at which size. In `params.yaml` under `data`."""
 
-    source: Literal["digits", "imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
+    source: Literal["digits", "imagefolder", "imagenet", "split_folders", "csv", "idx", "cifar10", "cifar100"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is
-    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE, or test, or both; `csv` is a file with columns path, class (or
-    label_1, label_2 ... by several people) and perhaps split; `idx` are the four files of MNIST or Fashion-MNIST;
-    `cifar10` and `cifar100` are their binary versions."""
+    ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `split_folders` is the same with val or test or both, in whatever
+    spelling; `csv` is a file with columns path, class (or label_1, label_2 ... by several people) and perhaps split;
+    `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100` are their binary versions."""
     root: str | None
     """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits
     too: the pipeline names the file that reads them. Not read for digits."""
@@ -166,9 +170,9 @@ class DataParams(Settings):
             raise ValueError(
                 f"group names a column of a CSV file, but source is {self.source}: set group to null"
             )
-        if self.window is not None and self.source not in ("imagefolder", "imagenet", "csv"):
+        if self.window is not None and self.source not in LISTED:
             raise ValueError(f"window is for image files, but source is {self.source}: set window to null")
-        if self.depth == 16 and (self.channels != 1 or self.source not in ("imagefolder", "imagenet", "csv")):
+        if self.depth == 16 and (self.channels != 1 or self.source not in LISTED):
             raise ValueError(
                 f"depth is 16, which is for grey image files, but source is {self.source} with {self.channels} "
                 "channel(s): set depth to 8, or channels to 1"

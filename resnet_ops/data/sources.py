@@ -6,7 +6,7 @@ import numpy as np
 
 from resnet_ops.data.formats import read_cifar, read_idx
 from resnet_ops.data.listing.listings import list_images
-from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.data.params import LISTED, DataParams, SplitParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.reading import read_listed
 from resnet_ops.errors import DataError
@@ -23,14 +23,14 @@ def read_source(
     progress: called with (images done, images in all) where images are read one by one. scratch: the folder of a file
     that holds the decoded images for as long as they are used; that of temporary files where it is None.
     """
+    if params.source in LISTED:
+        return read_listed(params, progress, scratch)
     match params.source:
         case "digits":
             return read_digits()
-        case "imagefolder" | "imagenet" | "csv":
-            return read_listed(params, progress, scratch)
         case "idx":
             return read_idx(params, scratch)
-        case "cifar10" | "cifar100":
+        case _:
             return read_cifar(params, scratch)
 
 
@@ -47,7 +47,7 @@ def read_digits() -> RawData:
 def check_source(params: DataParams) -> None:
     """Raise the DataError of what is missing, without reading an image: folders, an empty class, wrong rows."""
     root = Path(params.root or "")
-    if params.source in ("imagefolder", "imagenet", "csv"):
+    if params.source in LISTED:
         list_images(params)
     elif params.source != "digits" and not root.is_dir():
         raise DataError(

@@ -60,13 +60,13 @@ def init(
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
-    from resnet_ops.data.params import DataParams
+    from resnet_ops.data.params import LISTED, DataParams
     from resnet_ops.tasks.detection.labels.yolo import NAMES
     from resnet_ops_pipelines.new_project.found_boxes import find_boxes
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
     from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
-    from resnet_ops_pipelines.new_project.sample import LISTED, TESTED, sample, source_of, split_for
+    from resnet_ops_pipelines.new_project.sample import TESTED, sample, source_of, split_for
     from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
     from resnet_ops_pipelines.new_project.telling import tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
@@ -91,7 +91,7 @@ def init(
         split=split_for(0),
     )
     boxes = find_boxes(images) if data.source in LISTED else None
-    beside = boxes or (find_masks(images) if data.source in ("imagefolder", "imagenet") else None)
+    beside = boxes or (find_masks(images) if data.source in ("imagefolder", "split_folders") else None)
     if beside is not None:
         data = beside.of(data)
         refuse_overlap(Path(data.root or ""), into)

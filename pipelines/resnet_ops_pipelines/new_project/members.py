@@ -87,9 +87,7 @@ def fit_machine(
     if size < largest:
         left_out.append(f"images of {largest} pixels, about {total * (largest / size) ** 2:,.0f} minutes")
     if total > minutes:
-        _, larger = (
-            members  # which was measured as the faster one, where others kept the machine busy meanwhile
-        )
+        larger = list(members)[-1]  # a busy machine may have measured it as the faster one
         dropped = seconds.pop(larger) * images * recipe.epochs / 60
         left_out.append(f"{larger}, {dropped:,.1f} minutes")
         del members[larger]

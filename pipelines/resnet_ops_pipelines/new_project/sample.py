@@ -15,15 +15,13 @@ from resnet_ops.data.listing.given_splits import given_splits
 from resnet_ops.data.listing.listings import list_images
 from resnet_ops.data.odd_images import bits_needed
 from resnet_ops.data.opening import quiet_decoders
-from resnet_ops.data.params import DataParams, SplitParams
+from resnet_ops.data.params import LISTED, DataParams, SplitParams
 from resnet_ops.data.sources import read_source
 from resnet_ops.errors import DataError
 
-__all__ = ["LISTED", "TESTED", "Sample", "sample", "source_of", "split_for"]
+__all__ = ["TESTED", "Sample", "sample", "source_of", "split_for"]
 
-LISTED = ("imagefolder", "imagenet", "csv")
-"""Sources with a file for each image."""
-Source = Literal["imagefolder", "imagenet", "csv", "idx", "cifar10", "cifar100"]
+Source = Literal["imagefolder", "split_folders", "csv", "idx", "cifar10", "cifar100"]
 SAMPLE = 200
 """Images that are looked at before all are read, at most."""
 WHITE = 255
@@ -51,7 +49,7 @@ def source_of(place: Path) -> Source:
     if not place.is_dir():
         raise DataError(f"{place} does not exist. Name a folder of class folders, or a CSV file.")
     if given_splits(place):
-        return "imagenet"
+        return "split_folders"
     names = {path.name for path in place.iterdir()}
     if set(CIFAR10_FILES) <= names:
         return "cifar10"

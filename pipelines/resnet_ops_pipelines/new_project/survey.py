@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from resnet_ops.data.conflicts import settle_conflicts
-from resnet_ops.data.params import DataParams
+from resnet_ops.data.params import LISTED, DataParams
 from resnet_ops.data.prepared import ManifestRow, PreparedData
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
@@ -18,7 +18,6 @@ from resnet_ops.messages import Progress
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.tasks.task import IGNORED
 from resnet_ops_pipelines.new_project.mirrors import may_mirror, may_mirror_objects
-from resnet_ops_pipelines.new_project.sample import LISTED
 
 __all__ = ["Survey", "read_all", "survey"]
 

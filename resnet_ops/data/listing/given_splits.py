@@ -34,7 +34,8 @@ def class_folders(root: Path) -> list[Path]:
         return sorted(each for each in root.iterdir() if not is_dropping(each.name) and each.is_dir())
     except OSError as error:
         raise DataError(
-            f"{root} cannot be read: {error.strerror}. Name another folder, or change its permissions."
+            f"{error.filename or root} cannot be read: {error.strerror}. Name another folder, or change its "
+            "permissions."
         ) from error
 
 
@@ -55,7 +56,7 @@ def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
 
     A split that is not given is cut from its neighbour: validation from train, production from test, test from
     production. Without either of these, what is called validation is held out, as in ImageNet. Raises DataError where
-    two folders are called like one split.
+    two folders are called like one split, or two are the same folder.
     """
     found: dict[str, Path] = {}
     for folder in filter(class_folders, split_folders(root)):
@@ -65,6 +66,8 @@ def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
                 f"{root}: the folders {found[split].name} and {folder.name} are both called like the {split} split. "
                 "Join them, or move one away."
             )
+        if same := next((each for each in found.values() if each.samefile(folder)), None):
+            raise DataError(f"{root}: {same.name} and {folder.name} are the same folder. Remove the link.")
         found[split] = folder
     if not found.keys() & set(HELD_OUT) and "validation" in found:
         found["test"] = found.pop("validation")
@@ -90,8 +93,8 @@ def require_same_classes(root: Path, parts: list[Path]) -> None:
     if missing:
         called = " and ".join(part.name for part in parts)
         raise DataError(
-            f"{root}: {'; '.join(missing)}. Give {called} the same class folders; or leave out what is not laid out "
-            f"by class, and have the images of {parts[0].name} alone split: resnet-ops init {parts[0]}"
+            f"{root}: {'; '.join(missing)}. Give {called} the same class folders; or give a folder that is not "
+            "laid out by these classes a name that says no split, such as unsorted, and it is left out."
         )
 
 
@@ -102,9 +105,10 @@ def refuse_split_names(root: Path) -> None:
         return
     remedy = "lay images out as ROOT/CLASS/IMAGE, or list them in a CSV file with the columns path, class and split"
     if given_splits(root):
-        remedy = "set data.source: imagenet in params.yaml, which reads ROOT/train/CLASS/IMAGE"
-    elif deep := next((each for each in folders if class_folders(each)), None):
-        remedy = f"name the one with class folders, to have its images split: resnet-ops init {deep}"
+        remedy = "set data.source: split_folders in params.yaml, which reads ROOT/train/CLASS/IMAGE"
+    elif deep := [each for each in folders if class_folders(each)]:
+        train = next((each for each in deep if _SPLIT_OF[each.name.casefold()] == "train"), deep[0])
+        remedy = f"name the one with class folders, to have its images split: resnet-ops init {train}"
     called = ", ".join(each.name for each in folders)
     raise DataError(
         f"{root}: the folders {called} are called like splits, and would be the classes. So {remedy}."

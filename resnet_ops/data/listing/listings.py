@@ -17,6 +17,7 @@ from resnet_ops.data.listing.given_splits import (
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.params import DataParams
+from resnet_ops.data.raw import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
 __all__ = ["Listing", "list_images"]
@@ -38,6 +39,8 @@ def list_images(params: DataParams) -> Listing:
     root = Path(params.root or "")
     match params.source:
         case "imagenet":
+            images, notes = _list_parts(root, {root / "train": LEARNED, root / "val": HELD_OUT})
+        case "split_folders":
             images, notes = _list_given(root)
         case "csv":
             images, notes = list_csv(root, set(params.split.as_dict()))
@@ -69,19 +72,27 @@ def _list_given(root: Path) -> tuple[list[Listed], list[str]]:
     parts = given_splits(root)
     if not parts:
         raise DataError(
-            f"{root}: data.source is imagenet, but there is no train/CLASS/IMAGE with val/CLASS/IMAGE or "
+            f"{root}: data.source is split_folders, but there is no train/CLASS/IMAGE with val/CLASS/IMAGE or "
             "test/CLASS/IMAGE beside it. Lay images out like that, or set data.source in params.yaml to imagefolder."
         )
+    images, notes = _list_parts(root, parts)
+    given = "; ".join(f"{part.name} for {' and '.join(splits)}" for part, splits in parts.items())
+    others = [folder.name for folder in class_folders(root) if folder not in parts]
+    skipped = [f"Skipped the folders beside them: {', '.join(others)}"] if others else []
+    return images, [f"Folders say the splits of their images: {given}", *skipped, *notes]
+
+
+def _list_parts(root: Path, parts: dict[Path, tuple[str, ...]]) -> tuple[list[Listed], list[str]]:
+    """The images of each folder of classes, for the splits that it may go to."""
+    for part in parts:
+        _require_folder(part)
     require_same_classes(root, list(parts))
     images, notes = [], []
     for part, splits in parts.items():
         found, passed = _list_folder(part)
         images += [replace(each, allowed=splits) for each in found]
         notes += [f"{part.name}: {note}" for note in passed]
-    given = "; ".join(f"{part.name} for {' and '.join(splits)}" for part, splits in parts.items())
-    others = [folder.name for folder in class_folders(root) if folder not in parts]
-    skipped = [f"Skipped the folders beside them: {', '.join(others)}"] if others else []
-    return images, [f"Folders say the splits of their images: {given}", *skipped, *notes]
+    return images, notes
 
 
 def _require_folder(root: Path) -> None:

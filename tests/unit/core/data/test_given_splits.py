@@ -56,7 +56,7 @@ def test_without_class_folders_in_two_parts_there_are_no_given_splits(
 def test_images_go_where_their_folders_say_and_what_lies_beside_is_told(tmp_path: Path) -> None:
     counts = {f"{part}/{name}": 12 for part in ("train", "valid", "test") for name in ("cat", "dog")}
     root = write_folder(tmp_path, {**counts, "extra/cow": 2})
-    raw = read_source(replace(folder_params(root), source="imagenet"))
+    raw = read_source(replace(folder_params(root), source="split_folders"))
     assert raw.classes == ("cat", "dog")
     said = raw.notes[0]
     assert "train for train; valid for validation; test for test and production" in said
@@ -71,18 +71,35 @@ def test_folders_that_disagree_in_classes_stop_the_run_before_a_file_is_looked_a
 ) -> None:
     root = tree(tmp_path, "train/cat", "train/dog", "test/cat", "test/unknown")
     monkeypatch.setattr(listings, "find", None)
-    with pytest.raises(
-        DataError, match=r"unknown is not in train; class dog is not in test.* init \S+/train"
-    ):
-        check_source(replace(folder_params(root), source="imagenet"))
+    with pytest.raises(DataError, match=r"unknown is not in train; class dog is not in test.* as unsorted"):
+        check_source(replace(folder_params(root), source="split_folders"))
 
 
 def test_a_test_folder_without_class_folders_is_left_to_a_person(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"train/cat": 2, "train/dog": 2, "test": 2})
     with pytest.raises(DataError, match=r"test, train are called like splits.* init \S+/train"):
         check_source(folder_params(root))
-    with pytest.raises(DataError, match=r"source is imagenet, but there is no"):
-        check_source(replace(folder_params(root), source="imagenet"))
+    with pytest.raises(DataError, match=r"source is split_folders, but there is no"):
+        check_source(replace(folder_params(root), source="split_folders"))
+
+
+def test_imagenets_layout_is_train_and_val_whatever_lies_beside_them(tmp_path: Path) -> None:
+    counts = {f"{part}/{name}": 12 for part in ("train", "val") for name in ("cat", "dog")}
+    root = write_folder(tmp_path, {**counts, "test/unknown": 2, "production/cat": 2})
+    (root / "validation").symlink_to(root / "val")
+    raw = read_source(replace(folder_params(root), source="imagenet"))
+    assert raw.notes == ()
+    splits = {
+        (row.path.split("/")[0], row.split) for row in split_images(raw, folder_params(root).split, 0).rows
+    }
+    assert splits == {(part, split) for part, of in (("train", LEARNED), ("val", HELD_OUT)) for split in of}
+
+
+def test_a_folder_that_is_another_ones_link_is_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path, "train/cat", "val/cat")
+    (root / "test").symlink_to(root / "val")
+    with pytest.raises(DataError, match="test and val are the same folder"):
+        given_splits(root)
 
 
 def test_two_folders_for_one_split_are_named(tmp_path: Path) -> None:
@@ -96,11 +113,12 @@ def test_copies_over_given_splits_are_counted_and_kept_together(tmp_path: Path) 
         tmp_path, {f"{part}/{name}": 8 for part in ("train", "test") for name in ("cat", "dog")}
     )
     copy = root / "test/cat/copy.png"
-    copy.write_bytes((root / "train/cat/001.png").read_bytes())
-    params = replace(folder_params(root), source="imagenet")
+    for place in (copy, root / "train/cat/002.png"):
+        place.write_bytes((root / "train/cat/001.png").read_bytes())
+    params = replace(folder_params(root), source="split_folders")
     raw = settle_conflicts(read_source(params), "stop")
     assert raw.notes[-1].startswith(
-        "1 images are given for more than one split, such as train/cat/001.png and"
+        "1 images are given for more than one split, such as train/cat/001.png and its copy test/cat/copy.png"
     )
     splits = {row.path: row.split for row in split_images(raw, params.split, 0).rows}
     assert splits["test/cat/copy.png"] == splits["train/cat/001.png"] in LEARNED

@@ -87,7 +87,7 @@ def test_images_in_folders_of_splits_become_a_project_that_keeps_them(
     assert status == 0, said
     assert "train for train and validation; test for test and production" in said
     project = place / "kept"
-    assert parse_params(project / "params.yaml", Params).data.source == "imagenet"
+    assert parse_params(project / "params.yaml", Params).data.source == "split_folders"
     monkeypatch.chdir(project)
     prepare_data.main()
     found = Counter[tuple[str, str]]()

@@ -162,8 +162,8 @@ def test_the_kind_of_data_set_is_seen_in_its_files(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,class\n")
     kinds = {name: source_of(tmp_path / name) for name in ("net", "parted", "plain", "mnist", "list.csv")}
     assert kinds == {
-        "net": "imagenet",
-        "parted": "imagenet",
+        "net": "split_folders",
+        "parted": "split_folders",
         "plain": "imagefolder",
         "mnist": "idx",
         "list.csv": "csv",
