@@ -81,7 +81,7 @@ def test_a_class_of_which_most_would_be_lost_stops_the_run(tmp_path: Path) -> No
 def test_images_beside_the_classes_and_folders_called_like_splits_stop_the_run(tmp_path: Path) -> None:
     for name in ("train", "test"):
         fill(tmp_path / "a" / name / "cat", 3)
-    with pytest.raises(DataError, match=r"folders test, train are called like splits.*imagenet"):
+    with pytest.raises(DataError, match=r"folders test, train are called like splits.*split_folders"):
         read_source(folder_params(tmp_path / "a"))
     fill(tmp_path / "b" / "cat", 1)
     fill(tmp_path / "b" / "dog", 1)
