@@ -109,6 +109,10 @@ def test_the_file_by_which_yolos_own_tools_know_a_data_set_stands_for_its_folder
     status, said = init("parts/data.yaml", "--into", "parts/project")
     assert status != 0
     assert "inside of the image folder parts," in said
+    (place / "parts/data.yaml").unlink()
+    assert "parts/data.yaml does not exist" in init("parts/data.yaml", "--into", "made")[1]
+    (place / "parts/data.yaml").mkdir()
+    assert "parts/data.yaml: 0 class folder(s)" in init("parts/data.yaml", "--into", "made")[1]
 
 
 @pytest.mark.parametrize(
