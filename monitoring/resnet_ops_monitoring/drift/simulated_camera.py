@@ -6,7 +6,7 @@ from resnet_ops_monitoring.drift.perturbations import KINDS, PERTURBATIONS, pert
 from resnet_ops_monitoring.drift.words import perturbation
 from resnet_ops_monitoring.serving.camera import SIMULATION, degrade
 
-__all__ = ["CAMERAS", "check_camera", "seen", "told"]
+__all__ = ["AS_RECORDED", "CAMERAS", "check_camera", "seen", "told"]
 
 AS_RECORDED, DIRTY = "as_recorded", "dirty"
 REPLAY = "Simulated: real images that training and gate have not seen, replayed as they were recorded."
