@@ -71,7 +71,7 @@ def init(
     from resnet_ops_pipelines.new_project.telling import tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
-    if images.name in NAMES:  # a file by which YOLO's own tools know a data set
+    if images.name in NAMES and images.is_file():  # by which YOLO's own tools know a data set
         images = images.parent
     name = _given(name) if name else _name(into.resolve().name)
     refuse_existing(into, name)

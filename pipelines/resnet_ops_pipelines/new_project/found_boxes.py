@@ -134,7 +134,8 @@ def _is_list(file: Path) -> bool:
         if end < len(text):
             raise ValueError(f"it goes on after its end, from character {end} on")
     except (ValueError, RecursionError) as error:
-        if any(f'"{name}"'.encode() in content for name in PARTS):
+        plain = content.replace(b"\0", b"")  # as in UTF-16
+        if any(f'"{name}"'.encode() in plain for name in PARTS):
             raise DataError(
                 f"{file} looks like a COCO file of boxes, and is no JSON ({error}). Bring the whole file again, or "
                 "move it out of this folder if it is none."

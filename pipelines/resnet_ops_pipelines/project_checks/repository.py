@@ -40,6 +40,11 @@ def check_remotes() -> list[str]:
         return []
     try:
         settings = Config(str(Path(".dvc").resolve()))
+    except TypeError:
+        raise ConfigError(
+            "DVC's settings cannot be read: a value with a comma is a list to DVC. Put it in quotes in .dvc/config, "
+            '.dvc/config.local or your own settings: url = "/parts/a,b"'
+        ) from None
     except (Broken, OSError) as error:
         why = re.sub(r"\(.*\) ", "", str(error))  # a line that is no setting may hold a password
         raise ConfigError(
@@ -49,11 +54,16 @@ def check_remotes() -> list[str]:
     remotes, default = settings["remote"], settings["core"].get("remote")
     remarks = [_without_plugin(name, remote["url"]) for name, remote in remotes.items() if "url" in remote]
     if default and default not in remotes:
-        remarks.append(
-            f".dvc/config: core.remote is {default}, and no remote has that name, so dvc push and dvc pull will fail. "
-            f"Say where it is: dvc remote add {default} ADDRESS"
-        )
+        remarks.append(_no_remote(default))
     return [remark for remark in remarks if remark]
+
+
+def _no_remote(default: str) -> str:
+    """What to do about a default that is no remote; people write an address there, which may hold a password."""
+    what, add = f"{default}, and no remote has that name", f"dvc remote add {default}"
+    if "://" in default:
+        what, add = "an address, not a remote's name", "dvc remote add --default NAME"
+    return f"DVC's settings: core.remote is {what}, so dvc push and dvc pull will fail. Say where it is: {add} ADDRESS"
 
 
 def _without_plugin(name: str, address: str) -> str | None:
@@ -66,8 +76,8 @@ def _without_plugin(name: str, address: str) -> str | None:
     if package is None or find_spec(package) is not None:
         return None
     return (
-        f".dvc/config: the remote {name} is at {scheme}://, and DVC's plugin for it is not installed, so dvc push and "
-        f"dvc pull will fail. Install it: pip install {package.replace('_', '-')}"
+        f"DVC's settings: the remote {name} is at {scheme}://, and DVC's plugin for it is not installed, so nothing "
+        f"can be pushed to it or pulled from it. Install it: pip install {package.replace('_', '-')}"
     )
 
 

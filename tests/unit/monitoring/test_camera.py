@@ -8,6 +8,7 @@ import pytest
 
 from resnet_ops.data.depth import Pixels
 from resnet_ops.errors import DataError
+from resnet_ops_monitoring.drift import simulated_camera
 from resnet_ops_monitoring.drift.perturbations import PERTURBATIONS, perturbed
 from resnet_ops_monitoring.drift.simulated_camera import CAMERAS, seen, told
 from resnet_ops_monitoring.serving import camera
@@ -69,6 +70,22 @@ def test_simulated_traffic_passes_the_camera_that_its_window_names(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
     assert np.array_equal(seen(images, name, 3), expected(images))
+
+
+def test_many_images_are_changed_a_few_at_once_without_the_same_noise_in_each_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, sizes = np.full((5, 16, 16, 1), 100, dtype=np.uint8), list[int]()
+
+    def noted(part: Pixels, kind: str, severity: int, seed: int) -> Pixels:
+        sizes.append(len(part))
+        return perturbed(part, kind, severity, seed)
+
+    monkeypatch.setattr(simulated_camera, "_VALUES", 2 * 16 * 16)
+    monkeypatch.setattr(simulated_camera, "perturbed", noted)
+    assert np.array_equal(seen(images, "darkened 4", 3), perturbed(images, "darkened", 4, 3))
+    assert sizes == [2, 2, 1]
+    assert len({image.tobytes() for image in seen(images, "gaussian_noise 2", 3)}) == 5
 
 
 def test_every_camera_is_told_apart_and_as_simulated() -> None:

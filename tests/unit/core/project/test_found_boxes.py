@@ -49,7 +49,7 @@ def write_coco(root: Path, images: Path) -> None:
         ],
     }
     root.mkdir(parents=True, exist_ok=True)
-    (root / "boxes.json").write_text(json.dumps(content))
+    (root / "boxes.json").write_text(json.dumps(content) + "\n")
 
 
 def write_yolo(root: Path, images: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_rest_of_a_coco_file_is_not_passed_over_nor_one_with_something_behin
     write_coco(tmp_path / "parts", tmp_path / "parts")
     file = tmp_path / "parts/boxes.json"
     whole = file.read_bytes()
-    for broken in (whole[:200], whole + b"}"):
+    for broken in (whole[:200], whole + b"}", whole[:200].decode().encode("utf-16")):
         file.write_bytes(broken)
         with pytest.raises(DataError, match=r"boxes\.json looks like a COCO file"):
             find_boxes(tmp_path / "parts")

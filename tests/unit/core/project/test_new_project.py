@@ -109,6 +109,10 @@ def test_the_file_by_which_yolos_own_tools_know_a_data_set_stands_for_its_folder
     status, said = init("parts/data.yaml", "--into", "parts/project")
     assert status != 0
     assert "inside of the image folder parts," in said
+    (place / "parts/data.yaml").unlink()
+    assert "parts/data.yaml does not exist" in init("parts/data.yaml", "--into", "made")[1]
+    (place / "parts/data.yaml").mkdir()
+    assert "parts/data.yaml: 0 class folder(s)" in init("parts/data.yaml", "--into", "made")[1]
 
 
 @pytest.mark.parametrize(
@@ -133,21 +137,24 @@ def test_it_is_told_that_masks_and_boxes_in_folders_of_splits_are_put_together(
 def test_images_with_masks_become_a_project_that_reads_them(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draws = np.random.default_rng(0)
-    (place / "parts").mkdir()
+    draws, folders = np.random.default_rng(0), [place / "parts" / part / "line" for part in ("train", "test")]
+    for folder in folders:
+        folder.mkdir(parents=True)
     for number in range(100):
         image, mask = draws.integers(0, 90, (16, 16)), np.zeros((16, 16))
         if number % 4:
             mask[number % 8 : number % 8 + 6, 4:9] = 255
-        Image.fromarray((image + mask / 3).astype(np.uint8)).save(place / "parts" / f"{number}.png")
-        Image.fromarray(mask.astype(np.uint8)).save(place / "parts" / f"{number}_mask.png")
+        Image.fromarray((image + mask / 3).astype(np.uint8)).save(folders[number % 2] / f"{number}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(folders[number % 2] / f"{number}_mask.png")
     status, said = init("parts", "--into", "scratches", "--minutes", "5")
     assert status == 0, said
     assert "segmentation: masks *_mask.png" in said
+    assert "test, train are put together" in said
     project = place / "scratches"
     params = parse_params(project / "params.yaml", Params)
     check_names(params)
     assert isinstance(params.data.chosen_task, Segmentation)
+    assert params.data.source == "imagefolder"
     read_policy((project / "policies/scratches.yaml").read_text(), "scratches.yaml")
     monkeypatch.chdir(project)
     prepare_data.main()

@@ -114,6 +114,16 @@ def test_a_password_in_dvcs_settings_is_not_told(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"Invalid line at line 2.* \.dvc/config\.local") as caught:
         check_remotes()
     assert "hunter2" not in str(caught.value)
+    local.write_text("[core]\n    remote = ssh://ada:hunter2@host/parts\n")
+    (found,) = check_remotes()
+    assert found.endswith("dvc remote add --default NAME ADDRESS")
+    assert "hunter2" not in found
+    local.write_text("['remote \"store\"']\n    url = ssh://ada:hunter2@host/a,b\n")
+    with pytest.raises(ConfigError, match=r"comma .* quotes") as caught:
+        check_remotes()
+    assert "hunter2" not in str(caught.value)
+    local.write_text('[\'remote "store"\']\n    url = "/a,b"\n')
+    assert check_remotes() == []
 
 
 def test_policies_are_read_before_hours_of_training(project: Path) -> None:

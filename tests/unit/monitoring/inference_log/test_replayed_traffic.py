@@ -98,6 +98,24 @@ def test_another_model_has_other_requests_and_so_has_one_that_was_registered_ane
     assert {*first}.isdisjoint(replay("dirty", params, data, known).ids)
 
 
+def test_images_that_a_camera_changes_by_another_seed_are_other_requests(
+    served: Served, tmp_path: Path
+) -> None:
+    log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
+
+    def replayed(camera: str, seed: int) -> list[str]:
+        window = replace(WINDOW, camera=camera)
+        params = replace(PARAMS, seed=seed, monitor=replace(MONITOR, windows={"calm": window}))
+        sent = replay("calm", params, some(served.data, 0, 1), served.identity)
+        log.append(served.scorer.score(sent.images, sent.ids, sent.times, source=camera, window="calm"))
+        return sent.ids
+
+    for camera in ("dirty", "gaussian_noise 5"):
+        assert {*replayed(camera, 0)}.isdisjoint(replayed(camera, 1))
+    assert replayed("as_recorded", 0) == replayed("as_recorded", 1)
+    log.close()
+
+
 def test_files_in_order_of_their_classes_are_not_requested_in_that_order() -> None:
     data = make_data({"production": [0] * 100 + [1] * 100}, ("a", "b"))
     labels = data.labels[[int(each) for each in order_of(data)]]
