@@ -161,7 +161,7 @@ def hours(
     """A time range cut at full hours (UTC); those without rows are passed over, be they a century of a wrong clock."""
     while span := log.span(model, digest=digest, start=start, end=end):
         hour = _floor(span[0])
-        begin = hour if start is None else max(start, hour)
+        begin = hour if start is None else max(start.astimezone(UTC), hour)
         start = hour + _HOUR if end is None else min(end, hour + _HOUR)
         yield begin, start
 

@@ -1,6 +1,6 @@
 """Rows into the log's tables, each request to a model once, however often and by however many they are brought."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -12,9 +12,9 @@ import numpy as np
 from sqlalchemy import Connection, Subquery, Table, delete, select
 
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, SERVED, STATISTICS, Row
-from resnet_ops_monitoring.inference_log.database import inferences, labels
+from resnet_ops_monitoring.inference_log.database import inferences, labels, summaries
 
-__all__ = ["VECTORS", "Added", "add_new", "add_rows", "select_rows"]
+__all__ = ["VECTORS", "Added", "add_new", "add_rows", "drop_summaries", "select_rows"]
 
 VECTORS = ("embedding", "probabilities")
 _ONCE = ("request_id", "digest", "status")
@@ -92,9 +92,21 @@ def _replaces(new: Row, old: Row) -> bool:
 
 def _forget(connection: Connection, rows: Sequence[Row]) -> None:
     """Delete the rows that these answers stand for from now on."""
+    for digest in {row.digest for row in rows}:
+        drop_summaries(connection, digest, [row.time for row in rows if row.digest == digest])
     for row in rows:
         same = [inferences.c[name] == getattr(row, name) for name in _ONCE]
         connection.execute(delete(inferences).where(*same))
+
+
+def drop_summaries(connection: Connection, digest: str, times: Collection[datetime]) -> None:
+    """Delete what was kept of the hours in which rows of these times go.
+
+    SQLite gives the ids of its last rows again once they are gone, so others may be as many with the same last id.
+    """
+    since = min(times).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = (summaries.c.digest == digest, summaries.c.hour >= since, summaries.c.hour <= max(times))
+    connection.execute(delete(summaries).where(*hours))
 
 
 def _label(row: Row) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.appending import add_rows, select_rows
+from resnet_ops_monitoring.inference_log.appending import add_rows, drop_summaries, select_rows
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, SERVED, Route, Row
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import (
@@ -190,10 +190,14 @@ class InferenceLog(LogDatabase):
         Rows of production belong to no replay (`window`), so none of them can go.
         """
         today, mine = set(kept), inferences.c.digest == identity.digest
-        chosen = (inferences.c.model == identity.name, mine, inferences.c.source.in_(sources))
-        query = select(inferences.c.request_id).where(*chosen, inferences.c.window.is_not(None))
+        replays = (inferences.c.source.in_(sources), inferences.c.window.is_not(None))
+        query = select(inferences.c.request_id, inferences.c.time)
+        query = query.where(inferences.c.model == identity.name, mine, *replays)
         with self.transaction("write to") as connection:
-            old = [name for name in connection.execute(query).scalars() if name not in today]
+            gone = {name: time for name, time in connection.execute(query) if name not in today}
+            if gone:
+                drop_summaries(connection, identity.digest, gone.values())
+            old = list(gone)
             for begin in range(0, len(old), _CHUNK):
                 some = inferences.c.request_id.in_(old[begin : begin + _CHUNK])
                 connection.execute(delete(inferences).where(mine, some))

@@ -57,6 +57,8 @@ def test_a_project_has_valid_settings_a_valid_policy_and_the_splits_that_it_was_
     assert left_from_digits(params) == []
     assert params.register.model == "line-1"
     assert (params.data.channels, params.data.image_size, params.data.root) == (1, 8, str(place / "parts"))
+    cameras = {name: window.camera for name, window in params.monitor.windows.items()}
+    assert cameras == {"as-recorded": "as_recorded", "ageing-lamp": "darkened 4"}
     point = params.evaluate.operating_point
     assert point is not None
     assert point.positive == ("bad",)

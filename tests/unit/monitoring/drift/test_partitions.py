@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,13 @@ def test_an_export_is_one_file_an_hour_and_a_repeat_changes_nothing(
     assert export_log(log, tmp_path, "made-up", start=NINE, end=NINE + timedelta(minutes=90)) == written
     pd.testing.assert_frame_equal(pd.read_parquet(next(iter(written))), first)
     assert export_log(log, tmp_path, "nobody", start=None, end=None) == {}
+
+
+def test_hours_are_those_of_utc_whatever_zone_the_times_have(log: InferenceLog, tmp_path: Path) -> None:
+    start = (NINE - timedelta(minutes=15)).astimezone(ZoneInfo("Europe/Berlin"))
+    written = export_log(log, tmp_path, "made-up", start=start, end=start + timedelta(hours=1))
+    assert [path.parent.name for path in written] == ["hour=2026-01-05T08Z", "hour=2026-01-05T09Z"]
+    assert sum(len(pd.read_parquet(path)) for path in written) == sum(written.values()) == 180
 
 
 def test_an_exported_row_is_the_logged_row(log: InferenceLog, tmp_path: Path) -> None:

@@ -199,3 +199,20 @@ def test_rows_are_found_by_their_ids(made_up: Frames, log: CountingLog) -> None:
     log.append(traffic(made_up, 20, MONDAY, 1, "a"))
     assert list(log.rows_of(["a-7", "a-3", "nobody"], "d" * 64)["request_id"]) == ["a-3", "a-7"]
     assert len(log.rows_of([], "d" * 64)) == 0
+
+
+def test_rows_in_the_place_of_a_replays_are_read_also_where_they_get_the_same_ids(
+    made_up: Frames, log: CountingLog, reference: Reference, params: DriftParams
+) -> None:
+    def check() -> None:
+        found = summarise_time_range(log, reference.schema, params, start=MONDAY, end=MONDAY + HOUR).whole
+        assert found == summarise(log.read("made-up"), reference.schema)
+
+    before = traffic(made_up, 100, MONDAY, 30, "a").assign(source="simulated")
+    log.append(before)
+    check()
+    log.append(before.assign(group="part 1"))
+    check()
+    assert log.drop_replays(["simulated"], reference.identity, ()) == 100
+    log.append(traffic(made_up, 100, MONDAY, 30, "b").assign(source="simulated"))
+    check()
