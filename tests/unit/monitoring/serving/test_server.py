@@ -162,6 +162,12 @@ WRONG = {
         "no JSON",
     ),
     "too large": ("application/json", json.dumps({"images": [[[[256]] * 8] * 8]}).encode(), 400, "0 to 255"),
+    "beyond what a float holds": (
+        "application/json",
+        json.dumps({"images": [[[[7.5]] * 8] * 8]}).replace("7.5", "1e400").encode(),
+        400,
+        "0 to 255",
+    ),
     "halves": (
         "application/json",
         json.dumps({"images": [[[[0.5]] * 8] * 8]}).encode(),
