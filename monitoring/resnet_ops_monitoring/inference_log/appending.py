@@ -1,6 +1,6 @@
 """Rows into the log's tables, each request to a model once, however often and by however many they are brought."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -9,7 +9,7 @@ from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Subquery, Table, delete, select
+from sqlalchemy import Connection, Subquery, Table, bindparam, delete, select
 
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, RECORDED, SERVED, STATISTICS, Row
 from resnet_ops_monitoring.inference_log.database import inferences, labels, summaries
@@ -92,21 +92,23 @@ def _replaces(new: Row, old: Row) -> bool:
 
 def _forget(connection: Connection, rows: Sequence[Row]) -> None:
     """Delete the rows that these answers stand for from now on."""
-    for digest in {row.digest for row in rows}:
-        drop_summaries(connection, digest, [row.time for row in rows if row.digest == digest])
+    drop_summaries(connection, [(row.digest, row.time) for row in rows])
     for row in rows:
         same = [inferences.c[name] == getattr(row, name) for name in _ONCE]
         connection.execute(delete(inferences).where(*same))
 
 
-def drop_summaries(connection: Connection, digest: str, times: Collection[datetime]) -> None:
-    """Delete what was kept of the hours in which rows of these times go.
+def drop_summaries(connection: Connection, rows: Iterable[tuple[str, datetime]]) -> None:
+    """Delete what was kept of the hours of these rows, by digest and time: rows go, or have another label than before.
 
-    SQLite gives the ids of its last rows again once they are gone, so others may be as many with the same last id.
+    Numbers need not tell: SQLite gives the ids of its last rows again once they are gone, and labels may be as many.
     """
-    since = min(times).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    hours = (summaries.c.digest == digest, summaries.c.hour >= since, summaries.c.hour <= max(times))
-    connection.execute(delete(summaries).where(*hours))
+    hours = {
+        (digest, time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)) for digest, time in rows
+    }
+    if hours:
+        same = (summaries.c.digest == bindparam("of"), summaries.c.hour == bindparam("at"))
+        connection.execute(delete(summaries).where(*same), [{"of": of, "at": at} for of, at in hours])
 
 
 def _label(row: Row) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, case, delete, func, insert, select
 
 from resnet_ops.errors import DataError
-from resnet_ops_monitoring.inference_log.appending import select_rows
+from resnet_ops_monitoring.inference_log.appending import drop_summaries, select_rows
 from resnet_ops_monitoring.inference_log.columns import ANSWERED
 from resnet_ops_monitoring.inference_log.connection import LogDatabase
 from resnet_ops_monitoring.inference_log.database import answers, inferences, label_origins, labels
@@ -25,7 +25,7 @@ __all__ = ["Origin", "count_right", "expect_labels", "give_labels"]
 
 Origin = Literal["random", "proposed", "complaint"]
 _CHUNK = 500  # ids in one IN (...): below SQLite's oldest limit on bound values
-_ANSWER = ("request_id", "status", "model", "version", "digest", "probabilities")
+_ANSWER = ("request_id", "status", "time", "model", "version", "digest", "probabilities")
 _NOTHING = {"label": None, "origin": None}
 _Rows = dict[str, dict[str, Any]]
 
@@ -84,12 +84,13 @@ def give_labels(
         ]
         asked = _by_request(connection, label_origins, ids, ("request_id", "origin"))
         before = _by_request(connection, labels, ids, ("request_id", "id", "label", "origin"))
-        new, changed = [], 0
+        new, corrected, changed = [], list[dict[str, Any]](), 0
         for name, label in zip(ids, as_classes(pairs, classes), strict=True):
             was = before.get(name, _NOTHING)
             origin = _origin(asked.get(name, _NOTHING)["origin"], was["origin"], chosen)
             changed += was["label"] != label
             if (was["label"], was["origin"]) != (label, origin):
+                corrected += there[name] if was["label"] else []
                 before[name] = {
                     "request_id": name,
                     "label": label,
@@ -98,6 +99,7 @@ def give_labels(
                     "at": at,
                 }
                 new.append(before[name])
+        drop_summaries(connection, [(row["digest"], row["time"]) for row in corrected])
         if new:
             connection.execute(insert(labels), new)
     return changed

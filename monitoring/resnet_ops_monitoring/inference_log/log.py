@@ -195,8 +195,7 @@ class InferenceLog(LogDatabase):
         query = query.where(inferences.c.model == identity.name, mine, *replays)
         with self.transaction("write to") as connection:
             gone = {name: time for name, time in connection.execute(query) if name not in today}
-            if gone:
-                drop_summaries(connection, identity.digest, gone.values())
+            drop_summaries(connection, [(identity.digest, time) for time in gone.values()])
             old = list(gone)
             for begin in range(0, len(old), _CHUNK):
                 some = inferences.c.request_id.in_(old[begin : begin + _CHUNK])

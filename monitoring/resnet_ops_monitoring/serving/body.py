@@ -147,6 +147,9 @@ def _shaped(values: NDArray[Any], reading: Reading) -> Pixels:
     kind, white = dtype_of(reading.params.depth), white_of(reading.params.depth)
     if images.dtype == kind:
         return images
-    if images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= white) & (np.rint(images) == images)).all():
+    if (
+        images.dtype.kind not in "iuf"
+        or not ((images >= 0) & (images <= white) & (np.rint(images) == images)).all()
+    ):
         raise Refusal(400, f"The array must hold whole numbers from 0 to {white}.")
     return images.astype(kind)

@@ -15,7 +15,7 @@ import pytest
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops_monitoring.drift.detector import judge
 from resnet_ops_monitoring.drift.reference import Reference, accept_window, build_reference, load_reference
-from resnet_ops_monitoring.drift.time_ranges import judge_time_range
+from resnet_ops_monitoring.drift.time_ranges import judge_time_range, summarise_time_range
 from resnet_ops_monitoring.drift.trials import Tried, calibrated_accuracy
 from resnet_ops_monitoring.drift.verdict import OperatingVerdict, load_verdict
 from resnet_ops_monitoring.inference_log.frames import matrix
@@ -211,6 +211,27 @@ def test_labels_that_come_after_the_hour_was_kept_are_counted_at_the_operating_p
     assert found.sensitivity.real is not None
     assert found.specificity.real is not None
     assert (found.sensitivity.real.value, found.specificity.real.value) == pytest.approx(truth)
+
+
+def test_labels_that_are_corrected_are_counted_anew_also_where_as_many_are_known_and_right(
+    reference: Reference, made_up: Frames, params: DriftParams, tmp_path: Path
+) -> None:
+    log = InferenceLog(f"sqlite:///{tmp_path}/log.db")
+    frame = made_up(np.random.default_rng(5), 100)
+    log.append(frame.assign(label=None))
+    called = POINT.called(matrix(frame, "probabilities"), CLASSES)
+    rows = [int(np.flatnonzero(called)[0]), int(np.flatnonzero(~called)[0])]
+    start = frame["time"].min().floor("h").to_pydatetime()
+    for sides in (("37", "01"), ("01", "37")):
+        wrong = [
+            next(name for name in side if name != frame["predicted"][row])
+            for row, side in zip(rows, sides, strict=True)
+        ]
+        label(log, frame["request_id"][rows].tolist(), wrong)
+        end = start + timedelta(hours=1)
+        found = summarise_time_range(log, reference.schema, params, start=start, end=end).whole
+        assert (found.labelled, found.right, found.positives) == (2, 0, 1)
+        assert found == summarise(log.read("made-up"), reference.schema)
 
 
 def test_a_saved_reference_estimates_the_same_also_once_a_window_was_accepted(
