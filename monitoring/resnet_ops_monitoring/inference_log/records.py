@@ -24,6 +24,7 @@ _PLAIN = {
 }
 """What a row is whose frame does not say so."""
 _NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
+_TIME = LOGGED.index("time")
 
 
 def to_rows(frame: pd.DataFrame) -> list[Row]:
@@ -78,7 +79,8 @@ def _unpacked(packed: list[bytes]) -> "pd.Series[Any]":
 def to_frame(found: list[tuple[Any, ...]]) -> pd.DataFrame:
     """Rows of the table, in the order of LOGGED, as a frame."""
     frame = pd.DataFrame(found, columns=pd.Index(LOGGED))
-    frame["time"] = pd.to_datetime(frame["time"], utc=True, cache=False)
+    # not in nanoseconds, which end in 2262: a clock may be centuries wrong
+    frame["time"] = pd.Series([row[_TIME] for row in found], dtype="datetime64[us, UTC]")
     for name in VECTORS:
         frame[name] = _unpacked(frame[name].tolist())
     for name in (*STATISTICS, "latency_ms"):

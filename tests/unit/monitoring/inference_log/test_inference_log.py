@@ -155,6 +155,16 @@ def test_the_hour_that_comes_twice_in_autumn_is_two_hours(log: InferenceLog, fra
     ]
 
 
+def test_rows_of_every_year_that_a_sink_takes_are_read(log: InferenceLog, frame: pd.DataFrame) -> None:
+    years: Any = np.array(["1970-01-02", "8999-12-31T23:59:59.999999"], "datetime64[us]")
+    times = pd.Series(years).dt.tz_localize("UTC")
+    log.append(frame[:2].assign(time=times))
+    (streamed,) = log.stream("made-up")
+    for back in (log.read("made-up"), streamed, log.rows_of(["r0", "r1"], "d" * 64)):
+        assert list(back["time"]) == list(times)
+    pd.testing.assert_frame_equal(log.read("nobody"), log.rows_of([], "d" * 64))
+
+
 def test_an_unknown_id_labels_nothing(log: InferenceLog, frame: pd.DataFrame) -> None:
     log.append(frame.assign(label=None))
     with pytest.raises(DataError, match=r"1 of 2 request ids .* 'nobody'"):
