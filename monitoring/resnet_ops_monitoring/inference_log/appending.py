@@ -108,7 +108,7 @@ def drop_summaries(connection: Connection, rows: Iterable[tuple[str, datetime]])
     }
     if hours:
         same = (summaries.c.digest == bindparam("of"), summaries.c.hour == bindparam("at"))
-        connection.execute(delete(summaries).where(*same), [{"of": of, "at": at} for of, at in hours])
+        connection.execute(delete(summaries).where(*same), [{"of": of, "at": at} for of, at in sorted(hours)])
 
 
 def _label(row: Row) -> dict[str, Any]:
