@@ -35,8 +35,8 @@ def init(
     images: Annotated[
         Path,
         typer.Argument(
-            help="A folder of class folders, or of images with masks or boxes; or a CSV file of path and class, or "
-            "boxes in a COCO or CSV file."
+            help="A folder of class folders, or of images with masks, boxes or a CSV file of their classes; or that "
+            "CSV file, or boxes in a COCO or CSV file."
         ),
     ],
     into: Annotated[Path, typer.Option(help="The project's folder; made where it is missing.")] = Path(),

@@ -66,14 +66,21 @@ def list_labels(source: Path, images: Path | None) -> tuple[Listing, Path | None
 
 
 def _find_beside(listing: Listing, folder: Path) -> bool:
-    """Call images that lie beside their VOC file as they are called below `folder`; whether any does."""
+    """Call images that lie beside their VOC file, below `folder` but not in it, as they are called from there; whether
+    any does.
+    """
     found = False
     for image in listing.images:
         path = Path(image.where).parent / image.file
-        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
-            image.id = image.file = os.path.relpath(path, folder)
+        if path.is_relative_to(folder) and _is_file(path) and not _is_file(folder / image.file):
+            image.id = image.file = path.relative_to(folder).as_posix()
             found = True
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Also of a name that is too long, for which `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _named_in(file: Path) -> list[Path]:

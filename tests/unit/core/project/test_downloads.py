@@ -9,6 +9,7 @@ import pytest
 from resnet_ops.errors import DataError
 from resnet_ops.files import read_json
 from resnet_ops.params import parse_params
+from resnet_ops.tasks.detection.labels.reading import read_labels
 from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops_pipelines.new_project.found_boxes import find_boxes
 from resnet_ops_pipelines.new_project.found_list import find_list
@@ -79,6 +80,30 @@ def test_voc_files_beside_the_images_of_each_split_lose_none(tmp_path: Path) -> 
     assert (found.settings.labels, found.settings.images, found.given) == (".", ".", True)
     assert (len(found.images), found.faults) == (18, ())
     assert all(path.is_file() for path in found.images)
+
+
+def test_copies_beside_voc_files_do_not_stand_for_the_images_of_the_folder_that_is_named(
+    tmp_path: Path,
+) -> None:
+    write_voc_set(tmp_path, "Annotations")
+    for number in range(6):
+        write_image(tmp_path / f"JPEGImages/{number}.png", number, side=(40, 30))
+    labels = read_labels(tmp_path / "Annotations", "refuse", images=tmp_path / "JPEGImages")
+    assert [image.file for image in labels.images] == [f"{number}.png" for number in range(6)]
+    inside = read_labels(tmp_path / "Annotations", "refuse", images=tmp_path)
+    assert [image.file for image in inside.images] == [f"Annotations/{number}.png" for number in range(6)]
+
+
+@pytest.mark.parametrize("layout", ["{part}/{what}", "{what}/{part}"])
+def test_yolos_folders_give_splits_in_either_order(tmp_path: Path, layout: str) -> None:
+    (tmp_path / "data.yaml").write_text("names: [nut]\n")
+    for number, part in enumerate(("train", "val")):
+        write_image(tmp_path / layout.format(part=part, what="images") / f"{number}.png", number)
+        (tmp_path / layout.format(part=part, what="labels")).mkdir(parents=True)
+        (tmp_path / layout.format(part=part, what="labels") / f"{number}.txt").write_text("0 .5 .5 .2 .2")
+    found = find_boxes(tmp_path)
+    assert found is not None
+    assert (found.given, len(found.images), found.faults) == (True, 2, ())
 
 
 def test_vocs_lists_give_splits_and_what_only_left_out_images_show_is_no_class(tmp_path: Path) -> None:
