@@ -21,7 +21,7 @@ from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.reading import list_labels
 from resnet_ops.tasks.detection.labels.remedies import remedied
 from resnet_ops.tasks.detection.labels.yolo import NAMES, text_beside
-from resnet_ops.tasks.reading.given import find_given
+from resnet_ops.tasks.reading.given import Given, find_given
 from resnet_ops.tasks.task import Detection
 
 __all__ = ["FoundBoxes", "find_boxes"]
@@ -94,8 +94,7 @@ def find_boxes(place: Path) -> FoundBoxes | None:
         [folder / image.file for image in labels.images], source.parent if source != root else root
     )
     if given is not None:
-        kept = tuple(image for image in labels.images if folder / image.file in given.allowed)
-        labels = replace(labels, images=kept)
+        labels = _kept(labels, folder, given)
     classes = _classes(labels)
     named = {name for image in labels.images for name in np.array(labels.classes)[image.classes]}
     try:
@@ -192,6 +191,22 @@ def _folder_of(listing: Listing, root: Path) -> Path:
             "it. Put the images beside the labels, under the names that these say."
         )
     return folder
+
+
+def _kept(labels: Labels, folder: Path, given: Given) -> Labels:
+    """Those of the images that are given for a split. Raises DataError where these of one show no object at all, as in
+    a test whose labels its makers keep."""
+    kept = tuple(image for image in labels.images if folder / image.file in given.allowed)
+    objects = Counter[tuple[str, ...]]()
+    for image in kept:
+        objects[given.allowed[folder / image.file]] += len(image.boxes)
+    for image in kept:
+        if not objects[splits := given.allowed[folder / image.file]]:
+            raise DataError(
+                f"{folder}: the images that are given for {' and '.join(splits)}, such as {image.file}, show no "
+                "object. If they are not labelled, move them to a folder elsewhere."
+            )
+    return replace(labels, images=kept)
 
 
 def _classes(labels: Labels) -> tuple[str, ...]:

@@ -104,6 +104,11 @@ def test_yolos_folders_give_splits_in_either_order(tmp_path: Path, layout: str) 
     found = find_boxes(tmp_path)
     assert found is not None
     assert (found.given, len(found.images), found.faults) == (True, 2, ())
+    (tmp_path / layout.format(part="val", what="labels") / "1.txt").unlink()
+    with pytest.raises(
+        DataError, match=r"given for test and production, such as \S+1\.png, show no object\. If they"
+    ):
+        find_boxes(tmp_path)
 
 
 def test_vocs_lists_give_splits_and_what_only_left_out_images_show_is_no_class(tmp_path: Path) -> None:
