@@ -98,7 +98,8 @@ def find_masks(folder: Path) -> FoundMasks | None:
         auxiliary=False,
     )
     images = tuple(path for path in files if not path.name.endswith(ending))
-    return FoundMasks(settings, images, find_given(images, None) is not None)
+    given = find_given(images, None)
+    return FoundMasks(settings, tuple(given.allowed) if given else images, given is not None)
 
 
 def _ending(files: list[Path]) -> str | None:

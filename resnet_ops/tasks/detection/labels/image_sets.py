@@ -1,4 +1,4 @@
-"""Lists of images, as Pascal VOC has them: a text file with a name a line, without the ending of its file."""
+"""Lists of images, as Pascal VOC has them: a text file with a name a line, in general without its ending."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def set_of_each(folder: Path, images: Iterable[Path]) -> tuple[dict[Path, str], 
     Those that `trainval` has alone count as of `train`. folder: that has `ImageSets`; without it no image is named.
     Raises DataError that names every image in two lists by their lines.
     """
-    known = {image.stem: image for image in images}
+    known = {called: image for image in images for called in (image.name, image.stem)}
     sets = folder / SETS
     lists = [each for each in sorted(sets.glob("*.txt")) if is_split_name(each.stem)]
     named: dict[Path, tuple[str, str]] = {}

@@ -174,9 +174,11 @@ def test_an_image_in_two_lists_is_named_by_both_lines(tmp_path: Path) -> None:
     assert f"train.txt, line 3: c stands at {tmp_path}/ImageSets/Main/test.txt, line 2" in str(caught.value)
 
 
-def test_lines_without_an_image_are_told_and_names_may_hold_blanks_or_a_number_behind(tmp_path: Path) -> None:
+def test_lines_without_an_image_are_told_and_names_may_hold_blanks_an_ending_or_a_number_behind(
+    tmp_path: Path,
+) -> None:
     images = [*write_sets(tmp_path, train="ax", test="de"), tmp_path / "JPEGImages/b c.jpg"]
-    (tmp_path / "ImageSets/Main/test.txt").write_text("d  1\n\nb c\ny\n")
+    (tmp_path / "ImageSets/Main/test.txt").write_text("d.jpg  1\n\nb c\ny\n")
     named, notes = set_of_each(tmp_path, images)
     assert {image.stem: name for image, name in named.items()} == {"a": "train", "d": "test", "b c": "test"}
     (note,) = notes
