@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 from benchmarks.images import published, read_cifar10
 from benchmarks.marked_part import write_marked_part
 from resnet_ops.data import PreparedData
-from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
+from resnet_ops.data.prepared import HELD_OUT, LEARNED
+from resnet_ops.data.raw import RawData
 from resnet_ops.data.sources import SplitParams, read_digits, read_source
 from resnet_ops.data.splits import split_images
 from resnet_ops.families.member import Member

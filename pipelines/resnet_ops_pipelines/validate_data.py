@@ -17,9 +17,10 @@ from resnet_ops_pipelines.replay_order import shortage
 def main() -> None:
     params = read_params()
     parts = [load_prepared(Path("data") / name) for name in ("prepared", "production")]
-    manifest = pd.DataFrame([asdict(row) for part in parts for row in part.rows])
+    whole = replace(parts[0], rows=[row for part in parts for row in part.rows])
+    manifest = pd.DataFrame([asdict(row) for row in whole.rows])
     splits, classes = tuple(params.data.split.as_dict()), parts[0].classes
-    report = check_manifest(manifest, classes, splits, params.validate, parts[0].labelled)
+    report = check_manifest(manifest, classes, splits, params.validate, whole.labelled)
     nearly_equal, pictures = check_near_duplicates(parts[0])
     report = replace(report, checks=(*report.checks, nearly_equal))
     report.write_html(Path("reports/data/index.html"), pictures)

@@ -12,7 +12,8 @@ import numpy as np
 
 from resnet_ops.data.decoding import fit_arrays
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.raw import HELD_OUT, LEARNED, RawData
+from resnet_ops.data.prepared import HELD_OUT, LEARNED
+from resnet_ops.data.raw import RawData
 from resnet_ops.errors import DataError
 
 __all__ = ["read_cifar", "read_idx"]

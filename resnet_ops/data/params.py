@@ -113,7 +113,8 @@ class DataParams(Settings):
     source: Literal["digits", "imagefolder", "imagenet", "split_folders", "csv", "idx", "cifar10", "cifar100"]
     """`digits` is scikit-learn's embedded set (1,797 images of 8x8); `imagefolder` is ROOT/CLASS/IMAGE; `imagenet` is
     ROOT/train/CLASS/IMAGE and ROOT/val/CLASS/IMAGE; `split_folders` is the same with val or test or both, in whatever
-    spelling; `csv` is a file with columns path, class (or label_1, label_2 ... by several people) and perhaps split;
+    spelling, and with masks or boxes images in such folders, or in VOC's lists; `csv` is a file with columns path (or
+    an id in its place), class (or label_1, label_2 ... by several people) and perhaps split;
     `idx` are the four files of MNIST or Fashion-MNIST; `cifar10` and `cifar100` are their binary versions."""
     root: str | None
     """The folder, or the CSV file, absolute or relative to the project. DVC watches it, so it must be there for digits

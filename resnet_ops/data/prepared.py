@@ -18,10 +18,13 @@ from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.files import read_json, write_json, write_path
 from resnet_ops.tasks.task import CLASSIFICATION, Task, noted_task, task_from_json
 
-__all__ = ["ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
+__all__ = ["HELD_OUT", "LEARNED", "ManifestRow", "PreparedData", "load_prepared", "save_prepared"]
 
-SOME = 4
-"""Different images of a class beside others, so many that each split has one (`splits.assign`)."""
+LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
+"""Where images may go that a data set's makers gave for training, and those that they held out."""
+SOME = 2
+"""Different images of a class beside others, in what is learned from and again in what is held out, so many that each
+split has one (`splits.assign`), also where these two are given."""
 CHUNK = 64
 """Images that are written at once."""
 
@@ -74,8 +77,14 @@ class PreparedData:
         """
         if self.targets is None:
             return self.classes
-        counts = Counter(label for label, _ in {(row.label, row.sha256) for row in self.rows if row.split})
-        return tuple(name for label, name in enumerate(self.classes) if counts[label] >= SOME)
+        parts = {split: part for part in (LEARNED, HELD_OUT) for split in part}
+        images = {(row.label, row.sha256, parts.get(row.split)) for row in self.rows if row.split}
+        counts = Counter((label, part) for label, _, part in images)
+        return tuple(
+            name
+            for label, name in enumerate(self.classes)
+            if all(counts[label, part] >= SOME for part in (LEARNED, HELD_OUT))
+        )
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -7,10 +7,7 @@ import numpy as np
 
 from resnet_ops.tasks.task import CLASSIFICATION, Task
 
-__all__ = ["HELD_OUT", "LEARNED", "RawData"]
-
-LEARNED, HELD_OUT = ("train", "validation"), ("test", "production")
-"""Where images may go that a data set's makers gave for training, and those that they held out."""
+__all__ = ["RawData"]
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class CocoMasks(Settings):
     """Masks that are drawn from outlines in a COCO file. In `params.yaml` under `data.segmentation.masks`."""
 
     labels: str
-    """The COCO file, below `data.root`."""
+    """The COCO file, below `data.root`, or the folder of folders with one each."""
     images: str
     """The folder of its images, below `data.root`; `.` for `data.root` itself."""
     faults: Remedy
@@ -158,8 +158,8 @@ class Detection(Settings):
     """As `data.task` calls it."""
 
     labels: str
-    """Below `data.root`: a COCO file, a CSV file of boxes, a folder of Pascal VOC or YOLO text, or a list of VOC's
-    images; `.` for `data.root` itself."""
+    """Below `data.root`: a COCO file, a folder of folders with one each, a CSV file of boxes, a folder of Pascal VOC or
+    YOLO text, or a list of VOC's images; `.` for `data.root` itself."""
     images: str
     """The folder of their images, below `data.root`."""
     classes: tuple[str, ...]

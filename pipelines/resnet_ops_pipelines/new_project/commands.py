@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resnet_ops.console import console, progress_bar
-from resnet_ops.errors import ConfigError
+from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.extras import require
 
 __all__ = ["add_commands"]
@@ -35,8 +35,8 @@ def init(
     images: Annotated[
         Path,
         typer.Argument(
-            help="A folder of class folders, or of images with masks or boxes; or a CSV file of path and class, or "
-            "boxes in a COCO or CSV file."
+            help="A folder of class folders, or of images with masks, boxes or a CSV file of their classes; or that "
+            "CSV file, or boxes in a COCO or CSV file."
         ),
     ],
     into: Annotated[Path, typer.Option(help="The project's folder; made where it is missing.")] = Path(),
@@ -61,14 +61,16 @@ def init(
     from tempfile import TemporaryDirectory
 
     from resnet_ops.data.params import LISTED, DataParams
+    from resnet_ops.data.raw import RawData
     from resnet_ops.tasks.detection.labels.yolo import NAMES
     from resnet_ops_pipelines.new_project.found_boxes import find_boxes
+    from resnet_ops_pipelines.new_project.found_list import find_list
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
     from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
     from resnet_ops_pipelines.new_project.sample import TESTED, sample, source_of, split_for
     from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
-    from resnet_ops_pipelines.new_project.telling import tell, tell_faults, tell_joined
+    from resnet_ops_pipelines.new_project.telling import is_parted, tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
 
     if images.name in NAMES and images.is_file():  # by which YOLO's own tools know a data set
@@ -96,7 +98,10 @@ def init(
         data = beside.of(data)
         refuse_overlap(Path(data.root or ""), into)
         tell_faults(beside.faults, data.root or "")
-        tell_joined(beside.images, Path(data.root or ""))
+        if not beside.given and is_parted(beside.images, Path(data.root or "")):
+            tell_joined("There is no train, or nothing held out beside it.")
+    elif data.source == "imagefolder" and (listed := find_list(images)):
+        data = replace(data, source="csv", root=str(listed))
     typical = sample(data, beside.images if beside else (), beside.classes if beside else 0)
     console.print(
         f"{images}: {typical.images:,} images of {typical.classes} classes. Measuring this machine ..."
@@ -110,15 +115,26 @@ def init(
         data = replace(data, fit="pad", background=typical.background)
     root = _root(Path(data.root or ""), into)
     with TemporaryDirectory() as scratch:
-        with progress_bar("Reading images") as progress:
-            raw = read_all(data, progress, Path(scratch))
+
+        def read() -> RawData:
+            with progress_bar("Reading images") as progress:
+                return read_all(data, progress, Path(scratch))
 
         def proposed(test: float) -> tuple[Survey, Proposal]:
             split = split_for(typical.images, test)
             found = survey(raw, replace(data, split=split), seed, group)
             return found, propose(found, fit, name, root, seed, positive or None)
 
-        found, proposal = first_supported(TESTED, proposed)
+        raw = read()
+        try:
+            found, proposal = first_supported(TESTED, proposed)
+        except DataError as error:
+            if beside is None or not beside.given:
+                raise
+            tell_joined(str(error))
+            data = replace(data, source="imagefolder")
+            raw = read()
+            found, proposal = first_supported(TESTED, proposed)
     write_project(into, proposal.files)
     tell(found, fit, proposal)
     where = "" if into.resolve() == Path.cwd() else f"cd {into} && "

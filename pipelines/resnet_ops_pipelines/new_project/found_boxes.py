@@ -16,10 +16,12 @@ from resnet_ops.data.params import DataParams
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.extras import require
 from resnet_ops.tasks.detection.boxes import Labels
+from resnet_ops.tasks.detection.labels.coco_folders import BESIDE, coco_files
 from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.reading import list_labels
 from resnet_ops.tasks.detection.labels.remedies import remedied
 from resnet_ops.tasks.detection.labels.yolo import NAMES, text_beside
+from resnet_ops.tasks.reading.given import Given, find_given
 from resnet_ops.tasks.task import Detection
 
 __all__ = ["FoundBoxes", "find_boxes"]
@@ -43,6 +45,8 @@ class FoundBoxes:
     images: tuple[Path, ...]
     faults: tuple[str, ...]
     """Of the labels, one line each."""
+    given: bool
+    """Whether folders or lists say the splits of the images."""
     least_size: int
     """Side of prepared images in which half of the objects of each class have LEAST pixels."""
 
@@ -55,7 +59,7 @@ class FoundBoxes:
         """These settings with what was found. Images are padded, as a crop may lose objects."""
         return replace(
             data,
-            source="imagefolder",
+            source="split_folders" if self.given else "imagefolder",
             root=str(self.root),
             fit="pad",
             task=self.settings.name,
@@ -78,14 +82,19 @@ def find_boxes(place: Path) -> FoundBoxes | None:
         return None
     if len(sources) > 1:
         raise DataError(
-            f"{root} has several lists of boxes: {', '.join(str(each) for each in sources[:5])}. A project has one, "
-            "which is split anew: join them, or name one: resnet-ops init LIST"
+            f"{root} has several lists of boxes: {', '.join(str(each) for each in sources[:5])}. A project has one: "
+            "join them, or name one: resnet-ops init LIST"
         )
     require("resnet-ops init with boxes", "pycocotools")
     (source,) = sources
     listing, folder = list_labels(source, _yolo_images(source))
     folder = folder or _folder_of(listing, root)
     labels = remedied(listing, source, "clip", None, folder)
+    given = find_given(
+        [folder / image.file for image in labels.images], source.parent if source != root else root
+    )
+    if given is not None:
+        labels = _kept(labels, folder, given)
     classes = _classes(labels)
     named = {name for image in labels.images for name in np.array(labels.classes)[image.classes]}
     try:
@@ -101,7 +110,7 @@ def find_boxes(place: Path) -> FoundBoxes | None:
     except ValueError as error:
         raise ConfigError(f"{source}: its {error}") from error
     paths = tuple(folder / image.file for image in labels.images)
-    return FoundBoxes(settings, root, paths, labels.faults, _least_size(labels))
+    return FoundBoxes(settings, root, paths, labels.faults, given is not None, _least_size(labels))
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -109,7 +118,9 @@ def _sources(root: Path) -> Iterator[Path]:
     files = sorted(Path(place, name) for place, _, names in os.walk(root) for name in names)
     lists = [path for path in files if path.suffix.lower() in (".json", ".csv")]
     if len(lists) <= FEW:
-        yield from filter(_is_list, lists)
+        for path in filter(_is_list, lists):
+            several = path.name == BESIDE and path.parent != root and len(coco_files(path.parent.parent)) > 1
+            yield path.parent.parent if several else path
     for path in files:
         if path.name in NAMES and _yolo_images(path.parent):
             yield path.parent
@@ -180,6 +191,22 @@ def _folder_of(listing: Listing, root: Path) -> Path:
             "it. Put the images beside the labels, under the names that these say."
         )
     return folder
+
+
+def _kept(labels: Labels, folder: Path, given: Given) -> Labels:
+    """Those of the images that are given for a split. Raises DataError where these of one show no object at all, as in
+    a test whose labels its makers keep."""
+    kept = tuple(image for image in labels.images if folder / image.file in given.allowed)
+    objects = Counter[tuple[str, ...]]()
+    for image in kept:
+        objects[given.allowed[folder / image.file]] += len(image.boxes)
+    for image in kept:
+        if not objects[splits := given.allowed[folder / image.file]]:
+            raise DataError(
+                f"{folder}: the images that are given for {' and '.join(splits)}, such as {image.file}, show no "
+                "object. If they are not labelled, move them to a folder elsewhere."
+            )
+    return replace(labels, images=kept)
 
 
 def _classes(labels: Labels) -> tuple[str, ...]:

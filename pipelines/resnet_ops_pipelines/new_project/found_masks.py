@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from resnet_ops.data.listing.folders import find
 from resnet_ops.data.opening import quiet_decoders
 from resnet_ops.data.params import DataParams
 from resnet_ops.errors import DataError
+from resnet_ops.tasks.reading.given import find_given
 from resnet_ops.tasks.task import Segmentation
 from resnet_ops.threads import mapped
 
@@ -51,6 +53,8 @@ class FoundMasks:
 
     settings: Segmentation
     images: tuple[Path, ...]
+    given: bool
+    """Whether folders say the splits of the images."""
     faults: tuple[str, ...] = ()
     least_size: int = 0
 
@@ -61,7 +65,8 @@ class FoundMasks:
 
     def of(self, data: DataParams) -> DataParams:
         """These settings with what was found."""
-        return replace(data, source="imagefolder", task=self.settings.name, segmentation=self.settings)
+        source: Literal["split_folders", "imagefolder"] = "split_folders" if self.given else "imagefolder"
+        return replace(data, source=source, task=self.settings.name, segmentation=self.settings)
 
 
 def find_masks(folder: Path) -> FoundMasks | None:
@@ -92,7 +97,9 @@ def find_masks(folder: Path) -> FoundMasks | None:
         dilated=1,
         auxiliary=False,
     )
-    return FoundMasks(settings, tuple(path for path in files if not path.name.endswith(ending)))
+    images = tuple(path for path in files if not path.name.endswith(ending))
+    given = find_given(images, None)
+    return FoundMasks(settings, tuple(given.allowed) if given else images, given is not None)
 
 
 def _ending(files: list[Path]) -> str | None:

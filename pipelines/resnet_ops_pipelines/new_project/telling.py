@@ -13,7 +13,7 @@ from resnet_ops_pipelines.new_project.members import Fit
 from resnet_ops_pipelines.new_project.proposal import Proposal
 from resnet_ops_pipelines.new_project.survey import Survey
 
-__all__ = ["tell", "tell_faults", "tell_joined"]
+__all__ = ["is_parted", "tell", "tell_faults", "tell_joined"]
 
 MOST_FAULTS = 10
 """That are shown."""
@@ -108,12 +108,15 @@ def tell_faults(faults: Sequence[str], root: str) -> None:
     )
 
 
-def tell_joined(images: Sequence[Path], root: Path) -> None:
-    """Print it where images with masks or boxes lie in folders that are called like splits; their readers keep none."""
+def is_parted(images: Sequence[Path], root: Path) -> bool:
+    """Whether images lie in several folders that are called like splits."""
     above = {part for path in images for part in Path(os.path.relpath(path.parent, root)).parts}
-    if len(parted := sorted(filter(is_split_name, above))) > 1:
-        console.print(
-            f"The images of {', '.join(parted)} are put together and split anew: with masks or boxes, folders are not "
-            "taken for splits.",
-            markup=False,
-        )
+    return sum(map(is_split_name, above)) > 1
+
+
+def tell_joined(why: str) -> None:
+    """Print that splits are not kept which folders or lists seem to give to images with masks or boxes."""
+    console.print(
+        f"The splits that folders or lists say are not kept; all images are put together and split anew. {why}",
+        markup=False,
+    )

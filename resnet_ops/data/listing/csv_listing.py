@@ -5,6 +5,7 @@ from pathlib import Path
 
 from resnet_ops.csv_table import read_header, read_table
 from resnet_ops.data.listing.listed import Listed
+from resnet_ops.data.listing.named_images import named_columns, with_paths
 from resnet_ops.data.listing.raters import rating_columns
 from resnet_ops.data.listing.rating_rows import has_a_row_each, one_row_an_image
 from resnet_ops.data.prepared import ManifestRow
@@ -20,6 +21,8 @@ def extra_columns(file: Path) -> list[str]:
     """Columns of a CSV file that are kept in the manifest beside those that every data set has."""
     header = read_header(file)
     rating = ("rater",) if has_a_row_each(header) else ()
+    if not rating and (named := named_columns(header, file)):
+        header = named.renamed(header)
     return [name for name in header if name and name not in (*_READ, *_TAKEN, *rating)]
 
 
@@ -29,10 +32,13 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
     Columns path, relative to the file's folder, and class; and perhaps split, which is kept where a row has one. Other
     columns go into the manifest, under their names, where slices can be made of them. Without class, two or more
     columns of ratings (`raters`) say it, or label and rater with a row for each rating, and images have none yet.
+    Without path, an id may name the image (`named_images`).
     """
-    header = read_header(file)
+    header, notes = read_header(file), list[str]()
     if has_a_row_each(header):
         table = one_row_an_image(read_table(file, ("path",)))
+    elif named := named_columns(header, file):
+        table, notes = with_paths(read_table(file, ()), named, file)
     else:
         rated = "class" not in header and bool(rating_columns(header))
         table = read_table(file, ("path",) if rated else ("path", "class"))
@@ -43,7 +49,8 @@ def list_csv(file: Path, splits: set[str]) -> tuple[list[Listed], list[str]]:
             f"{file}: {len(wrong) + len(table.wrong)} of {len(table.rows) + len(table.wrong)} rows are wrong; correct "
             f"or remove them:\n  {shown}"
         )
-    notes = [] if table.separator == "commas" else [f"Columns are separated by {table.separator}"]
+    if table.separator != "commas":
+        notes.append(f"Columns are separated by {table.separator}")
     unread = [name for name in table.columns if name in _TAKEN or not name]
     if unread:
         names = ", ".join(repr(name) for name in unread)

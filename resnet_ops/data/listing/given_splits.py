@@ -1,15 +1,22 @@
 """Folders that are called like splits: what the makers of a data set gave for training, and what they held out."""
 
+import os
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resnet_ops.data.listing.folders import is_dropping
-from resnet_ops.data.raw import HELD_OUT, LEARNED
+from resnet_ops.data.prepared import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
 __all__ = [
+    "begins_like_a_split",
     "class_folders",
     "given_splits",
     "is_split_name",
+    "named_splits",
+    "note_on_given",
+    "part_of_each",
     "refuse_split_names",
     "require_same_classes",
     "split_folders",
@@ -44,6 +51,11 @@ def is_split_name(name: str) -> bool:
     return name.casefold() in _SPLIT_OF
 
 
+def begins_like_a_split(name: str) -> bool:
+    """Whether the first word of a folder's name is called like a split, as in train_images."""
+    return is_split_name(re.split("[^a-z]", name.casefold())[0])
+
+
 def split_folders(root: Path) -> list[Path]:
     """The folders of ROOT that are called like splits; none where one for training, or any beside it, is missing."""
     found = [each for each in class_folders(root) if is_split_name(each.name)]
@@ -51,24 +63,21 @@ def split_folders(root: Path) -> list[Path]:
     return found if "train" in called and len(called) > 1 else []
 
 
-def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
-    """Of ROOT/train/CLASS/IMAGE and the like, the splits that the images of each folder may go to; else none.
+def named_splits(names: Iterable[str], what: str) -> dict[str, tuple[str, ...]]:
+    """For each of these names, which are called like splits, those that its images may go to; else none.
 
     A split that is not given is cut from its neighbour: validation from train, production from test, test from
-    production. Without either of these, what is called validation is held out, as in ImageNet. Raises DataError where
-    two folders are called like one split, or two are the same folder.
+    production. Without either of these, what is called validation is held out, as in ImageNet. what: has the names,
+    such as a folder and "folders". Raises DataError where two are called like one split.
     """
-    found: dict[str, Path] = {}
-    for folder in filter(class_folders, split_folders(root)):
-        split = _SPLIT_OF[folder.name.casefold()]
+    found: dict[str, str] = {}
+    for name in names:
+        split = _SPLIT_OF[name.casefold()]
         if split in found:
             raise DataError(
-                f"{root}: the folders {found[split].name} and {folder.name} are both called like the {split} split. "
-                "Join them, or move one away."
+                f"{what} {found[split]} and {name} are both called like the {split} split. Join them, or move one away."
             )
-        if same := next((each for each in found.values() if each.samefile(folder)), None):
-            raise DataError(f"{root}: {same.name} and {folder.name} are the same folder. Remove the link.")
-        found[split] = folder
+        found[split] = name
     if not found.keys() & set(HELD_OUT) and "validation" in found:
         found["test"] = found.pop("validation")
     if "train" not in found or not found.keys() & set(HELD_OUT):
@@ -79,6 +88,35 @@ def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
         for split in pair
         if split in found
     }
+
+
+def given_splits(root: Path) -> dict[Path, tuple[str, ...]]:
+    """Of ROOT/train/CLASS/IMAGE and the like, the splits that the images of each folder may go to; else none.
+
+    See `named_splits`. Raises DataError where two folders are called like one split, or two are the same folder.
+    """
+    parts = list(filter(class_folders, split_folders(root)))
+    splits = named_splits((each.name for each in parts), f"{root}: the folders")
+    for place, folder in enumerate(parts):
+        if same := next((each for each in parts[:place] if each.samefile(folder)), None):
+            raise DataError(f"{root}: {same.name} and {folder.name} are the same folder. Remove the link.")
+    return {root / name: each for name, each in splits.items()}
+
+
+def note_on_given(splits: Mapping[str, tuple[str, ...]], what: str = "Folders") -> str:
+    """What `named_splits` says, in words."""
+    given = "; ".join(f"{name} for {' and '.join(each)}" for name, each in splits.items())
+    return f"{what} say the splits of their images: {given}"
+
+
+def part_of_each(images: Iterable[Path]) -> dict[Path, str]:
+    """Of each image, below the folder that all of them are in, the first folder that is called like a split; not of
+    those that lie in none.
+    """
+    above = {image: image.absolute().parent for image in images}
+    common = len(Path(os.path.commonpath(above.values())).parts) if above else 0
+    parts = {image: next(filter(is_split_name, place.parts[common:]), "") for image, place in above.items()}
+    return {image: part for image, part in parts.items() if part}
 
 
 def require_same_classes(root: Path, parts: list[Path]) -> None:

@@ -10,6 +10,7 @@ from resnet_ops.data.listing.folders import Found, find, notes_on, require_most
 from resnet_ops.data.listing.given_splits import (
     class_folders,
     given_splits,
+    note_on_given,
     refuse_split_names,
     require_same_classes,
     split_folders,
@@ -17,7 +18,7 @@ from resnet_ops.data.listing.given_splits import (
 from resnet_ops.data.listing.listed import Listed
 from resnet_ops.data.listing.raters import by_majority, rating_columns, ratings_of
 from resnet_ops.data.params import DataParams
-from resnet_ops.data.raw import HELD_OUT, LEARNED
+from resnet_ops.data.prepared import HELD_OUT, LEARNED
 from resnet_ops.errors import DataError
 
 __all__ = ["Listing", "list_images"]
@@ -76,10 +77,10 @@ def _list_given(root: Path) -> tuple[list[Listed], list[str]]:
             "test/CLASS/IMAGE beside it. Lay images out like that, or set data.source in params.yaml to imagefolder."
         )
     images, notes = _list_parts(root, parts)
-    given = "; ".join(f"{part.name} for {' and '.join(splits)}" for part, splits in parts.items())
     others = [folder.name for folder in class_folders(root) if folder not in parts]
     skipped = [f"Skipped the folders beside them: {', '.join(others)}"] if others else []
-    return images, [f"Folders say the splits of their images: {given}", *skipped, *notes]
+    given = note_on_given({part.name: splits for part, splits in parts.items()})
+    return images, [given, *skipped, *notes]
 
 
 def _list_parts(root: Path, parts: dict[Path, tuple[str, ...]]) -> tuple[list[Listed], list[str]]:

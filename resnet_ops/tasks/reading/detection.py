@@ -11,12 +11,13 @@ from resnet_ops.data.params import DataParams
 from resnet_ops.data.placement import Placement
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.reading import read_listing
-from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.errors import DataError
 from resnet_ops.extras import require
 from resnet_ops.messages import Progress
 from resnet_ops.tasks.detection.boxes import BoxedImage, Labels
 from resnet_ops.tasks.detection.labels.reading import read_labels
 from resnet_ops.tasks.detection.prepared import THINNEST, VISIBLE, as_targets
+from resnet_ops.tasks.reading.given import Given, folder_of, given_to
 from resnet_ops.tasks.reading.unlisted import note_unlisted
 from resnet_ops.tasks.task import BACKGROUND, Detection
 
@@ -39,21 +40,20 @@ class DetectionReading:
     def check(self, params: DataParams) -> None:
         self._labels(params)
 
-    def _labels(self, params: DataParams) -> tuple[Labels, Labels]:
-        """As they are written, and as they are in the prepared images."""
+    def _labels(self, params: DataParams) -> tuple[Labels, Labels, Given | None]:
+        """As they are written, as they are in the prepared images, and where these may go."""
         require("data.task: detection", "pycocotools")  # for the evaluation, which comes after the training
-        if params.source != "imagefolder":
-            raise ConfigError(
-                f"data.source is {params.source}, but boxes are read beside the images of a folder. In params.yaml set "
-                "it to imagefolder."
-            )
-        root = Path(params.root or "")
-        if not root.is_dir():
-            raise DataError(
-                f"The folder {root} is missing. Set data.root in params.yaml to the folder of images and labels."
-            )
+        root = folder_of(params, "boxes")
         chosen = self.settings
         labels = read_labels(root / chosen.labels, chosen.faults, chosen.classes, root / chosen.images)
+        folder = root / chosen.images
+        notes = [*labels.notes, *note_unlisted(folder, (image.file for image in labels.images))]
+        lists = (root / chosen.labels).parent if chosen.labels != "." else root
+        given = given_to(params, [folder / image.file for image in labels.images], lists)
+        if given is not None:
+            kept = tuple(image for image in labels.images if folder / image.file in given.allowed)
+            labels, notes = replace(labels, images=kept), [*given.notes, *notes]
+        labels = replace(labels, notes=tuple(notes))
         fitted = replace(labels, images=tuple(fit_boxes(image, params) for image in labels.images))
         if unseen := _unseen(labels):
             raise DataError(
@@ -66,20 +66,19 @@ class DetectionReading:
                 "is a crowd, cut, or too small there. Set data.fit to pad, raise data.image_size, or remove the class "
                 "from data.detection.classes."
             )
-        return labels, fitted
+        return labels, fitted, given
 
     def read(self, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
-        stated, labels = self._labels(params)
+        stated, labels, given = self._labels(params)
         classes = (BACKGROUND, *labels.classes)
         folder = Path(params.root or "") / self.settings.images
         kinds = _kinds(labels)
+        paths = [folder / each.file for each in labels.images]
         listed = [
-            Listed(folder / each.file, classes[kind]) for each, kind in zip(labels.images, kinds, strict=True)
+            Listed(path, classes[kind], given.allowed[path] if given else None)
+            for path, kind in zip(paths, kinds, strict=True)
         ]
-        listing = Listing(
-            folder, listed, [*labels.notes, *note_unlisted(folder, (each.file for each in labels.images))]
-        )
-        raw = read_listing(listing, params, progress, scratch)
+        raw = read_listing(Listing(folder, listed, list(labels.notes)), params, progress, scratch)
         cut = sum(
             len(before.boxes) - len(after.boxes)
             for before, after in zip(stated.images, labels.images, strict=True)

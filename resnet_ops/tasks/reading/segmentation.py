@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from resnet_ops.data.opening import open_image, quiet_decoders, turn_of
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.spool import spool
-from resnet_ops.errors import ConfigError, DataError
+from resnet_ops.errors import DataError
 from resnet_ops.messages import Progress
 from resnet_ops.tasks.reading.coco_masks import DrawnMasks
+from resnet_ops.tasks.reading.given import folder_of, given_to
 from resnet_ops.tasks.reading.masks import MaskFault, fit_mask, read_mask
 from resnet_ops.tasks.task import IGNORED, CocoMasks, Segmentation
 from resnet_ops.threads import mapped
@@ -35,6 +36,8 @@ class _Pair:
     """What its mask is called."""
     mask: Callable[[tuple[int, int]], np.ndarray]
     """From the image's (width, height) to (H, W) uint8 class indices. Raises MaskFault."""
+    allowed: tuple[str, ...] | None = None
+    """The splits that it may go to; None for any."""
 
 
 _Notes = Callable[[], Iterable[str]]
@@ -55,20 +58,20 @@ class SegmentationReading:
 
     def _pairs(self, params: DataParams) -> tuple[list[_Pair], _Notes]:
         """Images with masks, and notes on them, once they are read. Raises DataError that names every fault so far."""
-        if params.source != "imagefolder":
-            raise ConfigError(
-                f"data.source is {params.source}, but masks are read beside the images of a folder. In params.yaml set "
-                "it to imagefolder."
-            )
-        root, masks = Path(params.root or ""), self.settings.masks
-        if not root.is_dir():
-            raise DataError(
-                f"The folder {root} is missing. Set data.root in params.yaml to the folder of images."
-            )
+        root, masks = folder_of(params, "masks"), self.settings.masks
         if not isinstance(masks, CocoMasks):
-            return _beside(root, masks, self.settings)
-        drawn = DrawnMasks.read(root, self.settings, masks)
-        return [_Pair(path, f"mask from {masks.labels}", draw) for path, draw in drawn], drawn.notes
+            pairs, notes = _beside(root, masks, self.settings)
+        else:
+            drawn = DrawnMasks.read(root, self.settings, masks)
+            pairs = [_Pair(path, f"mask from {masks.labels}", draw) for path, draw in drawn]
+            notes = drawn.notes
+        given = given_to(params, [each.image for each in pairs], None)
+        if given is None:
+            return pairs, notes
+        kept = [
+            replace(each, allowed=given.allowed[each.image]) for each in pairs if each.image in given.allowed
+        ]
+        return kept, lambda: [*given.notes, *notes()]
 
     def read(self, params: DataParams, progress: Progress, scratch: Path | None) -> RawData:
         pairs, notes = self._pairs(params)
@@ -97,6 +100,7 @@ class SegmentationReading:
             paths=names,
             sizes=[each.size for each in facts],
             classes=classes,
+            allowed=[each.allowed for each in pairs if each.allowed] or None,
             notes=(*notes(), *notes_on_images(names, facts, params, bits)),
             grey_bits=bits if any(each.highest_grey is not None for each in facts) else None,
             targets=masks,

@@ -9,6 +9,7 @@ import numpy as np
 
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.detection.labels.coco import read_coco
+from resnet_ops.tasks.detection.labels.coco_folders import read_coco_folders
 from resnet_ops.tasks.detection.labels.listing import StatedBox, StatedImage, number
 from resnet_ops.tasks.detection.labels.runs import inside, runs_of
 from resnet_ops.tasks.detection.labels.stated_images import (
@@ -63,12 +64,12 @@ class OutlinedImage:
 def read_outlines(
     source: Path, remedy: Remedy, classes: Sequence[str], folder: Path
 ) -> tuple[tuple[OutlinedImage, ...], tuple[str, ...]]:
-    """Images of a COCO file with their objects, and notes.
+    """Images of a COCO file, or of several in folders of `source`, with their objects, and notes.
 
     classes: those that are known, in their order. folder: of the images, which must be there. Raises DataError that
     lists what cannot be read, where `remedy` is `refuse` every fault, and what class after the first has no object.
     """
-    listing = read_coco(source, outlines=True)
+    listing = (read_coco_folders if source.is_dir() else read_coco)(source, outlines=True)
     places, faults = {name: place for place, name in enumerate(classes)}, list(listing.faults)
     images = tuple(
         OutlinedImage(image.file, size, tuple(_objects(image, size, places, remedy, faults)))

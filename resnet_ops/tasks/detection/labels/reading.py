@@ -1,12 +1,15 @@
 """Labels of any of four formats, known by what is there."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.detection.boxes import Labels
 from resnet_ops.tasks.detection.labels.coco import read_coco
+from resnet_ops.tasks.detection.labels.coco_folders import coco_files, read_coco_folders
 from resnet_ops.tasks.detection.labels.csv_boxes import read_csv_boxes
+from resnet_ops.tasks.detection.labels.image_sets import read_names
 from resnet_ops.tasks.detection.labels.listing import Listing
 from resnet_ops.tasks.detection.labels.remedies import remedied
 from resnet_ops.tasks.detection.labels.voc import read_voc
@@ -15,13 +18,17 @@ from resnet_ops.tasks.task import Remedy
 
 __all__ = ["list_labels", "read_labels"]
 
-FORMS = "a COCO file (.json), a CSV file of boxes (.csv), a folder of VOC files (.xml) or one of YOLO (with data.yaml)"
+FORMS = (
+    "a COCO file (.json), a folder of folders with one each (_annotations.coco.json), a CSV file of boxes (.csv), a "
+    "folder of VOC files (.xml) or one of YOLO (with data.yaml)"
+)
 
 
 def read_labels(
     source: Path, remedy: Remedy, classes: Sequence[str] | None = None, images: Path | None = None
 ) -> Labels:
-    """Read `source`: a COCO JSON file, a CSV file of boxes, a folder of VOC XML files, or a folder of YOLO text.
+    """Read `source`: a COCO JSON file, a folder of folders with one each, a CSV file of boxes, a folder of VOC XML
+    files, or a folder of YOLO text.
 
     A list of names (.txt, an image's name a line) beside a folder `Annotations` stands for these VOC files of it, as
     VOC's ImageSets/Main/test.txt does. images: their folder, against which names and sizes are checked; YOLO text needs
@@ -32,7 +39,7 @@ def read_labels(
 
 
 def list_labels(source: Path, images: Path | None) -> tuple[Listing, Path | None]:
-    """What the source says, before it is checked, and the folder of images: the given one, or YOLO's own."""
+    """What the source says, before it is checked, and the folder of images: the given one, or where the form says."""
     if images is not None and not images.is_dir():
         raise DataError(f"There is no folder {images}. Name the folder of images.")
     match source.suffix.lower():
@@ -49,9 +56,31 @@ def list_labels(source: Path, images: Path | None) -> tuple[Listing, Path | None
                 f"There is no folder {folder}, whose images give YOLO's shares their pixels. Name it."
             )
         return read_yolo(source, folder), folder
+    if source.is_dir() and coco_files(source):
+        return read_coco_folders(source), images or source
     if source.is_dir() and (files := sorted(source.rglob("*.xml"))):
-        return read_voc(files), images
+        listing = read_voc(files)
+        beside = _find_beside(listing, images or source)
+        return listing, images or (source if beside else None)
     raise DataError(f"{source} has no labels of boxes. Name {FORMS}.")
+
+
+def _find_beside(listing: Listing, folder: Path) -> bool:
+    """Call images that lie beside their VOC file, below `folder` but not in it, as they are called from there; whether
+    any does.
+    """
+    found = False
+    for image in listing.images:
+        path = Path(image.where).parent / image.file
+        if path.is_relative_to(folder) and _is_file(path) and not _is_file(folder / image.file):
+            image.id = image.file = path.relative_to(folder).as_posix()
+            found = True
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    """Also of a name that is too long, for which `Path.is_file` raises."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _named_in(file: Path) -> list[Path]:
@@ -62,8 +91,4 @@ def _named_in(file: Path) -> list[Path]:
         raise DataError(
             f"{file} lists images, but there is no folder Annotations in {places[0]} or beside it."
         )
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read ({error}). Name a list of images in UTF-8.") from error
-    return [folder / f"{line.split()[0]}.xml" for line in lines if line.strip()]
+    return [folder / f"{name.split()[0]}.xml" for _, name in read_names(file)]

@@ -252,7 +252,7 @@ def test_every_wrong_row_and_image_of_a_csv_file_is_named(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,label\n", "has no column path, class"),
+        ("photo,label\n", "has no column path, class"),
         (None, "cannot be read"),
         ("path,class\na.png,x\n", "1 class"),
     ],

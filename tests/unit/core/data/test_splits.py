@@ -174,3 +174,26 @@ def test_a_class_beside_others_must_be_in_each_split_only_where_its_images_suffi
         for split in SHARES.as_dict():
             there = {row.class_name for row in data.rows if row.split == split}
             assert there >= {*data.labelled}
+
+
+@pytest.mark.parametrize(("learned", "held_out", "labelled"), [(5, 1, False), (1, 5, False), (2, 2, True)])
+def test_of_given_splits_a_class_beside_others_must_be_in_each_where_both_parts_have_enough(
+    learned: int, held_out: int, labelled: bool
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (46, 4, 4, 1), np.uint8)
+    few = learned + held_out
+    labels = np.array([1] * few + [0] * (46 - few))
+    places = [("train", "validation")] * learned + [("test", "production")] * held_out
+    raw = RawData(
+        images=pixels,
+        labels=labels,
+        paths=[f"{place}.png" for place in range(46)],
+        sizes=[(4, 4)] * 46,
+        classes=("ground", "crack"),
+        allowed=[*places, *([("train", "validation"), ("test", "production")] * 23)[: 46 - few]],
+        targets=np.repeat(labels, 16).reshape(46, 4, 4).astype(np.uint8),
+    )
+    data = split_images(raw, SHARES, 0)
+    assert data.labelled == (("ground", "crack") if labelled else ("ground",))
+    for split in SHARES.as_dict():
+        assert {row.class_name for row in data.rows if row.split == split} >= {*data.labelled}

@@ -42,6 +42,20 @@ def test_masks_are_known_by_the_name_of_their_image(tmp_path: Path, ending: str)
     assert [path.name for path in found.images] == [f"{number:03d}.jpg" for number in range(4)]
 
 
+def test_folders_called_like_splits_are_given_and_images_beside_them_are_not_looked_at(
+    tmp_path: Path,
+) -> None:
+    for number, part in enumerate(("train", "valid", "unsorted")):
+        pair(tmp_path / part, number, half(0, 255))
+    found = find_masks(tmp_path)
+    assert found is not None
+    assert found.given
+    assert [path.name for path in found.images] == ["000.jpg", "001.jpg"]
+    apart = find_masks(tmp_path / "train")
+    assert apart is not None
+    assert not apart.given
+
+
 def test_levels_and_colours_are_classes_and_a_border_of_255_beside_small_levels_is_ignored(
     tmp_path: Path,
 ) -> None:

@@ -18,7 +18,7 @@ from resnet_ops.params import parse_params
 from resnet_ops.tasks.task import Segmentation
 from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops_pipelines.new_project.commands import add_commands
-from resnet_ops_pipelines.new_project.telling import tell_joined
+from resnet_ops_pipelines.new_project.telling import is_parted
 from resnet_ops_pipelines.new_project.writing import (
     refuse_existing,
     refuse_overlap,
@@ -118,21 +118,18 @@ def test_the_file_by_which_yolos_own_tools_know_a_data_set_stands_for_its_folder
 
 
 @pytest.mark.parametrize(
-    ("folders", "told"),
+    ("folders", "parted"),
     [
-        (("train/images", "valid/images"), "train, valid are put together"),
-        (("images/Train", "images/test"), "Train, test are put together"),
-        (("train", "nuts"), ""),
-        ((".",), ""),
+        (("test/images", "valid/images"), True),
+        (("images/Val", "images/test"), True),
+        (("train", "nuts"), False),
+        ((".",), False),
     ],
 )
-def test_it_is_told_that_masks_and_boxes_in_folders_of_splits_are_put_together(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], folders: tuple[str, ...], told: str
+def test_folders_that_seem_to_be_splits_are_known(
+    tmp_path: Path, folders: tuple[str, ...], parted: bool
 ) -> None:
-    tell_joined([tmp_path / folder / "1.png" for folder in folders], tmp_path)
-    said = capsys.readouterr().out
-    assert told in said
-    assert bool(told) == bool(said)
+    assert is_parted([tmp_path / folder / "1.png" for folder in folders], tmp_path) == parted
 
 
 @pytest.mark.slow
@@ -151,17 +148,22 @@ def test_images_with_masks_become_a_project_that_reads_them(
     status, said = init("parts", "--into", "scratches", "--minutes", "5")
     assert status == 0, said
     assert "segmentation: masks *_mask.png" in said
-    assert "test, train are put together" in said
+    assert "train for train and validation; test for test and production" in said
     project = place / "scratches"
     params = parse_params(project / "params.yaml", Params)
     check_names(params)
     assert isinstance(params.data.chosen_task, Segmentation)
-    assert params.data.source == "imagefolder"
+    assert params.data.source == "split_folders"
     read_policy((project / "policies/scratches.yaml").read_text(), "scratches.yaml")
     monkeypatch.chdir(project)
     prepare_data.main()
     prepared = load_prepared(project / "data/prepared")
     assert prepared.classes == ("background", "foreground")
+    assert {(row.path.split("/")[0], row.split) for row in prepared.rows} == {
+        ("train", "train"),
+        ("train", "validation"),
+        ("test", "test"),
+    }
     assert f"train {len(prepared.split('train'))}" in said
 
 
