@@ -68,7 +68,7 @@ def init(
     from resnet_ops_pipelines.new_project.found_masks import find_masks
     from resnet_ops_pipelines.new_project.members import LEAST_SIZE, fit_machine
     from resnet_ops_pipelines.new_project.proposal import Proposal, first_supported, propose
-    from resnet_ops_pipelines.new_project.sample import TESTED, sample, source_of, split_for
+    from resnet_ops_pipelines.new_project.sample import TESTED, check_watched, sample, source_of, split_for
     from resnet_ops_pipelines.new_project.survey import Survey, read_all, survey
     from resnet_ops_pipelines.new_project.telling import is_parted, tell, tell_faults, tell_joined
     from resnet_ops_pipelines.new_project.writing import refuse_existing, refuse_overlap, write_project
@@ -128,6 +128,8 @@ def init(
         raw = read()
         try:
             found, proposal = first_supported(TESTED, proposed)
+            if beside is not None and beside.given:
+                check_watched(found.images("production"), typical.images)
         except DataError as error:
             if beside is None or not beside.given:
                 raise

@@ -19,7 +19,7 @@ from resnet_ops.data.params import LISTED, DataParams, SplitParams
 from resnet_ops.data.sources import read_source
 from resnet_ops.errors import DataError
 
-__all__ = ["TESTED", "Sample", "sample", "source_of", "split_for"]
+__all__ = ["TESTED", "Sample", "check_watched", "sample", "source_of", "split_for"]
 
 Source = Literal["imagefolder", "split_folders", "csv", "idx", "cifar10", "cifar100"]
 SAMPLE = 200
@@ -30,8 +30,9 @@ VALIDATION, LEAST_PRODUCTION, MOST_PRODUCTION = 0.1, 0.1, 0.2
 """Shares of the images; the rest is trained on."""
 TESTED = (0.2, 0.25, 0.3)
 """Shares that test: the first that supports a policy is taken."""
-WATCHED = 65
-"""Images of the production split: a window is judged from 50 on, and which images there are is drawn by hashes."""
+JUDGED, WATCHED = 50, 65
+"""Images from which on a window is judged (`monitor.drift.min_rows`), and those of the production split, since which
+images go there is drawn by hashes."""
 
 
 def split_for(images: int, test: float = TESTED[0]) -> SplitParams:
@@ -40,6 +41,17 @@ def split_for(images: int, test: float = TESTED[0]) -> SplitParams:
     production = max(LEAST_PRODUCTION, wanted) if wanted <= MOST_PRODUCTION else LEAST_PRODUCTION
     train = round(1 - VALIDATION - test - production, 2)
     return SplitParams(train=train, validation=VALIDATION, test=test, production=production, by_time=None)
+
+
+def check_watched(production: int, images: int) -> None:
+    """Raise DataError where given splits leave too few images for a window that can be judged, and splitting all of
+    them anew does not.
+    """
+    if production < JUDGED <= split_for(images).production * images:
+        raise DataError(
+            f"They leave {production} images for production, and a verdict on drift takes {JUDGED}. To keep them "
+            "nevertheless set data.source: split_folders in params.yaml."
+        )
 
 
 def source_of(place: Path) -> Source:

@@ -13,6 +13,7 @@ from resnet_ops.tasks.detection.labels.reading import read_labels
 from resnet_ops_pipelines import prepare_data, validate_data
 from resnet_ops_pipelines.new_project.found_boxes import find_boxes
 from resnet_ops_pipelines.new_project.found_list import find_list
+from resnet_ops_pipelines.new_project.sample import check_watched
 from resnet_ops_pipelines.project_params import Params
 from tests.unit.core.project.new_images import write_folder, write_image
 from tests.unit.core.project.test_new_project import init
@@ -207,3 +208,22 @@ def test_given_splits_that_support_no_project_are_told_and_put_together(place: P
     assert status == 0, said
     assert "are not kept; all images are put together and split anew" in " ".join(said.split())
     assert parse_params(place / "anew/params.yaml", Params).data.source == "imagefolder"
+
+
+@pytest.mark.parametrize(
+    ("production", "images", "kept"),
+    [
+        (39, 364, False),  # anew there are more
+        (49, 2000, False),
+        (50, 364, True),
+        (30, 170, True),  # anew there are fewer still
+    ],
+)
+def test_given_splits_are_kept_unless_they_alone_leave_too_few_images_to_watch(
+    production: int, images: int, kept: bool
+) -> None:
+    if kept:
+        check_watched(production, images)
+    else:
+        with pytest.raises(DataError, match=rf"{production} images for production.*split_folders"):
+            check_watched(production, images)
