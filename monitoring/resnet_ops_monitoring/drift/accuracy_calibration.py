@@ -164,9 +164,10 @@ class AccuracyCalibration:
         whitened, far = far_shifted(self.centres, self.tried, self.clean.rows, metric)
         kinds, whitened, known = np.array(self.kinds)[far], whitened[far], (self.shifts / self._scale)[far]
         now = metric.white(shifted[None])[0]
-        kind = named(most_like(kinds, cosines_of(whitened, now)), margin_of(kinds, whitened, self.clean.rows))
-        if kind is None:
+        like = most_like(kinds, cosines_of(whitened, now))
+        if like is None or named(like, margin_of(kinds, whitened, self.clean.rows, like.kind)) is None:
             return None
+        kind = like.kind
         shown = (self._shown(self.calibration, rows) / self._scale)[far]
         of, reach = kinds == kind, reach_of(kinds, whitened, known, shown, self.clean.rows)
         return kind if apart(whitened[of], known[of], now, numbers / self._scale) <= reach else None

@@ -35,6 +35,8 @@ _ROWS = 100
 """Of the windows by which the margin is found; larger ones are clearer."""
 _LEAST = 5
 """Fewer named trials than this prove no margin."""
+_CLEAR = 3.0
+"""Lead from which on a kind that no trial was wrongly named is said, whatever others are taken for each other."""
 _SEED = 3
 
 
@@ -69,8 +71,9 @@ def cosines_of(shifted: Floats, now: Floats) -> Floats:
     return np.asarray(shifted @ now / np.maximum(lengths, 1e-30), dtype=np.float64)
 
 
-def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int) -> float:
-    """The least lead at which reasons are right in `_RIGHT` of the perturbations that get one; else SILENT.
+def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int, kind: str) -> float:
+    """The least lead from which on `kind` may be said: that at which reasons are right in `_RIGHT` of the perturbations
+    that get one, else SILENT; where no trial got this kind's name wrongly, that of its own trials, or `_CLEAR`.
 
     kinds: (R,). shifted: (R, F) of them, whitened. Each change, as a window of `_ROWS` rows shows it, is compared with
     the others three times: without itself, without its kind, and without its family. A reason is right when it is of
@@ -79,8 +82,8 @@ def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int) -> float:
     """
     graded = ~np.isin(kinds, TRIED_ONCE)
     kinds, shifted = kinds[graded], shifted[graded]
-    families = np.array([family(kind) for kind in kinds.tolist()])
-    leads, right = [], []
+    families = np.array([family(each) for each in kinds.tolist()])
+    leads, right, said = [], [], []
     for place, now in _as_windows(shifted, rows):
         cosines, itself = cosines_of(shifted, now), np.arange(len(kinds)) == place
         for out in (itself, kinds == kinds[place], families == families[place]):
@@ -88,10 +91,15 @@ def margin_of(kinds: NDArray[np.str_], shifted: Floats, rows: int) -> float:
             if found is not None and found.cosine >= _ALIKE:
                 leads.append(found.lead)
                 right.append(family(found.kind) == families[place])
+                said.append(found.kind)
     order = np.argsort(leads)[::-1]
     share = np.cumsum(np.array(right, dtype=float)[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero((share >= _RIGHT) & (np.arange(len(order)) >= _LEAST - 1))
-    return float(np.array(leads)[order][good[-1]]) if len(good) else SILENT
+    margin = float(np.array(leads)[order][good[-1]]) if len(good) else SILENT
+    own = np.array(said) == kind
+    if own.sum() >= _LEAST and np.array(right)[own].all():
+        return min(margin, max(float(np.array(leads)[own].min()), _CLEAR))
+    return margin
 
 
 def reach_of(kinds: NDArray[np.str_], shifted: Floats, numbers: Floats, shown: Floats, rows: int) -> float:

@@ -134,10 +134,10 @@ def test_a_margin_is_found_where_kinds_differ_and_none_where_they_do_not() -> No
     rng = np.random.default_rng(0)
     kinds = np.repeat(["gaussian_noise", "fog", "turned", "jpeg_compression"], 5)
     apart = np.repeat(np.eye(4), 5, axis=0) * 3 + rng.normal(0, 0.05, (20, 4))
-    assert 1 < margin_of(kinds, apart, 1000) < SILENT
+    assert 1 < margin_of(kinds, apart, 1000, "mirrored") < SILENT
     alike = np.ones((20, 4)) + rng.normal(0, 0.05, (20, 4))
-    assert margin_of(kinds, alike, 1000) > 2
-    assert margin_of(kinds[:0], apart[:0], 1000) == SILENT
+    assert margin_of(kinds, alike, 1000, "fog") > 2
+    assert margin_of(kinds[:0], apart[:0], 1000, "fog") == SILENT
 
 
 def test_what_is_many_times_nearer_is_told_from_families_that_are_alike() -> None:
@@ -145,10 +145,24 @@ def test_what_is_many_times_nearer_is_told_from_families_that_are_alike() -> Non
     rng = np.random.default_rng(0)
     kinds = np.repeat(["gaussian_noise", "fog", "turned"], 5)
     towards = np.array([[1, 0, 0], [0.9, 0.19**0.5, 0], [0, 0, 1]])
-    margin = margin_of(kinds, np.repeat(20 * towards, 5, axis=0) + rng.normal(0, 0.05, (15, 3)), 1000)
+    shifted = np.repeat(20 * towards, 5, axis=0) + rng.normal(0, 0.05, (15, 3))
+    margin = margin_of(kinds, shifted, 1000, "gaussian_noise")
     assert 10 < margin < SILENT
     assert named(most_like(kinds[::5], np.array([0.9999, 0.9, 0])), margin) == "gaussian_noise"
     assert named(most_like(kinds[::5], np.array([0.9, 0.3, 0])), margin) is None
+
+
+def test_a_kind_that_nothing_is_taken_for_is_named_though_others_are_taken_for_each_other() -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(["gaussian_noise", "fog", "jpeg_compression", "turned"], 5)
+    directions = [[1, 0, 0, 0, 0], [0.9, 0.19**0.5, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0.6, 0.8, 0]]
+    towards = np.repeat(directions, 5, axis=0)
+    towards[15:, 4] = 0.4 * np.arange(-2, 3)  # its severities differ
+    shifted = 20 * towards + rng.normal(0, 0.05, (20, 5))
+    margin = margin_of(kinds, shifted, 1000, "gaussian_noise")
+    assert margin_of(kinds, shifted, 1000, "fog") == margin > 9
+    assert 3 <= margin_of(kinds, shifted, 1000, "turned") < 6
+    assert margin_of(kinds[:19], shifted[:19], 1000, "turned") > 9, "four prove nothing"
 
 
 @pytest.mark.parametrize("change", ["negative, not tried", "mirrored"])
