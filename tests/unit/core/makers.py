@@ -19,7 +19,9 @@ from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.engine import Engine
+from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
@@ -187,6 +189,13 @@ def untrained(
 def random_images(count: int, channels: int = 1, size: int = 8, seed: int = 0) -> np.ndarray:
     """(count, size, size, channels) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8)
+
+
+def trained_in_two(plan: Plan, data: PreparedData, folder: Path) -> TrainedModel:
+    """As `fit` trains it, but ended after its first epoch and gone on with from its checkpoints in `folder`."""
+    checkpoints = Checkpoints(folder, 0)
+    Training(plan, data.split("train"), data.split("validation")).run_epoch(checkpoints)
+    return fit(plan, data, checkpoints=checkpoints)
 
 
 def saved_digest(model: TrainedModel, folder: Path) -> str:
