@@ -19,6 +19,8 @@ from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.tasks.task import Task
 from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import Training, fit
@@ -183,6 +185,22 @@ def untrained(
         channels=channels,
         mean=(0.3, 0.4, 0.5)[:channels],
         std=(0.25, 0.2, 0.3)[:channels],
+    )
+
+
+def untrained_for(task: Task, classes: tuple[str, ...], image_size: int) -> TrainedModel:
+    """The smallest model of a task with fresh weights, for grey images."""
+    torch.manual_seed(0)
+    return TrainedModel(
+        network=head_of(task, classes).network(TINY, 1, len(classes)).eval(),
+        name="tiny",
+        member=TINY,
+        classes=classes,
+        image_size=image_size,
+        channels=1,
+        mean=(0.5,),
+        std=(0.25,),
+        task=task,
     )
 
 
