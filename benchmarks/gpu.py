@@ -97,23 +97,17 @@ class Parts:
 
     def run(self, name: str) -> dict[str, Any]:
         """What a part found."""
-        found: dict[str, Any] = getattr(self, f"_{name}")()
-        return found
-
-    def _train224(self) -> dict[str, Any]:
-        return self.large.train()
-
-    def _infer224(self) -> dict[str, Any]:
-        return self.large.infer()
-
-    def _exact(self) -> dict[str, Any]:
-        return self.large.exact()
-
-    def _train32(self) -> dict[str, Any]:
-        return self.small.train()
-
-    def _infer32(self) -> dict[str, Any]:
-        return self.small.infer()
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "peak": self._peak,
+            "train224": lambda: self.large.train(),
+            "infer224": lambda: self.large.infer(),
+            "exact": lambda: self.large.exact(),
+            "train32": lambda: self.small.train(),
+            "infer32": lambda: self.small.infer(),
+            "resume": self._resume,
+            "cifar": self._cifar,
+        }
+        return parts[name]()
 
     def _peak(self) -> dict[str, Any]:
         scale = self.scale

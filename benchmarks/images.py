@@ -12,7 +12,7 @@ from PIL import Image
 from resnet_ops.data import ManifestRow, PreparedData
 from resnet_ops.data.sources import DataParams, SplitParams, read_source
 
-__all__ = ["made_images", "read_cifar10"]
+__all__ = ["made_images", "prepared", "published", "read_cifar10"]
 
 SHARES = SplitParams(train=0.25, validation=0.25, test=0.25, production=0.25)
 
@@ -22,7 +22,7 @@ def made_images(train: int, validation: int, size: int, classes: int) -> Prepare
     count = train + validation
     images = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     names = tuple(map(str, range(classes)))
-    return _prepared(images, np.arange(count) % classes, train, names)
+    return prepared(images, np.arange(count) % classes, train, names)
 
 
 def published(
@@ -55,16 +55,17 @@ def read_cifar10(path: Path) -> PreparedData:
         raw = read_source(published("cifar10", path, 32, 3))
         order = sorted(range(len(raw.paths)), key=lambda i: "test_batch" in raw.paths[i])
         train = sum("test_batch" not in name for name in raw.paths)
-        return _prepared(raw.images[order], raw.labels[order], train, raw.classes)
+        return prepared(raw.images[order], raw.labels[order], train, raw.classes)
     with np.load(path) as stored:
         prefix, blob, offset = stored["prefix"].tobytes(), stored["blob"].tobytes(), stored["offset"]
         labels, names, train = stored["label"], tuple(map(str, stored["classes"])), int(stored["n_train"])
     files = (prefix + blob[start:stop] for start, stop in pairwise(offset))
     images = np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
-    return _prepared(images, labels, train, names)
+    return prepared(images, labels, train, names)
 
 
-def _prepared(images: np.ndarray, labels: np.ndarray, train: int, classes: Sequence[str]) -> PreparedData:
+def prepared(images: np.ndarray, labels: np.ndarray, train: int, classes: Sequence[str]) -> PreparedData:
+    """Images (N, H, W, C) with labels (N,), of which the first `train` are split `train`, the others `validation`."""
     rows = [
         ManifestRow(
             index=index,

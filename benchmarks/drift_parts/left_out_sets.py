@@ -4,7 +4,6 @@ Digits, clothes, photographs, inspected metal and blood cells. None of the chang
 rehearses: each has an implementation of its own here, and many have no kin there.
 """
 
-import gzip
 import io
 import tarfile
 import xml.etree.ElementTree as ET
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from benchmarks.drift_parts.shifted_images import as_bytes, contrast, noise, scaled
+from benchmarks.drift_parts.shifted_images import as_bytes, contrast, fashion, jpeg, noise, rotated, scaled
 from benchmarks.images import read_cifar10
 from resnet_ops.data.sources import read_digits
 
@@ -41,12 +40,8 @@ def _digits(_: Path) -> Set:
 
 
 def _fashion(data: Path) -> Set:
-    def idx(name: str, head: int) -> NDArray[np.uint8]:
-        content = gzip.decompress((data / "fashion-mnist" / f"{name}-ubyte.gz").read_bytes())
-        return np.frombuffer(content, dtype=np.uint8, offset=head)
-
-    images = idx("train-images-idx3", 16).reshape(-1, 28, 28, 1)
-    return _dealt(images, idx("train-labels-idx1", 8).astype(np.int64), 6000, 3000)
+    images, labels, learnable = fashion(data)
+    return _dealt(images[:learnable], labels[:learnable], 6000, 3000)
 
 
 def _cifar10(data: Path) -> Set:
@@ -196,23 +191,6 @@ def _fog(share: float) -> Callable[[Images], Images]:
     return apply
 
 
-def _jpeg(quality: int) -> Callable[[Images], Images]:
-    def one(image: Images) -> Images:
-        file = io.BytesIO()
-        Image.fromarray(image.squeeze()).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file)).reshape(image.shape)
-
-    return lambda images: np.stack([one(image) for image in images])
-
-
-def _rotated(degrees: float) -> Callable[[Images], Images]:
-    def apply(images: Images) -> Images:
-        wide = images.astype(np.float32)
-        return as_bytes(ndimage.rotate(wide, degrees, axes=(1, 2), reshape=False, order=1, mode="nearest"))
-
-    return apply
-
-
 CHANGES: dict[str, Callable[[Images], Images]] = {
     "one pixel": _shifted(1),
     "brightness x 1.05": scaled(1.05),
@@ -228,13 +206,13 @@ CHANGES: dict[str, Callable[[Images], Images]] = {
     "defocus 2": _defocus(2.0),
     "fog 30 %": _fog(0.3),
     "fog 60 %": _fog(0.6),
-    "JPEG q90": _jpeg(90),
-    "JPEG q30": _jpeg(30),
+    "JPEG q90": jpeg(90),
+    "JPEG q30": jpeg(30),
     "contrast x 0.9": contrast(0.9),
     "contrast x 0.4": contrast(0.4),
     "brightness x 0.4": scaled(0.4),
-    "rotated 4": _rotated(4),
-    "rotated 20": _rotated(20),
+    "rotated 4": rotated(4),
+    "rotated 20": rotated(20),
     "negative": lambda images: 255 - images,
 }
 """Each of (N, H, W, C) uint8."""

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from benchmarks.images import published, read_cifar10
-from resnet_ops.data import ManifestRow, PreparedData, image_stats
+from benchmarks.images import prepared, published, read_cifar10
+from resnet_ops.data import image_stats
 from resnet_ops.data.sources import SplitParams, read_digits, read_source
 from resnet_ops.families.member import Member
+from resnet_ops.model import TrainedModel
 from resnet_ops.params import parse_params
 from resnet_ops.training.engine import Engine
 from resnet_ops.training.loop import fit
@@ -35,7 +37,11 @@ __all__ = [
     "Scores",
     "as_bytes",
     "contrast",
+    "fashion",
+    "jpeg",
+    "kept_scores",
     "noise",
+    "rotated",
     "scaled",
     "scores_of",
 ]
@@ -81,6 +87,13 @@ class Scores:
     """-1: of the class that the model never learned."""
     statistics: NDArray[np.float32]
     """(n, 5) brightness, contrast, sharpness, saturation, entropy."""
+
+    @classmethod
+    def of(cls, model: TrainedModel, images: Images, labels: NDArray[np.int64]) -> "Scores":
+        """What the model says of these images."""
+        found = model.predict(images)
+        statistics = np.stack(list(image_stats(images).values()), axis=1)
+        return cls(found.probabilities, found.embeddings, labels, statistics)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -166,7 +179,9 @@ def _blur(sigma: float) -> Callable[[Images], Images]:
     return apply
 
 
-def _rotated(degrees: float) -> Callable[[Images], Images]:
+def rotated(degrees: float) -> Callable[[Images], Images]:
+    """About the middle; what comes from outside repeats the edge."""
+
     def apply(images: Images) -> Images:
         turned = ndimage.rotate(
             images.astype(np.float32), degrees, axes=(1, 2), reshape=False, order=1, mode="nearest"
@@ -185,7 +200,9 @@ def _moved(share: float) -> Callable[[Images], Images]:
     return apply
 
 
-def _jpeg(quality: int) -> Callable[[Images], Images]:
+def jpeg(quality: int) -> Callable[[Images], Images]:
+    """Written and read again."""
+
     def one(image: Images) -> Images:
         file = io.BytesIO()
         Image.fromarray(image.squeeze()).save(file, "JPEG", quality=quality)
@@ -218,9 +235,9 @@ SHIFTS: dict[str, Callable[[Images], Images]] = {
     "brightness x 1.1": scaled(1.1),
     "contrast x 0.9": contrast(0.9),
     "noise 2": noise(2),
-    "JPEG q95": _jpeg(95),
-    "JPEG q40": _jpeg(40),
-    "JPEG q15": _jpeg(15),
+    "JPEG q95": jpeg(95),
+    "JPEG q40": jpeg(40),
+    "JPEG q15": jpeg(15),
     "channels swapped": _channels,
     "blur": _blur(1.0),
     "slight blur": _blur(0.6),
@@ -231,8 +248,8 @@ SHIFTS: dict[str, Callable[[Images], Images]] = {
     "brightness x 0.5": scaled(0.5),
     "brightness x 1.5": scaled(1.5),
     "gamma 2": _gamma(2),
-    "rotated 15": _rotated(15),
-    "rotated 30": _rotated(30),
+    "rotated 15": rotated(15),
+    "rotated 30": rotated(30),
     "moved 1/8": _moved(1 / 8),
     "colour lost": _greyed,
     "dirty camera": lambda images: degrade(images, 0),
@@ -246,19 +263,21 @@ def scores_of(case: Case, data: Path, cache: Path) -> dict[str, Scores]:
     The second half, so that no image is in a reference as it was and in a window as it became. Images of the first half
     are spoilt for the accuracy calibration.
     """
-    path = cache / f"{case.name}.npz"
-    if path.exists():
-        with np.load(path) as stored:
-            names = dict.fromkeys(key.rsplit("/", 1)[0] for key in stored)
-            return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
-    scores = _score(case, data)
-    cache.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, NDArray[Any]] = {}
-    for name, each in scores.items():
-        whole: list[NDArray[Any]] = [each.probabilities, each.embeddings, each.labels, each.statistics]
-        parts |= {f"{name}/{part}": array for part, array in enumerate(whole)}
-    np.savez(path, allow_pickle=False, **parts)
-    return scores
+    return kept_scores(cache / f"{case.name}.npz", lambda: _score(case, data))
+
+
+def kept_scores(path: Path, score: Callable[[], dict[str, Scores]]) -> dict[str, Scores]:
+    """Scores by name: those of a file, which is made where it is not there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parts: dict[str, NDArray[Any]] = {}
+        for name, each in score().items():
+            whole: list[NDArray[Any]] = [each.probabilities, each.embeddings, each.labels, each.statistics]
+            parts |= {f"{name}/{part}": array for part, array in enumerate(whole)}
+        np.savez(path, allow_pickle=False, **parts)
+    with np.load(path) as stored:
+        names = dict.fromkeys(key.rsplit("/", 1)[0] for key in stored)
+        return {name: Scores(*(stored[f"{name}/{part}"] for part in range(4))) for name in names}
 
 
 def _score(case: Case, data: Path) -> dict[str, Scores]:
@@ -269,31 +288,14 @@ def _score(case: Case, data: Path) -> dict[str, Scores]:
     held = np.random.default_rng(0).permutation(held[labels[held] != unseen])
     validation = held[:200]
     order = np.concatenate([learned, validation])
-    rows = [
-        ManifestRow(
-            index=int(place),
-            path=str(place),
-            label=int(labels[place]),
-            class_name=str(labels[place]),
-            split="train" if position < len(learned) else "validation",
-            sha256=f"{place:064x}",
-            width=images.shape[2],
-            height=images.shape[1],
-        )
-        for position, place in enumerate(order)
-    ]
-    prepared = PreparedData(images[order], labels[order], rows, tuple(map(str, range(unseen))))
+    learn = prepared(images[order], labels[order], len(learned), tuple(map(str, range(unseen))))
     recipe = replace(
         parse_params(ROOT / "params.yaml", Params).recipes[case.recipe],
         epochs=case.epochs,
     )
-    model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), prepared, [])
+    model = fit(Plan(name="drift", member=case.member, recipe=recipe, engine=ENGINE, seed=0), learn, [])
 
-    def scored(chosen: Images, truth: NDArray[np.int64]) -> Scores:
-        predictions = model.predict(chosen)
-        statistics = np.stack(list(image_stats(chosen).values()), axis=1)
-        return Scores(predictions.probabilities, predictions.embeddings, truth, statistics)
-
+    scored = partial(Scores.of, model)
     clean, half = held[200:], held[200 + (len(held) - 200) // 2 :][:4500]
     strangers = np.flatnonzero(labels[learnable - case.held_out :] == unseen) + learnable - case.held_out
     found = {

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-import requests
 
-__all__ = ["ADMIN", "Config", "Running", "free_port", "postgresql", "postgresql_missing", "start"]
+from tests.serving import answering, free_port
+
+__all__ = ["ADMIN", "Config", "Running", "postgresql", "postgresql_missing", "start"]
 
 ADMIN = ("admin", "a-long-password-for-tests")
 WORKSPACE = "team"
@@ -52,12 +52,6 @@ class Running:
     @property
     def artifacts(self) -> Path:
         return self.folder / "artifacts"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _binaries() -> Path | None:
@@ -150,20 +144,8 @@ def start(config: Config, folder: Path, database: str, port: int | None = None) 
         environment |= _auth(folder)
     if config.workspaces:
         command += ["--enable-workspaces"]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _wait_for(uri, process, folder / "server.log")
+    with answering(command, uri, folder / "server.log", folder, environment):
         yield Running(config, uri, database, folder)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -192,17 +174,3 @@ def _auth(folder: Path) -> dict[str, str]:
         "auth_cache_ttl_seconds = 600\n"
     )
     return {"MLFLOW_AUTH_CONFIG_PATH": str(path), "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-for-tests"}
-
-
-def _wait_for(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(1500):
-        try:
-            if requests.get(uri + "/health", timeout=1).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.2)
-        if process.poll() is not None:
-            break
-    process.kill()
-    process.wait()
-    raise RuntimeError(log.read_text()[-4000:])

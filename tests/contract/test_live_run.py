@@ -13,7 +13,8 @@ from resnet_ops.training.loop import fit
 from resnet_ops_registry.client import sender
 from resnet_ops_registry.client.tracking import LIVE_METRICS, LiveRun
 from resnet_ops_registry.common.connection import connect
-from tests.attacks.servers import Config, free_port, start
+from tests.attacks.servers import Config, start
+from tests.serving import free_port
 from tests.unit.core.makers import digits, make_plan, make_recipe, take
 
 EPOCHS = 12

@@ -108,34 +108,25 @@ ALIASES: list[Call] = [
     ("DELETE", f"{MODELS}/alias", {"name": "a", "alias": "Shadow-1_x"}),
     ("DELETE", f"{MODELS}/alias", {"name": "a", "alias": "Shadow-1_x"}),
 ]
+
+
+def moved(number: int, stage: str, archive: bool) -> Call:
+    """A version into a stage, from which others are archived then."""
+    return (
+        "POST",
+        f"{VERSIONS}/transition-stage",
+        version("a", number, stage=stage, archive_existing_versions=archive),
+    )
+
+
 STAGES: list[Call] = [
-    (
-        "POST",
-        f"{VERSIONS}/transition-stage",
-        version("a", 1, stage="Staging", archive_existing_versions=False),
-    ),
-    (
-        "POST",
-        f"{VERSIONS}/transition-stage",
-        version("a", 2, stage="staging", archive_existing_versions=True),
-    ),
-    (
-        "POST",
-        f"{VERSIONS}/transition-stage",
-        version("a", 2, stage="Staging", archive_existing_versions=True),
-    ),
-    (
-        "POST",
-        f"{VERSIONS}/transition-stage",
-        version("a", 3, stage="Archived", archive_existing_versions=True),
-    ),
-    ("POST", f"{VERSIONS}/transition-stage", version("a", 3, stage="None", archive_existing_versions=False)),
-    ("POST", f"{VERSIONS}/transition-stage", version("a", 3, stage="Prod", archive_existing_versions=False)),
-    (
-        "POST",
-        f"{VERSIONS}/transition-stage",
-        version("a", 99, stage="Staging", archive_existing_versions=False),
-    ),
+    moved(1, "Staging", archive=False),
+    moved(2, "staging", archive=True),
+    moved(2, "Staging", archive=True),
+    moved(3, "Archived", archive=True),
+    moved(3, "None", archive=False),
+    moved(3, "Prod", archive=False),
+    moved(99, "Staging", archive=False),
     ("POST", f"{VERSIONS}/transition-stage", version("a", 1)),
     ("POST", f"{MODELS}/get-latest-versions", {"name": "a"}),
     ("GET", f"{MODELS}/get-latest-versions", {"name": "a", "stages": ["staging"]}),
@@ -198,6 +189,20 @@ ENDINGS: list[Call] = [
     ("POST", f"{VERSIONS}/create", {"name": "b", "source": "s3://bucket/1"}),
     ("GET", f"{VERSIONS}/search", {"filter": "name = 'b'"}),
 ]
+PROMPT = tag("mlflow.prompt.is_prompt", "true")
+PROMPT_TEXT = [PROMPT, tag("mlflow.prompt.text", "Say {{word}}")]
+PROMPTS: list[Call] = [
+    ("POST", f"{MODELS}/create", {"name": "greeting", "tags": [PROMPT]}),
+    ("POST", f"{VERSIONS}/create", {"name": "greeting", "source": "dummy-source", "tags": PROMPT_TEXT}),
+    ("POST", f"{MODELS}/alias", version("greeting", 1, alias="staging")),
+    ("GET", f"{MODELS}/search", {"filter": "name = 'greeting'"}),
+    ("GET", f"{MODELS}/search", {"filter": "tags.`mlflow.prompt.is_prompt` = 'true'"}),
+    ("GET", f"{VERSIONS}/search", {"filter": "name = 'greeting'"}),
+    ("POST", f"{MODELS}/create", {"name": "greeting"}),
+    ("DELETE", f"{MODELS}/alias", {"name": "greeting", "alias": "staging"}),
+    ("DELETE", f"{VERSIONS}/delete", version("greeting", 1)),
+    ("DELETE", f"{MODELS}/delete", {"name": "greeting"}),
+]
 
 
 def send(server: Running, call: Call, api: str = "2.0") -> tuple[int, Any]:
@@ -228,8 +233,8 @@ def _comparable(value: Any, server: Running) -> Any:
 
 @pytest.mark.parametrize(
     "calls",
-    [CREATION, TAGS, ALIASES, STAGES, SEARCHES, ENDINGS],
-    ids=["creation", "tags", "aliases", "stages", "searches", "endings"],
+    [CREATION, TAGS, ALIASES, STAGES, SEARCHES, ENDINGS, PROMPTS],
+    ids=["creation", "tags", "aliases", "stages", "searches", "endings", "prompts"],
 )
 def test_the_gated_server_answers_as_plain_mlflow_does(
     servers: tuple[Running, Running], calls: list[Call]
@@ -326,26 +331,3 @@ def test_webhooks_work_alike(
         answers = [send(server, build(hook)) for server, hook in zip(servers, ids, strict=True)]
         texts = [repr(answer).replace(hook, "ID") for answer, hook in zip(answers, ids, strict=True)]
         assert texts[0] == texts[1].replace("/gated", "/plain")
-
-
-def test_prompts_work_alike(servers: tuple[Running, Running]) -> None:
-    flag, text = tag("mlflow.prompt.is_prompt", "true"), tag("mlflow.prompt.text", "Say {{word}}")
-    calls: list[Call] = [
-        ("POST", f"{MODELS}/create", {"name": "greeting", "tags": [flag]}),
-        ("POST", f"{VERSIONS}/create", {"name": "greeting", "source": "dummy-source", "tags": [flag, text]}),
-        ("POST", f"{MODELS}/alias", version("greeting", 1, alias="staging")),
-        ("GET", f"{MODELS}/search", {"filter": "name = 'greeting'"}),
-        ("GET", f"{MODELS}/search", {"filter": "tags.`mlflow.prompt.is_prompt` = 'true'"}),
-        ("GET", f"{VERSIONS}/search", {"filter": "name = 'greeting'"}),
-        ("POST", f"{MODELS}/create", {"name": "greeting"}),
-        ("DELETE", f"{MODELS}/alias", {"name": "greeting", "alias": "staging"}),
-        ("DELETE", f"{VERSIONS}/delete", version("greeting", 1)),
-        ("DELETE", f"{MODELS}/delete", {"name": "greeting"}),
-    ]
-    plain, gated = servers
-    for call in calls:
-        through, without = send(gated, call), send(plain, call)
-        if call == ALIAS_OF_DELETED and MLFLOW < (3, 17):
-            assert (through[0], without[0]) == (400, 404), call
-        else:
-            assert through == without, call

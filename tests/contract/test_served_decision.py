@@ -1,10 +1,7 @@
 """MLflow's own model server, over HTTP to the registry behind the gate, answers at a version's signed threshold."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +14,11 @@ import pytest
 from resnet_ops.evaluation.operating_point import OperatingPoint
 from resnet_ops.model import load_model
 from resnet_ops_registry.attestations.evidence import Metric
-from tests.attacks.servers import free_port
+from tests.serving import answering, free_port
 from tests.unit.core.makers import random_images
 from tests.unit.registry.conftest import NAME, evidence_of, make_model, publish_model
 
 pytestmark = pytest.mark.slow
-
-WAIT = 300
 
 
 @contextmanager
@@ -31,29 +26,9 @@ def serving(uri: str, log: Path) -> Iterator[str]:
     """`mlflow models serve` of a version; gives its address."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=out, stderr=out, env=os.environ, start_new_session=True
-        )
     address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + WAIT
-        while not answers(f"{address}/ping"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.5)
+    with answering([*command, "--port", str(port)], address, log):
         yield address
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 def predictions(address: str, images: np.ndarray) -> Any:

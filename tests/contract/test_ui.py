@@ -17,7 +17,7 @@ from resnet_ops_registry import promote
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.database.tables import deliveries, open_database
 from resnet_ops_registry.gate.policies import apply_policy
-from tests.attacks.servers import free_port
+from tests.serving import free_port
 from tests.unit.registry.conftest import NAME, POLICY, make_model, publish_model
 from tests.unit.registry.receiver import Receiver, receiving
 

@@ -1,11 +1,6 @@
 """A real chromium in front of a real `resnet-ops ui`, both ended with the block that started them."""
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +11,7 @@ import requests
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests.e2e.project import Project
+from tests.serving import answering, free_port
 
 __all__ = ["CHROMIUM", "Ui", "Visitor", "run_ui", "visit"]
 
@@ -30,7 +26,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 60.0
 WAIT_MILLISECONDS = 15_000
 IN_THE_PAGE = ("about", "blob", "data")
 
@@ -57,38 +52,12 @@ class Ui:
 @contextmanager
 def run_ui(project: Project) -> Iterator[Ui]:
     """`resnet-ops ui` in a checkout, on a free port; ends that process and its children alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address, log = f"http://127.0.0.1:{port}", project.folder / "ui.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            ["resnet-ops", "ui", "--port", str(port)],
-            cwd=project.folder,
-            env=project.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait(process, address, log)
+    command = ["resnet-ops", "ui", "--port", str(port)]
+    with answering(command, address, log, project.folder, project.environment):
         said = log.read_text().split()
         yield Ui(address, next(word for word in said if word.startswith(f"{address}/#/models")))
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if requests.get(f"{address}/health", timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.2)
-    raise AssertionError(f"resnet-ops ui does not answer:\n{log.read_text()}")
 
 
 @dataclass(frozen=True)

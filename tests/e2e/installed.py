@@ -1,11 +1,8 @@
 """The wheel, installed into environments of its own, and `mlflow server` in them."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +10,9 @@ from importlib.metadata import PathDistribution, distributions
 from pathlib import Path
 from zipfile import Path as ZipPath
 
-import requests
-
 from benchmarks.install_size import needed
 from tests.e2e.project import check_out
+from tests.serving import answering, free_port
 
 __all__ = ["Workplace", "build_wheel", "environment", "install", "lend", "link", "make_venv", "serving"]
 
@@ -99,9 +95,7 @@ def link(python: Path, requirements: Sequence[str], own: Sequence[str] = ()) -> 
 @contextmanager
 def serving(workplace: Workplace, name: str, scheme: str) -> Iterator[str]:
     """`mlflow server` in the user's folder, its registry behind `scheme`; gives the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     database = f"sqlite:///{workplace.folder}/{name}.db"
     command = [
         str(workplace.python),
@@ -116,31 +110,6 @@ def serving(workplace: Workplace, name: str, scheme: str) -> Iterator[str]:
         "1",
     ]
     command += ["--backend-store-uri", database, "--registry-store-uri", f"{scheme}{database}"]
-    log = workplace.folder / f"{name}.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command,
-            cwd=workplace.folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        end = time.monotonic() + 120
-        while not answers(f"http://127.0.0.1:{port}"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/health", timeout=1).ok
-    except requests.RequestException:
-        return False
+    address = f"http://127.0.0.1:{port}"
+    with answering(command, address, workplace.folder / f"{name}.log", workplace.folder, environment()):
+        yield address

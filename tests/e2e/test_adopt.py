@@ -22,8 +22,9 @@ from resnet_ops_registry.database.ledger import list_entries
 from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.operations import audit
 from tests.attacks.registry import without_settings
-from tests.attacks.servers import Config, free_port, start
+from tests.attacks.servers import Config, start
 from tests.e2e.project import ROOT
+from tests.serving import free_port
 
 pytestmark = pytest.mark.e2e
 

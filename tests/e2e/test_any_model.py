@@ -6,11 +6,9 @@ What is left out: `pip install`, in whose place the checkout's wheel is installe
 import json
 import os
 import re
-import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -22,8 +20,9 @@ import yaml
 
 from resnet_ops_registry.attestations.metrics_file import read_metrics
 from tests.e2e.browser import CHROMIUM, Ui, visit
-from tests.e2e.installed import answers, environment
+from tests.e2e.installed import environment
 from tests.e2e.project import ROOT
+from tests.serving import answering, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -64,7 +63,7 @@ class Reader:
     binaries: Path
     port: str
     exported: list[str] = field(default_factory=list)
-    server: "subprocess.Popen[bytes] | None" = None
+    server: ExitStack | None = None
 
     @property
     def address(self) -> str:
@@ -110,27 +109,13 @@ class Reader:
 
     def serve(self, text: str) -> None:
         self.stop()
-        log = self.folder / "server.log"
-        with log.open("w") as out:
-            self.server = subprocess.Popen(
-                ["bash", "-c", f"exec {text}"],
-                cwd=self.folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        end = time.monotonic() + 120
-        while not answers(self.address):
-            assert self.server.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.2)
+        command, log = ["bash", "-c", f"exec {text}"], self.folder / "server.log"
+        self.server = ExitStack()
+        self.server.enter_context(answering(command, self.address, log, self.folder, self.environment()))
 
     def stop(self) -> None:
         if self.server is not None:
-            os.killpg(self.server.pid, signal.SIGTERM)
-            self.server.wait(60)
+            self.server.close()
             self.server = None
 
     def champion(self) -> str | None:
@@ -156,10 +141,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    reader = Reader(tmp_path_factory.mktemp("any-model"), bare.parent, port)
+    reader = Reader(tmp_path_factory.mktemp("any-model"), bare.parent, str(free_port()))
     found = Walk(reader, {}, {}, {})
     try:
         for section, inside in groupby(blocks(), key=lambda block: block.section):

@@ -20,6 +20,7 @@ from resnet_ops.model import load_model
 from resnet_ops.model_files import model_digest
 from tests.e2e.disks import Disk, mount_namespace, run_with_disk
 from tests.e2e.project import Project
+from tests.serving import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -230,9 +231,7 @@ def test_an_empty_class_is_named(photos: Project) -> None:
 @pytest.fixture
 def dead_port() -> int:
     """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

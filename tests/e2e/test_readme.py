@@ -3,18 +3,14 @@
 import json
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 
 from tests.e2e.project import ROOT, Project
+from tests.serving import answering, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -30,30 +26,11 @@ def blocks(document: str, words: str) -> list[str]:
 @contextmanager
 def running(project: Project, command: str, port: int) -> Iterator[None]:
     """A server that the page starts, on a port that is free, until it says that it is ready."""
-    with (project.folder / "serve.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command.split(), "--port", str(port)],
-            cwd=project.folder,
-            env=project.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        for _ in range(600):
-            assert process.poll() is None, (project.folder / "serve.log").read_text()
-            try:
-                if requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(0.2)
-        else:
-            raise AssertionError((project.folder / "serve.log").read_text())
+    address, log = f"http://127.0.0.1:{port}", project.folder / "serve.log"
+    words = [*command.split(), "--port", str(port)]
+    with answering(words, address, log, project.folder, project.environment, "/readyz") as process:
         yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-    assert process.returncode == 0, (project.folder / "serve.log").read_text()
+    assert process.returncode == 0, log.read_text()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing, which the README uses")
@@ -70,9 +47,7 @@ def test_a_promoted_champion_is_served_logged_and_judged(reproduced: Project, tm
     )
     made = project.run("sh", "-c", make_image.split("curl")[0])
     assert made.returncode == 0, made.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with running(project, serve.split("#")[0], port):
         asked = project.run("sh", "-c", ask.replace(PORT, str(port)))
         assert asked.returncode == 0, asked.stderr

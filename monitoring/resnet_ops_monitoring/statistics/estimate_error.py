@@ -138,7 +138,7 @@ class Calibration:
     def guess(self, mixed: Mixed, now: Look) -> Guess:
         """The accuracy of a window that looks like `now`, beside the same images as they were."""
         place = self._place(now.rows)
-        model, scale = self._regressions[place]
+        model, scale = self._regression(place)
         gain, error = model.predict(shifts(mixed.look, now)[None] / scale, return_std=True)
         value = min(max(mixed.accuracy + float(gain[0]), 0.0), 1.0)
         return Guess(value, float(gain[0]), float(error[0]))
@@ -165,9 +165,15 @@ class Calibration:
     def _place(self, rows: int) -> int:
         return max(int(np.searchsorted(self.sizes, rows, side="right")) - 1, 0)
 
+    def _regression(self, place: int) -> tuple[Any, Floats]:
+        if place not in self._fitted:
+            given, scale = self.shifts[place], scale_of(self.shifts[place])
+            self._fitted[place] = regression(given / scale, self.gains[place], self.noise), scale
+        return self._fitted[place]
+
     @cached_property
-    def _regressions(self) -> "_Regressions":
-        return _Regressions(self)
+    def _fitted(self) -> dict[int, tuple[Any, Floats]]:
+        return {}
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for `from_arrays`."""
@@ -194,20 +200,6 @@ class Calibration:
         if not all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS.values() if name != "kinds"):
             raise ValueError("its accuracy calibration holds numbers that cannot be")
         return found
-
-
-class _Regressions:
-    """By place of the size, each fitted when it is first needed."""
-
-    def __init__(self, calibration: Calibration) -> None:
-        self._of = calibration
-        self._kept: dict[int, tuple[Any, Floats]] = {}
-
-    def __getitem__(self, place: int) -> tuple[Any, Floats]:
-        if place not in self._kept:
-            given, scale = self._of.shifts[place], scale_of(self._of.shifts[place])
-            self._kept[place] = regression(given / scale, self._of.gains[place], self._of.noise), scale
-        return self._kept[place]
 
 
 def scale_of(given: Floats) -> Floats:

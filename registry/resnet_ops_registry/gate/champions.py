@@ -45,28 +45,14 @@ def champions_then(
 def _holders(connection: Connection, candidate: Version, target: Target) -> list[int]:
     versions, aliases = tables.model_tables()
     if target.kind == "alias":
-        rows = connection.execute(
-            select(aliases.c.alias, aliases.c.version).where(
-                aliases.c.workspace == candidate.workspace, aliases.c.name == candidate.model
-            )
-        ).all()
-        kind = "alias"
+        table, held = aliases, select(aliases.c.alias, aliases.c.version)
     else:
-        rows = connection.execute(
-            select(versions.c.current_stage, versions.c.version).where(
-                versions.c.workspace == candidate.workspace,
-                versions.c.name == candidate.model,
-                versions.c.current_stage.in_(("Staging", "Production")),
-            )
-        ).all()
-        kind = "stage"
-    return sorted(
-        {
-            int(version)
-            for name, version in rows
-            if Target.model_validate({"kind": kind, "name": name}).same_as(target)
-        }
-    )
+        table, stage = versions, versions.c.current_stage
+        held = select(stage, versions.c.version).where(stage.in_(("Staging", "Production")))
+    here = (table.c.workspace == candidate.workspace, table.c.name == candidate.model)
+    rows = connection.execute(held.where(*here))
+    found = (version for name, version in rows if Target(kind=target.kind, name=name).same_as(target))
+    return sorted({int(version) for version in found})
 
 
 def _last(

@@ -19,7 +19,11 @@ from resnet_ops.families.imagenet_member import ImageNetMember
 from resnet_ops.families.member import Member
 from resnet_ops.model import TrainedModel, save_model
 from resnet_ops.model_files import model_digest
+from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.tasks.task import Task
+from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.engine import Engine
+from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.plan import Plan
 from resnet_ops.training.rare_classes.imbalance import Imbalance
 from resnet_ops.training.recipe import Recipe
@@ -184,9 +188,32 @@ def untrained(
     )
 
 
+def untrained_for(task: Task, classes: tuple[str, ...], image_size: int) -> TrainedModel:
+    """The smallest model of a task with fresh weights, for grey images."""
+    torch.manual_seed(0)
+    return TrainedModel(
+        network=head_of(task, classes).network(TINY, 1, len(classes)).eval(),
+        name="tiny",
+        member=TINY,
+        classes=classes,
+        image_size=image_size,
+        channels=1,
+        mean=(0.5,),
+        std=(0.25,),
+        task=task,
+    )
+
+
 def random_images(count: int, channels: int = 1, size: int = 8, seed: int = 0) -> np.ndarray:
     """(count, size, size, channels) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8)
+
+
+def trained_in_two(plan: Plan, data: PreparedData, folder: Path) -> TrainedModel:
+    """As `fit` trains it, but ended after its first epoch and gone on with from its checkpoints in `folder`."""
+    checkpoints = Checkpoints(folder, 0)
+    Training(plan, data.split("train"), data.split("validation")).run_epoch(checkpoints)
+    return fit(plan, data, checkpoints=checkpoints)
 
 
 def saved_digest(model: TrainedModel, folder: Path) -> str:

@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from resnet_ops.files import read_json
-from resnet_ops.model import TrainedModel, save_model
+from resnet_ops.model import save_model
 from resnet_ops.model_files import DESCRIPTION
 from resnet_ops.params import parse_params
 from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.task import CLASSIFICATION
 from resnet_ops_pipelines.project_params import Params
 from resnet_ops_pipelines.register_models import read_by, task_of
-from tests.unit.core.makers import TINY
+from tests.unit.core.makers import TINY, untrained_for
 from tests.unit.project_imports import ROOT
 
 
@@ -29,19 +28,7 @@ def test_evidence_of_a_class_an_image_is_of_the_kind_it_always_was_and_counts_th
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     params = parse_params(tmp_path / "params.yaml", Params)
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    task, classes = params.data.chosen_task, ("bad", "good")
-    model = TrainedModel(
-        network=head_of(task, classes).network(TINY, 1, 2),
-        name="resnet8",
-        member=TINY,
-        classes=classes,
-        image_size=40,
-        channels=1,
-        mean=(0.5,),
-        std=(0.25,),
-        task=task,
-    )
+    model = untrained_for(params.data.chosen_task, ("bad", "good"), 40)
     save_model(model, Path("models/resnet8"))
     assert task_of("resnet8", params) == {}, (
         "so outcomes stay right or wrong, and versions compare with earlier ones"

@@ -1,6 +1,5 @@
 """Boxes move with their images, and a training with boxes repeats to the bit."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -18,23 +17,24 @@ from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.learning.detection import Boxes
 from resnet_ops.tasks.learning.learning import learning_of
 from resnet_ops.tasks.task import Detector
-from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.distributed.share import Share, share_of
 from resnet_ops.training.history import History, read_history
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import Start
-from tests.unit.core.makers import TINY, make_imbalance, make_plan, make_recipe, untrained
+from tests.unit.core.makers import (
+    TINY,
+    make_imbalance,
+    make_plan,
+    make_recipe,
+    saved_digest,
+    trained_in_two,
+    untrained,
+)
 from tests.unit.core.tasks.drawn_boxes import make_detection, prepared_boxes
 
 WHOLE = Share(16, slice(None), slice(None), (16,))
 SIDE = 24
-
-
-@pytest.fixture(autouse=True)
-def _usual_torch() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +160,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, head: Detect
     """Of a detector that draws what it learns from, too."""
     data = few(prepared_boxes(tmp_path / "raw", make_detection(head=head)), train=4, validation=1)
     plan = make_plan(recipe_of(epochs=2, batch_size=2, flip=True))
-    save_model(fit(plan, data), tmp_path / "whole")
-    training = Training(plan, data.split("train"), data.split("validation"))
-    checkpoints = Checkpoints(tmp_path / "kept", 0)
-    training.run_epoch(checkpoints)
-    save_model(fit(plan, data, checkpoints=checkpoints), tmp_path / "resumed")
-    assert model_digest(tmp_path / "whole") == model_digest(tmp_path / "resumed")
+    resumed = trained_in_two(plan, data, tmp_path / "kept")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(fit(plan, data), tmp_path / "whole")
 
 
 @pytest.mark.slow
@@ -273,9 +269,5 @@ def test_a_training_on_a_gpu_learns_the_boxes_and_goes_on_to_the_same_bits(
     model = fit(plan, data, [lambda epoch: seen.append(epoch.validation_score)])
     assert max(seen) > seen[0]
     assert model.predict(np.array(data.images[:4])).boxes is not None
-    save_model(model, tmp_path / "whole")
-    training = Training(plan, data.split("train"), data.split("validation"))
-    checkpoints = Checkpoints(tmp_path / "kept", 0)
-    training.run_epoch(checkpoints)
-    save_model(fit(plan, data, checkpoints=checkpoints), tmp_path / "resumed")
-    assert model_digest(tmp_path / "whole") == model_digest(tmp_path / "resumed")
+    resumed = trained_in_two(plan, data, tmp_path / "kept")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(model, tmp_path / "whole")

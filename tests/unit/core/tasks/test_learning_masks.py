@@ -1,6 +1,5 @@
 """Masks move with their images, and a training with masks repeats to the bit."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,24 @@ from resnet_ops.tasks.heads.head import head_of
 from resnet_ops.tasks.learning.learning import learning_of
 from resnet_ops.tasks.learning.segmentation import Masks, PixelLoss, image_scores, soft_dice
 from resnet_ops.tasks.task import IGNORED
-from resnet_ops.training.checkpoints import Checkpoints
 from resnet_ops.training.distributed.share import Share, share_of
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import Training, fit
 from resnet_ops.training.recipe import Recipe
 from resnet_ops.training.start import Start
-from tests.unit.core.makers import TINY, make_data, make_imbalance, make_plan, make_recipe, untrained
+from tests.unit.core.makers import (
+    TINY,
+    make_data,
+    make_imbalance,
+    make_plan,
+    make_recipe,
+    saved_digest,
+    trained_in_two,
+    untrained,
+)
 from tests.unit.core.tasks.masks import make_segmentation, prepared_spots
 
 WHOLE = Share(16, slice(None), slice(None), (16,))
-
-
-@pytest.fixture(autouse=True)
-def _usual_torch() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +139,8 @@ def test_a_training_learns_the_spots_and_repeats_to_the_bit(
 def test_a_killed_training_goes_on_to_the_same_bits(data: PreparedData, tmp_path: Path, head: str) -> None:
     data = replace(data, task=make_segmentation(head=head))
     plan = make_plan(make_recipe(epochs=2, batch_size=8, cutmix=1.0))
-    save_model(fit(plan, data), tmp_path / "whole")
-    training = Training(plan, data.split("train"), data.split("validation"))
-    checkpoints = Checkpoints(tmp_path / "kept", 0)
-    training.run_epoch(checkpoints)
-    save_model(fit(plan, data, checkpoints=checkpoints), tmp_path / "resumed")
-    assert model_digest(tmp_path / "whole") == model_digest(tmp_path / "resumed")
+    resumed = trained_in_two(plan, data, tmp_path / "kept")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(fit(plan, data), tmp_path / "whole")
 
 
 def test_another_mask_is_another_training(data: PreparedData) -> None:
@@ -219,12 +216,8 @@ def test_a_training_on_a_gpu_learns_the_spots_and_goes_on_to_the_same_bits(
     model = fit(plan, data, [lambda epoch: seen.append(epoch.validation_score)])
     assert seen[-1] > seen[0]
     assert model.predict(np.array(data.images[:4])).predicted.shape == (4, 16, 16)
-    save_model(model, tmp_path / "whole")
-    training = Training(plan, data.split("train"), data.split("validation"))
-    checkpoints = Checkpoints(tmp_path / "kept", 0)
-    training.run_epoch(checkpoints)
-    save_model(fit(plan, data, checkpoints=checkpoints), tmp_path / "resumed")
-    assert model_digest(tmp_path / "whole") == model_digest(tmp_path / "resumed")
+    resumed = trained_in_two(plan, data, tmp_path / "kept")
+    assert saved_digest(resumed, tmp_path / "resumed") == saved_digest(model, tmp_path / "whole")
 
 
 def test_dice_of_sure_answers_is_that_of_the_answer_image_by_image() -> None:

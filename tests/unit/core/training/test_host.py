@@ -46,12 +46,6 @@ FEW = 6 * 8
 """Bytes an image in one tensor on the host, at most: six numbers."""
 
 
-@pytest.fixture(autouse=True)
-def _usual_torch() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def watch_batch(changes: dict[str, Any], side: int, channels: int, rank: int, workers: int) -> HostWatch:
     """What the host does while 64 images on `meta` are augmented for one of the workers."""
     share = share_of(64, 1, rank, workers)

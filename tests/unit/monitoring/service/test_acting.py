@@ -26,6 +26,7 @@ from resnet_ops.errors import DataError
 from resnet_ops_monitoring.service.actions import labelled_accuracy, propose_retraining
 from resnet_ops_monitoring.service.labelling import labelling_list
 from resnet_ops_registry.common.connection import connect
+from tests.serving import free_port
 from tests.unit.monitoring.scene import Scene, at
 from tests.unit.registry.conftest import NAME
 from tests.unit.registry.receiver import receiving
@@ -283,7 +284,7 @@ def test_metrics_are_written_for_the_node_exporter(scene: Scene) -> None:
 def test_the_service_judges_shows_metrics_and_stops_when_told(scene: Scene) -> None:
     scene.traffic(0)
     settings = yaml.safe_load(Path("params.yaml").read_text())
-    port = _free_port()
+    port = free_port()
     settings["monitor"]["serve"] = {"every_seconds": 0.2, "port": port}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     service = subprocess.Popen(
@@ -313,12 +314,3 @@ def test_the_service_judges_shows_metrics_and_stops_when_told(scene: Scene) -> N
     assert service.returncode == 0, err
     assert "v3-20260105T080000-20260105T090000: ok." in out
     assert out.endswith("Stopped.\n")
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port

@@ -1,11 +1,7 @@
 """MLflow's own model server answers as the version does, and its answers are in the log."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 import urllib.request
 from typing import Any
 
@@ -17,7 +13,7 @@ from resnet_ops.errors import ConfigError, GateDenied
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.logged_folder import save_logged_model
 from resnet_ops_registry.client.promotion import promote
-from tests.attacks.servers import free_port
+from tests.serving import answering, free_port
 from tests.unit.monitoring.scene import Scene
 from tests.unit.monitoring.serving.live import until
 from tests.unit.registry.conftest import NAME
@@ -71,29 +67,12 @@ def test_mlflows_server_logs_and_its_end_loses_nothing(scene: Scene, log: Infere
     save_logged_model(f"models:/{NAME}@champion", scene.folder / "logged")
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", "logged"]
-    with (scene.folder / "server.log").open("w") as told:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=told, stderr=told, env=os.environ, start_new_session=True
-        )
-    try:
-        while not answers(f"http://127.0.0.1:{port}/ping"):
-            assert process.poll() is None, (scene.folder / "server.log").read_text()
-            time.sleep(0.2)
+    address = f"http://127.0.0.1:{port}"
+    with answering([*command, "--port", str(port)], address, scene.folder / "server.log"):
         body = json.dumps({"inputs": scene.served.unseen[:4].tolist()}).encode()
         kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, kind)
+        request = urllib.request.Request(f"{address}/invocations", body, kind)
         with urllib.request.urlopen(request, timeout=60) as answer:
             said = json.loads(answer.read())["predictions"]
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
     until(lambda: len(logged(log)) == 4)  # of a child of the process
     np.testing.assert_allclose(np.stack(logged(log)["probabilities"].tolist()), said, atol=1e-6)
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False

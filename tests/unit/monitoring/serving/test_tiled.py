@@ -7,19 +7,17 @@ from threading import Event
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from resnet_ops.model import TrainedModel
 from resnet_ops.predictions import Predictions
-from resnet_ops.tasks.heads.head import head_of
-from resnet_ops.tasks.task import Task, chosen
+from resnet_ops.tasks.task import chosen
 from resnet_ops.tasks.tiles import Tiles
 from resnet_ops_monitoring.inference_log.identity import ModelIdentity
 from resnet_ops_monitoring.serving.batching import Batcher
 from resnet_ops_monitoring.serving.scorer import Scorer
 from resnet_ops_monitoring.serving.serving_metrics import ServingMetrics
-from tests.unit.core.makers import TINY, random_images
+from tests.unit.core.makers import random_images, untrained_for
 from tests.unit.core.tasks.masks import make_segmentation
 from tests.unit.monitoring.serving.live import fake_version, serving
 
@@ -28,29 +26,16 @@ CLASSES = ("bad", "good")
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
-    return made(chosen("classification", None, None, Tiles(side=16, overlap=4, pool="max", normal="good")))
+    tiles = Tiles(side=16, overlap=4, pool="max", normal="good")
+    return untrained_for(chosen("classification", None, None, tiles), CLASSES, 40)
 
 
 @pytest.fixture(scope="module")
 def masks() -> TrainedModel:
     """Of images in 9 tiles, so that 7 of them have no more than 64."""
     settings = make_segmentation(auxiliary=False, classes={"bad": 0, "good": 1})
-    return made(chosen("segmentation", settings, None, Tiles(side=16, overlap=4, pool=None, normal=None)))
-
-
-def made(task: Task) -> TrainedModel:
-    torch.manual_seed(0)
-    return TrainedModel(
-        network=head_of(task, CLASSES).network(TINY, 1, 2).eval(),
-        name="tiny",
-        member=TINY,
-        classes=CLASSES,
-        image_size=40,
-        channels=1,
-        mean=(0.5,),
-        std=(0.25,),
-        task=task,
-    )
+    tiles = Tiles(side=16, overlap=4, pool=None, normal=None)
+    return untrained_for(chosen("segmentation", settings, None, tiles), CLASSES, 40)
 
 
 def test_an_image_is_one_request_and_one_answer(model: TrainedModel) -> None:

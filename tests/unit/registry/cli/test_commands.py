@@ -9,7 +9,7 @@ from resnet_ops.errors import ConfigError, GateDenied, ServiceError, StorageErro
 from resnet_ops_registry.common.connection import connect
 from resnet_ops_registry.common.settings import mask_password, registry_uri
 from resnet_ops_registry.operations import server
-from tests.attacks.servers import free_port
+from tests.serving import free_port
 from tests.unit.registry.conftest import NAME, Publisher, Runner
 
 POLICY = Path(__file__).parents[4] / "policies" / "digits-classifier.yaml"

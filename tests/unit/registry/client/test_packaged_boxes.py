@@ -4,30 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from resnet_ops.model import TrainedModel, save_model
-from resnet_ops.tasks.heads.head import head_of
+from resnet_ops.model import save_model
 from resnet_ops_registry.client.packaging import build_model_folder
-from tests.unit.core.makers import TINY, random_images
+from tests.unit.core.makers import random_images, untrained_for
 from tests.unit.core.tasks.drawn_boxes import CLASSES, SIDE, make_detection
 
 
 @pytest.mark.slow
 def test_a_packaged_detector_answers_with_boxes_scores_and_classes(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    task, classes = make_detection(), ("background", *CLASSES)
-    model = TrainedModel(
-        network=head_of(task).network(TINY, 1, len(classes)).eval(),
-        name="tiny",
-        member=TINY,
-        classes=classes,
-        image_size=SIDE,
-        channels=1,
-        mean=(0.5,),
-        std=(0.25,),
-        task=task,
-    )
+    model = untrained_for(make_detection(), ("background", *CLASSES), SIDE)
     save_model(model, tmp_path / "model")
     packaged = build_model_folder(tmp_path / "model", tmp_path / "packaged")
     assert "torchvision==" in (packaged / "requirements.txt").read_text()
