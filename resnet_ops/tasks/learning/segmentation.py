@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.model import ImageClassifier
-from resnet_ops.tasks.task import IGNORED, Segmentation
+from resnet_ops.tasks.task import IGNORED, PADDED, Segmentation
 from resnet_ops.training.augmentation.augment import random_crop_flip, resized_crop
 from resnet_ops.training.augmentation.draws import Draws, send
 from resnet_ops.training.augmentation.mixing import erase, mix
@@ -30,7 +30,7 @@ AUXILIARY = 0.5
 
 @dataclass(frozen=True)
 class Masks:
-    """(N, H, W) int64 classes of pixels, IGNORED where nothing is asked."""
+    """(N, H, W) int64 classes of pixels, IGNORED where nothing is asked, PADDED beside the images."""
 
     pixels: Tensor
     shown: ClassVar[tuple[()]] = ()
@@ -41,7 +41,8 @@ class Masks:
 
     def hits(self, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        return image_scores(logits.argmax(1), self.pixels, logits.shape[1]).sum()
+        measured = torch.where(self.pixels == PADDED, IGNORED, self.pixels)
+        return image_scores(logits.argmax(1), measured, logits.shape[1]).sum()
 
 
 def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
@@ -63,7 +64,8 @@ def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
 class PixelLoss:
     """Cross-entropy over the pixels, divided by all pixels of the batch, ignored ones too; and Dice, if asked for.
 
-    So an image counts the same in whichever batch, part of a batch or worker's share it is.
+    So an image counts the same in whichever batch, part of a batch or worker's share it is. Where pixels are PADDED the
+    first class is learned, that of the background.
     """
 
     label_smoothing: float
@@ -79,9 +81,9 @@ class PixelLoss:
         return self._of(outputs, targets)
 
     def _of(self, logits: Tensor, targets: Masks) -> Tensor:
-        losses = pixel_losses(logits, targets.pixels, self.label_smoothing, self.weights)
-        loss = losses / targets.pixels.numel()
-        return loss + 1 - soft_dice(logits, targets.pixels).mean() if self.dice else loss
+        masks = torch.where(targets.pixels == PADDED, 0, targets.pixels)
+        loss = pixel_losses(logits, masks, self.label_smoothing, self.weights) / masks.numel()
+        return loss + 1 - soft_dice(logits, masks).mean() if self.dice else loss
 
 
 def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
