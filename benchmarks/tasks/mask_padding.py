@@ -10,6 +10,7 @@ pixels takes about a minute of one core, in tiles two.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,10 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         folder = unpacked(asked.data, Path(scratch))
         for way in asked.ways:
-            found = [measured(folder, way, seed, asked.longer) for seed in range(asked.seeds)]
+            found = []
+            for seed in range(asked.seeds):
+                found.append(measured(folder, way, seed, asked.longer))
+                print(way, seed, found[-1].round(4).tolist(), file=sys.stderr, flush=True)
             print("\n".join(rows(way, np.array(found))), flush=True)
 
 

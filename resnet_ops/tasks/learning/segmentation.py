@@ -26,6 +26,8 @@ __all__ = ["Masks", "PixelLoss", "SegmentationLearning", "image_scores", "move_m
 
 AUXILIARY = 0.5
 """Weight of the auxiliary head's loss, as in torchvision's reference training."""
+BESIDE = 0.1
+"""Weight of a pixel beside an image: it is easily told, and is not to outvote finds at the image's edge."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,22 @@ class Masks:
     shown: ClassVar[tuple[()]] = ()
     """What a network gets beside the images: nothing."""
 
+    @property
+    def asked(self) -> Tensor:
+        """The masks, IGNORED beside the images."""
+        return torch.where(self.pixels == PADDED, IGNORED, self.pixels)
+
+    @property
+    def beside(self) -> Tensor:
+        """Likewise: background beside the images, IGNORED in them."""
+        return torch.where(self.pixels == PADDED, 0, IGNORED)
+
     def of(self, places: slice | Tensor) -> "Masks":
         return Masks(self.pixels[places])
 
     def hits(self, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        measured = torch.where(self.pixels == PADDED, IGNORED, self.pixels)
-        return image_scores(logits.argmax(1), measured, logits.shape[1]).sum()
+        return image_scores(logits.argmax(1), self.asked, logits.shape[1]).sum()
 
 
 def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
@@ -64,8 +75,7 @@ def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
 class PixelLoss:
     """Cross-entropy over the pixels, divided by all pixels of the batch, ignored ones too; and Dice, if asked for.
 
-    So an image counts the same in whichever batch, part of a batch or worker's share it is. Where pixels are PADDED the
-    first class is learned, that of the background.
+    So an image counts the same in whichever batch, part of a batch or worker's share it is.
     """
 
     label_smoothing: float
@@ -73,6 +83,8 @@ class PixelLoss:
     """(K,) float32 on the device, by which pixels of each class are weighed."""
     dice: bool = False
     """Whether one minus the soft Dice is added."""
+    padded: bool = False
+    """Whether pixels are PADDED, where background is learned by cross-entropy with weight BESIDE."""
 
     def of(self, targets: Masks, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """A scalar in nats, for (N, K, H, W) logits, or those of the head and of the auxiliary one."""
@@ -81,8 +93,11 @@ class PixelLoss:
         return self._of(outputs, targets)
 
     def _of(self, logits: Tensor, targets: Masks) -> Tensor:
-        masks = torch.where(targets.pixels == PADDED, 0, targets.pixels)
-        loss = pixel_losses(logits, masks, self.label_smoothing, self.weights) / masks.numel()
+        masks = targets.asked
+        losses = pixel_losses(logits, masks, self.label_smoothing, self.weights)
+        if self.padded:
+            losses = losses + BESIDE * pixel_losses(logits, targets.beside)
+        loss = losses / masks.numel()
         return loss + 1 - soft_dice(logits, masks).mean() if self.dice else loss
 
 
@@ -168,7 +183,7 @@ class SegmentationLearning:
         if recipe.imbalance is not None:
             weights = class_weights(torch.from_numpy(_pixels(train)), recipe.imbalance.weights)
         weights = None if weights is None else weights.float().to(device)
-        return PixelLoss(recipe.label_smoothing, weights, recipe.loss == "dice")
+        return PixelLoss(recipe.label_smoothing, weights, recipe.loss == "dice", train.padded)
 
     def shown(self, targets: Tensor) -> tuple[()]:
         return ()

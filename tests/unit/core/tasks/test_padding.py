@@ -86,13 +86,13 @@ def test_padding_is_learned_as_background_and_not_measured() -> None:
     masks = torch.tensor([[[0, 1, PADDED, IGNORED]]])
     logits = torch.zeros(1, 2, 1, 4, requires_grad=True)
     for dice in (False, True):
-        loss = PixelLoss(0.0, dice=dice)
+        loss = PixelLoss(0.0, dice=dice, padded=True)
         (pull,) = torch.autograd.grad(loss.of(Masks(masks), logits), logits)
         assert (pull[0, 0, 0] < 0).tolist() == [True, False, True, False]  # up goes the background
-        (as_background,) = torch.autograd.grad(
-            loss.of(Masks(torch.tensor([[[0, 1, 0, IGNORED]]])), logits), logits
-        )
-        torch.testing.assert_close(pull, as_background, rtol=0, atol=0)
+        unasked = Masks(torch.where(masks == PADDED, IGNORED, masks))
+        (before,) = torch.autograd.grad(PixelLoss(0.0, dice=dice).of(unasked, logits), logits)
+        image = [0, 1, 3]
+        torch.testing.assert_close(pull[..., image], before[..., image], rtol=0, atol=0)
     calls_all_a_spot = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
     torch.testing.assert_close(Masks(masks).hits(calls_all_a_spot), torch.tensor(0.25))
 
