@@ -18,7 +18,7 @@ from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.tasks.task import IGNORED, PADDED
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.identity import training_key
-from resnet_ops.training.loop import Training
+from resnet_ops.training.loop import Training, fit
 from tests.unit.core.makers import SHARES, make_imbalance, make_plan, make_recipe
 from tests.unit.core.tasks.masks import make_params, make_segmentation, spots
 
@@ -41,8 +41,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(folder: Path, fit: str) -> PreparedData:
-    params = make_params(folder, make_segmentation(ignore=7), fit=fit)
+def read(folder: Path, fit: str, **changes: int) -> PreparedData:
+    params = make_params(folder, make_segmentation(ignore=7), fit=fit, **changes)
     return split_images(
         reading_of(params.chosen_task).read(params, lambda done, total: None, None), SHARES, seed=0
     )
@@ -113,9 +113,24 @@ def test_a_training_learns_padding_and_weighs_classes_as_before(data: PreparedDa
     ((_, asked),) = training.images.batches([torch.arange(len(train))])
     np.testing.assert_array_equal(asked.numpy(), with_padding(train).asked)
     assert isinstance(training.loss, PixelLoss)
+    assert training.loss.padded
     before = learning_of(data.task).loss(plan.recipe, train, torch.device("cpu"))
     assert isinstance(before, PixelLoss)
     assert training.loss.weights is not None
     assert before.weights is not None
     torch.testing.assert_close(training.loss.weights, before.weights, rtol=0, atol=0)
     assert training_key(plan, data) != training_key(plan, replace(data, padded=False))
+
+
+@pytest.mark.slow
+def test_a_model_finds_nothing_beside_images_though_it_looks_like_a_find(files: Path) -> None:
+    data = read(files, "pad", background=200)
+    plan = make_plan(make_recipe(epochs=100, batch_size=8, peak_lr=6.0, crop_padding=0, flip=True))
+    shares = []
+    for padded in (False, True):
+        model = fit(plan, replace(data, padded=padded))
+        called = model.predict(np.array(data.images)).predicted > 0
+        beside = with_padding(data).asked == PADDED
+        shares.append(called[beside].mean())
+        assert (called == data.asked)[data.asked < 2].mean() > 0.9
+    assert shares[1] < 0.1 < shares[0]
