@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from scipy import ndimage, stats
@@ -33,7 +34,7 @@ from resnet_ops_pipelines.new_project.recipes import recipe_for
 
 SIDE = 64
 TILED = TiledSegmentation(**vars(MASKS), tiles=Tiles(side=32, overlap=16, pool=None, normal=None))
-WAYS: dict[str, tuple[Segmentation, dict[str, object]]] = {
+WAYS: dict[str, tuple[Segmentation, dict[str, Any]]] = {
     "plain": (MASKS, {}),
     "tiles": (TILED, {}),
     "balanced": (MASKS, {"loss": "cross_entropy", "imbalance": BALANCED}),
@@ -65,9 +66,7 @@ def shown(data: PreparedData, answers: np.ndarray) -> list[float]:
     return [*overlap, square.mean(), inside.mean(), beside, float(regions), wrong, 2 * above - 1]
 
 
-def trained_and_asked(
-    data: PreparedData, changes: dict[str, object], seed: int, longer: float
-) -> list[float]:
+def trained_and_asked(data: PreparedData, changes: dict[str, Any], seed: int, longer: float) -> list[float]:
     """SHOWN of a model that learned from split `train`."""
     recipe = recipe_for(data.task, SIDE, 16, len(data.split("train")), longer, mirrored=True)
     plan = Plan(name="tiles", member=MEMBER, recipe=replace(recipe, **changes), engine=ENGINE, seed=seed)
