@@ -41,6 +41,12 @@ class Placement:
         left, top = (self.side - width) // 2, (self.side - height) // 2
         return left, top, left + width, top + height
 
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The same part as rows and columns of the square."""
+        left, top, right, bottom = map(int, self.area)
+        return slice(top, bottom), slice(left, right)
+
     def to_square(self, boxes: np.ndarray) -> np.ndarray:
         """(M, 4) boxes in pixels of the image, in pixels of the square; not cut there."""
         start, scale = self._shift()

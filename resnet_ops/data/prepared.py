@@ -1,8 +1,8 @@
 """Prepared data: all images of a data set at one size as uint8 or uint16, with a manifest that says what each one is.
 
 A folder holds `images.npy` (N, H, W, C), `manifest.csv` (one row an image, in the same order, one split after the
-other) and `classes.json`. Where the task has settings `task.json` says which; where it asks for more than a label
-`targets.npy` (N, ...) does.
+other) and `classes.json`. Where the task has settings `task.json` says which, and whether masks are
+padded; where it asks for more than a label `targets.npy` (N, ...) does.
 """
 
 import csv
@@ -64,6 +64,8 @@ class PreparedData:
     """(N, ...) what the task asks of each image, such as a mask; None where that is the label."""
     task: Task = CLASSIFICATION
     """What is asked of the images."""
+    padded: bool = False
+    """Whether the targets are masks in which nothing is asked beside an image that is not square."""
 
     @property
     def asked(self) -> np.ndarray:
@@ -147,7 +149,7 @@ def save_prepared(data: PreparedData, folder: Path, splits: Sequence[str]) -> No
     if data.targets is not None:
         _save_array(data.targets, order, folder / "targets.npy")
     if noted := noted_task(data.task):
-        write_json(folder / "task.json", noted)
+        write_json(folder / "task.json", noted | ({"padded": True} if data.padded else {}))
     with (
         write_path(folder / "manifest.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as text,
@@ -210,9 +212,10 @@ def load_prepared(folder: Path) -> PreparedData:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         rows, extra = _read_manifest(folder / "manifest.csv")
         task: Task = CLASSIFICATION
-        targets = None
+        targets, padded = None, False
         if (folder / "task.json").exists():
-            task = task_from_json(read_json(folder / "task.json").get("task"))
+            described = read_json(folder / "task.json")
+            task, padded = task_from_json(described.get("task")), described.get("padded") is True
         if (folder / "targets.npy").exists():
             targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError, ValueError, KeyError, csv.Error) as error:
@@ -231,4 +234,4 @@ def load_prepared(folder: Path) -> PreparedData:
             f"{folder}: {len(images)} images but {len(rows)} manifest rows. Delete it and run: dvc repro"
         )
     labels = np.array([row.label for row in rows], np.int64)
-    return PreparedData(images, labels, rows, classes, extra, targets, task)
+    return PreparedData(images, labels, rows, classes, extra, targets, task, padded)

@@ -35,3 +35,5 @@ class RawData:
     """(N, ...) what the task asks of each image; None where that is the label."""
     task: Task = CLASSIFICATION
     """What is asked of the images."""
+    padded: bool = False
+    """Whether the targets are masks in which nothing is asked beside an image that is not square."""

@@ -14,6 +14,7 @@ __all__ = [
     "CLASSIFICATION",
     "CONFIDENCE",
     "IGNORED",
+    "PADDED",
     "Classification",
     "CocoMasks",
     "Detection",
@@ -48,6 +49,8 @@ CONFIDENCE = "confidence"
 """Of a task's numbers for drift the one that says, in [0, 1], how sure the model is of an image."""
 IGNORED = 255
 """In a prepared mask: a pixel of which nothing is asked."""
+PADDED = 254
+"""In a mask that is trained on: a pixel beside the image, which is learned as background and measured by nobody."""
 BACKGROUND = "background"
 """The first class where objects are in boxes: that of an image without any."""
 

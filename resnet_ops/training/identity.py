@@ -8,6 +8,7 @@ import torch
 
 from resnet_ops.data import ManifestRow, PreparedData
 from resnet_ops.data.digests import pixel_digests
+from resnet_ops.data.padding import with_padding
 from resnet_ops.data.votes import with_votes
 from resnet_ops.errors import DataError
 from resnet_ops.files import canonical_json
@@ -30,8 +31,8 @@ def training_key(plan: Plan, data: PreparedData) -> str:
     images = hashlib.sha256()
     for split in ("train", "validation"):
         part = data.split(split)
-        if plan.recipe.soft_labels and split == "train":
-            part = with_votes(part, plan.name)
+        if split == "train":
+            part = with_votes(part, plan.name) if plan.recipe.soft_labels else with_padding(part)
         digests = pixel_digests(part.images)
         _require(digests, part.rows)
         images.update(repr((split, part.images.shape)).encode())

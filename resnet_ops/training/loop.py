@@ -9,6 +9,7 @@ from torch import Tensor
 
 from resnet_ops.data import PreparedData
 from resnet_ops.data.depth import depth_of, white_of
+from resnet_ops.data.padding import with_padding
 from resnet_ops.data.votes import with_votes
 from resnet_ops.messages import say
 from resnet_ops.model import ImageClassifier, TrainedModel
@@ -73,8 +74,7 @@ class Training:
         check_depth(plan, train)
         self.learning = learning_of(train.task)
         self.learning.check(plan, train, validation)
-        if plan.recipe.soft_labels:
-            train = with_votes(train, plan.name)
+        train = with_votes(train, plan.name) if plan.recipe.soft_labels else with_padding(train)
         labels, classes = torch.from_numpy(train.labels), len(train.classes)
         device = set_up(plan.engine, plan.seed)
         network = head_of(train.task, train.classes).network(plan.member, train.images.shape[3], classes)

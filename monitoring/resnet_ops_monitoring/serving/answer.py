@@ -51,8 +51,10 @@ class MaskPrediction(BaseModel):
         description="PNG as base64, of the side that the model takes: the palette's index of a pixel is its class, by "
         "its place in `shares`"
     )
-    shares: dict[str, float] = Field(description="by class, of the pixels; they sum to 1")
-    confidence: float = Field(description="mean over pixels of the highest probability")
+    shares: dict[str, float] = Field(
+        description="by class, of the pixels that show the image, which are all of an array; they sum to 1"
+    )
+    confidence: float = Field(description="mean over these pixels of the highest probability")
     drawn: str | None = Field(None, description="the mask on the image, PNG as base64; with drawn=true")
     embedding: list[float] | None = Field(None, description="before the head; with embedding=true")
 

@@ -54,7 +54,7 @@ def split_images(raw: RawData, shares: SplitParams, seed: int, group: str | None
         for index, digest in enumerate(digests)
     ]
     extra = {name: np.array(values, dtype=object) for name, values in raw.extra.items()}
-    return PreparedData(raw.images, raw.labels, rows, raw.classes, extra, raw.targets, raw.task)
+    return PreparedData(raw.images, raw.labels, rows, raw.classes, extra, raw.targets, raw.task, raw.padded)
 
 
 def _column(raw: RawData, key: str, name: str) -> list[str]:

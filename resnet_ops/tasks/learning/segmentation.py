@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from resnet_ops.data import PreparedData
 from resnet_ops.errors import ConfigError, DataError
 from resnet_ops.model import ImageClassifier
-from resnet_ops.tasks.task import IGNORED, Segmentation
+from resnet_ops.tasks.task import IGNORED, PADDED, Segmentation
 from resnet_ops.training.augmentation.augment import random_crop_flip, resized_crop
 from resnet_ops.training.augmentation.draws import Draws, send
 from resnet_ops.training.augmentation.mixing import erase, mix
@@ -26,22 +26,34 @@ __all__ = ["Masks", "PixelLoss", "SegmentationLearning", "image_scores", "move_m
 
 AUXILIARY = 0.5
 """Weight of the auxiliary head's loss, as in torchvision's reference training."""
+BESIDE = 0.1
+"""Weight of a pixel beside an image: it is easily told, and is not to outvote finds at the image's edge."""
 
 
 @dataclass(frozen=True)
 class Masks:
-    """(N, H, W) int64 classes of pixels, IGNORED where nothing is asked."""
+    """(N, H, W) int64 classes of pixels, IGNORED where nothing is asked, PADDED beside the images."""
 
     pixels: Tensor
     shown: ClassVar[tuple[()]] = ()
     """What a network gets beside the images: nothing."""
+
+    @property
+    def asked(self) -> Tensor:
+        """The masks, IGNORED beside the images."""
+        return torch.where(self.pixels == PADDED, IGNORED, self.pixels)
+
+    @property
+    def beside(self) -> Tensor:
+        """Likewise: background beside the images, IGNORED in them."""
+        return torch.where(self.pixels == PADDED, 0, IGNORED)
 
     def of(self, places: slice | Tensor) -> "Masks":
         return Masks(self.pixels[places])
 
     def hits(self, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        return image_scores(logits.argmax(1), self.pixels, logits.shape[1]).sum()
+        return image_scores(logits.argmax(1), self.asked, logits.shape[1]).sum()
 
 
 def image_scores(predicted: Tensor, masks: Tensor, classes: int) -> Tensor:
@@ -71,6 +83,8 @@ class PixelLoss:
     """(K,) float32 on the device, by which pixels of each class are weighed."""
     dice: bool = False
     """Whether one minus the soft Dice is added."""
+    padded: bool = False
+    """Whether pixels are PADDED, where background is learned by cross-entropy with weight BESIDE."""
 
     def of(self, targets: Masks, outputs: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """A scalar in nats, for (N, K, H, W) logits, or those of the head and of the auxiliary one."""
@@ -79,9 +93,12 @@ class PixelLoss:
         return self._of(outputs, targets)
 
     def _of(self, logits: Tensor, targets: Masks) -> Tensor:
-        losses = pixel_losses(logits, targets.pixels, self.label_smoothing, self.weights)
-        loss = losses / targets.pixels.numel()
-        return loss + 1 - soft_dice(logits, targets.pixels).mean() if self.dice else loss
+        masks = targets.asked
+        losses = pixel_losses(logits, masks, self.label_smoothing, self.weights)
+        if self.padded:
+            losses = losses + BESIDE * pixel_losses(logits, targets.beside)
+        loss = losses / masks.numel()
+        return loss + 1 - soft_dice(logits, masks).mean() if self.dice else loss
 
 
 def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
@@ -166,7 +183,7 @@ class SegmentationLearning:
         if recipe.imbalance is not None:
             weights = class_weights(torch.from_numpy(_pixels(train)), recipe.imbalance.weights)
         weights = None if weights is None else weights.float().to(device)
-        return PixelLoss(recipe.label_smoothing, weights, recipe.loss == "dice")
+        return PixelLoss(recipe.label_smoothing, weights, recipe.loss == "dice", train.padded)
 
     def shown(self, targets: Tensor) -> tuple[()]:
         return ()

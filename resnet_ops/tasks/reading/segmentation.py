@@ -105,6 +105,7 @@ class SegmentationReading:
             grey_bits=bits if any(each.highest_grey is not None for each in facts) else None,
             targets=masks,
             task=self.settings,
+            padded=params.fit == "pad",
         )
 
     def _read(

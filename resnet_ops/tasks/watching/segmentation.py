@@ -45,7 +45,7 @@ class SegmentationWatching:
         return (*(f"share of {name}" for name in classes[1:]), CONFIDENCE, "unsure pixels", "regions")
 
     def kept(self, said: Predictions) -> Predictions:
-        shares = _shares(said)
+        shares = _shares(said.predicted, said.probabilities.shape[1])
         highest = said.probabilities.max(axis=1)
         finite = np.isfinite(highest).all(axis=(1, 2))
         regions = [ndimage.label(mask > 0)[1] for mask in said.predicted]
@@ -75,12 +75,14 @@ class SegmentationWatching:
     def answer(
         self, said: Predictions, row: int, classes: tuple[str, ...], placed: Placement | None = None
     ) -> dict[str, Any]:
-        one = Predictions(*(part[row : row + 1] for part in _parts(said)))
-        mask = self.picture(said, row, None)
+        mask, chances = said.predicted[row], said.probabilities[row]
+        if placed is not None:  # a client asks about its image, not about what is beside it
+            mask, chances = mask[placed.pixels], chances[:, *placed.pixels]
+        picture = self.picture(said, row, None)
         return {
-            "mask": base64.b64encode(mask).decode("ascii"),
-            "shares": dict(zip(classes, _shares(one)[0].tolist(), strict=True)),
-            "confidence": float(one.probabilities.max(axis=1).mean(dtype=np.float64)),
+            "mask": base64.b64encode(picture).decode("ascii"),
+            "shares": dict(zip(classes, _shares(mask[None], len(classes))[0].tolist(), strict=True)),
+            "confidence": float(chances.max(axis=0).mean(dtype=np.float64)),
         }
 
     def picture(self, said: Predictions, row: int, image: np.ndarray | None) -> bytes:
@@ -97,12 +99,7 @@ class SegmentationWatching:
         return content.getvalue()
 
 
-def _shares(said: Predictions) -> np.ndarray:
+def _shares(masks: np.ndarray, classes: int) -> np.ndarray:
     """(N, K) shares of the pixels that each class was given."""
-    masks, classes = said.predicted, said.probabilities.shape[1]
     counts = [np.bincount(mask.ravel(), minlength=classes) for mask in masks]
     return np.asarray(np.array(counts) / masks[0].size)
-
-
-def _parts(said: Predictions) -> tuple[np.ndarray, ...]:
-    return said.logits, said.probabilities, said.embeddings, said.predicted

@@ -33,3 +33,9 @@ def test_a_cropped_image_shows_its_middle() -> None:
     assert placed.area == (0, 0, 20, 20)
     np.testing.assert_allclose(placed.to_image(np.array([[0.0, 0, 20, 20]])), [[25, 0, 75, 50]])
     np.testing.assert_allclose(placed.to_square(np.array([[0.0, 0, 100, 50]])), [[-10, 0, 30, 20]])
+
+
+def test_the_part_of_the_square_that_shows_the_image_is_rows_and_columns() -> None:
+    assert Placement((100, 50), 20, "pad").pixels == (slice(5, 15), slice(0, 20))
+    assert Placement((50, 100), 20, "pad").pixels == (slice(0, 20), slice(5, 15))
+    assert Placement((100, 50), 20, "crop").pixels == (slice(0, 20), slice(0, 20))

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnet_ops.preprocessing import Preprocessing
 from resnet_ops_monitoring.inference_log.log import InferenceLog
 from resnet_ops_monitoring.serving.answer import Scores
 from resnet_ops_monitoring.serving.version import Version
 from tests.unit.core.tasks.threshold_model import ThresholdModel, spotted
 from tests.unit.monitoring.serving.fake_model import FakeModel, image
-from tests.unit.monitoring.serving.live import SETTINGS, Live, fake_version, serving
+from tests.unit.monitoring.serving.live import DATA, SETTINGS, Live, fake_version, serving
 
 MODEL = ThresholdModel()
 TEST = spotted(60).split("test")
@@ -107,3 +109,21 @@ def test_answers_are_logged_as_numbers(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows["predicted"].tolist() == [row.class_name for row in TEST.rows[:7]]
     shares = [row[0] for row in rows["probabilities"]]
     np.testing.assert_allclose(shares, TEST.asked[:7].mean(axis=(1, 2)), rtol=1e-6)
+
+
+def test_shares_of_a_file_are_of_its_image_and_not_of_what_is_beside_it() -> None:
+    """The image is twice as wide as high, a quarter of it bright, and so is all that is beside it in the square."""
+    bright = np.zeros((8, 16), np.uint8)
+    bright[:, :4] = 200
+    content = BytesIO()
+    Image.fromarray(bright).save(content, "PNG")
+    version = fake_version(MODEL)
+    version.preprocessing = replace(Preprocessing.of(DATA), image_size=16, fit="pad", background=255)
+    with serving(version) as server:
+        sent = server.post(data=content.getvalue(), headers={"Content-Type": "image/png"}).json()
+    (found,) = sent["predictions"]
+    mask = pixels(base64.b64decode(found["mask"]))
+    assert mask[:4].all()
+    assert mask[12:].all()
+    np.testing.assert_array_equal(mask[4:12], bright > 0)
+    assert found["shares"] == pytest.approx({"background": 0.75, "spot": 0.25})
