@@ -37,10 +37,10 @@ def kolmogorov_smirnov(reference: Floats, window: Floats) -> tuple[float, float]
     small samples; with ties it errs on the side of silence.
     """
     values = np.unique(np.concatenate([reference, window]))
-    counts = [
+    known, now = (
         np.bincount(np.searchsorted(values, each), minlength=len(values)) for each in (reference, window)
-    ]
-    return kolmogorov_smirnov_counts(*counts)
+    )
+    return kolmogorov_smirnov_counts(known, now)
 
 
 def kolmogorov_smirnov_counts(
