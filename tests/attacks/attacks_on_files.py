@@ -80,6 +80,16 @@ def upload_beside_the_champion_by_a_spelled_out_location(scene: Scene) -> bool:
     return changed(scene)
 
 
+@attack(withstood="workspaces")  # an experiment may not choose its location there
+def upload_beside_the_champion_by_a_location_that_reads_otherwise(scene: Scene) -> bool:
+    """MLflow takes `%41` in a path for an A, and passes over the host."""
+    folder = scene.path(scene.good)
+    spelled_out = "".join(f"%{byte:02x}" for byte in folder.name.encode())
+    _upload_by_an_experiment(scene, f"{folder.parent}/{spelled_out}", "sitecustomize.py")
+    _upload_by_an_experiment(scene, f"file://127.0.0.1{folder}", "sitecustomize.py")
+    return changed(scene)
+
+
 @attack()
 def overwrite_files_between_evidence_and_promotion(scene: Scene) -> bool:
     candidate = scene.version({"weights.safetensors": b"good"})

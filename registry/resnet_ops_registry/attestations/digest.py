@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops.files import canonical_json, file_digest
@@ -93,13 +92,17 @@ def location_digest(location: str, workspace: str | None = None) -> str:
 
 
 def local_folder(location: str) -> Path | None:
-    """The folder at a location on this machine, or None for a remote one."""
-    parsed = urlparse(location)
-    if parsed.scheme == "":
-        return Path(location)
-    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
-        return Path(url2pathname(parsed.path))
-    return None
+    """The folder at a location on this machine, or None for a remote one.
+
+    As MLflow reads it: `%41` is an A, in a plain path too, the host of `file://HOST/PATH` counts for nothing, and
+    `c:/x` is a path on every system.
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import get_uri_scheme
+
+    if get_uri_scheme(location) not in ("", "file"):  # type: ignore[no-untyped-call]
+        return None
+    return Path(local_file_uri_to_path(location))  # type: ignore[no-untyped-call]
 
 
 def fingerprint(location: str, workspace: str | None = None) -> Fingerprint:
@@ -128,22 +131,26 @@ def _states(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
 def resolve(location: str, workspace: str | None = None) -> str:
     """Where the server keeps what clients know as `mlflow-artifacts:/PATH`; other locations as they are.
 
-    workspace: the version's, since the path is within it; that of the request or client where none is given. Raises
-    EvidenceError where the server's artifacts cannot be reached from here, or are another workspace's.
+    `runs:/RUN/PATH` is where that run keeps its files. workspace: the version's, since the path is within it; that of
+    the request or client where none is given. Raises EvidenceError where the server's artifacts cannot be reached from
+    here, or are another workspace's.
     """
     parsed = urlparse(location)
-    if parsed.scheme != "mlflow-artifacts":
-        if parsed.scheme not in ("", "file") and _ODD.search(location):
-            raise EvidenceError(
-                "The location of the model files holds ?, #, ; or %, which stores read differently. Log the model "
-                "again into a folder without them."
-            )
-        return location
-    if parsed.netloc:
+    if parsed.scheme == "runs":
+        return resolve(_of_run(location), workspace)
+    known = parsed.scheme in ("", "file", "mlflow-artifacts", "http", "https")
+    if known and parsed.netloc and (parsed.scheme, parsed.netloc) != ("file", "localhost"):
         raise EvidenceError(
             f"The location of the model files names a host ({parsed.netloc[:100]}): the files hashed here might not be "
             "the ones loaded. Log the model again into a location without a host."
         )
+    if not known and _ODD.search(location):
+        raise EvidenceError(
+            "The location of the model files holds ?, #, ; or %, which stores read differently. Log the model "
+            "again into a folder without them."
+        )
+    if parsed.scheme != "mlflow-artifacts":
+        return location
     destination = artifacts_destination()
     if not destination:
         raise EvidenceError(
@@ -155,7 +162,20 @@ def resolve(location: str, workspace: str | None = None) -> str:
         raise EvidenceError("The model files' location holds an odd path.")
     root, path = destination.removeprefix(WRITE_ONCE_SCHEME), _in_workspace(path, workspace)
     folder = local_folder(root)
-    return str(folder / path) if folder else f"{root.rstrip('/')}/{path}"
+    return (folder / path).absolute().as_uri() if folder else f"{root.rstrip('/')}/{path}"
+
+
+def _of_run(location: str) -> str:
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+
+    try:
+        return str(RunsArtifactRepository.get_underlying_uri(location))
+    except MlflowException as error:
+        raise EvidenceError(
+            f"The location of the model files, {location[:100]}, names a run that cannot be read here. Register the "
+            "model by its own location."
+        ) from error
 
 
 def _in_workspace(path: str, workspace: str | None) -> str:

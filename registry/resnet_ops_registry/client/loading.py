@@ -109,6 +109,12 @@ def _expected_digest(found: "ModelVersion") -> tuple[str, str]:
         digest = found.tags.get(FILES_TAG)
         if digest is None:
             raise EvidenceError(f"{label} has no accepted evidence, so its files cannot be verified.")
+        # it names a folder of the cache, and a folder of other files is removed
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise EvidenceError(
+                f"What the server gives as the digest of {label}'s files is none, so they cannot be verified. "
+                "Start the server with the gate: resnet-ops ui"
+            )
         return digest, "the server"
     with open_database() as connection:
         accepted = accepted_evidence(connection, found)

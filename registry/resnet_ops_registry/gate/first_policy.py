@@ -3,6 +3,7 @@
 A proposal for a person to read, never applied by itself. It observes until somebody says otherwise.
 """
 
+import glob
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -57,7 +58,10 @@ class Shown:
 
 
 def propose(shown: Shown) -> str:
-    """The text of a policy that observes, with what a person should know before they apply it."""
+    """The text of a policy that observes, with what a person should know before they apply it.
+
+    It governs this model alone, also where the name reads as a pattern: anybody can register a model called `*`.
+    """
     metrics = (
         shown.evidence.metrics
         if shown.evidence
@@ -69,7 +73,7 @@ def propose(shown: Shown) -> str:
     rules += _comparison(shown, bool(rules))
     lines = [
         *map(_comment, _head(shown)),
-        f"model: {_flow(shown.model)}",
+        f"model: {_flow(glob.escape(shown.model))}",
         "mode: observe",
         "evidence_roles: [pipeline]",
         "guards:",
@@ -80,7 +84,7 @@ def propose(shown: Shown) -> str:
         *map(_comment, _tail(shown, metrics, asked)),
     ]
     text = "\n".join(lines) + "\n"
-    assert read_policy(text, "proposed").model == shown.model
+    assert read_policy(text, "proposed").governs(shown.model)
     return text
 
 

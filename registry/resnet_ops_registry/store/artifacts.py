@@ -7,11 +7,12 @@ So are those to any other location that the server writes to.
 MLflow finds the class by the entry point `write-once` of the group `mlflow.artifact_repository`.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache, wraps
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ _WRITES = (
     "log_artifact",
     "log_artifacts",
     "log_artifact_from_stream",
+    "log_artifact_from_async_stream",
+    "upload_archived_trace_data_bytes",
     "delete_artifacts",
     "create_multipart_upload",
     "complete_multipart_upload",
@@ -151,13 +154,27 @@ def _guard_every_location() -> None:
 def _asked(write: Callable[..., Any], root: str) -> Callable[..., Any]:
     names = signature(write)
 
+    def allowed(values: Any, named: Any) -> AbstractContextManager[None]:
+        given = names.bind(*values, **named).arguments
+        file = given.get("local_file") or given.get("artifact_file_name") or ""
+        return _allowed(root, given.get("artifact_path"), Path(file).name)
+
     @wraps(write)
     def asked(*values: Any, **named: Any) -> Any:
-        given = names.bind(*values, **named).arguments
-        with _allowed(root, given.get("artifact_path"), Path(given.get("local_file", "")).name):
+        with allowed(values, named):
             return write(*values, **named)
 
-    return asked
+    @wraps(write)
+    async def asked_of_a_stream(*values: Any, **named: Any) -> Any:
+        # in a thread, since whoever asks the database may have to wait for others
+        permission = allowed(values, named)
+        await asyncio.to_thread(permission.__enter__)
+        try:
+            return await write(*values, **named)
+        finally:
+            await asyncio.to_thread(permission.__exit__, None, None, None)
+
+    return asked_of_a_stream if iscoroutinefunction(write) else asked
 
 
 _guard_every_location()

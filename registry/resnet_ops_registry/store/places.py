@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlparse
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select
 
@@ -77,8 +78,12 @@ def _overlaps(column: ColumnElement[Any], place: str) -> ColumnElement[bool]:
 
 
 def _place(root: str, path: str = "") -> str:
-    """One spelling for each place: files on this machine as a path, others as their URI."""
+    """One spelling for each place: files on this machine as a path, others as their URI.
+
+    Schemes, buckets and hosts are the same in capitals; what follows a `?` in the root is no part of the place.
+    """
     folder = local_folder(root)
     if folder is not None:
         return str((folder / path).resolve()).rstrip("/")
-    return f"{root.rstrip('/')}/{path}".rstrip("/")
+    parsed = urlparse(root)
+    return f"{parsed.scheme}://{parsed.netloc.lower()}{parsed.path.rstrip('/')}/{path}".rstrip("/")

@@ -14,6 +14,7 @@ from resnet_ops_registry.attestations.evidence import Evidence
 from resnet_ops_registry.attestations.keys import open_key
 from resnet_ops_registry.attestations.predicates import Baseline, Review, spoken
 from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.client import loading
 from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.settings import database_uri
 from resnet_ops_registry.database.tables import open_database
@@ -88,6 +89,23 @@ def test_a_version_without_evidence_is_given_out_without_any_and_with_the_gates_
     refused = "refused: there is no evidence signed by a trusted pipeline key"
     verdicts = {"gate champion": refused, "gate stage Production": refused}
     assert client.get_model_version(NAME, str(bare)).tags == {"mine": "kept", **verdicts}
+
+
+@pytest.mark.parametrize("path", ["{project}/kept", "../../../kept"])
+def test_a_path_in_place_of_a_digest_removes_nothing_where_it_is_loaded(
+    plain: MlflowClient, published: Publisher, project: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The cache keeps files under their digest, and removes what it finds there if it is anything else."""
+    version = published().version
+    kept = project / "kept" / "thesis.tex"
+    kept.parent.mkdir()
+    kept.write_text("years of work")
+    plain.set_model_version_tag(NAME, str(version), "resnet_ops.files_digest", path.format(project=project))
+    monkeypatch.setattr(loading, "is_direct", lambda: False)
+    monkeypatch.setattr(loading, "connect", lambda: plain)
+    with pytest.raises(EvidenceError, match="cannot be verified"):
+        load(NAME, version)
+    assert kept.exists()
 
 
 def test_evidence_by_a_key_of_a_role_that_the_policy_does_not_name_is_not_loaded(

@@ -3,9 +3,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops_registry.attestations.digest import folder_digest, location_digest
+from resnet_ops_registry.attestations.digest import folder_digest, local_folder, location_digest
 
 
 @pytest.fixture
@@ -83,6 +84,43 @@ def test_a_proxied_location_is_read_at_the_servers_destination(
     assert location_digest("mlflow-artifacts:/model") == folder_digest(folder)
     with pytest.raises(EvidenceError, match="odd path"):
         location_digest("mlflow-artifacts:/x/../model")
+
+
+def test_a_plain_path_with_percent_signs_is_the_folder_that_mlflow_reads(folder: Path) -> None:
+    """Else one folder were hashed and another loaded."""
+    proven = folder.parent / "mo%64el"
+    proven.mkdir()
+    (proven / "MLmodel").write_text("proven")
+    assert location_digest(str(proven)) == folder_digest(folder)
+
+
+def test_a_destination_with_percent_signs_in_its_path_is_read_where_it_lies(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "100%25 of a%20b"
+    odd.mkdir()
+    folder = folder.rename(odd / "model")
+    monkeypatch.setenv("RESNET_OPS_ARTIFACTS", odd.as_uri())
+    assert location_digest("mlflow-artifacts:/model") == folder_digest(folder)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/a/%41",
+        "/a%2Fb",
+        "/a b",
+        "/a?b#c;d",
+        "file:///a/%41b",
+        "file:///a?b",
+        "file://127.0.0.1/a",
+        "FILE:///a",
+        "c:/a",
+        "a/b",
+    ],
+)
+def test_a_place_on_this_machine_is_the_one_that_mlflow_takes_it_for(location: str) -> None:
+    assert str(local_folder(location)) == str(Path(LocalArtifactRepository(location).artifact_dir))
 
 
 def test_a_library_that_a_store_needs_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

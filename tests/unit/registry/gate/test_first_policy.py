@@ -170,6 +170,13 @@ def test_any_name_is_written_so_that_it_is_read_again(name: str) -> None:
     assert read_policy(propose(shown({"auc": 0.5, "a\x07b": 1}, model=name)), "f").governs(name)
 
 
+@pytest.mark.parametrize("name", ["*", "digit?", "[a-z]*", "scan[v2]", "[!x]"])
+def test_a_name_that_reads_as_a_pattern_gets_a_policy_of_itself_alone(name: str) -> None:
+    policy = read_policy(propose(shown({"auc": 0.5}, model=name)), "f")
+    assert policy.governs(name)
+    assert not any(policy.governs(other) for other in ("digits", "digitx", "scanv", "scan2", "v", ""))
+
+
 def test_what_models_of_the_task_are_compared_by_comes_first_and_no_class_alone() -> None:
     names = (
         *("test.pixel_accuracy", "test.miou", "test.dice"),

@@ -1,23 +1,30 @@
 """Places with evidence: what is refused there, however a place is spelled, whoever writes, and how long it takes."""
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from abc import ABC
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.artifact_repository_registry import (
+    _artifact_repository_registry,
+    get_artifact_repository,
+)
 from sqlalchemy import text
 
 from resnet_ops.errors import EvidenceError
-from resnet_ops_registry.attestations.digest import location_digest
+from resnet_ops_registry.attestations.digest import local_folder, location_digest
+from resnet_ops_registry.attestations.keys import open_key
+from resnet_ops_registry.client.attesting import attest
 from resnet_ops_registry.common.settings import database_uri
 from resnet_ops_registry.database.tables import open_database, places
-from resnet_ops_registry.store.artifacts import WriteOnceRepository, _engine
+from resnet_ops_registry.store.artifacts import _WRITES, WriteOnceRepository, _engine
 from resnet_ops_registry.store.places import sealed_by
-from tests.unit.registry.conftest import NAME, Publisher
+from tests.unit.registry.conftest import NAME, EvidenceMaker, Publisher
 
 pytestmark = pytest.mark.usefixtures("policy")
 
@@ -40,6 +47,11 @@ def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with
     file = project / "evil.py"
     file.write_text("x")
     spellings = [str(served), served.as_uri(), f"{served.as_uri()}/", f"{served}/code", str(served.parent)]
+    # MLflow takes these for the same folder, too
+    spelled_out = "".join(f"%{byte:02x}" for byte in served.name.encode())
+    spellings += [f"{served.parent}/{spelled_out}", f"{served.parent.as_uri()}/{spelled_out}"]
+    spellings += [f"file://{host}{served}" for host in ("LOCALHOST", "localhost:80", "127.0.0.1", "else")]
+    spellings.append(f"c:{'/..' * len(project.parts)}{served}")
     for root in spellings:
         repository: Any = get_artifact_repository(root)
         path = served.name if root == str(served.parent) else None
@@ -52,6 +64,51 @@ def test_a_write_through_any_repository_of_the_server_is_refused_at_a_place_with
     repository = get_artifact_repository(str(served.parent))
     repository.log_artifact(str(file), "elsewhere")
     assert (served.parent / "elsewhere" / "evil.py").exists()
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"evil"
+
+
+@pytest.mark.slow
+def test_what_is_streamed_to_a_place_with_evidence_is_refused(served: Path) -> None:
+    """The route of uploads streams, where the server's destination is a plain folder."""
+    repository: Any = get_artifact_repository(served.parent.as_uri())
+    write = repository.log_artifact_from_async_stream
+    for name, folder in (("evil.py", f"{served.name}/code"), (served.name, None)):
+        with pytest.raises(MlflowException, match=f"belongs to {NAME} v1"):
+            asyncio.run(write(_chunks(), name, artifact_path=folder))
+    asyncio.run(write(_chunks(), "beside.py"))
+    assert (served.parent / "beside.py").read_bytes() == b"evil"
+    with open_database() as connection:
+        assert connection.execute(text("SELECT count(*) FROM resnet_ops_uploads")).scalar_one() == 0
+
+
+def test_every_way_of_mlflows_repositories_to_write_is_asked_about() -> None:
+    """A method that a new release brings is named here, and belongs among the writes or the others."""
+    by_others = {"upload_trace_data", "upload_archived_trace_data", "upload_attachment"}
+    reading = ("list_", "download_", "get_", "parse_", "convert_", "is_", "split_")
+    harmless = {"flush_async_logging", "abort_multipart_upload"}
+    kinds = {each for each in _artifact_repository_registry._registry.values() if isinstance(each, type)}
+    for kind in {parent for each in kinds for parent in each.__mro__} - {ABC, object}:
+        methods = {name for name, each in vars(kind).items() if callable(each) and name[0] != "_"}
+        others = {name for name in methods if not name.startswith(reading)}
+        assert others - {*_WRITES} - by_others - harmless == set(), kind
+
+
+@pytest.mark.slow
+def test_files_that_are_named_by_their_run_are_kept_where_they_lie(
+    client: MlflowClient, published: Publisher, make_evidence: EvidenceMaker, project: Path
+) -> None:
+    run_id = str(client.get_model_version(NAME, str(published().version)).run_id)
+    (project / "weights").write_text("good")
+    client.log_artifact(run_id, str(project / "weights"), "model")
+    version = client.create_model_version(NAME, f"runs:/{run_id}/model", run_id)
+    attest(client, NAME, int(version.version), make_evidence(), open_key())
+    folder = local_folder(str(client.get_run(run_id).info.artifact_uri))
+    assert folder is not None
+    with open_database() as connection:
+        assert sealed_by(connection, str(folder / "model" / "weights")) == f"{NAME} v{version.version}"
 
 
 @pytest.mark.slow
@@ -83,6 +140,27 @@ def test_no_sign_in_a_folders_name_ends_the_comparison(
 
 
 @pytest.mark.parametrize(
+    "spelled",
+    [
+        "S3://bucket/prefix",
+        "s3://BUCKET/prefix/",
+        "s3://bucket/prefix?a=b",
+        "wasbs://box@Account.blob.core.windows.net/prefix",
+        "WASBS://box@account.BLOB.core.windows.net/prefix#a",
+    ],
+)
+def test_a_bucket_is_the_same_however_it_is_spelled(client: MlflowClient, spelled: str) -> None:
+    buckets = ("s3://bucket/prefix", "wasbs://box@account.blob.core.windows.net/prefix")
+    with open_database() as connection:
+        for bucket in buckets:
+            values = {"place": f"{bucket}/1/model", "workspace": "default", "model": "m", "version": 1}
+            connection.execute(places.insert().values(values))
+        assert sealed_by(connection, spelled, "1/model/weights") == "m v1"
+        assert sealed_by(connection, spelled.replace("prefix", "prefix/1/model/code")) == "m v1"
+        assert sealed_by(connection, spelled, "1/Model/weights") is None
+
+
+@pytest.mark.parametrize(
     "location",
     [
         "mlflow-artifacts://elsewhere/1/model",
@@ -93,8 +171,12 @@ def test_no_sign_in_a_folders_name_ends_the_comparison(
         "mlflow-artifacts:/1/mo%2fdel",
         "mlflow-artifacts:/1/mo\\del",
         "s3://bucket/model?versionId=1",
-        "https://elsewhere/model?a",
+        "https://elsewhere/model",
+        "http://127.0.0.1:5000/api/2.0/mlflow-artifacts/artifacts/1/model",
         "file://elsewhere/model",
+        "file://LOCALHOST/model",
+        "//elsewhere/model",
+        "runs:/no-such-run/model",
     ],
 )
 def test_a_location_that_is_read_otherwise_elsewhere_is_not_hashed(
