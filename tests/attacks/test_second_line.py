@@ -147,6 +147,32 @@ def test_replacing_rows_is_refused_on_sqlite_too(registry: Registry) -> None:
             sql(registry, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
 
 
+TAKES_A_ROWS_PLACE = {
+    "an entry": "INSERT OR REPLACE INTO resnet_ops_ledger (seq, entry, previous, hash, workspace) SELECT h.seq + 1,"
+    " 'x', h.hash, (SELECT hash FROM resnet_ops_ledger WHERE seq = 2), 'x' FROM resnet_ops_ledger_head h",
+    "a policy": "INSERT OR REPLACE INTO resnet_ops_policies SELECT id + 9, model, version, file, 'x', digest,"
+    " applied_at, applied_by FROM resnet_ops_policies",
+    "a statement": "INSERT OR REPLACE INTO resnet_ops_statements SELECT id + 9, workspace, model, 7, creation_time,"
+    " digest, predicate_type, key_id, envelope, envelope_digest, received_at, received_by FROM resnet_ops_statements",
+    "a version": f"UPDATE OR REPLACE model_versions SET name = '{MODEL}' WHERE name = 'free'",
+}
+
+
+@pytest.mark.parametrize("replaced", TAKES_A_ROWS_PLACE)
+def test_a_row_is_not_replaced_by_another_of_its_unique_values_either(
+    make_database: Maker, tmp_path: Path, replaced: str
+) -> None:
+    with without_settings():
+        registry = Registry(make_database("sqlite", tmp_path), tmp_path)
+        registry.client.transition_model_version_stage(MODEL, str(registry.version(b"good")), "Production")
+        registry.client.create_registered_model("free")
+        registry.version(b"evil", None, model="free")
+        sql(registry, "DELETE FROM model_version_tags")
+        hardened(registry)
+        with pytest.raises(DBAPIError, match="The registry is hardened"):
+            sql(registry, TAKES_A_ROWS_PLACE[replaced])
+
+
 def test_mlflows_kind_of_migration_works_and_triggers_come_back(registry: Registry) -> None:
     """Alembic's batch mode makes a table anew on SQLite; MLflow's migrations use it."""
     from alembic.migration import MigrationContext

@@ -37,6 +37,20 @@ def test_an_audit_finds_a_statement_that_was_deleted_so_that_an_older_one_counts
     assert "is gone" in found
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["workspace = 'elsewhere'", "envelope = (SELECT o.envelope FROM resnet_ops_statements o WHERE o.id = 1)"],
+)
+def test_an_audit_finds_a_statement_that_was_put_out_of_the_way(registry: Registry, change: str) -> None:
+    """In another workspace it is about no version; under a copy of an older one it is not read."""
+    number = registry.version(b"good")
+    registry.prove(number, registry.keys["pipeline"], low=0.5)
+    assert findings(registry) == []
+    sql(registry, f"UPDATE resnet_ops_statements SET {change} WHERE id = 2")
+    promote(registry, number)
+    assert any(each.startswith("statement ") for each in findings(registry))
+
+
 def test_an_audit_finds_a_statement_that_was_put_in_past_the_gate(registry: Registry) -> None:
     number = registry.version(b"good")
     text = registry.statement(number, registry.keys["pipeline"], low=0.99)

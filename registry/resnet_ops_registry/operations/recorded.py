@@ -21,7 +21,7 @@ __all__ = ["check_deliveries", "check_keys", "check_policies", "check_statements
 def check_statements(connection: Connection, entries: Sequence[Entry]) -> Iterator[Finding]:
     """Every statement must have been accepted by an entry, and be there: one that is taken away lets an older count."""
     accepted = {
-        str(entry.event.detail["statement"]): entry
+        (entry.event.workspace, str(entry.event.detail["statement"])): entry
         for entry in entries
         if entry.event.action.endswith(" accepted") and "statement" in entry.event.detail
     }
@@ -29,7 +29,7 @@ def check_statements(connection: Connection, entries: Sequence[Entry]) -> Iterat
     present = set()
     for row in connection.execute(select(tables.statements)):
         where = f"statement {row.id} about {row.model} v{row.version}"
-        present.add(row.envelope_digest)
+        present.add((row.workspace, row.envelope_digest))
         key = keys.get(row.key_id)
         if key is None:
             yield Finding(where, "its key was never trusted here")
@@ -50,11 +50,13 @@ def check_statements(connection: Connection, entries: Sequence[Entry]) -> Iterat
         )
         if signed != (row.model, row.version, row.creation_time, row.digest, row.predicate_type):
             yield Finding(where, "it is stored under another version than it is about")
-        elif envelope.digest not in accepted:
+        elif envelope.digest != row.envelope_digest:
+            yield Finding(where, "its text was replaced by that of another statement")
+        elif (row.workspace, envelope.digest) not in accepted:
             yield Finding(where, "it bypassed the gate: no entry of the ledger accepted it")
-    for digest, entry in accepted.items():
-        if digest not in present:
-            where = f"statement {digest[:12]} about {entry.event.model} v{entry.event.version}"
+    for known, entry in accepted.items():
+        if known not in present:
+            where = f"statement {known[1][:12]} about {entry.event.model} v{entry.event.version}"
             yield Finding(where, f"entry {entry.seq} of the ledger accepted it, and it is gone")
 
 

@@ -54,7 +54,7 @@ def _no_ticket(kind: str, model: str, name: str, row: str = "NEW") -> str:
 
 
 def _taken(table: str, *columns: str) -> str:
-    """SQLite's INSERT OR REPLACE removes the old row without asking a trigger."""
+    """SQLite's INSERT OR REPLACE and UPDATE OR REPLACE remove the old row without asking a trigger."""
     same = " AND ".join(f"o.{column} = NEW.{column}" for column in columns)
     return f"EXISTS (SELECT 1 FROM {table} o WHERE {same})"
 
@@ -115,7 +115,8 @@ _RULES = [
         "version_moved",
         "UPDATE",
         "model_versions",
-        f"{_ELSEWHERE} AND {_POINTED_AT} AND NOT {_CARRIED_ALONG}",
+        f"{_ELSEWHERE} AND (({_POINTED_AT} AND NOT {_CARRIED_ALONG}) OR"
+        f" {_taken('model_versions', 'workspace', 'name', 'version')})",
         _PAST_THE_GATE,
     ),
     _Rule(
@@ -164,14 +165,15 @@ _RULES = [
             f"{table}_replace",
             "INSERT",
             f"resnet_ops_{table}",
-            _taken(f"resnet_ops_{table}", key),
+            " OR ".join(_taken(f"resnet_ops_{table}", *columns) for columns in unique),
             _APPEND_ONLY,
         )
-        for table, key in (
-            ("policies", "id"),
-            ("statements", "id"),
-            ("trusted_keys", "key_id"),
-            ("places", "place"),
+        for table, unique in (
+            ("ledger", [("hash",)]),
+            ("policies", [("id",), ("model", "version")]),
+            ("statements", [("id",), ("workspace", "envelope_digest")]),
+            ("trusted_keys", [("key_id",)]),
+            ("places", [("place",)]),
         )
     ),
     *(
