@@ -153,6 +153,6 @@ def trusted_key(row: Row[Any]) -> TrustedKey:
     fields = row._mapping
     try:
         public = PublicKey(bytes.fromhex(fields["public_key"]))
-    except ValueError:
+    except (TypeError, ValueError):
         public = PublicKey(b"")
     return TrustedKey(fields["key_id"], fields["name"], fields["role"], public, fields["revoked_at"])

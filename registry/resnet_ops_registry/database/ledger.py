@@ -139,10 +139,22 @@ def _entry(row: Any) -> Entry:
         fields = json.loads(row.entry)
         seq, written = fields.pop("seq"), fields.pop("time")
         event = Event(**fields)
-        if not isinstance(event.detail, dict) or not isinstance(event.action, str):
-            raise TypeError("an entry's detail must be an object")
+        _check_types(seq, written, event)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(
             f"Entry {row.seq} of the ledger cannot be read. See what else was changed: resnet-ops audit verify"
         ) from error
     return Entry(seq, written, event, row.previous, row.hash)
+
+
+def _check_types(seq: object, written: object, event: Event) -> None:
+    """Raise TypeError for what `append` does not write: numbers, texts and an object, or nothing where it may be."""
+    numbers = [seq, written, *(each for each in (event.version, event.from_version) if each is not None)]
+    names = [each for each in (event.model, event.target) if each is not None]
+    texts = [event.actor, event.action, event.outcome, event.workspace, *names]
+    if not (
+        all(type(number) is int for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(event.detail, dict)
+    ):
+        raise TypeError("an entry's field is of another type")

@@ -1,6 +1,6 @@
 """The audit: does what serves follow from what was decided, signed and hashed? Reads only; believes nobody."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ from resnet_ops_registry.store.changes import ACTIVE_STAGES
 
 __all__ = ["Report", "verify"]
 
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What comes of values that neither MLflow nor the gate writes: SQLite keeps any type in any column."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -56,7 +59,6 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
 
     known_head: a hash of the ledger's head from an earlier audit, which must still be in the chain.
     """
-    found: list[Finding] = [*_check_ledger(connection, known_head)]
     entries = ledger.readable_entries(connection)
     known_seq = next((entry.seq for entry in entries if known_head and entry.hash == known_head), 0)
     notes = [
@@ -64,24 +66,21 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
         for each in list_policies(connection)
         if each.policy.observes
     ]
-    holders = list(guarded_holders(connection))
+    holders, found = _holders(connection)
     expected = last_decisions(entries)
-    for holder in holders:
-        found += _check_holder(connection, entries, holder, expected.get(_place_of(holder)))
-    found += check_keys(connection, entries)
-    found += check_policies(connection, entries)
-    found += check_deliveries(connection, entries)
-    found += _check_authority(connection, entries, known_seq)
-    found += _check_second_line(connection, entries)
-    files: dict[tuple[str, str], Files] = {}
-    for holder in holders:
-        if (version := holder.version) is not None:
-            lies = version.workspace, version.location
-            if lies not in files:
-                files[lies] = hash_files(version)
-            decided = expected.get(_place_of(holder))
-            found += _check_version(connection, holder, version, files[lies], decided, notes)
-    found += check_statements(connection, entries)
+    checks = (
+        ("ledger", _check_ledger(connection, known_head)),
+        ("aliases and stages", _check_holders(connection, entries, holders, expected)),
+        ("keys", check_keys(connection, entries)),
+        ("policies", check_policies(connection, entries)),
+        ("webhooks", check_deliveries(connection, entries)),
+        ("ledger", _check_authority(connection, entries, known_seq)),
+        ("database", _check_second_line(connection, entries)),
+        ("files", _check_files(connection, holders, expected, notes)),
+        ("statements", check_statements(connection, entries)),
+    )
+    for where, check in checks:
+        found += _as_far_as_readable(where, check)
     count = len(connection.execute(select(tables.statements.c.id)).all())
     return Report(
         tuple(dict.fromkeys(found)),
@@ -93,6 +92,50 @@ def verify(connection: Connection, known_head: str | None = None) -> Report:
         harden.is_hardened(connection),
         tuple(authority.told(each) for each in authority.extensions(entries) if each.seq > known_seq),
     )
+
+
+def _as_far_as_readable(where: str, check: Iterable[Finding]) -> Iterator[Finding]:
+    """A row that cannot be read is a finding, and keeps no other check from being made."""
+    try:
+        yield from check
+    except _UNREADABLE as error:
+        yield _unreadable(where, error)
+
+
+def _unreadable(where: str, error: Exception) -> Finding:
+    return Finding(
+        where, f"a row is not what is written there ({type(error).__name__}); mend it, and audit again"
+    )
+
+
+def _holders(connection: Connection) -> tuple[list[Holder], list[Finding]]:
+    try:
+        return list(guarded_holders(connection)), []
+    except _UNREADABLE as error:
+        return [], [_unreadable("aliases and stages", error)]
+
+
+def _check_holders(
+    connection: Connection,
+    entries: Sequence[Entry],
+    holders: Iterable[Holder],
+    expected: Mapping[Place, Decided],
+) -> Iterator[Finding]:
+    for holder in holders:
+        yield from _check_holder(connection, entries, holder, expected.get(_place_of(holder)))
+
+
+def _check_files(
+    connection: Connection, holders: Iterable[Holder], expected: Mapping[Place, Decided], notes: list[str]
+) -> Iterator[Finding]:
+    files: dict[tuple[str, str], Files] = {}
+    for holder in holders:
+        if (version := holder.version) is not None:
+            lies = version.workspace, version.location
+            if lies not in files:
+                files[lies] = hash_files(version)
+            decided = expected.get(_place_of(holder))
+            yield from _check_version(connection, holder, version, files[lies], decided, notes)
 
 
 def _check_ledger(connection: Connection, known_head: str | None) -> Iterator[Finding]:
