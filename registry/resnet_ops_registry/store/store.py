@@ -64,7 +64,7 @@ class _Gate(SqlAlchemyStore):
         super().__init__(db_uri, read_db_uri=read_db_uri)  # type: ignore[no-untyped-call]
         tables.upgrade(self.engine)
         harden.repair(self.engine)
-        guard_other_sessions(self.engine)
+        guard_other_sessions()
         self._plain_sessions: SessionMaker = self.ManagedSessionMaker
         self._judged_sessions = gated_sessions(self, _judge)
         self.ManagedSessionMaker = self._gated_sessions

@@ -11,7 +11,7 @@ from mlflow.store.model_registry.dbmodels.models import (
 )
 from mlflow.store.workspace.dbmodels.models import SqlWorkspace
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
-from sqlalchemy import Connection, Engine, Result, Update, delete, event, select
+from sqlalchemy import Connection, Result, Update, delete, event, inspect, select
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from resnet_ops.errors import ResnetOpsError
@@ -24,22 +24,25 @@ from resnet_ops_registry.store.decisions import decide, let_through
 
 __all__ = ["guard_other_sessions"]
 
-_guarded_databases: set[str] = set()
 _TICKETS = "resnet_ops.workspace_tickets"
 
 
-def guard_other_sessions(engine: Engine) -> None:
-    """From now on look at what MLflow's workspace store, which has sessions of its own, does to the gated database.
+def guard_other_sessions() -> None:
+    """From now on look at what MLflow's workspace store, which has sessions of its own, does to a gated database,
+    whatever the address by which it was told of it.
 
     `DELETE workspaces/W?mode=SET_DEFAULT` moves models with their aliases, in bulk; evidence is about a version in
     its workspace and does not move along. So what carries a guarded alias or stage stays where it is. `mode=CASCADE`
     deletes them, which is decided and written down as any deletion.
     """
-    if not _guarded_databases:
+    if not event.contains(Session, "do_orm_execute", _look_at):
         event.listen(Session, "do_orm_execute", _look_at)
         event.listen(Session, "before_flush", _look_at_flush)
         event.listen(Session, "after_flush", _take_tickets_back)
-    _guarded_databases.add(str(engine.url))
+
+
+def _is_gated(connection: Connection) -> bool:
+    return inspect(connection).has_table(tables.ledger_head.name)
 
 
 def _look_at(state: ORMExecuteState) -> Result[Any] | None:
@@ -48,7 +51,7 @@ def _look_at(state: ORMExecuteState) -> Result[Any] | None:
     if state.bind_mapper.class_ not in (SqlRegisteredModel, SqlModelVersion, SqlRegisteredModelAlias):
         return None
     connection = state.session.connection()
-    if str(connection.engine.url) not in _guarded_databases:
+    if not _is_gated(connection):
         return None
     if state.bind_mapper.class_ is not SqlRegisteredModel or not isinstance(state.statement, Update):
         raise MlflowException("The gate allows no bulk change of versions or aliases.", RESOURCE_CONFLICT)
@@ -65,7 +68,7 @@ def _look_at(state: ORMExecuteState) -> Result[Any] | None:
 def _look_at_flush(session: Session, context: object, instances: object) -> None:
     if not any(isinstance(item, SqlWorkspace) for item in session.deleted):
         return
-    if str(session.connection().engine.url) not in _guarded_databases or not concerns_names(session):
+    if not concerns_names(session) or not _is_gated(session.connection()):
         return
     try:
         session.info[_TICKETS] = decide(session)

@@ -1,17 +1,21 @@
 """Nothing writes the registry's tables past a judged flush."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities.workspace import WorkspaceDeletionMode
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModelAlias
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from resnet_ops_registry.client.publish import Published
 from resnet_ops_registry.common.settings import database_uri, registry_uri
+from resnet_ops_registry.database.tables import open_database
 from resnet_ops_registry.store.store import open_store
 
 NAME = "digits-classifier"
@@ -79,3 +83,24 @@ def test_mlflows_other_stores_on_the_same_engine_are_left_alone(client: MlflowCl
     with store.ManagedSessionMaker(read_only=False) as session:
         session.execute(text("UPDATE registered_models SET description = 'by hand'"))
     assert MlflowClient(database_uri(), database_uri()).get_registered_model("plain").description == "by hand"
+
+
+@pytest.mark.slow
+def test_workspaces_are_looked_at_by_any_address_of_the_database(
+    client: MlflowClient, published: Callable[[], Published], database: Path
+) -> None:
+    client.set_registered_model_alias(NAME, "champion", str(published().version))
+    with open_database() as connection:
+        connection.execute(text("INSERT INTO workspaces (name) VALUES ('team')"))
+        for table in (
+            "registered_models",
+            "model_versions",
+            "model_version_tags",
+            "registered_model_aliases",
+        ):
+            connection.execute(text(f"UPDATE {table} SET workspace = 'team'"))
+    folder = database.parent
+    store = WorkspaceStore(f"sqlite:///{folder}/../{folder.name}/{database.name}")
+    with pytest.raises(MlflowException, match="its evidence cannot be moved"):
+        store.delete_workspace("team", WorkspaceDeletionMode.SET_DEFAULT)
+    store._engine.dispose()
