@@ -33,6 +33,7 @@ from resnet_ops_registry.gate.signed_evidence import accepted_evidence, evidence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 __all__ = ["KEY_NAME", "Published", "publish"]
@@ -191,21 +192,27 @@ def _log_model(
     """The id of the logged model of these files, uploaded; taken up where a call was cut short.
 
     One that is ready is never written to, since a version may be made of it: of the same weights packaged otherwise, by
-    another release, there is another logged model.
+    another release, there is another logged model. One into which somebody put files of their own is left as it is.
     """
     ours = f"tags.`{WEIGHTS_TAG}` = '{digest}' AND source_run_id = '{run_id}'"
     found = client.search_logged_models([experiment_id], filter_string=ours)
     for model in found:
-        # over http only the server knows where files lie
-        where = str(model.artifact_location) if is_direct() else f"models:/{model.model_id}"
-        if model.status == "READY" and _holds(where, folder):
+        if model.status == "READY" and _holds(_place_of(model), folder):
             return str(model.model_id)
-    model = next((each for each in found if each.status != "READY"), None) or client.create_logged_model(
-        experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}
-    )
-    client.log_model_artifacts(model.model_id, str(folder))
+    for begun in (*(each for each in found if each.status != "READY"), None):
+        model = begun or client.create_logged_model(
+            experiment_id, name=member, source_run_id=run_id, tags={WEIGHTS_TAG: digest, MEMBER_TAG: member}
+        )
+        client.log_model_artifacts(model.model_id, str(folder))
+        if begun is None or _holds(_place_of(model), folder):
+            break
     client.finalize_logged_model(model.model_id, "READY")
     return str(model.model_id)
+
+
+def _place_of(model: "LoggedModel") -> str:
+    """Where its files can be read from here: over http only the server knows where they lie."""
+    return str(model.artifact_location) if is_direct() else f"models:/{model.model_id}"
 
 
 def _holds(location: str, folder: Path) -> bool:

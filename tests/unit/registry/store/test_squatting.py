@@ -10,6 +10,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from resnet_ops.errors import EvidenceError
 from resnet_ops.model_files import model_digest
 from resnet_ops_registry import load, promote
+from resnet_ops_registry.common.connection import ensure_experiment
 from resnet_ops_registry.gate.display import WEIGHTS_TAG
 from tests.unit.registry.conftest import NAME, Publisher, publish_model
 
@@ -106,3 +107,20 @@ def test_files_that_were_changed_under_evidence_of_ones_own_are_told_all_the_sam
     weights.write_bytes(b"evil")
     with pytest.raises(EvidenceError, match="not the ones packaged here"):
         published(low=0.97)
+
+
+@pytest.mark.slow
+def test_a_logged_model_that_somebody_put_a_file_into_keeps_them_out_of_nothing(
+    client: MlflowClient, published: Publisher, model_folder: Path, project: Path
+) -> None:
+    """Whose weights are about to be published is seen at their run, and anybody can begin its logged model."""
+    digest, evil = {WEIGHTS_TAG: model_digest(model_folder)}, project / "evil"
+    experiment = ensure_experiment(client, "digits")
+    run_id = client.create_run(experiment, tags=digest).info.run_id
+    begun = client.create_logged_model(experiment, name="tiny", source_run_id=run_id, tags=digest)
+    evil.mkdir()
+    (evil / "sitecustomize.py").write_text("import os")
+    client.log_model_artifacts(begun.model_id, str(evil))
+    made = published()
+    promote(NAME, made.version, "champion")
+    assert load(f"models:/{NAME}@champion").version == made.version
