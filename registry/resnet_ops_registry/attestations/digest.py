@@ -138,17 +138,7 @@ def resolve(location: str, workspace: str | None = None) -> str:
     parsed = urlparse(location)
     if parsed.scheme == "runs":
         return resolve(_of_run(location), workspace)
-    known = parsed.scheme in ("", "file", "mlflow-artifacts", "http", "https")
-    if known and parsed.netloc and (parsed.scheme, parsed.netloc) != ("file", "localhost"):
-        raise EvidenceError(
-            f"The location of the model files names a host ({parsed.netloc[:100]}): the files hashed here might not be "
-            "the ones loaded. Log the model again into a location without a host."
-        )
-    if not known and _ODD.search(location):
-        raise EvidenceError(
-            "The location of the model files holds ?, #, ; or %, which stores read differently. Log the model "
-            "again into a folder without them."
-        )
+    _check_reading(location)
     if parsed.scheme != "mlflow-artifacts":
         return location
     destination = artifacts_destination()
@@ -163,6 +153,27 @@ def resolve(location: str, workspace: str | None = None) -> str:
     root, path = destination.removeprefix(WRITE_ONCE_SCHEME), _in_workspace(path, workspace)
     folder = local_folder(root)
     return (folder / path).absolute().as_uri() if folder else f"{root.rstrip('/')}/{path}"
+
+
+def _check_reading(location: str) -> None:
+    """Raise EvidenceError for a location that another program, or another folder to work in, reads as another place."""
+    parsed, folder = urlparse(location), local_folder(location)
+    known = parsed.scheme in ("", "file", "mlflow-artifacts", "http", "https")
+    if known and parsed.netloc and (parsed.scheme, parsed.netloc) != ("file", "localhost"):
+        raise EvidenceError(
+            f"The location of the model files names a host ({parsed.netloc[:100]}): the files hashed here might not be "
+            "the ones loaded. Log the model again into a location without a host."
+        )
+    if not known and _ODD.search(location):
+        raise EvidenceError(
+            "The location of the model files holds ?, #, ; or %, which stores read differently. Log the model "
+            "again into a folder without them."
+        )
+    if folder is not None and not folder.is_absolute():
+        raise EvidenceError(
+            f"The location of the model files, {location[:100]}, is no whole path: which folder it is depends on where "
+            "somebody asks. Register the model by its whole path."
+        )
 
 
 def _of_run(location: str) -> str:

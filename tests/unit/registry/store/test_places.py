@@ -177,14 +177,18 @@ def test_a_bucket_is_the_same_however_it_is_spelled(client: MlflowClient, spelle
         "file://LOCALHOST/model",
         "//elsewhere/model",
         "runs:/no-such-run/model",
+        "1/model",
+        "FILE:///model",
+        "c:/model",
     ],
 )
 def test_a_location_that_is_read_otherwise_elsewhere_is_not_hashed(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
-    for folder in ("1/model", "1/mo", "1/mo?del"):
+    for folder in ("1/model", "1/mo", "1/mo?del", "FILE:/model", "c:/model"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "weights").write_text("x")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESNET_OPS_ARTIFACTS", str(tmp_path))
     with pytest.raises(EvidenceError):
         location_digest(location)
