@@ -1,6 +1,7 @@
 """What a classifier answered, as a team hands it in: a CSV or parquet file with a row for each image or table row."""
 
 import csv
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,12 +240,25 @@ def _classes(file: Path, actual: list[str], predicted: list[str], stated: list[s
             f"{file} has no column {PROBABILITY}{lacking[0]} for the class {lacking[0]!r}. Write a column of "
             f"probabilities for every class ({PROBABILITY}CLASS), or for none."
         )
+    _check_spelling(file, stated or found)
     if not {*actual} & {*predicted}:
         raise DataError(
             f"{file}: no answer is one of the true classes ({ACTUAL} has {', '.join(sorted(actual)[:5])}; {PREDICTED} "
             f"has {', '.join(sorted(predicted)[:5])}). Write the same class the same way."
         )
     return tuple(stated or found)
+
+
+def _check_spelling(file: Path, classes: Sequence[str]) -> None:
+    """Raise DataError for an accent in its letter and one behind it: of two classes, either is wrong as the other."""
+    known: dict[str, str] = {}
+    for name in classes:
+        other = known.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise DataError(
+                f"{file}: the class {name!r} is spelled in two ways that look alike, {other!a} and {name!a}. "
+                "Write the same class the same way."
+            )
 
 
 def _ids(table: _Table, texts: list[str], rows: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
@@ -281,7 +295,9 @@ def _probabilities(table: _Table, stated: list[str]) -> np.ndarray:
     in_range = ((rows >= -SUM_WITHIN) & (rows <= 1 + SUM_WITHIN)).all(
         axis=1
     )  # what is no number is in no range
-    wrong = np.flatnonzero(~(in_range & (np.abs(rows.sum(axis=1) - 1) <= SUM_WITHIN)))
+    with np.errstate(invalid="ignore"):  # infinities that cancel
+        sums = rows.sum(axis=1)
+    wrong = np.flatnonzero(~(in_range & (np.abs(sums - 1) <= SUM_WITHIN)))
     if len(wrong):
         raise DataError(
             f"{table.file}: the probabilities of {table.row(wrong[0])} are not 0 to 1 with a sum of 1 ({len(wrong):,} "

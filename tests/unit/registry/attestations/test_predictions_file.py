@@ -105,6 +105,11 @@ REFUSED = {
         "column actual is of type double.*signed as metrics: --metrics FILE",
     ),
     "classes are lists": (pa.table({"actual": [[1]], "predicted": ["a"]}), "column actual is of type list"),
+    "infinities that cancel": ("actual,predicted,p.a,p.b\na,a,inf,-inf\n", "of row 2 are not 0 to 1"),
+    "a class in two spellings": (
+        "actual,predicted\ncaf\u00e9,cafe\u0301\nb,b\n",
+        "in two ways that look alike, .*u0301.* and .*xe9",
+    ),
     "a class moves the terminal": ("actual,predicted\na\x1b[2J,a\x1b[2J\n", "is no name for a class"),
     "a long class": (f"actual,predicted\n{'x' * 201},a\na,a\n", "is no name for a class"),
     "too many values": ("actual,predicted\na,a,c\n", "Row #2: Expected 2 columns, got 3"),
