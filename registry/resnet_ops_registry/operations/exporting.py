@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from resnet_ops.messages import plain
 from resnet_ops_registry.database.ledger import Entry
 
 __all__ = ["as_csv", "as_jsonl"]
@@ -24,12 +25,14 @@ COLUMNS = (
     "from_version",
 )
 MORE = ("policy", "reasons", "statements", "files", "hash")
+_MOVING = {code: f"\\u{code:04x}" for code in range(127, 160)}
+"""What JSON leaves of the signs that move a terminal, as it writes the others."""
 
 
 def as_jsonl(entries: Iterable[Entry]) -> Iterator[str]:
     """One JSON object a line, all of the entry: number, time, event, and the hashes of the chain."""
     for entry in entries:
-        yield json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False) + "\n"
+        yield json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False).translate(_MOVING) + "\n"
 
 
 def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
@@ -59,4 +62,4 @@ def _line(values: Iterable[object]) -> str:
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return plain(f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text)
