@@ -127,4 +127,8 @@ class Rule(Frozen, ABC):
 
 def moment(when: datetime) -> str:
     """A time in UTC, to the minute; of two, the earlier is the smaller text."""
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    try:
+        utc = when.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        utc = datetime.max
+    return f"{utc:%Y-%m-%d %H:%M} UTC"

@@ -1,6 +1,6 @@
 """Rules that ask for statements by people, and waivers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -67,6 +67,11 @@ def test_so_many_approvals_hold_until_too_few_are_left() -> None:
         "2026-11-24 12:00 UTC",
     ]
     assert judged(f"{APPROVED}, count: 4", case(*said)).until == ""
+
+
+def test_an_approval_without_an_end_keeps_nobody_elses_from_counting() -> None:
+    endless = approval(until=datetime(9999, 12, 31, 23, tzinfo=timezone(-12 * DAY / 24)))
+    assert judged(APPROVED, case(said_by("kim", approval()), said_by("lee", endless))).passed
 
 
 def test_a_verdict_passes_until_the_first_of_its_rules_ends() -> None:
