@@ -52,6 +52,15 @@ REMEDIES: dict[str, dict[str, str]] = {
         "ArtifactRepositoryRegistry": "store/artifacts.py guards what it gives out: find what makes repositories",
         "get_artifact_repository": "store/artifacts.py opens what is behind write-once: with it",
     },
+    "mlflow.store.artifact.runs_artifact_repo": {
+        "RunsArtifactRepository": "attestations/digest.py finds where a run keeps its files with it",
+    },
+    "mlflow.utils.file_utils": {
+        "local_file_uri_to_path": "attestations/digest.py reads a location with it, as MLflow does: see with what now",
+    },
+    "mlflow.utils.uri": {
+        "get_uri_scheme": "attestations/digest.py tells folders from stores with it: see how MLflow does",
+    },
     "mlflow.utils.validation": {
         "_validate_model_name": "store/store.py refuses odd names with it: check them there",
         "_validate_model_version": "store/store.py makes the version a number with it: do that there",
