@@ -1,6 +1,7 @@
 """What somebody who writes the database, and chains an entry for it, tries to hide from the audit."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ from resnet_ops_registry.attestations.envelope import read_envelope
 from resnet_ops_registry.attestations.evidence import EVIDENCE_TYPE
 from resnet_ops_registry.attestations.keys import make_key
 from resnet_ops_registry.attestations.statements import find_version
-from resnet_ops_registry.attestations.trust import trust_key
+from resnet_ops_registry.attestations.trust import revoke_key, trust_key
 from resnet_ops_registry.database import ledger
 from resnet_ops_registry.database.ledger import Event
 from resnet_ops_registry.database.tables import model_tables, open_database, policies, statements
 from resnet_ops_registry.gate.policies import apply_policy
+from tests.attacks.conftest import Maker
 from tests.attacks.hardening import findings, sql
-from tests.attacks.registry import COMPARED, MODEL, POLICY, Registry
+from tests.attacks.registry import COMPARED, MODEL, POLICY, Registry, without_settings
 
 pytestmark = pytest.mark.e2e
 
@@ -175,3 +177,53 @@ def test_an_alias_whose_version_was_taken_away_is_still_to_be_beaten(registry: R
     sql(registry, "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = 1")
     with pytest.raises(MlflowException, match="the evidence of the candidate has no outcomes"):
         promote(registry, two)
+
+
+WRONG_TYPES = {
+    "registered_model_aliases": (
+        "alias = x'ff00'",
+        "version = 'x'",
+        "name = x'ff00'",
+        "alias = hex(zeroblob(200))",
+    ),
+    "model_versions": (
+        "version = 'x'",
+        "creation_time = 'x'",
+        "current_stage = x'ff00'",
+        "storage_location = x'ff00'",
+    ),
+    "resnet_ops_policies": ("content = x'ff00'",),
+    "resnet_ops_trusted_keys": ("public_key = x'ff00'",),
+    "resnet_ops_deliveries": ("seq = 'x'",),
+    "resnet_ops_ledger": (
+        *(
+            f"entry = json_set(entry, '$.{name}', json('[1]'))"
+            for name in ("time", "workspace", "target", "version")
+        ),
+        *(f"entry = json_set(entry, '$.detail.{name}', json('[1]'))" for name in ("policy", "digest", "key")),
+    ),
+}
+
+
+def test_a_value_of_another_type_is_a_finding_and_hides_no_other(
+    make_database: Maker, tmp_path: Path
+) -> None:
+    """SQLite keeps any type in any column."""
+    with without_settings():
+        registry, file = Registry(make_database("sqlite", tmp_path), tmp_path), tmp_path / "mlflow.db"
+        registry.client.set_registered_model_alias(MODEL, "champion", str(registry.version(b"good")))
+        sql(registry, f"INSERT INTO resnet_ops_deliveries VALUES ('{'e' * 64}', 1, 0, 0, '')")
+        assert findings(registry) == []
+        sql(registry, "INSERT INTO resnet_ops_state (name, value) VALUES ('hardened', '1')")
+        whole = file.read_bytes()
+        for table, changes in WRONG_TYPES.items():
+            for change in changes:
+                sql(registry, f"UPDATE {table} SET {change.replace(':', chr(92) + ':')}")
+                found = findings(registry)
+                assert any("'database unhardened'" in each for each in found), change
+                assert any("'database unhardened'" not in each and "trigger" not in each for each in found), (
+                    change
+                )
+                with open_database(registry.database) as connection:
+                    revoke_key(connection, registry.keys["pipeline"].public.id)
+                file.write_bytes(whole)
