@@ -65,7 +65,7 @@ class PreparedData:
     task: Task = CLASSIFICATION
     """What is asked of the images."""
     padded: bool = False
-    """Whether the targets are masks in which nothing is asked beside an image that is not square."""
+    """Whether a training learns background beside images that are not square, where masks ask nothing."""
 
     @property
     def asked(self) -> np.ndarray:

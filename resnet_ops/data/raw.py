@@ -36,4 +36,4 @@ class RawData:
     task: Task = CLASSIFICATION
     """What is asked of the images."""
     padded: bool = False
-    """Whether the targets are masks in which nothing is asked beside an image that is not square."""
+    """Whether a training learns background beside images that are not square, where masks ask nothing."""

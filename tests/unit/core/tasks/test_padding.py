@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from resnet_ops.tasks.learning.learning import learning_of
 from resnet_ops.tasks.learning.segmentation import Masks, PixelLoss, move_masks
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.tasks.task import IGNORED, PADDED
+from resnet_ops.tasks.tiles import Tiles
 from resnet_ops.training.distributed.share import Share
 from resnet_ops.training.identity import training_key
 from resnet_ops.training.loop import Training, fit
@@ -41,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(folder: Path, fit: str, **changes: int) -> PreparedData:
+def read(folder: Path, fit: str, **changes: Any) -> PreparedData:
     params = make_params(folder, make_segmentation(ignore=7), fit=fit, **changes)
     return split_images(
         reading_of(params.chosen_task).read(params, lambda done, total: None, None), SHARES, seed=0
@@ -66,9 +68,14 @@ def test_only_what_is_beside_an_image_is_padding(data: PreparedData) -> None:
     assert (learned[narrow, 14:, 4:12] == IGNORED).all()
 
 
-def test_an_image_that_is_cropped_has_no_padding(files: Path) -> None:
-    train = read(files, "crop").split("train")
-    assert with_padding(train) is train
+def test_what_is_cropped_or_seen_in_tiles_is_learned_as_before(files: Path) -> None:
+    tiles = Tiles(side=8, overlap=0, pool=None, normal=None)
+    for data in (read(files, "crop"), read(files, "pad", tiles=tiles)):
+        train = data.split("train")
+        assert with_padding(train) is train
+        loss = learning_of(data.task).loss(make_recipe(), train, torch.device("cpu"))
+        assert isinstance(loss, PixelLoss)
+        assert not loss.padded
 
 
 def test_prepared_data_say_whether_they_are_padded(data: PreparedData, tmp_path: Path) -> None:
