@@ -105,8 +105,7 @@ class SegmentationReading:
             grey_bits=bits if any(each.highest_grey is not None for each in facts) else None,
             targets=masks,
             task=self.settings,
-            padded=params.fit == "pad"
-            and tiles_of(self.settings) is None,  # in tiles it was measured to cost mIoU
+            padded=params.fit == "pad" and tiles_of(self.settings) is None,  # ADR 63
         )
 
     def _read(
