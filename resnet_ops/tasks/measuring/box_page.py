@@ -72,7 +72,7 @@ def _row(data: PreparedData, place: int, boxes: np.ndarray, score: float) -> str
     missed, wrong = int((asked & ~right).sum()), int(((found < 0) & ~unasked).sum())
     return (
         f'<div class="row">{pictures}<div class="small"><b>{score:.3f}</b><br>{escape(row.path)}<br>'
-        f'<span class="soft">{int(asked.sum())} objects, {missed} missed, {wrong} boxes wrong</span></div></div>'
+        f'<span class="soft">objects: {int(asked.sum())}, missed: {missed}, wrong boxes: {wrong}</span></div></div>'
     )
 
 

@@ -181,7 +181,7 @@ def test_boxes_within_a_crowd_are_no_mistakes(data: PreparedData, tmp_path: Path
     assert confusion(scene, [rows]).tolist() == [[0, 1], [0, 0]]
     assert image_precision(rows, target[0]) == pytest.approx(0.3)
     page = boxes_page("crowd", scene, [rows], np.zeros(1), 1, [], 0.5)
-    assert "0 objects, 0 missed, 1 boxes wrong" in page
+    assert "objects: 0, missed: 0, wrong boxes: 1" in page
 
 
 def test_an_export_whose_boxes_lie_elsewhere_is_not_the_same(data: PreparedData) -> None:
