@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from resnet_ops.data.placement import Placement
-from resnet_ops.data.prepared import PreparedData
+from resnet_ops.data.prepared import ManifestRow, PreparedData
+from resnet_ops.data.spool import spool
 from resnet_ops.tasks.task import PADDED
 
 __all__ = ["with_padding"]
@@ -15,11 +16,16 @@ def with_padding(train: PreparedData) -> PreparedData:
     """The training split, with PADDED in its masks where they are `padded`; other data as they are.
 
     A model that learned nothing there calls anything a find, which production counts in its numbers.
+    Raises StorageError as `spool` does.
     """
     if not train.padded or train.targets is None:
         return train
-    masks = np.full(train.targets.shape, PADDED, np.uint8)
-    for mask, asked, row in zip(masks, train.targets, train.rows, strict=True):
-        image = Placement((row.width, row.height), len(mask), "pad").pixels
-        mask[image] = asked[image]
-    return replace(train, targets=masks)
+    masks = (_padded(mask, row) for mask, row in zip(train.targets, train.rows, strict=True))
+    return replace(train, targets=spool(masks, train.targets.shape[1:], None))
+
+
+def _padded(mask: np.ndarray, row: ManifestRow) -> np.ndarray:
+    padded = np.full(mask.shape, PADDED, np.uint8)
+    image = Placement((row.width, row.height), len(mask), "pad").pixels
+    padded[image] = mask[image]
+    return padded

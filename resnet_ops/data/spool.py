@@ -14,7 +14,7 @@ __all__ = ["spool"]
 
 
 def spool(
-    images: Iterable[np.ndarray], shape: tuple[int, int, int], folder: Path | None, depth: Depth = 8
+    images: Iterable[np.ndarray], shape: tuple[int, ...], folder: Path | None, depth: Depth = 8
 ) -> np.ndarray:
     """(N, *shape) of this depth, read-only: the images one after the other in a file of `folder` that has no name.
 

@@ -181,12 +181,15 @@ def _of_run(location: str) -> str:
     from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
     try:
-        return str(RunsArtifactRepository.get_underlying_uri(location))
+        found = str(RunsArtifactRepository.get_underlying_uri(location))
+        if urlparse(found).scheme == "runs":
+            raise MlflowException("its files are another run's, and so on perhaps without an end")
     except MlflowException as error:
         raise EvidenceError(
             f"The location of the model files, {location[:100]}, names a run that cannot be read here. Register the "
             "model by its own location."
         ) from error
+    return found
 
 
 def _in_workspace(path: str, workspace: str | None) -> str:

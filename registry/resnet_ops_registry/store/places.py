@@ -44,9 +44,9 @@ def sealed_by(connection: Connection, root: str, path: str = "") -> str | None:
     root: a location as a URI. path: below it, as it is written there: no sign in it means anything but itself.
     """
     table = tables.places
-    row = connection.execute(
-        select(table.c.model, table.c.version).where(_overlaps(table.c.place, _place(root, path))).limit(1)
-    ).first()
+    as_before = f"{root.rstrip('/')}/{path}".rstrip("/")  # older releases wrote them down as they are spelled
+    here = or_(*(_overlaps(table.c.place, each) for each in (_place(root, path), as_before)))
+    row = connection.execute(select(table.c.model, table.c.version).where(here).limit(1)).first()
     return None if row is None else f"{row.model} v{row.version}"
 
 

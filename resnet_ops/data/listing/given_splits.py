@@ -113,7 +113,7 @@ def part_of_each(images: Iterable[Path]) -> dict[Path, str]:
     """Of each image, below the folder that all of them are in, the first folder that is called like a split; not of
     those that lie in none.
     """
-    above = {image: image.absolute().parent for image in images}
+    above = {image: Path(os.path.normpath(image.absolute())).parent for image in images}
     common = len(Path(os.path.commonpath(above.values())).parts) if above else 0
     parts = {image: next(filter(is_split_name, place.parts[common:]), "") for image, place in above.items()}
     return {image: part for image, part in parts.items() if part}

@@ -40,7 +40,7 @@ def named_columns(columns: Collection[str], file: Path) -> NamedColumns | None:
     image = next((small[name] for name in _IMAGE if name in small), None)
     if "path" in columns or image is None:
         return None
-    others = [name for name in columns if name not in (image, "split")]
+    others = [name for name in columns if name not in (image, "split", "")]
     told = [name for name in others if name.casefold() in _CLASS] if len(others) > 1 else others
     if "class" in others:
         told = ["class"]

@@ -1,5 +1,6 @@
 """Lists of images, as Pascal VOC has them: a text file with a name a line, in general without its ending."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def set_of_each(folder: Path, images: Iterable[Path]) -> tuple[dict[Path, str], 
     Those that `trainval` has alone count as of `train`. folder: that has `ImageSets`; without it no image is named.
     Raises DataError that names every image in two lists by their lines.
     """
-    known = {called: image for image in images for called in (image.name, image.stem)}
+    called = [(name, image) for image in images for name in {image.name, image.stem}]
+    times = Counter(name for name, _ in called)
+    known = {name: image for name, image in called if times[name] == 1}
     sets = folder / SETS
     lists = [each for each in sorted(sets.glob("*.txt")) if is_split_name(each.stem)]
     named: dict[Path, tuple[str, str]] = {}
@@ -51,5 +54,9 @@ def set_of_each(folder: Path, images: Iterable[Path]) -> tuple[dict[Path, str], 
     for _, text in read_names(sets / _BOTH) if (sets / _BOTH).is_file() else ():
         if image := known.get(text) or known.get(text.split()[0]):
             named.setdefault(image, ("train", ""))
-    notes = [f"{len(unknown):,} lines name no image that has labels, such as {unknown[0]}"] if unknown else []
+    notes = (
+        [f"{len(unknown):,} lines name no image that has labels, or several, such as {unknown[0]}"]
+        if unknown
+        else []
+    )
     return {image: name for image, (name, _) in named.items()}, notes

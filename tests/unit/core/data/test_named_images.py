@@ -125,3 +125,15 @@ def test_images_that_are_elsewhere_are_missed_as_a_whole(tmp_path: Path) -> None
     file.write_text("id,label\nz,ok\n")
     with pytest.raises(DataError, match=r"such as z, none is in a folder of"):
         list_csv(file, SPLITS)
+
+
+def test_a_column_without_a_name_is_no_class(tmp_path: Path) -> None:
+    """As pandas writes its row numbers."""
+    file = write(tmp_path, "id,healthy", "a,1", "b,0")
+    rows = file.read_text().splitlines()
+    file.write_text("\n".join([f",{rows[0]}", *(f"{place},{row}" for place, row in enumerate(rows[1:]))]))
+    found, _ = list_csv(file, SPLITS)
+    assert [(each.class_name, each.extra) for each in found] == [("1", {}), ("0", {})]
+    file.write_text(",id\n0,a\n1,b\n")
+    with pytest.raises(DataError, match="column id names its images, but none"):
+        list_csv(file, SPLITS)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resnet_ops.data.listing.given_splits import part_of_each
 from resnet_ops.data.params import DataParams
 from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
@@ -187,3 +188,19 @@ def test_lines_without_an_image_are_told_and_names_may_hold_blanks_an_ending_or_
     (tmp_path / "ImageSets/Main/test.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"test\.txt cannot be read"):
         set_of_each(tmp_path, images)
+
+
+def test_a_name_that_several_images_have_leads_to_none_of_them(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("train/1.png", "test/1.png", "train/2.png")]
+    sets = tmp_path / "ImageSets/Main"
+    sets.mkdir(parents=True)
+    for name, lines in (("train", "1\n2\n"), ("test", "1\n")):
+        (sets / f"{name}.txt").write_text(lines)
+    named, notes = set_of_each(tmp_path, images)
+    assert named == {images[2]: "train"}
+    assert "2 lines" in notes[0]
+
+
+def test_an_image_is_of_the_folder_in_which_it_lies_however_it_is_spelled(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("train/1.png", "train/../test/2.png")]
+    assert part_of_each(images) == {images[0]: "train", images[1]: "test"}

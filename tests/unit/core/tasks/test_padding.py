@@ -66,6 +66,7 @@ def test_only_what_is_beside_an_image_is_padding(data: PreparedData) -> None:
     np.testing.assert_array_equal(learned[~beside], asked[~beside])
     assert (asked[beside] == IGNORED).all()  # what is measured stays as it was
     assert (learned[narrow, 14:, 4:12] == IGNORED).all()
+    assert isinstance(learned, np.memmap), "masks may be more than memory holds"
 
 
 def test_what_is_cropped_or_seen_in_tiles_is_learned_as_before(files: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
 from resnet_ops.errors import EvidenceError
 from resnet_ops_registry.attestations.digest import folder_digest, local_folder, location_digest
@@ -128,3 +129,10 @@ def test_a_library_that_a_store_needs_is_named_where_it_is_missing(monkeypatch: 
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EvidenceError, match=r"boto\w+ is not installed here"):
         location_digest("s3://bucket/model")
+
+
+def test_a_run_whose_files_lie_with_another_run_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments may be made so that it never ends."""
+    monkeypatch.setattr(RunsArtifactRepository, "get_underlying_uri", lambda uri: f"{uri}/artifacts")
+    with pytest.raises(EvidenceError, match="names a run"):
+        location_digest("runs:/1/model")

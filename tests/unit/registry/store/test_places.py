@@ -161,6 +161,20 @@ def test_a_bucket_is_the_same_however_it_is_spelled(client: MlflowClient, spelle
 
 
 @pytest.mark.parametrize(
+    "root", ["dbfs:/prefix", "hdfs:/prefix", "hdfs://HACluster/prefix", "sftp://Me@Host/a"]
+)
+def test_a_place_that_an_older_release_wrote_down_as_it_was_spelled_is_kept(
+    client: MlflowClient, root: str
+) -> None:
+    with open_database() as connection:
+        values = {"place": f"{root}/1/model", "workspace": "default", "model": "m", "version": 1}
+        connection.execute(places.insert().values(values))
+        assert sealed_by(connection, root, "1/model/weights") == "m v1"
+        assert sealed_by(connection, f"{root}/", "1") == "m v1"
+        assert sealed_by(connection, root, "1/mode") is None
+
+
+@pytest.mark.parametrize(
     "location",
     [
         "mlflow-artifacts://elsewhere/1/model",
