@@ -56,12 +56,12 @@ def list_labels(source: Path, images: Path | None) -> tuple[Listing, Path | None
                 f"There is no folder {folder}, whose images give YOLO's shares their pixels. Name it."
             )
         return read_yolo(source, folder), folder
-    if source.is_dir() and coco_files(source):
-        return read_coco_folders(source), images or source
     if source.is_dir() and (files := sorted(source.rglob("*.xml"))):
         listing = read_voc(files)
         beside = _find_beside(listing, images or source)
         return listing, images or (source if beside else None)
+    if source.is_dir() and coco_files(source):
+        return read_coco_folders(source), images or source
     raise DataError(f"{source} has no labels of boxes. Name {FORMS}.")
 
 

@@ -13,6 +13,7 @@ from resnet_ops.data.raw import RawData
 from resnet_ops.data.splits import split_images
 from resnet_ops.errors import DataError
 from resnet_ops.tasks.detection.labels.image_sets import set_of_each
+from resnet_ops.tasks.detection.labels.reading import list_labels
 from resnet_ops.tasks.reading.given import find_given
 from resnet_ops.tasks.reading.reading import reading_of
 from resnet_ops.tasks.task import CocoMasks
@@ -57,6 +58,17 @@ def test_coco_files_in_folders_are_one_data_set_whose_ids_do_not_meet(tmp_path: 
     assert any(
         "train for train; valid for validation; test for test and production" in each for each in raw.notes
     )
+
+
+def test_vocs_files_count_where_coco_files_lie_beside_them(tmp_path: Path) -> None:
+    """As before folders of COCO files were read."""
+    root = write_coco_folders(tmp_path)
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    (root / "train/0.xml").write_text(
+        "<annotation><filename>0.png</filename><size><width>16</width><height>16</height></size>"
+        f"<object><name>pipe</name>{box}</object></annotation>"
+    )
+    assert [each.file for each in list_labels(root, root / "train")[0].images] == ["0.png"]
 
 
 def test_without_given_splits_in_the_settings_all_images_are_split_anew(tmp_path: Path) -> None:
