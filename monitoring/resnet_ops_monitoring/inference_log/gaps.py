@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
@@ -107,7 +108,7 @@ def first_lost(connection: Connection, identity: ModelIdentity, since: datetime)
 
 def gap_words(lost: Mapping[str, Gap], rows: int) -> str:
     """`312 of about 4,000 rows were lost from 02:10 to 02:25 UTC (the disk is full)`. rows: those that are there."""
-    whole = _together(lost.values())
+    whole = reduce(Gap.joined, lost.values())
     days = "%H:%M" if whole.since.date() == whole.until.date() else "%Y-%m-%d %H:%M"
     begin, end = whole.since.astimezone(UTC), _minute_after(whole.until.astimezone(UTC))
     sources = sorted(name for name in lost if name)
@@ -130,13 +131,6 @@ def _joined(found: Iterable[Gap]) -> list[Gap]:
             last[key] = len(joined)
             joined.append(gap)
     return joined
-
-
-def _together(found: Iterable[Gap]) -> Gap:
-    first, *others = found
-    for gap in others:
-        first = first.joined(gap)
-    return first
 
 
 def _minute_after(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ from resnet_ops_monitoring.inference_log.appending import VECTORS
 from resnet_ops_monitoring.inference_log.columns import ANSWERED, Row
 from resnet_ops_monitoring.inference_log.frames import COLUMNS, GROUP, LOGGED, STATISTICS, vectors
 from resnet_ops_monitoring.inference_log.incoming import as_text
+from resnet_ops_monitoring.inference_log.rows import NUMBERS
 
 __all__ = ["to_frame", "to_rows"]
 
@@ -23,7 +24,6 @@ _PLAIN = {
     "total_ms": None,
 }
 """What a row is whose frame does not say so."""
-_NUMBERS = (*STATISTICS, "latency_ms", "queue_ms", "total_ms", "kept", "drawn")
 _TIME = LOGGED.index("time")
 
 
@@ -47,7 +47,7 @@ def to_rows(frame: pd.DataFrame) -> list[Row]:
         for name in VECTORS:
             record[name] = np.asarray(given[name], dtype="<f4").tobytes()
         record[GROUP] = as_text(GROUP, record[GROUP]) if record[GROUP] not in (None, "") else None
-        for name in _NUMBERS:
+        for name in NUMBERS:
             record[name] = None if record[name] is None else float(record[name])
         rows.append(Row(**record))
     return rows
