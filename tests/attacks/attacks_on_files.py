@@ -82,11 +82,11 @@ def upload_beside_the_champion_by_a_spelled_out_location(scene: Scene) -> bool:
 
 @attack(withstood="workspaces")  # an experiment may not choose its location there
 def upload_beside_the_champion_by_a_location_that_reads_otherwise(scene: Scene) -> bool:
-    """MLflow takes `%41` in a path for an A, and passes over the host."""
+    """MLflow takes `%41` in a path for an A, and passes over the host; its column holds 200 signs."""
     folder = scene.path(scene.good)
-    spelled_out = "".join(f"%{byte:02x}" for byte in folder.name.encode())
+    spelled_out = f"%{ord(folder.name[0]):02x}{folder.name[1:]}"
     _upload_by_an_experiment(scene, f"{folder.parent}/{spelled_out}", "sitecustomize.py")
-    _upload_by_an_experiment(scene, f"file://127.0.0.1{folder}", "sitecustomize.py")
+    _upload_by_an_experiment(scene, f"file://h{folder}", "sitecustomize.py")
     return changed(scene)
 
 
